@@ -19,6 +19,8 @@ export interface Clock {
   at(at: MonotonicMs, run: () => void, background?: boolean): Timer;
   /** Calls `run` after the current turn's synchronous work, before any further I/O. */
   afterTurn(run: () => void): void;
+  /** Calls `run` in a later turn, after pending I/O had its chance. */
+  later(run: () => void): void;
 }
 
 /** `base + deltaMs`. */

@@ -33,7 +33,10 @@ export interface CarrierInfo {
 export interface Carrier {
   /** Opens a further channel. @throws {SallyportError} ERR_API_MISUSE CHANNEL_UNSUPPORTED on single-channel carriers. */
   open(kind: ChannelKind): ChannelId;
-  /** Queues bytes. False means congested: stop when you can, `sink.drained` follows. */
+  /**
+   * Queues bytes. False means congested: stop when you can, `sink.drained` follows. After close the bytes are dropped.
+   * @throws {SallyportError} ERR_API_MISUSE CARRIER_NOT_OPEN before `sink.opened`: nobody has judged the peer yet.
+   */
   write(channel: ChannelId, bytes: Uint8Array): boolean;
   /** Hands everything queued on the channel to the system at once. */
   flush(channel: ChannelId): void;
@@ -88,5 +91,11 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** A half-open connection's place under the listener's cap (`accept-gate.ts`). */
+export interface Admission {
+  /** Gives the place back: the peer is authenticated. Idempotent; the listener calls it itself when the carrier closes. */
+  release(): void;
+}
+
 /** Called once per accepted connection, before TLS has finished: it returns the sink that hears the rest. */
-export type AcceptHandler = (carrier: Carrier) => CarrierSink;
+export type AcceptHandler = (carrier: Carrier, admission: Admission) => CarrierSink;

@@ -1,0 +1,291 @@
+import { constants } from "node:crypto";
+import { createServer, isIP, type Socket } from "node:net";
+import {
+  connect,
+  createSecureContext,
+  createServer as createTlsServer,
+  DEFAULT_CIPHERS,
+  type SecureContextOptions,
+  type SecureVersion,
+  type TLSSocket,
+  type TlsOptions,
+  type Server as TlsServer,
+} from "node:tls";
+import { SallyportError } from "../base/errors.ts";
+import type { AcceptGate } from "./accept-gate.ts";
+import { admitSocket } from "./accept-socket.ts";
+import type {
+  AcceptHandler,
+  Carrier,
+  CarrierDialer,
+  CarrierInfo,
+  CarrierSink,
+  DialAddress,
+  Listener,
+} from "./carrier.ts";
+import { bindServer, type ListenAddress } from "./listen.ts";
+import { formatAddress } from "./socket-address.ts";
+import {
+  DIAL_OPTIONS,
+  HIGH_WATER_BYTES,
+  SOCKET_OPTIONS,
+  SocketCarrier,
+  type SocketCarrierLimits,
+  type SocketCarrierParts,
+} from "./socket-carrier.ts";
+import type { TlsMaterial } from "./tls-material.ts";
+
+export interface TlsCarrierOptions extends SocketCarrierLimits {
+  /** Lowest TLS version; default TLSv1.2, which OTP 25 nodes speak unless told otherwise. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** OpenSSL cipher list; default Node's own at security level 2 (no RSA below 2048 bits, no SHA-1). */
+  readonly ciphers?: string;
+  /** ALPN protocols of this node, best first; default none. */
+  readonly alpn?: readonly string[];
+  /**
+   * What an acceptor with `alpn` does about a client that offers only other protocols. `ignore` (default) lets it in and
+   * reports no protocol, as with a client that offers none; TLS then has to confirm one of the client's, as OpenSSL in
+   * Node cannot leave the answer out. `refuse` ends TLS with the alert no_application_protocol.
+   */
+  readonly unknownAlpn?: "ignore" | "refuse";
+}
+
+/** A dialer whose certificate can be replaced while it runs. */
+export interface TlsDialer extends CarrierDialer {
+  /** Later dials use this material; running connections keep theirs. */
+  replaceMaterial(material: TlsMaterial): void;
+}
+
+/** A listener whose certificate can be replaced while it runs. */
+export interface TlsListener extends Listener {
+  /** Later handshakes use this material; running connections keep theirs. */
+  replaceMaterial(material: TlsMaterial): void;
+}
+
+const LEVEL_2 = ":@SECLEVEL=2";
+
+/** Every session proves itself anew: nothing is resumed, nothing renegotiated. */
+const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION;
+
+/** Backstop for an owner that forgot its deadline of 5 seconds, milliseconds. */
+const HANDSHAKE_BACKSTOP_MS = 30_000;
+
+/**
+ * Dials TLS with mutual certificates. Node's own verdict never ends the connection: the result is handed up in
+ * `CarrierInfo` (`chainTrusted`, `chainError`), names are not compared at all, and the owner decides before any byte is
+ * used. Without `caPem` no chain is trusted; the public root certificates never count.
+ * @throws {SallyportError} ERR_CONFIG TLS_MATERIAL when OpenSSL does not accept certificate, key or ciphers
+ */
+export function createTlsDialer(
+  parts: SocketCarrierParts,
+  material: TlsMaterial,
+  options: TlsCarrierOptions = {},
+): TlsDialer {
+  let secureContext = checkedContext(material, options);
+  return {
+    replaceMaterial(next: TlsMaterial): void {
+      secureContext = checkedContext(next, options);
+    },
+    dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier {
+      const socket = connect({
+        ...DIAL_OPTIONS,
+        host: address.host,
+        port: address.port,
+        // RFC 6066 section 3 allows names only, and Node warns about addresses.
+        ...(isIP(serverName) === 0 && serverName !== "" ? { servername: serverName } : {}),
+        secureContext,
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+        ...(options.alpn === undefined || options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
+      });
+      const opening = openingInfo(formatAddress(address.host, address.port), socket);
+      const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
+      carrier.listen(sink);
+      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, options));
+      return carrier;
+    },
+  };
+}
+
+/**
+ * Accepts TLS with mutual certificates, deciding nothing itself, as the dialer. The gate is asked before TLS begins, and
+ * accepting never waits for a handshake. The handler gets each carrier before its TLS has finished.
+ * @throws {SallyportError} ERR_CONFIG TLS_MATERIAL; those of `bindServer`
+ */
+export async function listenTls(
+  parts: SocketCarrierParts & { readonly gate: AcceptGate },
+  address: ListenAddress,
+  material: TlsMaterial,
+  accept: AcceptHandler,
+  options: TlsCarrierOptions = {},
+): Promise<TlsListener> {
+  checkedContext(material, options);
+  const tls = createTlsServer({
+    ...contextOptions(material, options),
+    ...alpnOptions(options),
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_BACKSTOP_MS,
+    ...{ highWaterMark: HIGH_WATER_BYTES },
+  });
+  const handshakes = new Handshakes(tls, options);
+  const server = createServer(SOCKET_OPTIONS, (socket) => {
+    const admission = admitSocket(parts.gate, socket);
+    if (admission === undefined) return;
+    const opening = openingInfo(formatAddress(socket.remoteAddress, socket.remotePort), socket);
+    const carrier = new SocketCarrier(parts, options, "accept", socket, opening);
+    carrier.listen(accept(carrier, admission));
+    if (!socket.destroyed) handshakes.start(socket, carrier);
+  });
+  const listener = await bindServer(server, address);
+  return {
+    ...listener,
+    replaceMaterial(next: TlsMaterial): void {
+      checkedContext(next, options);
+      tls.setSecureContext(contextOptions(next, options));
+    },
+  };
+}
+
+/**
+ * Runs the accepting side's handshakes. Node's TLS server reports their ends by the TLS socket only, and does not say
+ * publicly which plain socket it was made of; the four address parts, unique among living connections, tell.
+ */
+class Handshakes {
+  readonly #tls: TlsServer;
+  readonly #running: Map<string, SocketCarrier> = new Map<string, SocketCarrier>();
+
+  constructor(tls: TlsServer, options: TlsCarrierOptions) {
+    this.#tls = tls;
+    tls.on("secureConnection", (socket) => {
+      const carrier = this.#take(keyOf(socket));
+      if (carrier === undefined) socket.destroy();
+      else open(carrier, socket, formatAddress(socket.remoteAddress, socket.remotePort), options);
+    });
+    // The socket closes after this; its carrier then tells the cause. A peer that hung up has no address any more.
+    tls.on("tlsClientError", (error, socket) => this.#running.get(keyOf(socket))?.fail(error));
+  }
+
+  start(socket: Socket, carrier: SocketCarrier): void {
+    const key = keyOf(socket);
+    this.#running.set(key, carrier);
+    socket.once("close", () => {
+      if (this.#running.get(key) === carrier) this.#running.delete(key);
+    });
+    this.#tls.emit("connection", socket);
+  }
+
+  #take(key: string): SocketCarrier | undefined {
+    const carrier = this.#running.get(key);
+    this.#running.delete(key);
+    return carrier;
+  }
+}
+
+function keyOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
+
+function open(carrier: SocketCarrier, socket: TLSSocket, remoteAddress: string, options: TlsCarrierOptions): void {
+  // TLS 1.3 has no renegotiation, and this guard would mistake its key updates for one.
+  if (socket.getProtocol() === "TLSv1.2") socket.disableRenegotiation();
+  carrier.opened(socket, openInfo(socket, remoteAddress, options));
+}
+
+function openInfo(socket: TLSSocket, remoteAddress: string, options: TlsCarrierOptions): CarrierInfo {
+  const peerCertDer = socket.getPeerX509Certificate()?.raw;
+  const alpn = socket.alpnProtocol;
+  return {
+    transport: "tls",
+    remoteAddress,
+    localAddress: formatAddress(socket.localAddress, socket.localPort),
+    tlsVersion: socket.getProtocol() ?? undefined,
+    alpn: typeof alpn === "string" && options.alpn?.includes(alpn) === true ? alpn : undefined,
+    ownCertDer: socket.getX509Certificate()?.raw,
+    peerCertDer,
+    // For a client without certificate the verdict is about nothing; only the absent certificate tells.
+    chainTrusted: socket.authorized && peerCertDer !== undefined,
+    chainError: peerCertDer === undefined ? "NO_CERTIFICATE" : chainErrorOf(socket),
+    exporter: (label, length) => exportKey(socket, label, length),
+  };
+}
+
+function openingInfo(remoteAddress: string, socket: Socket): CarrierInfo {
+  return {
+    transport: "tls",
+    remoteAddress,
+    localAddress: formatAddress(socket.localAddress, socket.localPort),
+    tlsVersion: undefined,
+    alpn: undefined,
+    ownCertDer: undefined,
+    peerCertDer: undefined,
+    chainTrusted: false,
+    chainError: undefined,
+    exporter: undefined,
+  };
+}
+
+/** Node types the verdict as Error; it is the stable code as text, or null. */
+function chainErrorOf(socket: TLSSocket): string | undefined {
+  const error: unknown = socket.authorizationError;
+  if (socket.authorized) return undefined;
+  return typeof error === "string" ? error : error instanceof Error ? error.message : "UNSPECIFIED";
+}
+
+function exportKey(socket: TLSSocket, label: string, length: number): Buffer {
+  try {
+    return socket.exportKeyingMaterial(length, label, Buffer.alloc(0));
+  } catch (cause) {
+    throw new SallyportError(
+      "ERR_CLOSED",
+      "EXPORTER_CLOSED",
+      "the TLS session is gone and gives no keying material any more",
+      {
+        stage: "identity",
+        advice: "connect again",
+        cause,
+      },
+    );
+  }
+}
+
+function alpnOptions(options: TlsCarrierOptions): TlsOptions {
+  const own = options.alpn ?? [];
+  if (own.length === 0) return {};
+  if (options.unknownAlpn === "refuse") return { ALPNProtocols: [...own] };
+  return { ALPNCallback: ({ protocols }) => own.find((protocol) => protocols.includes(protocol)) ?? protocols[0] };
+}
+
+function contextOptions(material: TlsMaterial, options: TlsCarrierOptions): SecureContextOptions {
+  const minVersion: SecureVersion = options.minVersion ?? "TLSv1.2";
+  return {
+    cert: material.certPem,
+    key: material.keyPem,
+    ...(material.passphrase === undefined ? {} : { passphrase: material.passphrase }),
+    // An empty list, not undefined: that would mean every public authority of the world.
+    ca: material.caPem === undefined ? [] : material.caPem,
+    minVersion,
+    maxVersion: "TLSv1.3",
+    ciphers: options.ciphers ?? DEFAULT_CIPHERS + LEVEL_2,
+    secureOptions: SECURE_OPTIONS,
+  };
+}
+
+function checkedContext(material: TlsMaterial, options: TlsCarrierOptions): ReturnType<typeof createSecureContext> {
+  try {
+    return createSecureContext(contextOptions(material, options));
+  } catch (cause) {
+    const system = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN";
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "TLS_MATERIAL",
+      `TLS cannot use this certificate, key or cipher list (${system})`,
+      {
+        detail: { system },
+        stage: "tls",
+        advice:
+          "use a key of at least 2048 bits RSA or P-256 with a SHA-256 signature, and a cipher list that OpenSSL knows",
+      },
+    );
+  }
+}

@@ -1,0 +1,439 @@
+import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
+import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
+import { isSallyportError, SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
+import type { TermDecoder } from "../term/decode.ts";
+import type { Term } from "../term/types.ts";
+import type { Control } from "../wire/control-types.ts";
+import { Deframer, type FrameSink } from "../wire/deframer.ts";
+import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
+import { type Handshake, type HandshakeSink, startOtpHandshake } from "./handshake.ts";
+import type { DistLimits } from "./limits.ts";
+import { Receiver } from "./receive.ts";
+import { Sender, type SendOut } from "./send.ts";
+import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
+import { TickMonitor, type TickOptions } from "./tick.ts";
+
+/** Everything a connection needs besides its carrier. */
+export interface ConnectionParts {
+  readonly own: OtpIdentity;
+  /** The dialled name; undefined on the accepting side. */
+  readonly target: NodeName | undefined;
+  readonly tools: OtpHandshakeTools;
+  readonly clock: Clock;
+  readonly limits: DistLimits;
+  readonly ticks: TickOptions;
+}
+
+type State =
+  | { readonly kind: "securing" }
+  | { readonly kind: "handshake"; readonly info: CarrierInfo; readonly machine: Handshake }
+  | { readonly kind: "admitting"; readonly peer: ProvenPeer; readonly machine: Handshake }
+  | {
+      readonly kind: "up";
+      readonly peer: ProvenPeer;
+      readonly receiver: Receiver;
+      readonly sender: Sender;
+      readonly ticks: TickMonitor;
+    }
+  | { readonly kind: "closed" };
+
+/**
+ * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
+ * that catches protocol errors: each of them closes this connection and nothing else.
+ *
+ * Order of work for one chunk: read the clock once, take the frames, let the owner run what became ready, flush.
+ */
+export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, SendOut {
+  readonly role: Role;
+  readonly #parts: ConnectionParts;
+  readonly #sink: DistSink;
+  readonly #carrier: Carrier;
+  readonly #deframer: Deframer;
+  readonly #startedAt: MonotonicMs;
+  readonly #flushTurn: () => void;
+  #state: State = { kind: "securing" };
+  #timer: Timer | undefined;
+  #now: MonotonicMs;
+  #inChunk = false;
+  #flushAsked = false;
+  #writtenBytes = 0;
+  #partialSince: MonotonicMs | undefined;
+
+  /** `makeCarrier` is called once with this connection as its sink; for accepted ones it returns the existing carrier. */
+  constructor(parts: ConnectionParts, sink: DistSink, makeCarrier: (sink: CarrierSink) => Carrier) {
+    this.#parts = parts;
+    this.#sink = sink;
+    this.role = parts.target === undefined ? "acceptor" : "initiator";
+    this.#startedAt = parts.clock.now();
+    this.#now = this.#startedAt;
+    this.#deframer = new Deframer({ prefix: 4, maxFrameBytes: parts.limits.maxHandshakeFrameBytes });
+    this.#flushTurn = (): void => this.#flush();
+    this.#armAt(addMs(this.#startedAt, parts.limits.maxTlsHandshakeMs));
+    this.#carrier = makeCarrier(this);
+  }
+
+  /** The authenticated peer, once the session is up. */
+  get peer(): ProvenPeer | undefined {
+    return this.#state.kind === "up" ? this.#state.peer : undefined;
+  }
+
+  get isUp(): boolean {
+    return this.#state.kind === "up";
+  }
+
+  get isClosed(): boolean {
+    return this.#state.kind === "closed";
+  }
+
+  /** Decoder for the payload handed to `DistSink.message`; only during that call. */
+  get terms(): TermDecoder {
+    if (this.#state.kind !== "up") throw notUp();
+    return this.#state.receiver.terms;
+  }
+
+  get congested(): boolean {
+    return this.#state.kind === "up" && this.#state.sender.congested;
+  }
+
+  /** Bytes accepted from us that have not left this process. */
+  get waitingBytes(): number {
+    return this.#state.kind === "up" ? this.#state.sender.waitingBytes : 0;
+  }
+
+  /** Sends a control message without payload; false means congested. @throws {SallyportError} ERR_CLOSED SESSION_CLOSED */
+  signal(control: Control): boolean {
+    if (this.#state.kind !== "up") throw notUp();
+    return this.#state.sender.signal(control);
+  }
+
+  /** Sends a control message and its payload; see Sender.message. */
+  message(control: Control, payload: Term): boolean {
+    if (this.#state.kind !== "up") throw notUp();
+    return this.#state.sender.message(control, payload);
+  }
+
+  /** Sends a control message and an already encoded payload term; see Sender.encoded. */
+  encoded(control: Control, buffer: Uint8Array, start: number, end: number): boolean {
+    if (this.#state.kind !== "up") throw notUp();
+    return this.#state.sender.encoded(control, buffer, start, end);
+  }
+
+  /** Answers `DistSink.claimed`. */
+  answerClaim(answer: ClaimAnswer): void {
+    const state = this.#state;
+    if (state.kind !== "handshake") return;
+    this.#guard(() => state.machine.answerClaim(answer));
+  }
+
+  /** Answers `DistSink.claimed` with `not_allowed` and closes with the error that says why. */
+  refuseClaim(error: unknown): void {
+    const state = this.#state;
+    if (state.kind !== "handshake") return;
+    try {
+      state.machine.answerClaim("not_allowed");
+    } catch {
+      // The machine reports the refusal by throwing; the caller's error says more.
+    }
+    this.#fail(error);
+  }
+
+  /** Answers `DistSink.proven`: the session stands when this returns. */
+  admit(): void {
+    const state = this.#state;
+    if (state.kind !== "admitting") return;
+    this.#guard(() => {
+      state.machine.admit();
+      this.#goUp(state.peer);
+    });
+  }
+
+  /** Lets what waits leave, then closes. Idempotent. */
+  end(): void {
+    if (this.#state.kind === "up") this.#state.sender.flush();
+    this.#close(undefined, true);
+  }
+
+  /** Closes at once. Idempotent. */
+  destroy(cause: SallyportError): void {
+    this.#close(cause, false);
+  }
+
+  // CarrierSink
+
+  opened(info: CarrierInfo): void {
+    if (this.#state.kind !== "securing") return;
+    this.#guard(() => {
+      this.#sink.secured(info);
+      if (this.#state.kind !== "securing") return;
+      this.#deframer.setPrefix(info.transport === "tcp" ? 2 : 4);
+      this.#armAt(addMs(this.#startedAt, this.#parts.limits.maxHandshakeMs));
+      const { own, target, tools } = this.#parts;
+      // The dialling machine sends from its constructor, so the prefix must be known before.
+      this.#handshakePrefix = info.transport === "tcp" ? 2 : 4;
+      const machine = startOtpHandshake(own, target, tools, this);
+      this.#state = { kind: "handshake", info, machine };
+    });
+  }
+
+  bytes(_channel: ChannelId, chunk: Buffer): void {
+    if (this.#state.kind === "closed") return;
+    this.#now = this.#parts.clock.now();
+    this.#inChunk = true;
+    this.#sink.turnStarted();
+    try {
+      if (this.#state.kind === "up") this.#state.ticks.read(this.#now);
+      this.#deframer.receive(chunk, this);
+      this.#partialSince = this.#deframer.partialBytes === 0 ? undefined : (this.#partialSince ?? this.#now);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#sink.turnEnded();
+    this.#inChunk = false;
+    if (this.#flushAsked) this.#flush();
+  }
+
+  drained(): void {
+    if (this.#state.kind === "up" && this.#state.sender.relieved()) this.#sink.drained();
+  }
+
+  closed(cause: SallyportError | undefined): void {
+    if (this.#state.kind === "closed") return;
+    this.#close(cause ?? this.#earlyEnd(), false);
+  }
+
+  // FrameSink
+
+  frame(buffer: Buffer, start: number, end: number): void {
+    const state = this.#state;
+    this.#partialSince = undefined;
+    switch (state.kind) {
+      case "up":
+        state.receiver.frame(buffer, start, end, this.#now);
+        return;
+      case "handshake":
+        state.machine.receive(buffer, start, end);
+        return;
+      case "admitting":
+      case "securing":
+        throw new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_EARLY", "the peer sent a frame before its turn", {
+          stage: "session",
+          advice: "check that the other side speaks the distribution protocol",
+        });
+      case "closed":
+        return;
+    }
+  }
+
+  tick(): void {
+    if (this.#state.kind === "up" || this.#state.kind === "closed") return;
+    throw new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_EARLY", "the peer sent an empty frame in the handshake", {
+      stage: "session",
+      advice: "check that the other side speaks the distribution protocol",
+    });
+  }
+
+  // HandshakeSink
+
+  #handshakePrefix: 2 | 4 = 4;
+
+  send(body: Buffer): void {
+    const prefix = this.#handshakePrefix;
+    const frame = Buffer.allocUnsafe(prefix + body.length);
+    frame.writeUIntBE(body.length, 0, prefix);
+    frame.set(body, prefix);
+    this.#carrier.write(0, frame);
+    this.#carrier.flush(0);
+  }
+
+  claimed(name: NodeName, creation: number): void {
+    // The machine calls from inside its own step; `info` comes with the state.
+    if (this.#state.kind === "handshake") this.#sink.claimed({ name, creation, info: this.#state.info });
+  }
+
+  proven(session: OtpSession): void {
+    if (this.#state.kind !== "handshake") return;
+    const { info, machine } = this.#state;
+    const peer = { name: session.peer, creation: session.peerCreation, flags: session.flags, info, role: this.role };
+    this.#state = { kind: "admitting", peer, machine };
+    this.#sink.proven(peer);
+  }
+
+  // SendOut
+
+  write(bytes: Uint8Array): void {
+    if (this.#state.kind !== "up") return;
+    this.#state.ticks.wrote(this.#now);
+    this.#writtenBytes += bytes.length;
+    this.#carrier.write(0, bytes);
+  }
+
+  pendingBytes(): number {
+    return this.#carrier.pendingBytes();
+  }
+
+  needFlush(): void {
+    if (this.#flushAsked) return;
+    this.#flushAsked = true;
+    if (!this.#inChunk) this.#parts.clock.afterTurn(this.#flushTurn);
+  }
+
+  #flush(): void {
+    this.#flushAsked = false;
+    if (this.#state.kind !== "up") return;
+    if (!this.#inChunk) this.#now = this.#parts.clock.now();
+    this.#state.sender.flush();
+    this.#carrier.flush(0);
+  }
+
+  #goUp(peer: ProvenPeer): void {
+    const { limits, ticks, clock } = this.#parts;
+    const style = frameStyle(peer.flags);
+    const fragments = (peer.flags & FRAGMENTS) !== 0n;
+    const sender = new Sender(this, {
+      header: style === "header",
+      fragments,
+      exitPayload: (peer.flags & EXIT_PAYLOAD) !== 0n,
+      congestedBytes: limits.congestedBytes,
+      maxQueuedBytes: limits.maxQueuedBytes,
+    });
+    this.#deframer.setPrefix(4);
+    this.#deframer.setMaxFrameBytes(fragments ? limits.maxFrameBytes : limits.maxMessageBytes);
+    this.#now = clock.now();
+    const receiver = new Receiver(style, limits, this.#sink);
+    this.#state = { kind: "up", peer, receiver, sender, ticks: new TickMonitor(ticks, this.#now) };
+    this.#armAt(this.#state.ticks.nextCheck(this.#now));
+    this.#sink.up(peer);
+  }
+
+  #armAt(at: MonotonicMs): void {
+    this.#timer?.cancel();
+    this.#timer = this.#parts.clock.at(at, () => this.#guard(() => this.#timeout()), true);
+  }
+
+  #timeout(): void {
+    const state = this.#state;
+    if (state.kind === "closed") return;
+    if (state.kind !== "up") throw this.#handshakeTimeout();
+    const now = this.#parts.clock.now();
+    this.#now = now;
+    this.#checkPartialFrame(now, (state.peer.flags & FRAGMENTS) !== 0n);
+    state.receiver.expire(now);
+    const pending = this.#carrier.pendingBytes();
+    switch (state.ticks.check(now, pending, this.#writtenBytes - pending)) {
+      case "send-tick":
+        state.sender.tick();
+        this.#carrier.flush(0);
+        break;
+      case "peer-silent":
+        throw new SallyportError("ERR_CLOSED", "PEER_SILENT", `${state.peer.name} sent nothing for more than the tick time`, {
+          stage: "session",
+          peer: state.peer.name,
+          advice: "check the peer and the network; set the same tick time on both sides",
+        });
+      case "write-stalled":
+        throw new SallyportError("ERR_CLOSED", "WRITE_STALLED", `${state.peer.name} took no byte for the whole tick time`, {
+          stage: "session",
+          peer: state.peer.name,
+          detail: { pending },
+          advice: "the peer ticks but does not read: check what blocks it",
+        });
+      case "nothing":
+        break;
+    }
+    this.#armAt(state.ticks.nextCheck(now));
+  }
+
+  #checkPartialFrame(now: MonotonicMs, fragments: boolean): void {
+    const since = this.#partialSince;
+    const maxMs = fragments ? this.#parts.limits.maxFrameMs : this.#parts.limits.maxFrameMs * 10;
+    if (since === undefined || now - since <= maxMs) return;
+    throw new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_SLOW", `a frame took longer than maxFrameMs ${maxMs}`, {
+      stage: "session",
+      detail: { maxMs },
+      advice: "raise maxFrameMs for very slow links",
+    });
+  }
+
+  #handshakeTimeout(): SallyportError {
+    const { limits, target } = this.#parts;
+    const isTls = this.#state.kind === "securing";
+    const ms = isTls ? limits.maxTlsHandshakeMs : limits.maxHandshakeMs;
+    return new SallyportError(
+      "ERR_DEADLINE",
+      "HANDSHAKE_TIMEOUT",
+      `${isTls ? "TLS" : "the handshake"} was not finished within ${ms} ms`,
+      {
+        stage: isTls ? "tls" : "session",
+        ...(target === undefined ? {} : { peer: target }),
+        detail: { ms },
+        advice: "check that the other side is an Erlang node listening with the same transport (TLS or plain)",
+      },
+    );
+  }
+
+  /** The carrier ended in good order, but before the session stood. */
+  #earlyEnd(): SallyportError | undefined {
+    const state = this.#state;
+    if (state.kind === "up" || state.kind === "closed") return undefined;
+    const { target } = this.#parts;
+    const peer = target === undefined ? {} : { peer: target };
+    if (this.role === "initiator" && state.kind === "handshake" && this.#sentReply) {
+      // An OTP acceptor that finds our digest wrong logs it and closes without a word (otp-distribution 7.4).
+      return new SallyportError("ERR_DENIED", "SECRET_MISMATCH", "the peer closed right after our challenge reply", {
+        ...peer,
+        stage: "cookie",
+        advice: "set the same cookie on both sides",
+      });
+    }
+    return new SallyportError("ERR_CLOSED", "CLOSED_DURING_HANDSHAKE", "the peer closed before the session stood", {
+      ...peer,
+      stage: state.kind === "securing" ? "tls" : "identity",
+      advice: "look into the log of the other side: it refused without saying why",
+    });
+  }
+
+  get #sentReply(): boolean {
+    return this.#state.kind === "handshake" && this.#state.machine.repliedToChallenge;
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#close(
+      isSallyportError(error)
+        ? error
+        : new SallyportError("ERR_INTERNAL", "CONNECTION_BUG", "an unexpected error ended a connection; please report it", {
+            cause: error,
+          }),
+      false,
+    );
+  }
+
+  #close(cause: SallyportError | undefined, inGoodOrder: boolean): void {
+    const state = this.#state;
+    if (state.kind === "closed") return;
+    this.#state = { kind: "closed" };
+    this.#timer?.cancel();
+    this.#deframer.stop();
+    if (state.kind === "up") state.receiver.clear();
+    if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();
+    if (inGoodOrder || state.kind !== "up") this.#carrier.end();
+    else this.#carrier.destroy();
+    this.#sink.down(cause);
+  }
+}
+
+function notUp(): SallyportError {
+  return new SallyportError("ERR_CLOSED", "SESSION_CLOSED", "the session is not up", {
+    stage: "session",
+    advice: "connect again",
+  });
+}

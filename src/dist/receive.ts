@@ -1,0 +1,103 @@
+import type { MonotonicMs } from "../base/clock.ts";
+import { AtomTable, PidTable } from "../term/atom-table.ts";
+import { TermDecoder } from "../term/decode.ts";
+import { InboundAtomCache } from "../wire/atom-cache.ts";
+import { ControlDecoder } from "../wire/control-decode.ts";
+import { type Control, hasPayload } from "../wire/control-types.ts";
+import type { FrameStyle } from "../wire/flags.ts";
+import { type Reassembled, Reassembler } from "../wire/fragments.ts";
+import { misbehaved } from "../wire/misbehaved.ts";
+import { Packet, PacketParser } from "../wire/packet.ts";
+import type { DistLimits } from "./limits.ts";
+
+/** Where whole messages go. */
+export interface ReceiveSink {
+  /** First fragment of a large message: false drops the rest unbuffered. */
+  wanted(control: Control): boolean;
+  /** See DistSink.message. */
+  message(control: Control, buffer: Buffer, start: number, end: number): void;
+}
+
+interface FragmentContext {
+  readonly control: Control;
+  readonly atomRefs: readonly string[];
+}
+
+/**
+ * Frames of an established session to messages: packet header, fragments, control term. The payload stays bytes; the
+ * owner decodes it with `terms` once it has decided that it wants to.
+ */
+export class Receiver {
+  /** Decoder for the payload of the message being delivered, with this session's limits and caches. */
+  readonly terms: TermDecoder;
+  readonly #sink: ReceiveSink;
+  readonly #parser: PacketParser;
+  readonly #packet: Packet = new Packet();
+  readonly #controls: ControlDecoder;
+  readonly #fragments: Reassembler<FragmentContext>;
+  readonly #maxReassemblyMs: number;
+
+  constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink) {
+    this.#sink = sink;
+    const atoms = new AtomTable();
+    const pids = new PidTable();
+    const { maxDepth, maxIntegerBytes, maxAtoms, maxMessageBytes } = limits;
+    const termLimits = { maxDepth, maxIntegerBytes, maxAtoms, maxBytes: maxMessageBytes };
+    this.terms = new TermDecoder({ limits: termLimits, atoms, pids });
+    this.#parser = new PacketParser(style, new InboundAtomCache());
+    this.#controls = new ControlDecoder({ style, atoms, pids, limits: termLimits });
+    this.#fragments = new Reassembler({ maxBytes: limits.maxReassemblyBytes, maxSequences: limits.maxReassemblySequences });
+    this.#maxReassemblyMs = limits.maxReassemblyMs;
+  }
+
+  /** Bytes held for unfinished messages. */
+  get heldBytes(): number {
+    return this.#fragments.bytes;
+  }
+
+  /** Takes one frame body. @throws {SallyportError} which ends the connection */
+  frame(buffer: Buffer, start: number, end: number, now: MonotonicMs): void {
+    const packet = this.#packet;
+    this.#parser.parse(packet, buffer, start, end);
+    if (packet.kind === "fragment-next") {
+      this.#complete(this.#fragments.next(packet.seqId, packet.fragId, buffer, packet.at, end));
+      return;
+    }
+    const atomRefs = packet.atomRefs;
+    const control = this.#controls.decode(buffer, packet.at, end, atomRefs);
+    const payload = this.#parser.payloadStart(packet, this.#controls.position, hasPayload(control));
+    if (packet.kind === "message") {
+      this.#deliver(control, atomRefs, buffer, payload, end);
+      return;
+    }
+    const { seqId, fragId } = packet;
+    const whole = this.#fragments.first(seqId, fragId, { control, atomRefs }, buffer, payload, end, now);
+    if (whole === undefined && !this.#sink.wanted(control)) this.#fragments.abort(seqId);
+    this.#complete(whole);
+  }
+
+  /**
+   * Gives up messages that stay unfinished for too long.
+   * @throws {SallyportError} ERR_PEER_MISBEHAVED FRAGMENT_EXPIRED
+   */
+  expire(now: MonotonicMs): void {
+    if (this.#fragments.sequences === 0) return;
+    if (this.#fragments.expire(now, this.#maxReassemblyMs).length === 0) return;
+    throw misbehaved("FRAGMENT_EXPIRED", `a message in fragments stayed unfinished for more than ${this.#maxReassemblyMs} ms`);
+  }
+
+  clear(): void {
+    this.#fragments.clear();
+  }
+
+  #complete(whole: Reassembled<FragmentContext> | undefined): void {
+    if (whole === undefined) return;
+    this.#deliver(whole.context.control, whole.context.atomRefs, whole.buffer, whole.start, whole.end);
+  }
+
+  #deliver(control: Control, atomRefs: readonly string[], buffer: Buffer, start: number, end: number): void {
+    this.terms.atomRefs = atomRefs.length === 0 ? undefined : atomRefs;
+    this.terms.resetBudget();
+    this.#sink.message(control, buffer, start, end);
+  }
+}

@@ -1,0 +1,48 @@
+import type { Pid, Reference } from "../term/types.ts";
+import type { Control } from "../wire/control-types.ts";
+
+/** A node in one of its lives. Identifiers of the same name with another creation belong to another life. */
+export interface Incarnation {
+  readonly node: string;
+  readonly creation: number;
+}
+
+function owns(who: Incarnation, id: Pid | Reference): boolean {
+  return id.creation === who.creation && id.node === who.node;
+}
+
+/**
+ * Checks that each identifier a peer sends as its own is of its name and creation; OTP itself checks only some of them
+ * (threat model F2). Returns the name of the first field that is forged, or undefined.
+ *
+ * Targets on our side are not judged here: one of an earlier life of ours is simply unknown.
+ */
+export function forgedField(control: Control, peer: Incarnation): string | undefined {
+  switch (control.kind) {
+    case "send":
+      return control.from === undefined || owns(peer, control.from) ? undefined : "from";
+    case "reg-send":
+    case "alias-send":
+    case "link":
+    case "unlink":
+    case "unlink-id":
+    case "unlink-id-ack":
+    case "exit":
+    case "exit2":
+      return owns(peer, control.from) ? undefined : "from";
+    case "monitor":
+    case "demonitor":
+      if (!owns(peer, control.from)) return "from";
+      return owns(peer, control.ref) ? undefined : "ref";
+    case "monitor-exit":
+      return typeof control.target === "string" || owns(peer, control.target) ? undefined : "target";
+    case "group-leader":
+      return undefined;
+    case "spawn-request":
+      if (!owns(peer, control.from)) return "from";
+      if (!owns(peer, control.ref)) return "ref";
+      return undefined;
+    case "spawn-reply":
+      return typeof control.result === "string" || owns(peer, control.result) ? undefined : "child";
+  }
+}

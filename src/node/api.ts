@@ -1,0 +1,211 @@
+import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import type { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { Allow } from "../guard/allow.ts";
+import type { Pid, Reference, Term } from "../term/types.ts";
+
+/** A peer as an application sees it: who it is, how sure we are, and over what it came. */
+export interface Peer {
+  readonly name: NodeName;
+  /** `SHA256:...` of the identity key, or null where the protocol has none (otp). */
+  readonly fingerprint: string | null;
+  readonly publicKey: Buffer | null;
+  readonly assurance: Assurance;
+  readonly protocol: ProtocolName;
+  /** DER of the certificate the peer showed, or null. */
+  readonly certificate: Buffer | null;
+  /** The peer's creation: changes when it restarts. */
+  readonly incarnation: number;
+  /** `host:port` of the other end. */
+  readonly address: string;
+}
+
+/** What a handler knows about the message it handles. */
+export interface HandlerContext {
+  /** The sending peer; null for messages from this node. */
+  readonly peer: Peer | null;
+  /** The sending process; undefined when the sender named none. */
+  readonly from: Pid | undefined;
+  /** Aborts when the caller gave up, its node was lost, or this node closes. */
+  readonly signal: AbortSignal;
+  /** Name of this node. */
+  readonly node: NodeName;
+  /** The process that handles the message. */
+  readonly self: Pid;
+}
+
+/** Handlers of a named service, shaped like a gen_server. A missing one refuses that kind of message. */
+export interface ServiceHandlers {
+  /** Answers `gen_server:call`. The value, or what a returned promise resolves to, is the reply. */
+  call?(request: Term, ctx: HandlerContext): ReplyTerm | Promise<ReplyTerm>;
+  /** Takes `gen_server:cast`. */
+  cast?(message: Term, ctx: HandlerContext): void | Promise<void>;
+  /** Takes every other message. */
+  info?(message: Term, ctx: HandlerContext): void | Promise<void>;
+}
+
+/** What a call handler may return: any term. (`void` reads as the atom `undefined`.) */
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler that returns nothing replies `undefined`
+export type ReplyTerm = Term | void;
+
+/** Where to send: a process, a registered name on this node, or a registered name on another node. */
+export type Target = Pid | string | { readonly name: string; readonly node: string } | LocalProcessHandle;
+
+/** What `onDown` receives. */
+export interface Down {
+  readonly ref: Reference;
+  /** The pid, or `{name, node}` for a monitor by name. */
+  readonly target: Pid | { readonly name: string; readonly node: string };
+  /** `noproc`, `noconnection`, or the exit reason. */
+  readonly reason: Term;
+}
+
+/** A process of this node. */
+export interface LocalProcessHandle {
+  readonly pid: Pid;
+  readonly alive: boolean;
+  /** Resolves with the exit reason. */
+  readonly exited: Promise<Term>;
+}
+
+/** Returned by a process handler to end its process. */
+export class ExitRequest {
+  readonly reason: Term;
+  constructor(reason: Term) {
+    this.reason = reason;
+  }
+}
+
+/** Return this from a process handler to end the process with `reason`. */
+export function exit(reason: Term): ExitRequest {
+  return new ExitRequest(reason);
+}
+
+/** Handler of a spawned process; exit signals arrive as `{'EXIT', From, Reason}` only with `trapExit`. */
+export type ProcessHandler = (
+  message: Term,
+  ctx: HandlerContext,
+  // biome-ignore lint/suspicious/noConfusingVoidType: most handlers return nothing
+) => ExitRequest | void | Promise<ExitRequest | void>;
+
+export interface SpawnOptions {
+  /** Who may send to, monitor (and so on) the process; default: nobody but this node. */
+  readonly allow?: Allow;
+  /** Deliver exit signals as messages. Default false. */
+  readonly trapExit?: boolean;
+  /** Let peers see exit reasons as they are, instead of their class. Default false. */
+  readonly exposeReasons?: boolean;
+}
+
+export interface RegisterOptions {
+  /** Who may call, cast, send to and monitor the service; default: nobody but this node. */
+  readonly allow?: Allow;
+}
+
+/** Names a function for remote spawn, or for `rpc`. */
+export type FunctionName = string | { readonly module: string; readonly function: string; readonly arity: number };
+
+/** A registered function: gets the argument list; its value is the result of `rpc`, its life the life of the spawn. */
+export type RegisteredFunction = (args: readonly Term[], ctx: HandlerContext) => ReplyTerm | Promise<ReplyTerm>;
+
+export interface CallOptions {
+  /** Default 5,000; must be finite. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface SpawnRemoteOptions extends CallOptions {
+  /** Sets up a monitor with the spawn itself, so that no death is missed. */
+  readonly onDown?: (down: Down) => void;
+  /** Links the new process to this local process. */
+  readonly link?: LocalProcessHandle;
+}
+
+/** Events of a node; listener errors never reach the protocol. */
+export interface NodeEvents {
+  nodeup: [peer: Peer];
+  nodedown: [peer: Peer, reason: string];
+  /** An inbound operation was refused. */
+  denied: [denied: Denied];
+  /** Something the operator should know. */
+  warning: [warning: { readonly reason: string; readonly message: string }];
+  /** A handler threw. `id` is what the caller was told. */
+  handlerError: [failure: { readonly id: string; readonly where: string; readonly error: unknown }];
+  /** A connection failed before it became a session. */
+  refused: [failure: { readonly address: string; readonly role: "initiator" | "acceptor"; readonly error: SallyportError }];
+}
+
+/** One refused inbound operation, as the operator sees it. */
+export interface Denied {
+  /** The id the peer was told, when it was told anything. */
+  readonly decision: string;
+  readonly outcome: "deny-default" | "deny-rule" | "deny-limit" | "deny-identity" | "deny-error";
+  readonly rule: string | null;
+  readonly peer: NodeName;
+  readonly verb: string;
+  /** Escaped text. */
+  readonly target: string;
+}
+
+/** Health of a node at one moment. */
+export interface Health {
+  readonly selfNode: NodeName;
+  readonly isDistributed: boolean;
+  readonly connectedNodes: readonly NodeName[];
+  readonly connectedCount: number;
+  readonly processes: number;
+  readonly openCalls: number;
+  /** Counters since start, by stable name. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** A node: the whole public surface. Made by `createNode`. */
+export interface Node {
+  readonly name: NodeName;
+  readonly creation: number;
+  /** The endpoints really bound, such as `tls://127.0.0.1:9100`. Empty for a dial-only node. */
+  readonly endpoints: readonly string[];
+  /** Registers a named service. @throws {SallyportError} ERR_API_MISUSE NAME_TAKEN, NAME_RESERVED */
+  register(name: string, handlers: ServiceHandlers, options?: RegisterOptions): LocalProcessHandle;
+  /** Ends a service and frees its name; false when there was none. */
+  unregister(name: string): boolean;
+  /** Registers a function for remote spawn (a name) or for rpc ({module, function, arity}). */
+  registerFunction(name: FunctionName, fn: RegisteredFunction, options?: RegisterOptions): void;
+  /** Resolves once the session stands on both sides. NODE is `name@host` or `name@host:port`. */
+  connect(node: string, options?: CallOptions): Promise<Peer>;
+  /** Ends the session with a node; false when there was none. */
+  disconnect(node: string): boolean;
+  /** Round trip to the peer's node process; resolves with milliseconds. */
+  ping(node: string, options?: CallOptions): Promise<{ readonly peer: Peer; readonly rttMs: number }>;
+  /** Like `gen_server:call`; dials when there is no session. */
+  call(target: Target, request: Term, options?: CallOptions): Promise<Term>;
+  /** Like `gen_server:cast`. False means congested: wait for `drained(node)`. */
+  cast(target: Target, message: Term): boolean;
+  /** Sends a message; accepted means on its way, not arrived. False means congested: wait for `drained(node)`. */
+  send(target: Target, message: Term): boolean;
+  /** Resolves when the bytes waiting for a node fell below the congestion mark, or the session ended. */
+  drained(node: string): Promise<void>;
+  /** Runs `module:function(args)` on a node: erpc, or rex where the peer cannot spawn. */
+  rpc(node: string, module: string, fn: string, args: readonly Term[], options?: CallOptions): Promise<Term>;
+  /** Starts a local process. */
+  spawn(handler: ProcessHandler, options?: SpawnOptions): LocalProcessHandle;
+  /** Starts a registered function of a Sallyport node (a name) or `module:function` of any node. */
+  spawnRemote(node: string, fn: string, args: readonly Term[], options?: SpawnRemoteOptions): Promise<Pid>;
+  /** `onDown` is called exactly once, unless `demonitor` comes first. */
+  monitor(target: Target, onDown: (down: Down) => void): Reference;
+  /** False when the monitor had fired or never was. */
+  demonitor(ref: Reference): boolean;
+  link(process: LocalProcessHandle, remote: Target): void;
+  unlink(process: LocalProcessHandle, remote: Target): void;
+  /** Sends an exit signal; `kill` (an atom) cannot be trapped. */
+  exit(target: Target, reason: Term): void;
+  /** A fresh unguessable reference of this node. */
+  makeRef(): Reference;
+  peers(): readonly Peer[];
+  health(): Health;
+  on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
+  off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
+  /** Stops accepting, lets what is queued leave (at most `timeoutMs`, default 5,000), then ends all sessions. Idempotent. */
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}

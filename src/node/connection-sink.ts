@@ -1,0 +1,121 @@
+import type { Assurance } from "../base/assurance.ts";
+import { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { DistConnection } from "../dist/connection.ts";
+import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import type { Control } from "../wire/control-types.ts";
+import { checkChain, checkName } from "./peer-certificate.ts";
+import type { CertificateJudge } from "./ports.ts";
+import type { Session } from "./session.ts";
+import { type AnsweredClaim, giveWay, type Sessions } from "./sessions.ts";
+
+/** What a connection needs of its node, from its first byte to its end. */
+export interface ConnectionHost {
+  readonly sessions: Sessions;
+  readonly judgeCertificate: CertificateJudge;
+  /** Makes and announces the session of an admitted peer. */
+  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session;
+  sessionDown(session: Session, cause: SallyportError | undefined): void;
+  /** The connection ended before it was a session. */
+  failed(connection: DistConnection, address: string, error: SallyportError): void;
+  wanted(session: Session, control: Control): boolean;
+  message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
+  relieved(session: Session): void;
+  turnStarted(): void;
+  /** Runs what became ready. */
+  turnEnded(): void;
+}
+
+/** Upward side of one distribution connection of a node: certificate and name checks first, then its session. */
+export class ConnectionSink implements DistSink {
+  readonly #host: ConnectionHost;
+  readonly #target: NodeName | undefined;
+  readonly #settled: () => void;
+  #connection: DistConnection | undefined;
+  #claim: AnsweredClaim | undefined;
+  #assurance: Assurance = "none";
+  #address = "";
+  #session: Session | undefined;
+
+  /** `settled` is called once the connection is authenticated or closed. */
+  constructor(host: ConnectionHost, target: NodeName | undefined, settled: () => void) {
+    this.#host = host;
+    this.#target = target;
+    this.#settled = settled;
+  }
+
+  /** To be called once, before anything can arrive. */
+  attach(connection: DistConnection): void {
+    this.#connection = connection;
+  }
+
+  secured(info: CarrierInfo): void {
+    this.#address = info.remoteAddress;
+    const role = this.#target === undefined ? "acceptor" : "initiator";
+    checkChain(info, role, this.#target);
+    if (this.#target !== undefined) this.#assurance = checkName(info, this.#target, this.#host.judgeCertificate);
+  }
+
+  claimed(claim: PeerClaim): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    try {
+      this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
+    } catch (error) {
+      connection.refuseClaim(error);
+      return;
+    }
+    const answer = this.#host.sessions.answerClaim(claim);
+    this.#claim = { answer };
+    connection.answerClaim(answer);
+  }
+
+  proven(peer: ProvenPeer): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    if (this.#host.sessions.judge(peer, this.#claim) === "admit") connection.admit();
+    else giveWay(connection, peer.name);
+  }
+
+  up(peer: ProvenPeer): void {
+    if (this.#connection === undefined) return;
+    this.#settled();
+    this.#session = this.#host.sessionUp(this.#connection, peer, this.#assurance);
+  }
+
+  wanted(control: Control): boolean {
+    return this.#session !== undefined && this.#host.wanted(this.#session, control);
+  }
+
+  message(control: Control, buffer: Buffer, start: number, end: number): void {
+    if (this.#session !== undefined) this.#host.message(this.#session, control, buffer, start, end);
+  }
+
+  turnStarted(): void {
+    this.#host.turnStarted();
+  }
+
+  turnEnded(): void {
+    this.#host.turnEnded();
+  }
+
+  drained(): void {
+    if (this.#session !== undefined) this.#host.relieved(this.#session);
+  }
+
+  down(cause: SallyportError | undefined): void {
+    if (this.#session !== undefined) {
+      this.#host.sessionDown(this.#session, cause);
+      return;
+    }
+    this.#settled();
+    const error =
+      cause ??
+      new SallyportError("ERR_CLOSED", "CLOSED_DURING_HANDSHAKE", "the connection was closed before the session stood", {
+        stage: "session",
+        advice: "connect again",
+      });
+    if (this.#connection !== undefined) this.#host.failed(this.#connection, this.#address, error);
+  }
+}

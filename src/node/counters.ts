@@ -1,0 +1,27 @@
+/** Names of what a node counts; part of `health()`. */
+export type CounterName =
+  | "denied"
+  | "dropped_no_target"
+  | "dropped_mailbox_full"
+  | "dropped_no_session"
+  | "late_replies"
+  | "handler_errors"
+  | "sessions_up"
+  | "sessions_down"
+  | "connections_refused"
+  | "dials_failed";
+
+/** Plain counters, each a number of events since start. */
+export class Counters {
+  /** Messages delivered to processes; a field of its own because it is counted for each. */
+  messagesIn = 0;
+  readonly #values = new Map<CounterName, number>();
+
+  add(name: CounterName, count: number = 1): void {
+    this.#values.set(name, (this.#values.get(name) ?? 0) + count);
+  }
+
+  snapshot(): Record<string, number> {
+    return { messages_in: this.messagesIn, ...Object.fromEntries(this.#values) };
+  }
+}

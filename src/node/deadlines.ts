@@ -1,0 +1,93 @@
+import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
+
+/** Something that ends at a point in time. Kept in a list of its duration; the fields belong to `Deadlines`. */
+export interface Deadline {
+  readonly expired: () => void;
+  at: MonotonicMs;
+  durationMs: number;
+  previous: Deadline | undefined;
+  next: Deadline | undefined;
+}
+
+interface DeadlineList {
+  first: Deadline | undefined;
+  last: Deadline | undefined;
+}
+
+/**
+ * Many deadlines on one timer. Deadlines of the same duration expire in the order they were set, so each duration has a
+ * list: setting and clearing one costs a few assignments, however many there are.
+ */
+export class Deadlines {
+  readonly #clock: Clock;
+  readonly #lists = new Map<number, DeadlineList>();
+  readonly #fire: () => void;
+  #timer: Timer | undefined;
+  #armedAt: MonotonicMs | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#fire = (): void => this.#expire();
+  }
+
+  /** Calls `expired` once after `durationMs`, unless `clear` comes first. */
+  set(durationMs: number, expired: () => void): Deadline {
+    const at = addMs(this.#clock.now(), durationMs);
+    const deadline: Deadline = { expired, at, durationMs, previous: undefined, next: undefined };
+    let list = this.#lists.get(durationMs);
+    if (list === undefined) {
+      list = { first: undefined, last: undefined };
+      this.#lists.set(durationMs, list);
+    }
+    deadline.previous = list.last;
+    if (list.last === undefined) list.first = deadline;
+    else list.last.next = deadline;
+    list.last = deadline;
+    if (this.#armedAt === undefined || at < this.#armedAt) this.#arm(at);
+    return deadline;
+  }
+
+  /** Idempotent. */
+  clear(deadline: Deadline): void {
+    const list = this.#lists.get(deadline.durationMs);
+    if (list === undefined) return;
+    const { previous, next } = deadline;
+    if (previous === undefined && next === undefined && list.first !== deadline) return;
+    if (previous === undefined) list.first = next;
+    else previous.next = next;
+    if (next === undefined) list.last = previous;
+    else next.previous = previous;
+    deadline.previous = undefined;
+    deadline.next = undefined;
+    if (list.first === undefined) this.#lists.delete(deadline.durationMs);
+  }
+
+  /** Disarms the timer; what is set stays set and never fires. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#lists.clear();
+  }
+
+  #arm(at: MonotonicMs): void {
+    this.#timer?.cancel();
+    this.#armedAt = at;
+    this.#timer = this.#clock.at(at, this.#fire);
+  }
+
+  #expire(): void {
+    this.#armedAt = undefined;
+    const now = this.#clock.now();
+    let earliest: MonotonicMs | undefined;
+    const due: Deadline[] = [];
+    for (const list of this.#lists.values()) {
+      let deadline = list.first;
+      for (; deadline !== undefined && deadline.at <= now; deadline = deadline.next) due.push(deadline);
+      if (deadline !== undefined && (earliest === undefined || deadline.at < earliest)) earliest = deadline.at;
+    }
+    for (const deadline of due) {
+      this.clear(deadline);
+      deadline.expired();
+    }
+    if (earliest !== undefined && (this.#armedAt === undefined || earliest < this.#armedAt)) this.#arm(earliest);
+  }
+}

@@ -1,0 +1,172 @@
+import { addMs, type Clock, type Timer } from "../base/clock.ts";
+import { isSallyportError, SallyportError } from "../base/errors.ts";
+import type { DialTarget, NodeName } from "../base/node-name.ts";
+import { hostPart } from "../base/node-name.ts";
+import { RingQueue } from "../base/ring-queue.ts";
+import type { DialAddress } from "../carrier/carrier.ts";
+import type { DistConnection } from "../dist/connection.ts";
+import type { Resolver } from "./ports.ts";
+import { timedOut } from "./remote-failure.ts";
+import type { Session } from "./session.ts";
+
+/** Messages that wait for one dial at most; more are refused. */
+export const MAX_WAITING_SENDS = 10_000;
+
+export interface DialParts {
+  readonly resolver: Resolver;
+  readonly clock: Clock;
+  /** From the start to the session, whatever the number of addresses; milliseconds. */
+  readonly maxDialMs: number;
+  /** Starts one connection to an address. Its end is reported to `attemptEnded`. */
+  connect(target: NodeName, address: DialAddress): DistConnection;
+  /** The dial is over; `error` is undefined when a session stands. */
+  finished(dial: Dial, error: SallyportError | undefined): void;
+}
+
+interface Waiter {
+  readonly up: (session: Session) => void;
+  readonly failed: (error: SallyportError) => void;
+}
+
+/**
+ * One attempt to reach a node, shared by everybody who wants it: resolves the name, tries the addresses one after the
+ * other, and ends with a session (whichever side dialled it) or with the failure of the last address.
+ */
+export class Dial {
+  readonly target: NodeName;
+  readonly #port: number | undefined;
+  readonly #parts: DialParts;
+  readonly #abort = new AbortController();
+  readonly #waiters = new Set<Waiter>();
+  readonly #sends = new RingQueue<(session: Session) => void>();
+  #addresses: readonly DialAddress[] = [];
+  #next = 0;
+  #connection: DistConnection | undefined;
+  #over = false;
+  readonly #timer: Timer;
+
+  constructor(target: DialTarget, parts: DialParts) {
+    this.target = target.name;
+    this.#port = target.port;
+    this.#parts = parts;
+    const { clock, maxDialMs } = parts;
+    this.#timer = clock.at(addMs(clock.now(), maxDialMs), () => this.fail(timedOut(this.target, "connecting", maxDialMs)), true);
+  }
+
+  /** Starts it. Never rejects. */
+  async run(): Promise<void> {
+    try {
+      this.#addresses = await this.#parts.resolver.resolve(this.target, this.#abort.signal);
+      if (this.#port !== undefined) this.#addresses = withPort(this.#addresses, this.target, this.#port);
+    } catch (error) {
+      this.fail(isSallyportError(error) ? error : unresolved(this.target, this.#parts.resolver.label, error));
+      return;
+    }
+    if (this.#addresses.length === 0) this.fail(unresolved(this.target, this.#parts.resolver.label, undefined));
+    else this.#tryNext();
+  }
+
+  /** Calls one of the two, once. Returns a function that takes the wish back. */
+  wait(up: (session: Session) => void, failed: (error: SallyportError) => void): () => void {
+    const waiter: Waiter = { up, failed };
+    this.#waiters.add(waiter);
+    return () => this.#waiters.delete(waiter);
+  }
+
+  /** Queues a send until the session stands. @throws {SallyportError} ERR_LIMIT WAITING_SENDS */
+  queue(send: (session: Session) => void): void {
+    if (this.#sends.length >= MAX_WAITING_SENDS) {
+      throw new SallyportError(
+        "ERR_LIMIT",
+        "WAITING_SENDS",
+        `${MAX_WAITING_SENDS} messages wait for the connection to ${this.target}, which is maxWaitingSends`,
+        { peer: this.target, stage: "session", advice: "await connect(node) before sending much" },
+      );
+    }
+    this.#sends.push(send);
+  }
+
+  /** A session with the target stands: everybody gets it, in order. */
+  succeeded(session: Session): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer.cancel();
+    this.#abort.abort();
+    this.#parts.finished(this, undefined);
+    for (let send = this.#sends.shift(); send !== undefined; send = this.#sends.shift()) {
+      try {
+        send(session);
+      } catch {
+        // The one who sent was told that the message is on its way; a message that cannot leave is like a lost one.
+      }
+    }
+    for (const waiter of this.#waiters) waiter.up(session);
+    this.#waiters.clear();
+    // A crossing connection of ours that lost: its end means nothing any more.
+    if (this.#connection !== undefined && this.#connection !== session.connection) {
+      this.#connection.destroy(overtaken(this.target));
+    }
+  }
+
+  /** One connection of this dial ended before it became a session. */
+  attemptEnded(connection: DistConnection, error: SallyportError): void {
+    if (this.#over || connection !== this.#connection) return;
+    if (error.reason === "OTHER_CONNECTION_WINS") return; // the peer's own connection is on its way in
+    if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
+    else this.fail(error);
+  }
+
+  /** Gives up. */
+  fail(error: SallyportError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer.cancel();
+    this.#abort.abort();
+    this.#sends.clear();
+    this.#parts.finished(this, error);
+    const connection = this.#connection;
+    this.#connection = undefined;
+    connection?.destroy(error);
+    for (const waiter of this.#waiters) waiter.failed(error);
+    this.#waiters.clear();
+  }
+
+  get waitingSends(): number {
+    return this.#sends.length;
+  }
+
+  #tryNext(): void {
+    const address = this.#addresses[this.#next++];
+    if (this.#over || address === undefined) return;
+    try {
+      this.#connection = this.#parts.connect(this.target, address);
+    } catch (error) {
+      this.fail(isSallyportError(error) ? error : unresolved(this.target, this.#parts.resolver.label, error));
+    }
+  }
+}
+
+/** A port given with the name replaces what the resolver says; without any address the host part is asked. */
+function withPort(addresses: readonly DialAddress[], target: NodeName, port: number): readonly DialAddress[] {
+  const scheme = addresses[0]?.scheme ?? "tls";
+  const hosts = new Set(addresses.map((address) => address.host));
+  if (hosts.size === 0) hosts.add(hostPart(target));
+  return [...hosts].map((host) => ({ scheme, host, port }));
+}
+
+function unresolved(target: NodeName, label: string, cause: unknown): SallyportError {
+  return new SallyportError("ERR_UNREACHABLE", "NAME_UNRESOLVED", `no address for ${target}: asked ${label}`, {
+    peer: target,
+    stage: "resolve",
+    advice: "start the node, or give its address with resolve (on the command line --resolve NODE=HOST:PORT)",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function overtaken(target: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "OTHER_CONNECTION_WINS", `${target} connected to us first`, {
+    peer: target,
+    stage: "session",
+    advice: "nothing: the other connection serves both sides",
+  });
+}

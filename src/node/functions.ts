@@ -1,0 +1,216 @@
+import { SallyportError } from "../base/errors.ts";
+import { AllowRule } from "../guard/allow.ts";
+import { handlerError, NORMAL } from "../process/exit-reason.ts";
+import type { Behaviour } from "../process/ports.ts";
+import { Atom, atomName, Reference, type Term, Tuple } from "../term/types.ts";
+import type { Control } from "../wire/control-types.ts";
+import type { FunctionName, RegisteredFunction, RegisterOptions } from "./api.ts";
+import { MessageContext, OwnedLifetime } from "./message-context.ts";
+import { type NodeCore, reportHandlerError } from "./node-core.ts";
+import type { NodeProcess, Session } from "./session.ts";
+
+/** Module under which Sallyport functions without one are spawned (rulings U8). */
+export const SALLYPORT_FUNCTION_MODULE = "sallyport_fn";
+
+/** Processes one peer may have started here and that still run. */
+export const MAX_SPAWNED_PER_PEER = 4_096;
+
+/** Arguments of a remote call, at most. */
+const MAX_ARITY = 255;
+
+const RETURN = new Atom("return");
+const ERROR = new Atom("error");
+
+interface FunctionEntry {
+  readonly label: string;
+  readonly run: RegisteredFunction;
+  readonly rule: AllowRule | undefined;
+}
+
+type SpawnRequest = Extract<Control, { kind: "spawn-request" }>;
+
+/** What a spawn request asks for, once its arguments are read. */
+interface Invocation {
+  readonly verb: "rpc" | "spawn";
+  /** For messages: `module:function/arity`. */
+  readonly label: string;
+  readonly args: readonly Term[];
+  /** The reference under which erpc expects the result, for `erpc:execute_call/4`. */
+  readonly resultRef: Reference | undefined;
+}
+
+/** Functions the owner registered: the only code that a peer's spawn or rpc can reach (design D7). */
+export class Functions {
+  readonly #core: NodeCore;
+  readonly #entries = new Map<string, FunctionEntry>();
+  readonly #running = new WeakMap<Session, { count: number }>();
+
+  constructor(core: NodeCore) {
+    this.#core = core;
+  }
+
+  /** @throws {SallyportError} ERR_API_MISUSE FUNCTION_TAKEN, FUNCTION_INVALID */
+  register(name: FunctionName, run: RegisteredFunction, options: RegisterOptions): void {
+    const label = labelOf(name);
+    if (typeof run !== "function") throw invalid(label, "is registered without a function to run");
+    if (this.#entries.has(label)) {
+      throw new SallyportError("ERR_API_MISUSE", "FUNCTION_TAKEN", `function ${label} is registered already`, {
+        advice: "register each function once",
+      });
+    }
+    this.#entries.set(label, { label, run, rule: AllowRule.compile(options.allow, ["rpc", "spawn"]) });
+  }
+
+  /** The function of a call by `rex`, when the peer may run it. */
+  permitted(session: Session, module: string, fn: string, args: readonly Term[], verb: "rpc" | "spawn"): FunctionEntry | undefined {
+    return this.#permitted(session, `${module}:${fn}/${args.length}`, verb);
+  }
+
+  /** Reads what is asked for; undefined when the arguments do not have the shape that the request demands. */
+  read(request: SpawnRequest, payload: Term): Invocation | undefined {
+    if (!Array.isArray(payload) || payload.length > MAX_ARITY) return undefined;
+    const args: readonly Term[] = payload;
+    if (request.module !== "erpc") {
+      if (args.length !== request.arity) return undefined;
+      const sallyport = request.module === SALLYPORT_FUNCTION_MODULE;
+      const label = sallyport ? request.function : `${request.module}:${request.function}/${request.arity}`;
+      return { verb: "spawn", label, args, resultRef: undefined };
+    }
+    const isCall = request.function === "execute_call" && request.arity === 4 && args.length === 4;
+    const isCast = request.function === "execute_cast" && request.arity === 3 && args.length === 3;
+    if (!isCall && !isCast) return undefined;
+    const [module, fn, inner] = isCall ? args.slice(1) : args;
+    const moduleName = atomName(module);
+    const functionName = atomName(fn);
+    if (moduleName === undefined || functionName === undefined || !Array.isArray(inner)) return undefined;
+    const resultRef = isCall ? args[0] : undefined;
+    return {
+      verb: "rpc",
+      label: `${moduleName}:${functionName}/${inner.length}`,
+      args: inner,
+      resultRef: resultRef instanceof Reference ? resultRef : undefined,
+    };
+  }
+
+  /** True when the peer may run what it asks for. */
+  permits(session: Session, invocation: Invocation): boolean {
+    return this.#permitted(session, invocation.label, invocation.verb) !== undefined;
+  }
+
+  /**
+   * Starts the process of a permitted request: SPAWN_REPLY first, then link and monitor, then the function runs.
+   * Returns false when the peer has too many running; the caller answers `system_limit`.
+   */
+  start(session: Session, request: SpawnRequest, invocation: Invocation): boolean {
+    const entry = this.#permitted(session, invocation.label, invocation.verb);
+    const running = this.#runningOf(session);
+    if (entry === undefined || running.count >= MAX_SPAWNED_PER_PEER) return false;
+    running.count++;
+    const { processes } = this.#core;
+    const life = new OwnedLifetime();
+    const behaviour = new FunctionBehaviour(this.#core, entry, invocation, life, (process, reason) => {
+      processes.exit(process, reason);
+    });
+    behaviour.ended = (): void => {
+      running.count--;
+      life.end();
+    };
+    const parent = AllowRule.compile({ peers: [session.peer.name], verbs: ["send", "monitor", "link", "exit"] });
+    const process = processes.spawn(behaviour, { tag: parent, exposeReasons: true });
+    behaviour.process = process;
+    const wanted = optionNames(request.options);
+    const flags = (wanted.has("link") ? 1 : 0) | (wanted.has("monitor") ? 2 : 0);
+    session.signal({ kind: "spawn-reply", ref: request.ref, to: request.from, flags, result: process.pid });
+    if ((flags & 1) !== 0) session.tables.linkRequested(request.from, process.pid);
+    if ((flags & 2) !== 0) session.tables.monitorRequested(request.from, process.pid, request.ref);
+    process.deliver(invocation.args, new MessageContext(session.peer, request.from, this.#core.name, process.pid, life));
+    return true;
+  }
+
+  #permitted(session: Session, label: string, verb: "rpc" | "spawn"): FunctionEntry | undefined {
+    const entry = this.#entries.get(label);
+    return entry?.rule?.permits(session.facts, verb) === true ? entry : undefined;
+  }
+
+  #runningOf(session: Session): { count: number } {
+    let running = this.#running.get(session);
+    if (running === undefined) {
+      running = { count: 0 };
+      this.#running.set(session, running);
+    }
+    return running;
+  }
+}
+
+/** Runs one registered function as the life of one process; further messages to it are dropped. */
+class FunctionBehaviour implements Behaviour<MessageContext> {
+  process: NodeProcess | undefined;
+  ended: () => void = () => {};
+  readonly #core: NodeCore;
+  readonly #entry: FunctionEntry;
+  readonly #invocation: Invocation;
+  readonly #life: OwnedLifetime;
+  readonly #exit: (process: NodeProcess, reason: Term) => void;
+  #started = false;
+
+  constructor(
+    core: NodeCore,
+    entry: FunctionEntry,
+    invocation: Invocation,
+    life: OwnedLifetime,
+    exit: (process: NodeProcess, reason: Term) => void,
+  ) {
+    this.#core = core;
+    this.#entry = entry;
+    this.#invocation = invocation;
+    this.#life = life;
+    this.#exit = exit;
+  }
+
+  message(_term: Term, ctx: MessageContext): void {
+    if (this.#started) return;
+    this.#started = true;
+    // Not awaited by the mailbox: exit signals must reach a process that waits for a promise.
+    void this.#run(ctx);
+  }
+
+  terminated(): void {
+    this.ended();
+  }
+
+  async #run(ctx: MessageContext): Promise<void> {
+    let reason: Term;
+    const { resultRef } = this.#invocation;
+    try {
+      const value = (await this.#entry.run(this.#invocation.args, ctx.forCall(this.#life))) as Term;
+      reason = resultRef === undefined ? NORMAL : new Tuple([resultRef, RETURN, value]);
+    } catch (error) {
+      const told = handlerError(reportHandlerError(this.#core, this.#entry.label, error));
+      reason = resultRef === undefined ? told : new Tuple([resultRef, ERROR, told, []]);
+    }
+    if (this.process !== undefined) this.#exit(this.process, reason);
+  }
+}
+
+function optionNames(options: Term): ReadonlySet<string> {
+  const names = new Set<string>();
+  if (Array.isArray(options)) for (const option of options) names.add(atomName(option) ?? "");
+  return names;
+}
+
+function labelOf(name: FunctionName): string {
+  if (typeof name === "string") {
+    if (name.length === 0 || name.length > 255 || name.includes(":")) throw invalid(name, "is not a function name");
+    return name;
+  }
+  if (!Number.isInteger(name.arity) || name.arity < 0 || name.arity > MAX_ARITY) {
+    throw invalid(name.function, `has arity ${name.arity}, which is not 0..${MAX_ARITY}`);
+  }
+  return `${name.module}:${name.function}/${name.arity}`;
+}
+
+function invalid(label: string, what: string): SallyportError {
+  return new SallyportError("ERR_API_MISUSE", "FUNCTION_INVALID", `"${label}" ${what}`, {
+    advice: "give a name such as worker, or {module, function, arity}",
+  });
+}

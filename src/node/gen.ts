@@ -1,0 +1,82 @@
+import { Atom, ImproperList, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
+
+const GEN_CALL = new Atom("$gen_call");
+const GEN_CAST = new Atom("$gen_cast");
+const ALIAS = new Atom("alias");
+
+/** Where the answer to a call goes (otp-distribution section 6.2). */
+export interface ReplyTo {
+  readonly pid: Pid;
+  /** The tag exactly as the caller sent it: it comes back in front of the reply. */
+  readonly tag: Term;
+  /** The reference inside the tag when the caller asked for an answer by alias. */
+  readonly alias: Reference | undefined;
+  /** The reference that the caller monitors with, where it can be told. */
+  readonly monitor: Reference | undefined;
+}
+
+export interface GenCall {
+  readonly replyTo: ReplyTo;
+  readonly request: Term;
+}
+
+/** `{'$gen_call', {Pid, [alias|Ref]}, Request}`. */
+export function genCall(pid: Pid, ref: Reference, withAlias: boolean, request: Term): Tuple {
+  return new Tuple([GEN_CALL, new Tuple([pid, callTag(ref, withAlias)]), request]);
+}
+
+/** `[alias|Ref]`, or `Ref` towards a peer that knows no aliases. */
+export function callTag(ref: Reference, withAlias: boolean): Term {
+  return withAlias ? new ImproperList([ALIAS], ref) : ref;
+}
+
+/** `{'$gen_cast', Message}`. */
+export function genCast(message: Term): Tuple {
+  return new Tuple([GEN_CAST, message]);
+}
+
+/** Reads `{'$gen_call', {Pid, Tag}, Request}`; undefined when the term is something else. */
+export function readGenCall(term: Term): GenCall | undefined {
+  if (!(term instanceof Tuple) || term.length !== 3) return undefined;
+  const [head, from, request] = term.elements;
+  if (!(head instanceof Atom) || head.name !== "$gen_call") return undefined;
+  if (!(from instanceof Tuple) || from.length !== 2) return undefined;
+  const [pid, tag] = from.elements;
+  if (!(pid instanceof Pid)) return undefined;
+  const alias = aliasOf(tag);
+  const monitor = alias ?? (tag instanceof Reference ? tag : undefined);
+  return { replyTo: { pid, tag, alias, monitor }, request };
+}
+
+/** `{'$gen_cast', Message}`: the message, wrapped so that any message can be told from none. */
+export function readGenCast(term: Term): { readonly message: Term } | undefined {
+  if (!(term instanceof Tuple) || term.length !== 2) return undefined;
+  const [head, message] = term.elements;
+  return head instanceof Atom && head.name === "$gen_cast" ? { message } : undefined;
+}
+
+/** The alias inside a tag: `[alias|Ref]`, or `[[alias|Ref]|_]` as multi_call sends it. */
+function aliasOf(tag: Term): Reference | undefined {
+  if (tag instanceof ImproperList) {
+    if (tag.tail instanceof Reference && tag.elements.length === 1 && isAtom(tag.elements[0], "alias")) return tag.tail;
+    return aliasOf(tag.elements[0]);
+  }
+  return undefined;
+}
+
+/** The own reference inside a reply's tag: `Ref` or `[alias|Ref]`. */
+export function replyRef(tag: Term): Reference | undefined {
+  return tag instanceof Reference ? tag : aliasOf(tag);
+}
+
+const NEVER_FROM_PEERS: ReadonlySet<string> = new Set(["system", "EXIT", "DOWN", "io_request", "io_reply"]);
+
+/**
+ * True for messages that only this node's own machinery makes, or that reach into a process from outside (`sys`): a peer
+ * that sends one of these as an ordinary message is forging.
+ */
+export function isReservedShape(term: Term): boolean {
+  if (!(term instanceof Tuple)) return false;
+  const head = term.elements[0];
+  return head instanceof Atom && NEVER_FROM_PEERS.has(head.name);
+}

@@ -1,0 +1,52 @@
+import type { NodeName } from "../base/node-name.ts";
+import type { Pid } from "../term/types.ts";
+import type { HandlerContext, Peer } from "./api.ts";
+
+/** Something whose end aborts the work done for it: a session, a call, the node. */
+export interface Lifetime {
+  /** Made when first asked for. */
+  readonly signal: AbortSignal;
+}
+
+/** A lifetime that its owner ends. */
+export class OwnedLifetime implements Lifetime {
+  #controller: AbortController | undefined;
+  #ended = false;
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#ended) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#controller?.abort();
+  }
+}
+
+/** What goes beside a message. Shared by all messages of one sender to one process, except calls. */
+export class MessageContext implements HandlerContext {
+  readonly peer: Peer | null;
+  readonly from: Pid | undefined;
+  readonly node: NodeName;
+  readonly self: Pid;
+  readonly #lifetime: Lifetime;
+
+  constructor(peer: Peer | null, from: Pid | undefined, node: NodeName, self: Pid, lifetime: Lifetime) {
+    this.peer = peer;
+    this.from = from;
+    this.node = node;
+    this.self = self;
+    this.#lifetime = lifetime;
+  }
+
+  get signal(): AbortSignal {
+    return this.#lifetime.signal;
+  }
+
+  /** The same for one call, which may end before its session does. */
+  forCall(lifetime: Lifetime): MessageContext {
+    return new MessageContext(this.peer, this.from, this.node, this.self, lifetime);
+  }
+}

@@ -1,0 +1,60 @@
+import type { DistLimits } from "../dist/limits.ts";
+import type { ProcessLimits } from "../process/process-table.ts";
+import type { Resolver } from "./ports.ts";
+
+/** A secret given as text or as the file that holds it (one trailing line break is dropped; rulings U5). */
+export type SecretSource = string | { readonly file: string };
+
+/** One cookie for all peers, or a default and cookies by peer. */
+export type CookieOption =
+  | SecretSource
+  | { readonly default?: SecretSource; readonly peers: Readonly<Record<string, SecretSource>> };
+
+/** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
+export interface NodeOptions {
+  /** `local@host`. */
+  readonly name: string;
+  /** Needed to talk to BEAM nodes. No default. */
+  readonly cookie?: CookieOption;
+  /**
+   * `tls://HOST:PORT`; without a port the first free one of 9100 to 9155, port 0 any. `tcp://` needs
+   * `dangerous.plaintext`. Default none: the node only dials.
+   */
+  readonly listen?: readonly string[];
+  /** `host:port` under which others reach the first listener, when it differs from the bound one. */
+  readonly advertise?: string;
+  /** CA profile: PEM files. Without it no TLS peer can be reached. */
+  readonly tls?: {
+    readonly certFile: string;
+    readonly keyFile: string;
+    readonly caFile: string;
+    /** Default TLSv1.2, which OTP 25 speaks unless told otherwise. */
+    readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  };
+  /** Addresses by node name, `host:port` or `tls://host:port`; or a chain of resolvers, first hit wins. */
+  readonly resolve?: Readonly<Record<string, string>> | readonly Resolver[];
+  /**
+   * EPMD: `lookup` asks the one at the peer's host (default), `register` also registers the first listener at the local
+   * one so that BEAM nodes can dial this node by name, `off` does neither.
+   */
+  readonly epmd?: "lookup" | "register" | "off";
+  /** Default 4369. */
+  readonly epmdPort?: number;
+  /** Take part in `global` and `nodes()` of BEAM nodes. Default false (hidden). */
+  readonly visible?: boolean;
+  /** `strict` refuses what `standard` warns of. Default `standard`. */
+  readonly profile?: "standard" | "strict";
+  /** `net_ticktime` of the network in milliseconds, the same on all nodes. Default 60,000. */
+  readonly tickTimeMs?: number;
+  /** Bounds of each connection; see docs/limits.md. */
+  readonly limits?: Partial<DistLimits>;
+  /** Bounds of the processes of this node; see docs/limits.md. */
+  readonly processLimits?: ProcessLimits;
+  /** Open calls at once. Default 100,000. */
+  readonly maxOpenCalls?: number;
+  /** What needs a second thought. Each emits a warning at start. */
+  readonly dangerous?: {
+    /** Plain TCP: `true` on loopback addresses only, `"any"` everywhere. */
+    readonly plaintext?: boolean | "any";
+  };
+}

@@ -1,0 +1,276 @@
+import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { parseDialTarget, sameNode } from "../base/node-name.ts";
+import { Atom, isAtom, Pid, type Reference, type Term, Tuple } from "../term/types.ts";
+import { NOCONNECTION } from "../process/exit-reason.ts";
+import { refKey } from "../process/term-keys.ts";
+import type { CallOptions, Down, Target } from "./api.ts";
+import type { Dial } from "./dial.ts";
+import { genCall } from "./gen.ts";
+import { type Place, placeOf } from "./handles.ts";
+import type { MessageContext } from "./message-context.ts";
+import type { NodeCore } from "./node-core.ts";
+import { callFailure, quoteTerm } from "./remote-failure.ts";
+import type { RemoteSpawns } from "./remote-spawns.ts";
+import { remoteException } from "./remote-spawns.ts";
+import type { NodeProcess, Session } from "./session.ts";
+
+/** Ways to a session, given by the node. */
+export interface Routes {
+  /** The live session, if there is one. */
+  session(node: string): Session | undefined;
+  /** A session, dialled when there is none. */
+  connected(node: string, options: CallOptions): Promise<Session>;
+  /** The dial under way to a node, started when there is none. @throws like `connect` */
+  dial(node: string): Dial;
+  /** What goes beside messages of this node to its own processes. */
+  localContext(self: Pid): MessageContext;
+}
+
+/** What this node's owner sends: to its own processes, over a session, or over one that is being dialled. */
+export class Outbound {
+  readonly #core: NodeCore;
+  readonly #routes: Routes;
+  readonly #spawns: RemoteSpawns;
+  /** Monitors that wait for a session, or hang on one, by reference. */
+  readonly #monitors = new Map<string, { session: Session | undefined }>();
+
+  constructor(core: NodeCore, routes: Routes, spawns: RemoteSpawns) {
+    this.#core = core;
+    this.#routes = routes;
+    this.#spawns = spawns;
+  }
+
+  /** See Node.send. */
+  send(target: Target, message: Term): boolean {
+    if (typeof target === "object" && "node" in target && !(target instanceof Pid)) {
+      const session = this.#routes.session(target.node);
+      if (session !== undefined) return session.connection.message(session.toName(target.name), message);
+    }
+    const place = placeOf(target);
+    const process = this.#localProcess(place);
+    if (process !== undefined) {
+      if (process === "missing") this.#core.counters.add("dropped_no_target");
+      else if (!process.deliver(message, this.#routes.localContext(process.pid))) this.#core.counters.add("dropped_mailbox_full");
+      return true;
+    }
+    return this.#remote(nodeOf(place), (session) => this.#sendOver(session, place, message));
+  }
+
+  #sendOver(session: Session, place: Place, message: Term): boolean {
+    if (place.kind === "name") return session.connection.message(session.toName(place.name), message);
+    if (place.pid.creation !== session.creation) {
+      this.#core.counters.add("dropped_no_target");
+      return !session.connection.congested;
+    }
+    return session.connection.message(session.toPid(place.pid), message);
+  }
+
+  /** See Node.call. */
+  async call(target: Target, request: Term, options: CallOptions): Promise<Term> {
+    const place = placeOf(target);
+    const process = this.#localProcess(place);
+    if (process !== undefined) return this.#localCall(place, process, request, options);
+    const node = nodeOf(place);
+    const session = this.#routes.session(node) ?? (await this.#routes.connected(node, options));
+    return this.#callOver(session, place.kind === "name" ? place.name : place.pid, request, options);
+  }
+
+  #callOver(session: Session, target: Pid | string, request: Term, options: CallOptions): Promise<Term> {
+    const { calls, mainPid } = this.#core;
+    const { connection } = session;
+    const control =
+      typeof target === "string" ? session.toName(target) : ({ kind: "send", from: mainPid, to: target } as const);
+    return calls.open({
+      session,
+      target,
+      peer: session.peer.name,
+      what: `a call to ${typeof target === "string" ? quoteTerm(new Atom(target)) : quoteTerm(target)}`,
+      options,
+      start: (ref) => {
+        // Encoded before the monitor is set, or a request that is no term would leave the monitor behind.
+        const message = genCall(mainPid, ref, session.hasAlias, request);
+        connection.signal({ kind: "monitor", from: mainPid, target, ref });
+        try {
+          connection.message(control, message);
+        } catch (error) {
+          session.signal({ kind: "demonitor", from: mainPid, target, ref });
+          throw error;
+        }
+      },
+      abandon: (ref) => session.signal({ kind: "demonitor", from: mainPid, target, ref }),
+    });
+  }
+
+  #localCall(place: Place, process: NodeProcess | "missing", request: Term, options: CallOptions): Promise<Term> {
+    const { calls, processes, mainPid, name } = this.#core;
+    const target = place.kind === "name" ? place.name : place.pid;
+    const label = typeof target === "string" ? quoteTerm(new Atom(target)) : quoteTerm(target);
+    return calls.open({
+      session: undefined,
+      target,
+      peer: name,
+      what: `a call to ${label}`,
+      options,
+      start: (ref) => {
+        const onDown = (down: { readonly reason: Term }): void => {
+          const call = calls.find(ref, undefined);
+          if (call !== undefined) calls.fail(call, callFailure(name, label, down.reason));
+        };
+        processes.monitors.monitor({ ref, target: process === "missing" ? target : process, onDown });
+        if (process === "missing") return;
+        if (process.deliver(genCall(mainPid, ref, true, request), this.#routes.localContext(process.pid))) return;
+        processes.monitors.demonitor(ref);
+        throw new SallyportError("ERR_LIMIT", "MAILBOX_FULL", `the mailbox of ${label} is full`, {
+          stage: "call",
+          peer: name,
+          advice: "wait for answers before calling again, or raise maxMailboxMessages",
+        });
+      },
+      abandon: (ref) => void processes.monitors.demonitor(ref),
+    });
+  }
+
+  /** See Node.rpc. */
+  async rpc(node: string, module: string, fn: string, args: readonly Term[], options: CallOptions): Promise<Term> {
+    const session = this.#routes.session(node) ?? (await this.#routes.connected(node, options));
+    if (session.hasSpawn) return this.#spawns.rpc(session, module, fn, args, options);
+    const request = new Tuple([new Atom("call"), new Atom(module), new Atom(fn), args, new Atom("user")]);
+    const result = await this.#callOver(session, "rex", request, options);
+    if (!(result instanceof Tuple) || !isAtom(result.elements[0], "badrpc")) return result;
+    throw remoteException(session.peer.name, `${module}:${fn}/${args.length}`, "badrpc", result.elements[1]);
+  }
+
+  /** See Node.monitor. */
+  monitor(target: Target, onDown: (down: Down) => void): Reference {
+    const ref = this.#core.refs.next();
+    const place = placeOf(target);
+    const process = this.#localProcess(place);
+    const told = place.kind === "pid" ? place.pid : { name: place.name, node: place.node ?? this.#core.name };
+    if (process !== undefined) {
+      const on = process === "missing" ? (place.kind === "pid" ? place.pid : place.name) : process;
+      this.#core.processes.monitors.monitor({ ref, target: on, onDown: ({ reason }) => onDown({ ref, target: told, reason }) });
+      return ref;
+    }
+    const key = refKey(ref);
+    const entry: { session: Session | undefined } = { session: undefined };
+    this.#monitors.set(key, entry);
+    const down = (reason: Term): void => {
+      if (this.#monitors.delete(key)) onDown({ ref, target: told, reason });
+    };
+    const set = (session: Session): boolean => {
+      if (!this.#monitors.has(key)) return true;
+      entry.session = session;
+      const on = place.kind === "pid" ? place.pid : place.name;
+      session.tables.monitor(this.#core.mainPid, on, ref, ({ reason }) => down(reason));
+      return true;
+    };
+    this.#remote(nodeOf(place), set, () => this.#core.processes.defer(() => down(NOCONNECTION)));
+    return ref;
+  }
+
+  /** See Node.demonitor. */
+  demonitor(ref: Reference): boolean {
+    if (this.#core.processes.monitors.demonitor(ref)) return true;
+    const key = refKey(ref);
+    const entry = this.#monitors.get(key);
+    if (entry === undefined) return false;
+    this.#monitors.delete(key);
+    entry.session?.tables.demonitor(ref);
+    return true;
+  }
+
+  /** See Node.link. @throws {SallyportError} ERR_API_MISUSE LINK_NEEDS_PID */
+  link(process: NodeProcess, remote: Target): void {
+    const pid = this.#pidFor(remote);
+    if (pid.node === this.#core.name) {
+      this.#core.processes.link(process, pid);
+      return;
+    }
+    const lost = (): void => {
+      this.#core.processes.defer(() => this.#core.processes.exitSignal(process, pid, NOCONNECTION, "link-as-message"));
+    };
+    this.#remote(
+      pid.node,
+      (session) => {
+        session.tables.link(process, pid);
+        return true;
+      },
+      lost,
+    );
+  }
+
+  /** See Node.unlink. */
+  unlink(process: NodeProcess, remote: Target): void {
+    const pid = this.#pidFor(remote);
+    if (pid.node === this.#core.name) this.#core.processes.unlink(process, pid);
+    else this.#routes.session(pid.node)?.tables.unlink(process, pid);
+  }
+
+  /** See Node.exit. */
+  exit(target: Target, reason: Term): void {
+    const { processes, mainPid } = this.#core;
+    const place = placeOf(target);
+    const process = this.#localProcess(place);
+    if (process === "missing") return;
+    if (process !== undefined) {
+      processes.exitSignal(process, mainPid, reason, "exit");
+      return;
+    }
+    const pid = this.#pidFor(target);
+    this.#remote(pid.node, (session) => {
+      session.signal({ kind: "exit2", from: mainPid, to: pid, reason: "payload" }, reason);
+      return true;
+    });
+  }
+
+  #pidFor(target: Target): Pid {
+    const place = placeOf(target);
+    if (place.kind === "pid") return place.pid;
+    const process = this.#localProcess(place);
+    if (process !== undefined && process !== "missing") return process.pid;
+    throw new SallyportError("ERR_API_MISUSE", "PID_NEEDED", "links and exit signals go to a pid, not to a registered name", {
+      advice: "ask the other side for the pid first",
+    });
+  }
+
+  /** The process of this node that is meant; undefined when the place is on another node. */
+  #localProcess(place: Place): NodeProcess | "missing" | undefined {
+    const { processes, name } = this.#core;
+    if (place.kind === "pid") {
+      if (place.pid.node !== name) return undefined;
+      return processes.lookup(place.pid) ?? "missing";
+    }
+    if (place.node !== undefined && place.node !== name && !isOwnName(place.node, name)) return undefined;
+    return processes.names.whereis(place.name) ?? "missing";
+  }
+
+  /** Does it over the live session, or queues it behind the dial. */
+  #remote(node: string, run: (session: Session) => boolean, failed?: () => void): boolean {
+    const session = this.#routes.session(node);
+    if (session !== undefined) return run(session);
+    let dial: Dial;
+    try {
+      dial = this.#routes.dial(node);
+      dial.queue((up) => void run(up));
+    } catch (error) {
+      if (failed === undefined || !isSallyportError(error)) throw error;
+      failed();
+      return true;
+    }
+    if (failed !== undefined) dial.wait(() => {}, failed);
+    return true;
+  }
+}
+
+function nodeOf(place: Place): string {
+  return place.kind === "pid" ? place.pid.node : (place.node ?? "");
+}
+
+function isOwnName(text: string, own: Parameters<typeof sameNode>[0]): boolean {
+  if (text.length < own.length) return false;
+  try {
+    return sameNode(parseDialTarget(text).name, own);
+  } catch {
+    return false;
+  }
+}

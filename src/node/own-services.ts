@@ -1,0 +1,115 @@
+import type { Behaviour } from "../process/ports.ts";
+import { Atom, atomName, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
+import type { Functions } from "./functions.ts";
+import { newDecisionId } from "../guard/decision-id.ts";
+import { readGenCall, readGenCast } from "./gen.ts";
+import { MessageContext } from "./message-context.ts";
+import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
+import { denied, type SessionOf } from "./service.ts";
+import { handlerError } from "../process/exit-reason.ts";
+
+const YES = new Atom("yes");
+const BADRPC = new Atom("badrpc");
+const IO_REPLY = new Atom("io_reply");
+const OK = new Atom("ok");
+const ENOTSUP = new Tuple([new Atom("error"), new Atom("enotsup")]);
+
+/** `net_kernel`, as far as a peer may see it: it answers `is_auth`, so that `net_adm:ping` works, and nothing else. */
+export class NetKernel implements Behaviour<MessageContext> {
+  readonly #core: NodeCore;
+  readonly #sessionOf: SessionOf;
+
+  constructor(core: NodeCore, sessionOf: SessionOf) {
+    this.#core = core;
+    this.#sessionOf = sessionOf;
+  }
+
+  message(term: Term, ctx: MessageContext): void {
+    const call = readGenCall(term);
+    const session = this.#sessionOf(ctx);
+    if (call === undefined || session === undefined) return;
+    const { request, replyTo } = call;
+    if (!(request instanceof Tuple) || request.length !== 2 || !isAtom(request.elements[0], "is_auth")) return;
+    if (replyTo.pid.node !== session.node || replyTo.pid.creation !== session.creation) return;
+    reply(this.#core, session, ctx.self, replyTo, YES, new Tuple([replyTo.tag, YES]));
+  }
+}
+
+/** `rex`, as far as a peer may see it: calls and casts of registered functions (otp-distribution section 6.4). */
+export class Rex implements Behaviour<MessageContext> {
+  readonly #core: NodeCore;
+  readonly #functions: Functions;
+  readonly #sessionOf: SessionOf;
+
+  constructor(core: NodeCore, functions: Functions, sessionOf: SessionOf) {
+    this.#core = core;
+    this.#functions = functions;
+    this.#sessionOf = sessionOf;
+  }
+
+  message(term: Term, ctx: MessageContext): void {
+    const session = this.#sessionOf(ctx);
+    if (session === undefined) return;
+    const call = readGenCall(term);
+    const request = call?.request ?? readGenCast(term)?.message;
+    const wanted = readRpc(request);
+    if (wanted === undefined) return;
+    const entry = this.#functions.permitted(session, wanted.module, wanted.fn, wanted.args, "rpc");
+    const answer = (value: Term): void => {
+      if (call === undefined || call.replyTo.pid.node !== session.node) return;
+      reply(this.#core, session, ctx.self, call.replyTo, value, new Tuple([call.replyTo.tag, value]));
+    };
+    if (entry === undefined) {
+      this.#core.counters.add("denied");
+      answer(new Tuple([BADRPC, denied(newDecisionId(this.#core.random))]));
+      return;
+    }
+    const crashed = (error: unknown): void => {
+      const id = reportHandlerError(this.#core, entry.label, error);
+      answer(new Tuple([BADRPC, new Tuple([new Atom("EXIT"), handlerError(id)])]));
+    };
+    // Not awaited: one slow function must not hold up the others.
+    void (async (): Promise<void> => {
+      try {
+        answer((await entry.run(wanted.args, ctx)) as Term);
+      } catch (error) {
+        crashed(error);
+      }
+    })();
+  }
+}
+
+function readRpc(request: Term): { module: string; fn: string; args: readonly Term[] } | undefined {
+  if (!(request instanceof Tuple) || (request.length !== 5 && request.length !== 4)) return undefined;
+  const [kind, module, fn, args] = request.elements;
+  const name = atomName(kind);
+  if (name !== "call" && name !== "block_call" && name !== "cast") return undefined;
+  const moduleName = atomName(module);
+  const functionName = atomName(fn);
+  if (moduleName === undefined || functionName === undefined || !Array.isArray(args)) return undefined;
+  return { module: moduleName, fn: functionName, args };
+}
+
+/**
+ * Group leader of what this node starts remotely: says `ok` to output and drops it, and has no input. Without it a remote
+ * `io:format` would wait for ever (otp-distribution section 6.9).
+ */
+export class OutputSink implements Behaviour<MessageContext> {
+  readonly #sessionOf: SessionOf;
+
+  constructor(sessionOf: SessionOf) {
+    this.#sessionOf = sessionOf;
+  }
+
+  message(term: Term, ctx: MessageContext): void {
+    const session = this.#sessionOf(ctx);
+    if (session === undefined || !(term instanceof Tuple) || term.length !== 4) return;
+    const [head, from, replyAs, request] = term.elements;
+    if (!isAtom(head, "io_request") || !(from instanceof Pid) || from.node !== session.node) return;
+    if (!(replyAs instanceof Reference || replyAs instanceof Pid)) return;
+    const isOutput = request instanceof Tuple && isAtom(request.elements[0], "put_chars");
+    const answer = new Tuple([IO_REPLY, replyAs, isOutput ? OK : ENOTSUP]);
+    session.signal({ kind: "send", from: ctx.self, to: from }, answer);
+  }
+}
+

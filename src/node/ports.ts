@@ -1,0 +1,19 @@
+import type { NodeName } from "../base/node-name.ts";
+import type { CarrierDialer, DialAddress } from "../carrier/carrier.ts";
+
+/** Finds where a node may be reached. An answer is a hint, never identity. */
+export interface Resolver {
+  /** Addresses to try, best first; empty when this resolver knows none. May reject; the message says why. */
+  resolve(name: NodeName, signal: AbortSignal): Promise<readonly DialAddress[]>;
+  /** For messages: what was asked, such as `the static table`. */
+  readonly label: string;
+}
+
+/** Dialers by scheme; a missing scheme is not allowed on this node. */
+export type Dialers = Readonly<Partial<Record<DialAddress["scheme"], CarrierDialer>>>;
+
+/** Says whether a certificate (DER) vouches for a node name. `presented`: the names it holds, escaped. */
+export type CertificateJudge = (
+  certDer: Buffer,
+  name: NodeName,
+) => { readonly matched: boolean; readonly presented: readonly string[]; readonly warning?: string | undefined };

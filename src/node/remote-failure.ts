@@ -1,0 +1,77 @@
+import { SallyportError } from "../base/errors.ts";
+import { quotePeerText } from "../base/escape.ts";
+import { printTerm } from "../term/text-print.ts";
+import { atomName, isAtom, type Term, Tuple } from "../term/types.ts";
+
+/** A term of a peer as text for a message: one escaped line, cut at 300 characters. */
+export function quoteTerm(term: Term): string {
+  return quotePeerText(printTerm(term));
+}
+
+/** The id inside `{sallyport_denied, <<"ID">>}`, when it is one. */
+export function deniedId(reason: Term): string | undefined {
+  if (!(reason instanceof Tuple) || reason.length !== 2 || !isAtom(reason.elements[0], "sallyport_denied")) return undefined;
+  const id = reason.elements[1];
+  if (!(id instanceof Uint8Array) || id.length > 64) return undefined;
+  return quotePeerText(Buffer.from(id).toString("latin1"));
+}
+
+/** A refusal by the policy of the other side. */
+export function deniedByPeer(peer: string, what: string, decision: string | undefined): SallyportError {
+  return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${peer} refused ${what}`, {
+    stage: "policy",
+    peer,
+    ...(decision === undefined ? {} : { detail: { decision } }),
+    advice:
+      decision === undefined
+        ? `ask the owner of ${peer} for a rule that allows it`
+        : `on ${peer}, look up decision ${decision} and add a rule if it should be allowed`,
+  });
+}
+
+/** Why a call ended: what the DOWN of its target says. */
+export function callFailure(peer: string, target: string, reason: Term): SallyportError {
+  const decision = deniedId(reason);
+  if (decision !== undefined) return deniedByPeer(peer, `a call to ${target}`, decision);
+  if (isAtom(reason, "noproc")) {
+    return new SallyportError("ERR_REMOTE", "NOPROC", `there is no ${target} on ${peer}`, {
+      stage: "call",
+      peer,
+      advice: "check the name, and that the process was started",
+    });
+  }
+  if (reason instanceof Tuple && isAtom(reason.elements[0], "handler_error")) {
+    return new SallyportError("ERR_REMOTE", "HANDLER_ERROR", `${target} on ${peer} failed: ${quoteTerm(reason)}`, {
+      stage: "call",
+      peer,
+      detail: { remoteReason: quoteTerm(reason) },
+      advice: `look up the id in the log of ${peer}`,
+    });
+  }
+  return new SallyportError("ERR_REMOTE", "TARGET_DOWN", `${target} on ${peer} went down: ${quoteTerm(reason)}`, {
+    stage: "call",
+    peer,
+    detail: { remoteReason: quoteTerm(reason) },
+    advice: atomName(reason) === "noconnection" ? "connect again; the call may or may not have been carried out" : "see why it ended on the other side",
+  });
+}
+
+/** A deadline of ours passed. */
+export function timedOut(peer: string, what: string, timeoutMs: number): SallyportError {
+  return new SallyportError("ERR_DEADLINE", "CALL_TIMEOUT", `no answer to ${what} on ${peer} within ${timeoutMs} ms`, {
+    stage: "call",
+    peer,
+    detail: { timeoutMs },
+    advice: "raise timeoutMs, or find out what keeps the other side busy",
+  });
+}
+
+/** The session ended under an open request. */
+export function connectionLost(peer: string, what: string): SallyportError {
+  return new SallyportError("ERR_REMOTE", "TARGET_DOWN", `the connection to ${peer} was lost during ${what}`, {
+    stage: "call",
+    peer,
+    detail: { remoteReason: "noconnection" },
+    advice: "connect again; the request may or may not have been carried out",
+  });
+}

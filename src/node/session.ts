@@ -1,0 +1,123 @@
+import type { Assurance } from "../base/assurance.ts";
+import { canonicalName } from "../base/node-name.ts";
+import type { DistConnection } from "../dist/connection.ts";
+import type { ProvenPeer } from "../dist/sink.ts";
+import type { AllowRule, PeerFacts } from "../guard/allow.ts";
+import type { Incarnation } from "../guard/ownership.ts";
+import type { LocalProcess } from "../process/local-process.ts";
+import { PeerTables } from "../process/peer-tables.ts";
+import type { RemoteEnd } from "../process/ports.ts";
+import type { ProcessTable } from "../process/process-table.ts";
+import type { Pid, Term } from "../term/types.ts";
+import { type Control, hasPayload } from "../wire/control-types.ts";
+import { ALIAS, SPAWN } from "../wire/flags.ts";
+import type { Peer } from "./api.ts";
+import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
+
+/** A process of this node, with the rule that says who may reach it. */
+export type NodeProcess = LocalProcess<MessageContext, AllowRule | undefined>;
+export type NodeProcesses = ProcessTable<MessageContext, AllowRule | undefined>;
+
+/** Control messages kept ready for names this node sends to, per session. */
+const MAX_KEPT_CONTROLS = 1024;
+
+/** The target of the message before this one, when it may be reached without asking again. */
+export interface WarmTarget {
+  readonly control: Control;
+  readonly generation: number;
+  readonly process: NodeProcess;
+  readonly ctx: MessageContext;
+}
+
+/** One authenticated session with a peer, from up to down. */
+export class Session implements RemoteEnd, Incarnation {
+  readonly peer: Peer;
+  readonly facts: PeerFacts;
+  readonly node: string;
+  readonly creation: number;
+  readonly connection: DistConnection;
+  readonly tables: PeerTables<MessageContext, AllowRule | undefined>;
+  /** Both sides know aliases. */
+  readonly hasAlias: boolean;
+  /** Both sides know SPAWN_REQUEST. */
+  readonly hasSpawn: boolean;
+  /** Ends with the session. */
+  readonly lifetime: Lifetime;
+  /** See `WarmTarget`; the inbound path owns it. */
+  warm: WarmTarget | undefined;
+  /** Remote processes were started with our output sink as group leader: their output may come. */
+  takesOutput = false;
+  /** Work to abort when a call's monitor is taken back, by reference key. */
+  readonly openCalls = new Map<string, OwnedLifetime>();
+  readonly #ownedLifetime = new OwnedLifetime();
+  readonly #names = new Map<string, Control>();
+  readonly #mainPid: Pid;
+  #lastPid: Pid | undefined;
+  #lastPidControl: Control | undefined;
+
+  constructor(
+    connection: DistConnection,
+    proven: ProvenPeer,
+    assurance: Assurance,
+    processes: NodeProcesses,
+    mainPid: Pid,
+  ) {
+    this.connection = connection;
+    this.node = proven.name;
+    this.creation = proven.creation;
+    this.#mainPid = mainPid;
+    this.peer = {
+      name: proven.name,
+      fingerprint: null,
+      publicKey: null,
+      assurance,
+      protocol: "otp",
+      certificate: proven.info.peerCertDer ?? null,
+      incarnation: proven.creation,
+      address: proven.info.remoteAddress,
+    };
+    this.facts = { name: canonicalName(proven.name), assurance };
+    this.hasAlias = (proven.flags & ALIAS) !== 0n;
+    this.hasSpawn = (proven.flags & SPAWN) !== 0n;
+    this.lifetime = this.#ownedLifetime;
+    this.tables = new PeerTables(this, processes, {
+      // Without an exit grant a peer cannot end one of our processes over a link (rulings C6).
+      exitAsMessage: (process) => process.tag?.permits(this.facts, "exit") !== true,
+    });
+  }
+
+  /** RemoteEnd: signals of processes that are sent while the session goes down are dropped. */
+  signal(control: Control, payload?: Term): void {
+    if (!this.connection.isUp) return;
+    if (hasPayload(control)) this.connection.message(control, payload);
+    else this.connection.signal(control);
+  }
+
+  /** The control message for a send to a registered name, from this node's main process. */
+  toName(name: string): Control {
+    let control = this.#names.get(name);
+    if (control === undefined) {
+      control = { kind: "reg-send", from: this.#mainPid, name };
+      if (this.#names.size >= MAX_KEPT_CONTROLS) this.#names.clear();
+      this.#names.set(name, control);
+    }
+    return control;
+  }
+
+  /** The control message for a send to a pid, from this node's main process. */
+  toPid(pid: Pid): Control {
+    if (this.#lastPid === pid && this.#lastPidControl !== undefined) return this.#lastPidControl;
+    this.#lastPid = pid;
+    this.#lastPidControl = { kind: "send", from: this.#mainPid, to: pid };
+    return this.#lastPidControl;
+  }
+
+  /** The session is over: links and monitors fire, work for the peer is aborted. */
+  ended(): void {
+    this.warm = undefined;
+    this.#ownedLifetime.end();
+    for (const lifetime of this.openCalls.values()) lifetime.end();
+    this.openCalls.clear();
+    this.tables.disconnected();
+  }
+}

@@ -1,0 +1,113 @@
+import { SallyportError } from "../base/errors.ts";
+import { canonicalName, type NodeName } from "../base/node-name.ts";
+import type { DistConnection } from "../dist/connection.ts";
+import type { ClaimAnswer, PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import type { Dial } from "./dial.ts";
+import type { Session } from "./session.ts";
+
+/** What is to be done with a proven peer. */
+export type Admission = "admit" | "other-wins";
+
+/** A claim that the acceptor has answered, remembered until the peer has proven itself. */
+export interface AnsweredClaim {
+  readonly answer: ClaimAnswer;
+}
+
+/**
+ * Live sessions and dials under way, by canonical name; at most one session each. Crossing dials are settled by OTP's own
+ * rule (otp-distribution section 2.3): the connection that the node with the greater name dialled survives. An unproven
+ * claim gets an answer but changes nothing: only a proven peer replaces a session or stops a dial.
+ */
+export class Sessions {
+  readonly #own: NodeName;
+  readonly #sessions = new Map<string, Session>();
+  /** Also under the exact bytes of the peer's name, so that the send path needs no folding. */
+  readonly #byExactName = new Map<string, Session>();
+  readonly #dials = new Map<string, Dial>();
+
+  constructor(own: NodeName) {
+    this.#own = own;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  dials(): IterableIterator<Dial> {
+    return this.#dials.values();
+  }
+
+  /** The session of a node, whatever the case of its host. */
+  get(name: string): Session | undefined {
+    return this.#byExactName.get(name) ?? this.#sessions.get(canonicalName(name as NodeName));
+  }
+
+  dial(name: NodeName): Dial | undefined {
+    return this.#dials.get(canonicalName(name));
+  }
+
+  addDial(dial: Dial): void {
+    this.#dials.set(canonicalName(dial.target), dial);
+  }
+
+  removeDial(dial: Dial): void {
+    if (this.#dials.get(canonicalName(dial.target)) === dial) this.#dials.delete(canonicalName(dial.target));
+  }
+
+  /** How to answer an inbound claim. */
+  answerClaim(claim: PeerClaim): ClaimAnswer {
+    const existing = this.#sessions.get(canonicalName(claim.name));
+    if (existing !== undefined) return existing.peer.name === claim.name ? "alive" : "not_allowed";
+    if (this.dial(claim.name) === undefined) return "ok";
+    return this.#own > claim.name ? "nok" : "ok_simultaneous";
+  }
+
+  /** What to do with a peer that has proven itself. May end the session it replaces. */
+  judge(peer: ProvenPeer, claim: AnsweredClaim | undefined): Admission {
+    const existing = this.#sessions.get(canonicalName(peer.name));
+    if (existing === undefined) return "admit";
+    const isReplacement = claim?.answer === "alive";
+    const theirsByRule = peer.role === "acceptor" && (existing.connection.role === "acceptor" || peer.name > this.#own);
+    const oursByRule = peer.role === "initiator" && this.#own > peer.name;
+    if (!isReplacement && !theirsByRule && !oursByRule) return "other-wins";
+    existing.connection.destroy(
+      new SallyportError("ERR_CLOSED", "SESSION_REPLACED", `${peer.name} connected anew`, {
+        peer: peer.name,
+        stage: "session",
+        advice: "nothing: the new session goes on",
+      }),
+    );
+    return "admit";
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.facts.name, session);
+    this.#byExactName.set(session.peer.name, session);
+  }
+
+  /** False when another session has taken the place already. */
+  remove(session: Session): boolean {
+    if (this.#byExactName.get(session.peer.name) === session) this.#byExactName.delete(session.peer.name);
+    if (this.#sessions.get(session.facts.name) !== session) return false;
+    this.#sessions.delete(session.facts.name);
+    return true;
+  }
+}
+
+/** The failure of a connection that gives way to another one between the same nodes. */
+export function otherConnectionWins(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "OTHER_CONNECTION_WINS", `another connection with ${peer} goes on`, {
+    peer,
+    stage: "session",
+    advice: "nothing: the other connection serves both sides",
+  });
+}
+
+/** Ends a connection in favour of another one. */
+export function giveWay(connection: DistConnection, peer: NodeName): void {
+  connection.destroy(otherConnectionWins(peer));
+}

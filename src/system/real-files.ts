@@ -1,0 +1,124 @@
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import type { Files } from "../base/files.ts";
+
+const CREATE_EXCLUSIVE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** Permission bits, with set-user-id, set-group-id and sticky. */
+const MODE_BITS = 0o7777;
+
+/** What link() says on file systems without hard links. */
+const NO_HARD_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
+
+/**
+ * The local disk. Reads follow symbolic links, because read-only secret mounts are made of them; writes never do: a
+ * link standing at the target path is replaced, not followed.
+ */
+export class RealFiles implements Files {
+  read(path: string): Buffer {
+    return readFileSync(path);
+  }
+
+  readText(path: string): string {
+    return readFileSync(path, "utf8");
+  }
+
+  exists(path: string): boolean {
+    return existsSync(path);
+  }
+
+  mode(path: string): number {
+    return statSync(path).mode & MODE_BITS;
+  }
+
+  makeDirectory(path: string, mode: number): void {
+    mkdirSync(path, { recursive: true, mode });
+  }
+
+  writeAtomic(path: string, data: Uint8Array | string, mode: number): void {
+    const temporary = temporaryBeside(path);
+    try {
+      writeDurably(temporary, data, mode);
+      renameSync(temporary, path);
+    } catch (cause) {
+      removeQuietly(temporary);
+      throw cause;
+    }
+    syncDirectory(dirname(path));
+  }
+
+  writeNew(path: string, data: Uint8Array | string, mode: number): void {
+    const temporary = temporaryBeside(path);
+    try {
+      writeDurably(temporary, data, mode);
+      // A link fails with EEXIST when the name is taken, and shows the file only when it is complete.
+      linkSync(temporary, path);
+    } catch (cause) {
+      if (!NO_HARD_LINKS.includes(codeOf(cause))) throw cause;
+      writeDurably(path, data, mode);
+    } finally {
+      removeQuietly(temporary);
+    }
+    syncDirectory(dirname(path));
+  }
+}
+
+/** The name does not grow with the target's, so a target name of the longest allowed size still works. */
+function temporaryBeside(path: string): string {
+  return join(dirname(path), `.tmp-${randomBytes(12).toString("hex")}`);
+}
+
+function writeDurably(path: string, data: Uint8Array | string, mode: number): void {
+  const file = openSync(path, CREATE_EXCLUSIVE, mode);
+  let complete = false;
+  try {
+    // The process's umask narrows the mode given to open; this sets it exactly.
+    fchmodSync(file, mode);
+    writeFileSync(file, data);
+    fsyncSync(file);
+    complete = true;
+  } finally {
+    closeSync(file);
+    if (!complete) removeQuietly(path);
+  }
+}
+
+/** Makes the new name itself survive a power cut. */
+function syncDirectory(path: string): void {
+  const directory = openSync(path, constants.O_RDONLY);
+  try {
+    fsyncSync(directory);
+  } catch (cause) {
+    // Some network file systems refuse to sync a directory; there is nothing better to do on them.
+    if (codeOf(cause) !== "EINVAL") throw cause;
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It was renamed or never made.
+  }
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
+}

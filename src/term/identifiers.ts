@@ -1,0 +1,28 @@
+import { u32 } from "./big-endian.ts";
+import { malformed } from "./faults.ts";
+import { MAX_OLD_CREATION, OLD_REFERENCE_WORD_BOUND } from "./tags.ts";
+
+/** Checks a creation of the old forms, two bits. @throws {SallyportError} ERR_PEER_MISBEHAVED TERM_IDENTIFIER_INVALID */
+export function oldCreation(creation: number, at: number): number {
+  if (creation <= MAX_OLD_CREATION) return creation;
+  throw malformed(
+    "TERM_IDENTIFIER_INVALID",
+    at,
+    `creation ${creation} in an old form, at most ${MAX_OLD_CREATION} is allowed`,
+  );
+}
+
+/** Checks the first word of a reference of the old forms, 18 bits. Errors as `oldCreation`. */
+export function oldWord(word: number, at: number): number {
+  if (word < OLD_REFERENCE_WORD_BOUND) return word;
+  throw malformed("TERM_IDENTIFIER_INVALID", at, `reference number ${word} in an old form exceeds 18 bits`);
+}
+
+/** The `count` words of a reference at `p`; the caller has checked the bounds. */
+export function readWords(b: Buffer, p: number, count: number): number[] {
+  if (count === 3) return [u32(b, p), u32(b, p + 4), u32(b, p + 8)];
+  if (count === 5) return [u32(b, p), u32(b, p + 4), u32(b, p + 8), u32(b, p + 12), u32(b, p + 16)];
+  const list: number[] = [];
+  for (let i = 0; i < count; i++) list.push(u32(b, p + i * 4));
+  return list;
+}

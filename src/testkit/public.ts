@@ -1,0 +1,12 @@
+/** Parts for testing nodes: time and randomness under control, certificates on the spot, connections in memory. */
+
+export { createMemoryPair, type MemoryCarrier, type MemoryOptions, type MemoryPair } from "../carrier/memory.ts";
+export { createMemoryNetwork, type MemoryNetwork } from "../carrier/memory-network.ts";
+export {
+  type CertificatePaths,
+  createTestAuthority,
+  type TestAuthority,
+  type TestAuthorityParts,
+} from "./certificates.ts";
+export { SeededRandom } from "./seeded-random.ts";
+export { VirtualClock } from "./virtual-clock.ts";

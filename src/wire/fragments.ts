@@ -1,0 +1,209 @@
+import type { MonotonicMs } from "../base/clock.ts";
+import { SallyportError } from "../base/errors.ts";
+import { ByteParts } from "./byte-parts.ts";
+import { misbehaved } from "./misbehaved.ts";
+
+/** Default for `maxBytes`: payload bytes that all unfinished sequences of one peer may hold together (rulings U13). */
+export const DEFAULT_REASSEMBLY_BYTES: number = 64 * 1024 * 1024;
+
+/** Default for `maxSequences`: unfinished sequences of one peer (rulings U13). */
+export const DEFAULT_SEQUENCES = 16;
+
+/** Default for `maxFragments`: fragments of one message. 64 MiB in pieces of 1 KiB; a BEAM sends pieces of 64 KiB. */
+export const DEFAULT_FRAGMENTS = 65_536;
+
+/** Default age at which an unfinished sequence is given up, counted from its first fragment (threat-model RS-03). */
+export const DEFAULT_SEQUENCE_AGE_MS = 30_000;
+
+export interface ReassemblerOptions {
+  /** In bytes, inclusive. Default 64 MiB. */
+  readonly maxBytes?: number;
+  /** Default 16. */
+  readonly maxSequences?: number;
+  /** Per message. Default 65,536. */
+  readonly maxFragments?: number;
+}
+
+/** A message whose last fragment came. */
+export interface Reassembled<T> {
+  /** What the owner gave with the first fragment. */
+  readonly context: T;
+  /** Holds the payload from `start` to `end`; a view of the frame when the message had one fragment only. */
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Sequence<T> {
+  readonly context: T;
+  readonly startedAt: MonotonicMs;
+  /** The fragment id that must come next; 1 is the last one. */
+  next: bigint;
+  /** Undefined once the sequence was aborted: its fragments are counted and dropped. */
+  parts: ByteParts | undefined;
+}
+
+/**
+ * Puts fragmented messages of one connection together (otp-distribution section 3.3). `T` is whatever the owner wants to
+ * have again when the message is complete, for example its control message. Every misuse ends the connection
+ * (threat-model RS-04): sequence id 0, a second first fragment, an unknown sequence, an id out of order.
+ */
+export class Reassembler<T> {
+  readonly #maxBytes: number;
+  readonly #maxSequences: number;
+  readonly #maxFragments: bigint;
+  readonly #sequences: Map<bigint, Sequence<T>> = new Map();
+  #bytes = 0;
+
+  constructor(options: ReassemblerOptions = {}) {
+    this.#maxBytes = options.maxBytes ?? DEFAULT_REASSEMBLY_BYTES;
+    this.#maxSequences = options.maxSequences ?? DEFAULT_SEQUENCES;
+    this.#maxFragments = BigInt(options.maxFragments ?? DEFAULT_FRAGMENTS);
+  }
+
+  /** Payload bytes held for unfinished sequences. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Unfinished sequences, aborted ones included. */
+  get sequences(): number {
+    return this.#sequences.size;
+  }
+
+  /**
+   * Takes the payload part of a first fragment. The bytes must not change afterwards.
+   * @returns the message when this was its only fragment
+   * @throws {SallyportError} ERR_PEER_MISBEHAVED FRAGMENT_*; ERR_LIMIT TOO_MANY_SEQUENCES, TOO_MANY_FRAGMENTS,
+   * REASSEMBLY_TOO_LARGE
+   */
+  first(
+    seqId: bigint,
+    fragId: bigint,
+    context: T,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    now: MonotonicMs,
+  ): Reassembled<T> | undefined {
+    if (seqId === 0n) throw misbehaved("FRAGMENT_ZERO_SEQUENCE", "a fragment with sequence id 0");
+    if (fragId === 0n) throw misbehaved("FRAGMENT_OUT_OF_ORDER", "a first fragment with fragment id 0");
+    if (this.#sequences.has(seqId)) {
+      throw misbehaved("FRAGMENT_DUPLICATE", `a second first fragment for sequence ${seqId}, which is not finished`);
+    }
+    if (fragId === 1n) {
+      // Nothing is held, but a message that would be refused in two pieces must not pass in one.
+      this.#checkRoom(end - start);
+      return { context, buffer, start, end };
+    }
+    if (fragId > this.#maxFragments) {
+      throw limit("TOO_MANY_FRAGMENTS", "a message of", fragId, "fragments", "maxFragments", this.#maxFragments);
+    }
+    if (this.#sequences.size >= this.#maxSequences) {
+      const count = this.#sequences.size + 1;
+      throw limit(
+        "TOO_MANY_SEQUENCES",
+        "the peer began",
+        count,
+        "messages at once",
+        "maxSequences",
+        this.#maxSequences,
+      );
+    }
+    this.#checkRoom(end - start);
+    const parts = new ByteParts();
+    parts.add(buffer, start, end);
+    this.#bytes += end - start;
+    this.#sequences.set(seqId, { context, startedAt: now, next: fragId - 1n, parts });
+    return undefined;
+  }
+
+  /**
+   * Takes the payload part of a later fragment. The bytes must not change afterwards.
+   * @returns the message when this was its last fragment and it was not aborted
+   * @throws {SallyportError} ERR_PEER_MISBEHAVED FRAGMENT_*; ERR_LIMIT REASSEMBLY_TOO_LARGE
+   */
+  next(seqId: bigint, fragId: bigint, buffer: Buffer, start: number, end: number): Reassembled<T> | undefined {
+    if (seqId === 0n) throw misbehaved("FRAGMENT_ZERO_SEQUENCE", "a fragment with sequence id 0");
+    const sequence = this.#sequences.get(seqId);
+    if (sequence === undefined) {
+      throw misbehaved(
+        "FRAGMENT_UNKNOWN_SEQUENCE",
+        `a fragment of sequence ${seqId}, which was not begun or has expired`,
+      );
+    }
+    if (fragId !== sequence.next) {
+      throw misbehaved(
+        "FRAGMENT_OUT_OF_ORDER",
+        `fragment ${fragId} of sequence ${seqId}; ${sequence.next} must come next`,
+      );
+    }
+    const parts = sequence.parts;
+    if (parts !== undefined) this.#checkRoom(end - start);
+    if (fragId > 1n) {
+      sequence.next = fragId - 1n;
+      if (parts !== undefined) {
+        parts.add(buffer, start, end);
+        this.#bytes += end - start;
+      }
+      return undefined;
+    }
+    this.#sequences.delete(seqId);
+    if (parts === undefined) return undefined;
+    this.#bytes -= parts.bytes;
+    const joined = parts.joinWith(buffer, start, end);
+    return { context: sequence.context, buffer: joined, start: 0, end: joined.length };
+  }
+
+  /**
+   * Gives up the payload of one sequence and frees its bytes. Its later fragments are still expected, in order, and
+   * dropped, so a refused message does not look like a broken peer. Unknown ids are ignored.
+   */
+  abort(seqId: bigint): void {
+    const sequence = this.#sequences.get(seqId);
+    if (sequence?.parts === undefined) return;
+    this.#bytes -= sequence.parts.bytes;
+    sequence.parts = undefined;
+  }
+
+  /**
+   * Forgets the sequences begun more than `maxAgeMs` ago and returns what the owner gave with each. A later fragment of
+   * one of them is a fragment of an unknown sequence.
+   */
+  expire(now: MonotonicMs, maxAgeMs: number = DEFAULT_SEQUENCE_AGE_MS): T[] {
+    const expired: T[] = [];
+    for (const [seqId, sequence] of this.#sequences) {
+      if (now - sequence.startedAt <= maxAgeMs) continue;
+      this.abort(seqId);
+      this.#sequences.delete(seqId);
+      expired.push(sequence.context);
+    }
+    return expired;
+  }
+
+  /** Forgets everything, when the connection ends. */
+  clear(): void {
+    this.#sequences.clear();
+    this.#bytes = 0;
+  }
+
+  #checkRoom(more: number): void {
+    const value = this.#bytes + more;
+    if (value <= this.#maxBytes) return;
+    throw limit("REASSEMBLY_TOO_LARGE", "unfinished messages of", value, "bytes", "maxReassemblyBytes", this.#maxBytes);
+  }
+}
+
+function limit(
+  reason: string,
+  what: string,
+  value: number | bigint,
+  unit: string,
+  option: string,
+  bound: number | bigint,
+): SallyportError {
+  return new SallyportError("ERR_LIMIT", reason, `${what} ${value} ${unit} exceeds ${option} ${bound}`, {
+    detail: { value: Number(value), limit: Number(bound), option },
+    advice: `raise ${option} here, or let the peer send less at once`,
+  });
+}

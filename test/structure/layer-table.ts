@@ -1,0 +1,153 @@
+/** One folder below `src/` (or one file directly in it, named without `.ts`). */
+export interface Layer {
+  /** A file imports from its own folder and from folders of a lower rank; equal rank means strangers. */
+  readonly rank: number;
+  /** What the folder is for, one line. */
+  readonly why: string;
+  /** Packages and builtins its files may import, each with the reason. Nothing else may be imported. */
+  readonly outside?: Readonly<Record<string, string>>;
+  /** Why its files may read time, randomness and the process. Most may not. */
+  readonly world?: string;
+}
+
+/** The folder ranks. A new folder needs a line here and, when it imports something from outside, a reason. */
+export const LAYERS: Readonly<Record<string, Layer>> = {
+  base: { rank: 0, why: "errors, brands, byte writer, queues and the interfaces of everything that is injected" },
+  term: { rank: 1, why: "external term format and term text; bytes to values and back" },
+  identity: {
+    rank: 1,
+    why: "keys, fingerprints and trust decisions",
+    outside: { "node:crypto": "Ed25519 keys and signatures of the node's identity" },
+  },
+  system: {
+    rank: 1,
+    why: "the real clock, randomness, cryptography and disk behind the interfaces of base",
+    world: "it is the one place that reads time and randomness; all others get them injected",
+    outside: {
+      "node:fs": "the Files interface",
+      "node:fs/promises": "the Files interface",
+      "node:crypto": "the Random and Crypto interfaces",
+      "node:os": "host name and temporary directory",
+      "node:path": "paths of the Files interface",
+      "node:perf_hooks": "the monotonic clock",
+      "node:timers": "timers of the clock",
+    },
+  },
+  x509: {
+    rank: 1,
+    why: "certificates: making, reading, matching names",
+    outside: {
+      "node:crypto": "X509Certificate and key generation of the platform",
+      "@peculiar/x509": "encodes and reads X.509 extensions; DER by hand is where certificate bugs come from",
+    },
+  },
+  policy: { rank: 2, why: "rules to decisions; pure, time and facts are arguments" },
+  wire: { rank: 2, why: "bytes of the distribution and EPMD protocols to values and back; pure" },
+  carrier: {
+    rank: 2,
+    why: "byte transports: TCP, TLS, memory",
+    outside: {
+      "node:net": "the only folder that opens sockets",
+      "node:tls": "the only folder that opens TLS sessions",
+      "node:crypto": "reads the certificates of a TLS session",
+    },
+  },
+  auth: { rank: 3, why: "handshake machines; pure steps" },
+  dist: { rank: 4, why: "one distribution connection: core without I/O, and the driver joining it to a carrier" },
+  guard: { rank: 5, why: "classification, ownership, return paths, budgets, refusal answers; for node and gateway" },
+  audit: { rank: 5, why: "the record of decisions" },
+  process: { rank: 6, why: "mailboxes, links, monitors of local processes" },
+  node: {
+    rank: 7,
+    why: "the node: names, calls, routing, admission, inbound and outbound",
+    outside: { "node:events": "rare lifecycle facts reach the user through an EventEmitter; never a message" },
+  },
+  discovery: {
+    rank: 8,
+    why: "static, DNS and EPMD resolvers: hints, never identity",
+    outside: { "node:dns": "host names to addresses", "node:dns/promises": "host names to addresses" },
+  },
+  config: {
+    rank: 8,
+    why: "configuration files to checked options",
+    outside: {
+      "jsonc-parser": "JSON with comments, with the position of each mistake",
+      "node:path": "paths relative to the configuration file; computes, touches no disk",
+    },
+  },
+  gateway: { rank: 8, why: "the gate in front of unmodified nodes" },
+  observe: {
+    rank: 8,
+    why: "probes to metrics, logs, traces",
+    outside: { "node:diagnostics_channel": "probes that cost nothing when nobody listens" },
+  },
+  testkit: { rank: 8, why: "virtual clock, seeded random, simulated network, fake peer; published for users' tests" },
+  control: { rank: 9, why: "the local control socket's protocol" },
+  doctor: { rank: 9, why: "checks of this machine and staged probes of a peer" },
+  "create-node": { rank: 9, why: "composition root of a node: names the concrete carriers, clock and stores" },
+  "create-gateway": { rank: 9, why: "composition root of the gateway" },
+  cli: {
+    rank: 10,
+    why: "parse, call, print",
+    world: "a program for people: prints progress, waits, reads its environment",
+    outside: {
+      commander: "command line arguments",
+      picocolors: "colours that obey NO_COLOR",
+      "node:fs": "files named on the command line",
+      "node:fs/promises": "files named on the command line",
+      "node:os": "host name and temporary directory",
+      "node:path": "paths named on the command line",
+      "node:url": "loads the owner's services module by path",
+      "node:process": "arguments, streams, signals, exit code",
+      "node:child_process": "the demo starts a real Erlang node",
+      "node:crypto": "names and secrets made for one run",
+    },
+  },
+  index: { rank: 10, why: "the package's root: re-exports only" },
+};
+
+/** Folders that import no package and no builtin at all, not even with a reason. */
+export const PROTOCOL_FOLDERS: readonly string[] = ["base", "term", "wire", "auth", "dist", "policy"];
+
+/** What unit tests beside the sources may import besides what their folder may. */
+export const TEST_IMPORTS: Readonly<Record<string, string>> = {
+  vitest: "the test runner",
+  "fast-check": "property tests",
+  "node:fs": "fixtures",
+  "node:fs/promises": "fixtures",
+  "node:os": "temporary directories for the tests of system and cli",
+  "node:path": "paths of fixtures",
+  "node:url": "paths of fixtures",
+  "node:crypto": "reference results",
+  "node:buffer": "byte limits of the platform",
+  "node:events": "waiting for an event",
+};
+
+/** Folder whose doubles every unit test may use, whatever its rank. */
+export const TEST_FOLDER = "testkit";
+
+/** Reads of time, randomness and the process. Allowed where a layer has `world`, and in tests. */
+export const WORLD: readonly { readonly pattern: RegExp; readonly instead: string }[] = [
+  { pattern: /\bDate\.now\b|\bnew Date\(\)/g, instead: "take `now`, or Clock.wallMs()" },
+  { pattern: /\bperformance\.(?:now|timeOrigin)\b|\bprocess\.hrtime\b/g, instead: "take `now`, or Clock.now()" },
+  { pattern: /(?<![.#\w])(?:setTimeout|setInterval)\b/g, instead: "Clock.at()" },
+  { pattern: /(?<![.#\w])setImmediate\b|\bprocess\.nextTick\b/g, instead: "Clock.afterTurn()" },
+  { pattern: /\bAbortSignal\.timeout\b/g, instead: "a deadline of the injected Clock" },
+  {
+    pattern: /\bMath\.random\b|\brandom(?:Bytes|UUID|Int|Fill|FillSync)\b|\bgetRandomValues\b/g,
+    instead: "the injected Random",
+  },
+  { pattern: /(?<![.#\w])console\.\w+/g, instead: "a probe, or an event of the node" },
+  { pattern: /\bprocess\.(?:env|argv|stdout|stderr|stdin)\b/g, instead: "an option" },
+];
+
+/** Longest file without an entry below, and longest file at all, in lines. */
+export const MAX_LINES = 400;
+export const MAX_LINES_WITH_REASON = 600;
+
+/** Files over MAX_LINES, each with the reason why splitting it would make it harder to read. */
+export const LONG_FILES: Readonly<Record<string, string>> = {};
+
+/** At least this much must have been read, so that an empty scan cannot pass. Raise it as the tree grows. */
+export const MIN_FILES = 85;
+export const MIN_IMPORTS = 320;

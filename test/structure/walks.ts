@@ -1,0 +1,67 @@
+/**
+ * One step from a file to the next. `imports`: the first file reaches the second by imports, going only through files
+ * of these two folders. A name: the first file speaks to the second through this interface, which it imports or declares;
+ * the second implements it and is passed in, and no import leads from the first to the second.
+ */
+export interface Step {
+  readonly from: string;
+  readonly to: string;
+  readonly via: "imports" | { readonly sink: string };
+}
+
+export interface Walk {
+  readonly name: string;
+  /** In order. An import must go to the same or a lower rank; where the walk climbs, the step is a sink. */
+  readonly steps: readonly Step[];
+}
+
+const imports = "imports" as const;
+
+/** The walks of docs/architecture.md. The gateway frame and the policy reload join when their folders do. */
+export const WALKS: readonly Walk[] = [
+  {
+    name: "a byte, socket to mailbox",
+    steps: [
+      { from: "carrier/tls.ts", to: "dist/connection.ts", via: { sink: "CarrierSink" } },
+      { from: "dist/connection.ts", to: "wire/deframer.ts", via: imports },
+      { from: "dist/connection.ts", to: "dist/receive.ts", via: imports },
+      { from: "dist/receive.ts", to: "wire/packet.ts", via: imports },
+      { from: "dist/receive.ts", to: "wire/control-decode.ts", via: imports },
+      { from: "dist/connection.ts", to: "node/handshaking.ts", via: { sink: "DistSink" } },
+      { from: "node/handshaking.ts", to: "node/inbound.ts", via: imports },
+      { from: "node/inbound.ts", to: "guard/allow.ts", via: imports },
+      { from: "node/inbound.ts", to: "process/local-process.ts", via: imports },
+    ],
+  },
+  {
+    name: "a handshake, bytes to admission",
+    steps: [
+      { from: "dist/connection.ts", to: "dist/handshake.ts", via: imports },
+      { from: "dist/handshake.ts", to: "auth/otp-acceptor.ts", via: imports },
+      { from: "dist/handshake.ts", to: "auth/otp-initiator.ts", via: imports },
+      { from: "dist/connection.ts", to: "node/handshaking.ts", via: { sink: "DistSink" } },
+    ],
+  },
+  {
+    name: "an outgoing call",
+    steps: [
+      { from: "node/node.ts", to: "node/call-table.ts", via: imports },
+      { from: "node/node.ts", to: "node/sessions.ts", via: imports },
+      { from: "node/node.ts", to: "node/dial.ts", via: imports },
+      { from: "node/call-table.ts", to: "node/session.ts", via: imports },
+      { from: "node/session.ts", to: "dist/connection.ts", via: imports },
+      { from: "dist/connection.ts", to: "dist/send.ts", via: imports },
+      { from: "dist/send.ts", to: "term/encode.ts", via: imports },
+      { from: "dist/connection.ts", to: "carrier/carrier.ts", via: imports },
+    ],
+  },
+  {
+    name: "a command of the command line",
+    steps: [
+      { from: "cli/main.ts", to: "create-node.ts", via: imports },
+      { from: "create-node.ts", to: "node/node.ts", via: imports },
+      { from: "create-node.ts", to: "carrier/tls.ts", via: imports },
+      { from: "create-node.ts", to: "system/real-clock.ts", via: imports },
+    ],
+  },
+];
