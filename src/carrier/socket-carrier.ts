@@ -214,7 +214,10 @@ export class SocketCarrier implements Carrier {
 
   #hear(socket: Socket): void {
     socket.on("error", (error) => {
-      if (this.#socket === socket) this.fail(error);
+      if (this.#socket !== socket) return;
+      this.fail(error);
+      // Node reports some errors of TLS, such as a renegotiation, without closing.
+      socket.destroy();
     });
     socket.on("close", () => {
       if (this.#socket === socket) this.#closed();

@@ -1,8 +1,10 @@
 import type { MonotonicMs } from "../base/clock.ts";
-import { AtomTable, PidTable } from "../term/atom-table.ts";
+import { AtomTable } from "../term/atom-table.ts";
 import { TermDecoder } from "../term/decode.ts";
+import { PidTable } from "../term/pid-table.ts";
+import type { Term } from "../term/types.ts";
 import { InboundAtomCache } from "../wire/atom-cache.ts";
-import { ControlDecoder } from "../wire/control-decode.ts";
+import { ControlDecoder } from "../wire/control.ts";
 import { type Control, hasPayload } from "../wire/control-types.ts";
 import type { FrameStyle } from "../wire/flags.ts";
 import { type Reassembled, Reassembler } from "../wire/fragments.ts";
@@ -20,7 +22,7 @@ export interface ReceiveSink {
 
 interface FragmentContext {
   readonly control: Control;
-  readonly atomRefs: readonly string[];
+  readonly atomRefs: readonly Term[];
 }
 
 /**
@@ -40,12 +42,11 @@ export class Receiver {
   constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink) {
     this.#sink = sink;
     const atoms = new AtomTable();
-    const pids = new PidTable();
     const { maxDepth, maxIntegerBytes, maxAtoms, maxMessageBytes } = limits;
     const termLimits = { maxDepth, maxIntegerBytes, maxAtoms, maxBytes: maxMessageBytes };
-    this.terms = new TermDecoder({ limits: termLimits, atoms, pids });
-    this.#parser = new PacketParser(style, new InboundAtomCache());
-    this.#controls = new ControlDecoder({ style, atoms, pids, limits: termLimits });
+    this.terms = new TermDecoder({ limits: termLimits, atoms, pids: new PidTable() });
+    this.#parser = new PacketParser(style, new InboundAtomCache(atoms));
+    this.#controls = new ControlDecoder({ style, terms: this.terms });
     this.#fragments = new Reassembler({ maxBytes: limits.maxReassemblyBytes, maxSequences: limits.maxReassemblySequences });
     this.#maxReassemblyMs = limits.maxReassemblyMs;
   }
@@ -95,7 +96,7 @@ export class Receiver {
     this.#deliver(whole.context.control, whole.context.atomRefs, whole.buffer, whole.start, whole.end);
   }
 
-  #deliver(control: Control, atomRefs: readonly string[], buffer: Buffer, start: number, end: number): void {
+  #deliver(control: Control, atomRefs: readonly Term[], buffer: Buffer, start: number, end: number): void {
     this.terms.atomRefs = atomRefs.length === 0 ? undefined : atomRefs;
     this.terms.resetBudget();
     this.#sink.message(control, buffer, start, end);

@@ -3,7 +3,7 @@ import { SallyportError } from "../base/errors.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 import { encodeInto, type Splice } from "../term/encode.ts";
 import type { Term } from "../term/types.ts";
-import { ControlEncoder } from "../wire/control-encode.ts";
+import { ControlEncoder } from "../wire/control-encoder.ts";
 import type { Control } from "../wire/control-types.ts";
 import { type ByteRange, FRAGMENT_BYTES, FragmentPlan } from "../wire/fragment-plan.ts";
 
@@ -66,7 +66,7 @@ export class Sender {
     this.#out = out;
     this.#options = options;
     this.#controls = new ControlEncoder({
-      mode: options.header ? "header" : "pass-through",
+      style: options.header ? "header" : "pass-through",
       exitPayload: options.exitPayload,
     });
     this.#encodeOptions = { splices: this.#splices };

@@ -4,7 +4,7 @@ type Listener<E extends keyof NodeEvents> = (...args: NodeEvents[E]) => void;
 
 /** Typed events for users. An error of a listener is reported apart and never reaches the protocol. */
 export class EventHub {
-  readonly #listeners = new Map<keyof NodeEvents, Set<(...args: never[]) => void>>();
+  readonly #listeners: { [E in keyof NodeEvents]?: Set<Listener<E>> } = {};
   readonly #onListenerError: (error: unknown) => void;
 
   constructor(onListenerError: (error: unknown) => void) {
@@ -12,27 +12,29 @@ export class EventHub {
   }
 
   on<E extends keyof NodeEvents>(event: E, listener: Listener<E>): void {
-    let listeners = this.#listeners.get(event);
+    let listeners: Set<Listener<E>> | undefined = this.#listeners[event];
     if (listeners === undefined) {
       listeners = new Set();
-      this.#listeners.set(event, listeners);
+      (this.#listeners as Record<E, Set<Listener<E>>>)[event] = listeners;
     }
-    listeners.add(listener as (...args: never[]) => void);
+    listeners.add(listener);
   }
 
   off<E extends keyof NodeEvents>(event: E, listener: Listener<E>): void {
-    this.#listeners.get(event)?.delete(listener as (...args: never[]) => void);
+    const listeners: Set<Listener<E>> | undefined = this.#listeners[event];
+    listeners?.delete(listener);
   }
 
   /** True when somebody listens: callers may spare the making of the event. */
   has(event: keyof NodeEvents): boolean {
-    return (this.#listeners.get(event)?.size ?? 0) > 0;
+    return (this.#listeners[event]?.size ?? 0) > 0;
   }
 
   emit<E extends keyof NodeEvents>(event: E, ...args: NodeEvents[E]): void {
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+    const listeners: Set<Listener<E>> | undefined = this.#listeners[event];
+    for (const listener of [...(listeners ?? [])]) {
       try {
-        (listener as Listener<E>)(...args);
+        listener(...args);
       } catch (error) {
         this.#onListenerError(error);
       }

@@ -327,6 +327,11 @@ export class SallyportNode implements Node, ConnectionHost {
     return this.close();
   }
 
+  /** Tells the operator something. */
+  warn(reason: string, message: string): void {
+    this.#core.events.emit("warning", { reason, message });
+  }
+
   // ConnectionHost
 
   sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session {

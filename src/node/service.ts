@@ -48,7 +48,7 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     }
     try {
       const pending = this.#handlers[kind](message, ctx);
-      if (pending instanceof Promise) return pending.catch((error: unknown) => this.#report(kind, error));
+      if (pending instanceof Promise) return pending.catch((error: unknown) => void this.#report(kind, error));
     } catch (error) {
       this.#report(kind, error);
     }

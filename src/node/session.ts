@@ -48,7 +48,7 @@ export class Session implements RemoteEnd, Incarnation {
   /** Remote processes were started with our output sink as group leader: their output may come. */
   takesOutput = false;
   /** Work to abort when a call's monitor is taken back, by reference key. */
-  readonly openCalls = new Map<string, OwnedLifetime>();
+  readonly openCalls: Map<string, OwnedLifetime> = new Map();
   readonly #ownedLifetime = new OwnedLifetime();
   readonly #names = new Map<string, Control>();
   readonly #mainPid: Pid;

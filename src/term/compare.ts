@@ -244,9 +244,12 @@ interface Cells {
   readonly tail: Term;
 }
 
+/** One object, so that two proper lists end alike without looking further. */
+const NO_TAIL: Term = [];
+
 /** A list with the lists in its tail joined on: `[1 | [2 | 3]]` is `[1, 2 | 3]`. */
 function cellsOf(list: Term): Cells {
-  if (!(list instanceof ImproperList)) return { items: list as readonly Term[], tail: [] };
+  if (!(list instanceof ImproperList)) return { items: list as readonly Term[], tail: NO_TAIL };
   if (!Array.isArray(list.tail) && !(list.tail instanceof ImproperList))
     return { items: list.elements, tail: list.tail };
   const items: Term[] = [];
@@ -265,7 +268,7 @@ function cellsOf(list: Term): Cells {
   }
   if (!Array.isArray(tail)) return { items, tail };
   for (const item of tail) items.push(item);
-  return { items, tail: [] };
+  return { items, tail: NO_TAIL };
 }
 
 const MAX_TAIL_HOPS = 1_000_000;

@@ -465,11 +465,11 @@ function writeReference(w: ByteWriter, ref: Reference): void {
   for (let i = 0; i < count; i++) w.u32(words[i] as number);
 }
 
-/** NEW_PORT_EXT while the id fits, as every OTP reads it; V4_PORT_EXT beyond. */
+/** As a BEAM: NEW_PORT_EXT while the id has at most 28 bits, V4_PORT_EXT beyond. */
 function writePort(w: ByteWriter, port: Port): void {
   if (port.id < 0n || port.id > 0xffff_ffff_ffff_ffffn)
     throw new Unencodable(port, "a port whose id is not of 64 bits");
-  const wide = port.id > 0xffff_ffffn;
+  const wide = port.id > 0xfff_ffffn;
   w.u8(wide ? V4_PORT_EXT : NEW_PORT_EXT);
   writeAtom(w, port.node);
   if (wide) w.u64(port.id);

@@ -205,6 +205,13 @@ class Skipper {
     return p;
   }
 
+  /** The tag at the cursor, not moved past. */
+  #tag(): number {
+    const p = this.#take(1);
+    this.#p = p;
+    return this.#b[p] as number;
+  }
+
   #u16(): number {
     const p = this.#take(2);
     return ((this.#b[p] as number) << 8) | (this.#b[p + 1] as number);
@@ -256,6 +263,7 @@ class Skipper {
 
   #bits(at: number): void {
     const size = this.#u32();
+    if (size > this.#end - this.#p) throw truncated(this.#p, size, this.#end - this.#p);
     const bits = this.#b[this.#take(1)] as number;
     if (bits > 8 || (bits === 0) !== (size === 0)) {
       throw malformed("TERM_BITS_INVALID", at, `${bits} bits in the last of ${size} bytes`, { bits, size });
@@ -271,7 +279,7 @@ class Skipper {
 
   #smallInteger(): void {
     const at = this.#p;
-    const tag = this.#end > at ? this.#b[at] : undefined;
+    const tag = this.#tag();
     if (tag !== SMALL_INTEGER_EXT && tag !== INTEGER_EXT && tag !== SMALL_BIG_EXT) {
       throw malformed("TERM_FUN_INVALID", at, "a fun has something else where an integer must stand");
     }
@@ -283,7 +291,7 @@ class Skipper {
     this.#atom();
     this.#smallInteger();
     this.#smallInteger();
-    const tag = this.#end > this.#p ? this.#b[this.#p] : undefined;
+    const tag = this.#tag();
     if (tag !== NEW_PID_EXT && tag !== PID_EXT)
       throw malformed("TERM_FUN_INVALID", at, "a fun without the pid of its maker");
     this.#one();

@@ -362,11 +362,9 @@ export class TermDecoder {
       this.#charge(count);
       if (items === undefined) items = this.#terms(count, depth + 1);
       else for (let i = 0; i < count; i++) items.push(this.#term(depth + 1));
-      const p = this.position;
-      if (p >= this.#end) throw truncated(p, 1, 0);
-      const tag = this.#buffer[p];
+      const tag = this.#tag();
       if (tag === NIL_EXT) {
-        this.position = p + 1;
+        this.position++;
         return items;
       }
       if (tag === LIST_EXT) continue;
@@ -550,9 +548,16 @@ export class TermDecoder {
     return new ExportFun(module, name, arity);
   }
 
+  /** The tag at the cursor. */
+  #tag(): number {
+    const p = this.position;
+    if (p >= this.#end) throw truncated(p, 1, 0);
+    return this.#buffer[p] as number;
+  }
+
   /** An integer that fits a number. */
   #smallInteger(at: number): number {
-    const tag = this.position < this.#end ? this.#buffer[this.position] : undefined;
+    const tag = this.#tag();
     if (tag === SMALL_INTEGER_EXT || tag === INTEGER_EXT || tag === SMALL_BIG_EXT) {
       const value = this.#term(0);
       if (typeof value === "number") return value;
@@ -576,7 +581,7 @@ export class TermDecoder {
     const module = this.#name();
     const oldIndex = this.#smallInteger(at);
     const oldUniq = this.#smallInteger(at);
-    const tag = this.position < this.#end ? b[this.position] : undefined;
+    const tag = this.#tag();
     if (tag !== NEW_PID_EXT && tag !== PID_EXT)
       throw malformed("TERM_FUN_INVALID", at, "a fun without the pid of its maker");
     const pid = this.#pid();

@@ -4,11 +4,12 @@ import type { Files } from "../base/files.ts";
 import { parseNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import {
+  type AuthorityOptions,
   createAuthority,
   type IssuedCertificate,
   issueNodeCertificate,
   issueSelfSigned,
-  type KeyKind,
+  type NodeCertificateOptions,
 } from "../x509/issue.ts";
 
 /** Files of one node certificate. */
@@ -22,10 +23,7 @@ export interface TestAuthority {
   readonly caFile: string;
   readonly caPem: string;
   /** Issues a certificate for `name@host` and writes `<name@host>.crt` and `.key`. */
-  issue(
-    name: string,
-    options?: { readonly days?: number; readonly key?: KeyKind },
-  ): Promise<CertificatePaths & IssuedCertificate>;
+  issue(name: string, options?: Omit<NodeCertificateOptions, "name">): Promise<CertificatePaths & IssuedCertificate>;
   /** The same, self-signed, as `<name@host>.self.crt` and `.self.key`. */
   selfSigned(name: string): Promise<CertificatePaths & IssuedCertificate>;
   /** Writes an `-ssl_dist_optfile` for an Erlang node (mutual certificates) and returns its path. */
@@ -43,7 +41,7 @@ export interface TestAuthorityParts {
 export async function createTestAuthority(
   parts: TestAuthorityParts,
   directory: string,
-  options: { readonly commonName?: string } = {},
+  options: AuthorityOptions = {},
 ): Promise<TestAuthority> {
   const { files } = parts;
   files.makeDirectory(directory, 0o700);

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { isSallyportError } from "../base/errors.ts";
 import { AtomTable } from "../term/atom-table.ts";
-import { TermDecoder } from "../term/decode.ts";
 import { encodeInto } from "../term/encode.ts";
+import { TermDecoder } from "../term/term-decoder.ts";
 import { Atom, ImproperList, Pid, Reference, type Term, tuple } from "../term/types.ts";
 import { InboundAtomCache } from "./atom-cache.ts";
 import { ControlDecoder } from "./control.ts";
@@ -393,6 +393,20 @@ function decode2(bytes: Buffer): Control {
   return new ControlDecoder({ style: "header" }).decode(bytes, 0, bytes.length);
 }
 
+describe("budget", () => {
+  it("is a new one for each message, also for a send that is already known", () => {
+    const terms = new TermDecoder({ limits: { maxAtoms: 3 } });
+    const decoder = new ControlDecoder({ style: "header", terms });
+    for (const bytes of [external(tuple(1, BEAM, ME)), external(tuple(22, BEAM, ME))]) {
+      for (let n = 0; n < 5; n++) {
+        expect(decoder.decode(bytes, 0, bytes.length)).toMatchObject({ from: BEAM, to: ME });
+        const payload = external(NAME);
+        expect(terms.decodeAt(payload, 0, payload.length)).toEqual(NAME);
+      }
+    }
+  });
+});
+
 describe("recent sends", () => {
   const sends = [0, 1, 2, 3, 4, 5].map((id) => external(tuple(22, BEAM, new Pid("js@h", id, 0, 1))));
 
@@ -425,6 +439,22 @@ describe("recent sends", () => {
       expect(get(i)).toMatchObject({ to: { id: i } });
       expect(decoder.position).toBe(sends[i]!.length);
     }
+  });
+
+  it("keeps sends of any length apart while entries change hands, and those above 1 KiB not at all", () => {
+    const decoder = new ControlDecoder({ style: "header" });
+    const node = (n: number) => new Pid(`${"\u{1f600}".repeat(n)}@h`, n, 0, 1);
+    const long = [235, 1, 60, 120, 2, 253, 30, 100].map((n) => external(tuple(22, node(n), node(1))));
+    for (let n = 0; n < 60; n++) {
+      const bytes = long[(n * 3 + (n >> 3)) % long.length]!;
+      const fresh = new ControlDecoder({ style: "header" }).decode(bytes, 0, bytes.length);
+      const control = decoder.decode(bytes, 0, bytes.length);
+      expect(control).toEqual(fresh);
+      expect(decoder.position).toBe(bytes.length);
+      if (bytes.length > 1024) expect(decoder.decode(bytes, 0, bytes.length)).not.toBe(control);
+      else expect(decoder.decode(bytes, 0, bytes.length)).toBe(control);
+    }
+    expect(long.filter((bytes) => bytes.length > 1024)).toHaveLength(1);
   });
 
   it("does not take a send from bytes beyond the end of the frame", () => {

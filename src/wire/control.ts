@@ -1,9 +1,9 @@
 // Longer than most files here: one case for each operation of the protocol, all over the same cursor.
 import { AtomTable } from "../term/atom-table.ts";
-import { TermDecoder } from "../term/decode.ts";
 import { PidTable } from "../term/pid-table.ts";
 import { skipTerm } from "../term/skip.ts";
 import { SMALL_INTEGER_EXT, SMALL_TUPLE_EXT, VERSION_MAGIC } from "../term/tags.ts";
+import { TermDecoder } from "../term/term-decoder.ts";
 import { atomName, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 import * as op from "./control-ops.ts";
 import type { Control } from "./control-types.ts";

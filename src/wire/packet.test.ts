@@ -71,7 +71,7 @@ describe("PacketParser", () => {
     for (const hex of ["83440068", "71836803", "70846803", "f0000000"]) {
       expect(reasonOf(() => parse("pass-through", hex))).toBe(wrong);
     }
-    for (const hex of ["70836803", "83430068", "83500068", "83470068", "f0000000"]) {
+    for (const hex of ["70836803", "83430068", "83500068", "83470068", "84440068", "70440068", "f0000000"]) {
       expect(reasonOf(() => parse("header", hex))).toBe(wrong);
     }
   });
@@ -160,6 +160,16 @@ describe("InboundAtomCache", () => {
       }
     }
     const cache = new InboundAtomCache(new AtomTable());
+    read(cache, "01 08 05 01 61");
+    // Cached atoms, and 16-bit lengths; the frame ends where the buffer ends, and before it.
+    for (const hex of ["0200000505", "01180500016100"]) {
+      const bytes = Buffer.from(hex, "hex");
+      for (let length = 0; length < (hex.startsWith("02") ? 5 : 6); length++) {
+        for (const buffer of [bytes, Buffer.from(bytes.subarray(0, length))]) {
+          expect(reasonOf(() => cache.readHeader(buffer, 0, length))).toBe("ERR_PEER_MISBEHAVED ATOM_HEADER_TRUNCATED");
+        }
+      }
+    }
     expect(reasonOf(() => read(cache, "01 08 05 01 ff"))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_INVALID");
     expect(reasonOf(() => read(cache, `01 18 05 0100 ${"61".repeat(256)}`))).toBe(
       "ERR_PEER_MISBEHAVED TERM_ATOM_INVALID",

@@ -6,6 +6,16 @@ const ENTRIES = 4;
 /** Longest control term kept, in bytes. */
 const MAX_KEPT_BYTES = 1024;
 
+/** Room an entry is given at first, in bytes; a send between two pids has about 60. */
+const FIRST_BYTES = 128;
+
+interface Entry {
+  /** Its own memory, used again when the entry gives way. */
+  bytes: Buffer;
+  length: number;
+  control: Control;
+}
+
 /**
  * The last few control messages of one connection by their bytes, most recently used first. External terms are
  * prefix-free: no term is the beginning of another, so equal bytes at the start mean an equal control message. That does
@@ -14,43 +24,49 @@ const MAX_KEPT_BYTES = 1024;
 export class RecentControls {
   /** Length of the bytes that `find` matched last. */
   matchedBytes = 0;
-  readonly #bytes: Buffer[] = [];
-  readonly #controls: Control[] = [];
+  readonly #entries: Entry[] = [];
 
   /** The control message whose bytes stand at `start`, when it is among the recent ones. */
   find(buffer: Buffer, start: number, end: number): Control | undefined {
-    const count = this.#controls.length;
-    for (let n = 0; n < count; n++) {
-      const kept = this.#bytes[n] as Buffer;
-      const length = kept.length;
+    const entries = this.#entries;
+    for (let n = 0; n < entries.length; n++) {
+      const entry = entries[n] as Entry;
+      const length = entry.length;
       if (length > end - start) continue;
+      const bytes = entry.bytes;
       // From the end: what differs most, the target's number, stands there, while the beginnings are much alike.
       let i = length - 1;
-      while (i >= 0 && kept[i] === buffer[start + i]) i--;
+      while (i >= 0 && bytes[i] === buffer[start + i]) i--;
       if (i >= 0) continue;
-      const control = this.#controls[n] as Control;
       this.matchedBytes = length;
-      if (n > 0) this.#toFront(n, kept, control);
-      return control;
+      if (n > 0) this.#toFront(n, entry);
+      return entry.control;
     }
     return undefined;
   }
 
   /** Keeps a copy of the bytes; the least recently used entry gives way. Long ones are not kept. */
   add(buffer: Buffer, start: number, end: number, control: Control): void {
-    if (end - start > MAX_KEPT_BYTES) return;
-    const kept = Buffer.allocUnsafeSlow(end - start);
-    buffer.copy(kept, 0, start, end);
-    const last = Math.min(this.#controls.length, ENTRIES - 1);
-    this.#toFront(last, kept, control);
+    const length = end - start;
+    if (length > MAX_KEPT_BYTES) return;
+    const entries = this.#entries;
+    let entry = entries.length < ENTRIES ? undefined : entries[ENTRIES - 1];
+    if (entry === undefined) {
+      entry = { bytes: Buffer.allocUnsafeSlow(length > FIRST_BYTES ? MAX_KEPT_BYTES : FIRST_BYTES), length, control };
+      entries.push(entry);
+    } else if (entry.bytes.length < length) {
+      entry.bytes = Buffer.allocUnsafeSlow(MAX_KEPT_BYTES);
+    }
+    const bytes = entry.bytes;
+    for (let i = 0; i < length; i++) bytes[i] = buffer[start + i] as number;
+    entry.length = length;
+    entry.control = control;
+    this.#toFront(entries.length - 1, entry);
   }
 
-  #toFront(from: number, kept: Buffer, control: Control): void {
-    for (let n = from; n > 0; n--) {
-      this.#bytes[n] = this.#bytes[n - 1] as Buffer;
-      this.#controls[n] = this.#controls[n - 1] as Control;
-    }
-    this.#bytes[0] = kept;
-    this.#controls[0] = control;
+  #toFront(from: number, entry: Entry): void {
+    const entries = this.#entries;
+    for (let n = from; n > 0; n--) entries[n] = entries[n - 1] as Entry;
+    entries[0] = entry;
   }
 }

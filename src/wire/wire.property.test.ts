@@ -5,7 +5,7 @@ import type { MonotonicMs } from "../base/clock.ts";
 import { isSallyportError } from "../base/errors.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import { AtomTable } from "../term/atom-table.ts";
-import { TermDecoder } from "../term/decode.ts";
+import { TermDecoder } from "../term/term-decoder.ts";
 import { Pid, Reference } from "../term/types.ts";
 import { InboundAtomCache } from "./atom-cache.ts";
 import { ControlDecoder } from "./control.ts";

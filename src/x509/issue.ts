@@ -53,6 +53,8 @@ export interface NodeCertificateOptions {
   readonly days?: number;
   /** Default `ec`. */
   readonly key?: KeyKind;
+  /** Sides of TLS the certificate is for; default both, which a node needs. */
+  readonly uses?: readonly ("server" | "client")[];
 }
 
 const DAY_MS = 86_400_000;
@@ -115,7 +117,7 @@ export async function issueNodeCertificate(
     notBeforeMs: Math.max(now - BACKDATE_MS, issuerNames.notBeforeMs),
     notAfterMs: Math.min(now + daysMs(options.days), issuerNames.notAfterMs),
     extensions: [
-      ...(await nodeExtensions(options.name, kind, keys)),
+      ...(await nodeExtensions(options, kind, keys)),
       await AuthorityKeyIdentifierExtension.create(issuer.publicKey, false, webcrypto),
     ],
   };
@@ -143,19 +145,24 @@ export async function issueSelfSigned(parts: IssueParts, options: NodeCertificat
     subject: options.name,
     notBeforeMs: now - BACKDATE_MS,
     notAfterMs: now + daysMs(options.days),
-    extensions: await nodeExtensions(options.name, kind, keys),
+    extensions: await nodeExtensions(options, kind, keys),
   };
   return selfSign(parts, kind, keys, profile);
 }
 
-async function nodeExtensions(name: NodeName, kind: KeyKind, keys: CryptoKeyPair): Promise<Extension[]> {
+async function nodeExtensions(
+  options: NodeCertificateOptions,
+  kind: KeyKind,
+  keys: CryptoKeyPair,
+): Promise<Extension[]> {
+  const uses = options.uses ?? ["server", "client"];
   // Only RSA keys can be asked to decrypt, in the key exchange of old TLS 1.2 suites.
   const usage = KeyUsageFlags.digitalSignature | (kind === "rsa" ? KeyUsageFlags.keyEncipherment : 0);
   return [
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(usage, true),
-    new ExtendedKeyUsageExtension([SERVER_AUTH, CLIENT_AUTH]),
-    new SubjectAlternativeNameExtension(alternativeNames(name)),
+    new ExtendedKeyUsageExtension(uses.map((use) => (use === "server" ? SERVER_AUTH : CLIENT_AUTH))),
+    new SubjectAlternativeNameExtension(alternativeNames(options.name)),
     await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
   ];
 }

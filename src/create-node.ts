@@ -1,0 +1,227 @@
+import { OpenChallenges } from "./auth/otp-types.ts";
+import type { Clock } from "./base/clock.ts";
+import { SallyportError } from "./base/errors.ts";
+import { quotePeerText } from "./base/escape.ts";
+import type { Files } from "./base/files.ts";
+import { hostPart, localPart, type NodeName, parseNodeName } from "./base/node-name.ts";
+import type { Random } from "./base/random.ts";
+import { AcceptGate } from "./carrier/accept-gate.ts";
+import type { CarrierDialer, Listener } from "./carrier/carrier.ts";
+import type { ListenAddress } from "./carrier/listen.ts";
+import { createSockets } from "./carrier/plain-socket.ts";
+import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
+import { createTlsDialer, listenTls } from "./carrier/tls.ts";
+import { loadTlsMaterial, type LoadedTlsMaterial } from "./carrier/tls-material.ts";
+import { type EpmdParts, epmdResolver, registerAtEpmd } from "./discovery/epmd-client.ts";
+import { chainResolvers, hostPartResolver, parseAddress, staticResolver } from "./discovery/static.ts";
+import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
+import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
+import { readCookies } from "./identity/cookies.ts";
+import type { Node } from "./node/api.ts";
+import { SallyportNode } from "./node/node.ts";
+import type { NodeOptions } from "./node/options.ts";
+import type { CertificateJudge, Resolver } from "./node/ports.ts";
+import { RealClock } from "./system/real-clock.ts";
+import { RealCrypto } from "./system/real-crypto.ts";
+import { RealFiles } from "./system/real-files.ts";
+import { RealRandom } from "./system/real-random.ts";
+import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
+import { EPMD_PORT, epmdEntry } from "./wire/epmd.ts";
+import { readCertificateNames } from "./x509/certificate-names.ts";
+import { matchCertificate } from "./x509/match-name.ts";
+
+/** First and last port tried when a listener names none (design D9). */
+const DEFAULT_PORTS = { first: 9100, last: 9155 } as const;
+
+/** Creations below this are reserved (otp-distribution section 1.2). */
+const FIRST_CREATION = 4;
+
+/**
+ * Makes a node, binds its listeners and registers it where asked. Warnings of the start arrive as `warning` events in the
+ * next turn, so listeners set right after this resolves hear them.
+ * @throws {SallyportError} ERR_CONFIG (name, files, addresses), ERR_UNREACHABLE EPMD_UNREACHABLE
+ */
+export async function createNode(options: NodeOptions): Promise<Node> {
+  const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
+  const name = parseNodeName(options.name);
+  const warnings: { reason: string; message: string }[] = [];
+  const tls = loadTls(options, system.files, system.clock, warnings);
+  const plaintext = options.dangerous?.plaintext ?? false;
+  if (plaintext !== false) {
+    const message = "plain TCP is on: whoever can read the network reads and forges everything";
+    warnings.push({ reason: "DANGEROUS_PLAINTEXT", message });
+  }
+  const scheme = tls === undefined && plaintext !== false ? "tcp" : "tls";
+  const epmd = { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT };
+  const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, tls !== undefined));
+  const cookies = readCookies(options.cookie, system.files);
+  warnings.push(...cookies.warnings);
+  const profile = options.profile ?? "standard";
+  const tlsOptions = options.tls?.minVersion === undefined ? {} : { minVersion: options.tls.minVersion };
+  const dialers: { tls?: CarrierDialer; tcp?: CarrierDialer } = {};
+  if (tls !== undefined) dialers.tls = createTlsDialer(system, tls.material, tlsOptions);
+  if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
+  const node = new SallyportNode({
+    own: {
+      name,
+      creation: newCreation(system.random),
+      flags: options.visible === true ? DEFAULT_FLAGS | PUBLISHED : DEFAULT_FLAGS,
+    },
+    clock: system.clock,
+    random: system.random,
+    handshake: {
+      crypto: system.crypto,
+      random: system.random,
+      openChallenges: new OpenChallenges(),
+      cookieFor: (peer) => cookies.book.cookieFor(peer),
+    },
+    dialers,
+    resolver: makeResolver(options, scheme, epmd),
+    judgeCertificate: judgeWith(profile),
+    limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
+    ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
+    ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
+    ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
+    onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
+  });
+  try {
+    const gate = new AcceptGate(system);
+    for (const listen of listeners) await bind(node, listen, { ...system, gate }, tls, tlsOptions);
+    if (options.epmd === "register") await register(node, options, name, epmd);
+  } catch (error) {
+    await node.close({ timeoutMs: 0 });
+    throw error;
+  }
+  system.clock.later(() => {
+    for (const warning of warnings) node.warn(warning.reason, warning.message);
+  });
+  return node;
+}
+
+interface Warning {
+  readonly reason: string;
+  readonly message: string;
+}
+
+interface ListenOption extends ListenAddress {
+  readonly scheme: "tls" | "tcp";
+}
+
+function newCreation(random: Random): number {
+  let creation = random.uint32();
+  while (creation < FIRST_CREATION) creation = random.uint32();
+  return creation;
+}
+
+function judgeWith(profile: "standard" | "strict"): CertificateJudge {
+  return (certDer, nodeName) => {
+    const match = matchCertificate(readCertificateNames(certDer), nodeName, { profile });
+    return match.matched ? { matched: true, presented: [], warning: match.warning } : match;
+  };
+}
+
+function loadTls(options: NodeOptions, files: Files, clock: Clock, warnings: Warning[]): LoadedTlsMaterial | undefined {
+  if (options.tls === undefined) return undefined;
+  const loaded = loadTlsMaterial(files, options.tls, clock.wallMs());
+  for (const warning of loaded.warnings) {
+    if (options.profile === "strict") {
+      throw new SallyportError("ERR_CONFIG", warning.reason, warning.message, {
+        stage: "tls",
+        advice: "make the key readable by its owner only (chmod 600), or use profile standard",
+      });
+    }
+    warnings.push(warning);
+  }
+  return loaded;
+}
+
+/** Parses `tls://HOST[:PORT]`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
+function parseListen(text: string, plaintext: boolean | "any", hasTls: boolean): ListenOption {
+  const match = /^(tls|tcp):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = match?.[2] ?? match?.[3];
+  const port = match?.[4] === undefined ? undefined : Number(match[4]);
+  if (match === null || host === undefined || (port !== undefined && port > 65_535)) {
+    throw new SallyportError("ERR_CONFIG", "LISTEN_INVALID", `"${quotePeerText(text)}" is not an address to listen on`, {
+      stage: "port",
+      advice: "write tls://HOST or tls://HOST:PORT, for example tls://0.0.0.0:9100",
+    });
+  }
+  const scheme = match[1] === "tcp" ? "tcp" : "tls";
+  if (scheme === "tcp") checkPlaintext(host, plaintext);
+  else if (!hasTls) {
+    throw new SallyportError("ERR_CONFIG", "TLS_MISSING", `listening on ${text} needs certificates`, {
+      stage: "tls",
+      advice: "set tls with certFile, keyFile and caFile (on the command line --tls-cert, --tls-key and --tls-ca)",
+    });
+  }
+  return { scheme, host, ports: port ?? DEFAULT_PORTS };
+}
+
+/** Plain TCP leaves this machine only when that was asked for by name (rulings U12). */
+function checkPlaintext(host: string, plaintext: boolean | "any"): void {
+  if (plaintext === "any" || (plaintext && isLoopback(host))) return;
+  throw new SallyportError(
+    "ERR_CONFIG",
+    "SCHEME_NOT_ALLOWED",
+    `plain TCP to or on ${quotePeerText(host)} is not allowed${plaintext ? ": it is not a loopback address" : ""}`,
+    {
+      stage: "tls",
+      advice: plaintext
+        ? 'set dangerous.plaintext to "any" only if everybody on that network is trusted'
+        : "use TLS, or set dangerous.plaintext (--dangerous-plaintext) for loopback addresses",
+    },
+  );
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function guardedTcp(dialer: CarrierDialer, plaintext: boolean | "any"): CarrierDialer {
+  return {
+    dial(address, serverName, sink) {
+      checkPlaintext(address.host, plaintext);
+      return dialer.dial(address, serverName, sink);
+    },
+  };
+}
+
+async function bind(
+  node: SallyportNode,
+  listen: ListenOption,
+  parts: { readonly clock: Clock; readonly gate: AcceptGate },
+  tls: LoadedTlsMaterial | undefined,
+  tlsOptions: { readonly minVersion?: "TLSv1.2" | "TLSv1.3" },
+): Promise<void> {
+  let listener: Listener;
+  if (listen.scheme === "tcp") listener = await listenTcp(parts, listen, node.accept);
+  else if (tls !== undefined) listener = await listenTls(parts, listen, tls.material, node.accept, tlsOptions);
+  else return;
+  const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
+  node.attach({ endpoint: `${listen.scheme}://${host}:${listener.port}`, close: () => listener.close() });
+}
+
+function makeResolver(options: NodeOptions, scheme: "tls" | "tcp", epmd: EpmdParts): Resolver {
+  const { resolve = {} } = options;
+  if (Array.isArray(resolve)) return chainResolvers(resolve as readonly Resolver[]);
+  const chain: Resolver[] = [staticResolver(resolve as Readonly<Record<string, string>>, scheme)];
+  if (options.epmd !== "off") chain.push(epmdResolver(epmd, scheme));
+  chain.push(hostPartResolver(DEFAULT_PORTS.first, scheme));
+  return chainResolvers(chain);
+}
+
+/** Registers the first listener, so that BEAM nodes find this node by name. EPMD itself takes only local registrations. */
+async function register(node: SallyportNode, options: NodeOptions, name: NodeName, epmd: EpmdParts): Promise<void> {
+  const endpoint = node.endpoints[0];
+  if (endpoint === undefined) {
+    throw new SallyportError("ERR_CONFIG", "LISTEN_INVALID", `epmd "register" needs a listener, and ${name} only dials`, {
+      stage: "port",
+      advice: "set listen, or epmd to lookup",
+    });
+  }
+  const scheme = endpoint.startsWith("tcp") ? "tcp" : "tls";
+  const address = parseAddress(options.advertise ?? endpoint, scheme);
+  const host = isLoopback(hostPart(name)) ? hostPart(name) : "127.0.0.1";
+  const registration = await registerAtEpmd(epmd, host, epmdEntry(localPart(name), address.port, options.visible !== true));
+  node.attach({ close: () => registration.close() });
+}

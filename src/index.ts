@@ -1,0 +1,33 @@
+export type { Assurance, ProtocolName } from "./base/assurance.ts";
+export { type Detail, type ErrorCode, isSallyportError, SallyportError, type Stage } from "./base/errors.ts";
+export type { NodeName } from "./base/node-name.ts";
+export type { DialAddress } from "./carrier/carrier.ts";
+export { createNode } from "./create-node.ts";
+export type { DistLimits } from "./dist/limits.ts";
+export type { Allow, AllowVerb } from "./guard/allow.ts";
+export {
+  type CallOptions,
+  type Denied,
+  type Down,
+  ExitRequest,
+  exit,
+  type FunctionName,
+  type HandlerContext,
+  type Health,
+  type LocalProcessHandle,
+  type Node,
+  type NodeEvents,
+  type Peer,
+  type ProcessHandler,
+  type RegisteredFunction,
+  type RegisterOptions,
+  type ReplyTerm,
+  type ServiceHandlers,
+  type SpawnOptions,
+  type SpawnRemoteOptions,
+  type Target,
+} from "./node/api.ts";
+export type { CookieOption, NodeOptions, SecretSource } from "./node/options.ts";
+export type { Resolver } from "./node/ports.ts";
+export type { ProcessLimits } from "./process/process-table.ts";
+export * from "./term/public.ts";
