@@ -11,7 +11,7 @@ import type { ListenAddress } from "./carrier/listen.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls } from "./carrier/tls.ts";
-import { loadTlsMaterial, type LoadedTlsMaterial } from "./carrier/tls-material.ts";
+import { type LoadedTlsMaterial, loadTlsMaterial } from "./carrier/tls-material.ts";
 import { type EpmdParts, epmdResolver, registerAtEpmd } from "./discovery/epmd-client.ts";
 import { chainResolvers, hostPartResolver, parseAddress, staticResolver } from "./discovery/static.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
@@ -25,8 +25,8 @@ import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
 import { RealRandom } from "./system/real-random.ts";
-import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
 import { EPMD_PORT, epmdEntry } from "./wire/epmd.ts";
+import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
 import { readCertificateNames } from "./x509/certificate-names.ts";
 import { matchCertificate } from "./x509/match-name.ts";
 
@@ -141,10 +141,15 @@ function parseListen(text: string, plaintext: boolean | "any", hasTls: boolean):
   const host = match?.[2] ?? match?.[3];
   const port = match?.[4] === undefined ? undefined : Number(match[4]);
   if (match === null || host === undefined || (port !== undefined && port > 65_535)) {
-    throw new SallyportError("ERR_CONFIG", "LISTEN_INVALID", `"${quotePeerText(text)}" is not an address to listen on`, {
-      stage: "port",
-      advice: "write tls://HOST or tls://HOST:PORT, for example tls://0.0.0.0:9100",
-    });
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "LISTEN_INVALID",
+      `"${quotePeerText(text)}" is not an address to listen on`,
+      {
+        stage: "port",
+        advice: "write tls://HOST or tls://HOST:PORT, for example tls://0.0.0.0:9100",
+      },
+    );
   }
   const scheme = match[1] === "tcp" ? "tcp" : "tls";
   if (scheme === "tcp") checkPlaintext(host, plaintext);
@@ -214,14 +219,23 @@ function makeResolver(options: NodeOptions, scheme: "tls" | "tcp", epmd: EpmdPar
 async function register(node: SallyportNode, options: NodeOptions, name: NodeName, epmd: EpmdParts): Promise<void> {
   const endpoint = node.endpoints[0];
   if (endpoint === undefined) {
-    throw new SallyportError("ERR_CONFIG", "LISTEN_INVALID", `epmd "register" needs a listener, and ${name} only dials`, {
-      stage: "port",
-      advice: "set listen, or epmd to lookup",
-    });
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "LISTEN_INVALID",
+      `epmd "register" needs a listener, and ${name} only dials`,
+      {
+        stage: "port",
+        advice: "set listen, or epmd to lookup",
+      },
+    );
   }
   const scheme = endpoint.startsWith("tcp") ? "tcp" : "tls";
   const address = parseAddress(options.advertise ?? endpoint, scheme);
   const host = isLoopback(hostPart(name)) ? hostPart(name) : "127.0.0.1";
-  const registration = await registerAtEpmd(epmd, host, epmdEntry(localPart(name), address.port, options.visible !== true));
+  const registration = await registerAtEpmd(
+    epmd,
+    host,
+    epmdEntry(localPart(name), address.port, options.visible !== true),
+  );
   node.attach({ close: () => registration.close() });
 }

@@ -30,4 +30,35 @@ export {
 export type { CookieOption, NodeOptions, SecretSource } from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
 export type { ProcessLimits } from "./process/process-table.ts";
-export * from "./term/public.ts";
+export {
+  Atom,
+  atom,
+  atomName,
+  BitString,
+  compareTerms,
+  DEFAULT_TERM_LIMITS,
+  type DecodeTermOptions,
+  decodeTerm,
+  ExportFun,
+  encodeTerm,
+  Float,
+  Fun,
+  float,
+  ImproperList,
+  type Inflate,
+  isAtom,
+  mapGet,
+  mapHas,
+  NativeRecord,
+  type ParseTermOptions,
+  Pid,
+  Port,
+  parseTermText,
+  printTerm,
+  Reference,
+  type Term,
+  type TermLimits,
+  Tuple,
+  termEquals,
+  tuple,
+} from "./term/public.ts";

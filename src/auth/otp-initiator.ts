@@ -98,11 +98,16 @@ export class OtpInitiator {
           { stage: "session", peer: this.#target, advice: "nothing: the other connection serves both sides" },
         );
       case "not_allowed":
-        throw new SallyportError("ERR_DENIED", "NOT_ALLOWED", `${this.#target} answered not_allowed to ${this.#own.name}`, {
-          stage: "identity",
-          peer: this.#target,
-          advice: `allow ${this.#own.name} on ${this.#target} (net_kernel:allow/1, its certificate or its name rules)`,
-        });
+        throw new SallyportError(
+          "ERR_DENIED",
+          "NOT_ALLOWED",
+          `${this.#target} answered not_allowed to ${this.#own.name}`,
+          {
+            stage: "identity",
+            peer: this.#target,
+            advice: `allow ${this.#own.name} on ${this.#target} (net_kernel:allow/1, its certificate or its name rules)`,
+          },
+        );
       default:
         return assertNever(status);
     }

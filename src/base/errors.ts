@@ -27,7 +27,17 @@ export type ErrorCode =
 export type Detail = Readonly<Record<string, string | number | boolean>>;
 
 /** Where in setting up or using a connection a failure happened. */
-export type Stage = "name" | "resolve" | "port" | "tls" | "identity" | "cookie" | "flags" | "policy" | "session" | "call";
+export type Stage =
+  | "name"
+  | "resolve"
+  | "port"
+  | "tls"
+  | "identity"
+  | "cookie"
+  | "flags"
+  | "policy"
+  | "session"
+  | "call";
 
 export interface ErrorContext {
   readonly detail?: Detail;

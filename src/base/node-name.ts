@@ -83,10 +83,15 @@ export function parseDialTarget(text: string): DialTarget {
   if (plain[3] === undefined) return { name, port: undefined };
   const port = Number(plain[3]);
   if (port < 1 || port > 65_535) {
-    throw new SallyportError("ERR_CONFIG", "NAME_INVALID", `port ${plain[3]} of "${quotePeerText(text)}" is not 1..65535`, {
-      stage: "name",
-      advice: "give a port from 1 to 65535, or leave it out",
-    });
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "NAME_INVALID",
+      `port ${plain[3]} of "${quotePeerText(text)}" is not 1..65535`,
+      {
+        stage: "name",
+        advice: "give a port from 1 to 65535, or leave it out",
+      },
+    );
   }
   return { name, port };
 }

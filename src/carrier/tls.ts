@@ -98,6 +98,11 @@ export function createTlsDialer(
         checkServerIdentity: () => undefined,
         ...(options.alpn === undefined || options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
       });
+      // Unlike net.connect, tls.connect drops these two from its options.
+      socket.once("connect", () => {
+        socket.setNoDelay(DIAL_OPTIONS.noDelay);
+        socket.setKeepAlive(DIAL_OPTIONS.keepAlive, DIAL_OPTIONS.keepAliveInitialDelay);
+      });
       const opening = openingInfo(formatAddress(address.host, address.port), socket);
       const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
       carrier.listen(sink);

@@ -4,7 +4,7 @@ import { hostPart, localPart } from "../base/node-name.ts";
 import type { PlainSocket, Sockets } from "../base/sockets.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import type { Resolver } from "../node/ports.ts";
-import { encodePortPleaseRequest, type EpmdEntry, encodeAliveRequest, type PortAnswer } from "../wire/epmd.ts";
+import { type EpmdEntry, encodeAliveRequest, encodePortPleaseRequest, type PortAnswer } from "../wire/epmd.ts";
 import { AliveAnswerParser, PortAnswerParser } from "../wire/epmd-answers.ts";
 
 /** Longest wait for an EPMD answer, in milliseconds. */
@@ -123,7 +123,9 @@ class Registration {
       if (!isRegistered) failed(error);
       else if (!this.#closed) this.#again();
     };
-    const timer = clock.at(addMs(clock.now(), EPMD_DEADLINE_MS), () => over(unreachable(this.#host, port, "no answer")));
+    const timer = clock.at(addMs(clock.now(), EPMD_DEADLINE_MS), () =>
+      over(unreachable(this.#host, port, "no answer")),
+    );
     const socket: PlainSocket = sockets.connect(this.#host, port, {
       connected: () => socket.write(encodeAliveRequest(this.#entry)),
       bytes: (chunk) => {
@@ -154,7 +156,11 @@ class Registration {
     this.#retry = clock.at(
       addMs(clock.now(), this.#retryMs),
       () => {
-        if (!this.#closed) this.#attempt(() => {}, () => this.#again());
+        if (!this.#closed)
+          this.#attempt(
+            () => {},
+            () => this.#again(),
+          );
       },
       true,
     );
@@ -176,4 +182,3 @@ function nameTaken(name: string, host: string, port: number): SallyportError {
     advice: "choose another name, or stop the other node",
   });
 }
-

@@ -1,6 +1,6 @@
 import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
-import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { TermDecoder } from "../term/decode.ts";
@@ -8,6 +8,17 @@ import type { Term } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
+import {
+  closedAfterReply,
+  closedDuringHandshake,
+  connectionBug,
+  frameTooEarly,
+  frameTooSlow,
+  handshakeTimeout,
+  peerSilent,
+  sessionClosed,
+  writeStalled,
+} from "./connection-failures.ts";
 import { type Handshake, type HandshakeSink, startOtpHandshake } from "./handshake.ts";
 import type { DistLimits } from "./limits.ts";
 import { Receiver } from "./receive.ts";
@@ -89,7 +100,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
 
   /** Decoder for the payload handed to `DistSink.message`; only during that call. */
   get terms(): TermDecoder {
-    if (this.#state.kind !== "up") throw notUp();
+    if (this.#state.kind !== "up") throw sessionClosed();
     return this.#state.receiver.terms;
   }
 
@@ -104,19 +115,19 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
 
   /** Sends a control message without payload; false means congested. @throws {SallyportError} ERR_CLOSED SESSION_CLOSED */
   signal(control: Control): boolean {
-    if (this.#state.kind !== "up") throw notUp();
+    if (this.#state.kind !== "up") throw sessionClosed();
     return this.#state.sender.signal(control);
   }
 
   /** Sends a control message and its payload; see Sender.message. */
   message(control: Control, payload: Term): boolean {
-    if (this.#state.kind !== "up") throw notUp();
+    if (this.#state.kind !== "up") throw sessionClosed();
     return this.#state.sender.message(control, payload);
   }
 
   /** Sends a control message and an already encoded payload term; see Sender.encoded. */
   encoded(control: Control, buffer: Uint8Array, start: number, end: number): boolean {
-    if (this.#state.kind !== "up") throw notUp();
+    if (this.#state.kind !== "up") throw sessionClosed();
     return this.#state.sender.encoded(control, buffer, start, end);
   }
 
@@ -217,10 +228,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
         return;
       case "admitting":
       case "securing":
-        throw new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_EARLY", "the peer sent a frame before its turn", {
-          stage: "session",
-          advice: "check that the other side speaks the distribution protocol",
-        });
+        throw frameTooEarly("a frame before its turn");
       case "closed":
         return;
     }
@@ -228,10 +236,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
 
   tick(): void {
     if (this.#state.kind === "up" || this.#state.kind === "closed") return;
-    throw new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_EARLY", "the peer sent an empty frame in the handshake", {
-      stage: "session",
-      advice: "check that the other side speaks the distribution protocol",
-    });
+    throw frameTooEarly("an empty frame in the handshake");
   }
 
   // HandshakeSink
@@ -327,18 +332,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
         this.#carrier.flush(0);
         break;
       case "peer-silent":
-        throw new SallyportError("ERR_CLOSED", "PEER_SILENT", `${state.peer.name} sent nothing for more than the tick time`, {
-          stage: "session",
-          peer: state.peer.name,
-          advice: "check the peer and the network; set the same tick time on both sides",
-        });
+        throw peerSilent(state.peer.name);
       case "write-stalled":
-        throw new SallyportError("ERR_CLOSED", "WRITE_STALLED", `${state.peer.name} took no byte for the whole tick time`, {
-          stage: "session",
-          peer: state.peer.name,
-          detail: { pending },
-          advice: "the peer ticks but does not read: check what blocks it",
-        });
+        throw writeStalled(state.peer.name, pending);
       case "nothing":
         break;
     }
@@ -349,28 +345,13 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     const since = this.#partialSince;
     const maxMs = fragments ? this.#parts.limits.maxFrameMs : this.#parts.limits.maxFrameMs * 10;
     if (since === undefined || now - since <= maxMs) return;
-    throw new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_SLOW", `a frame took longer than maxFrameMs ${maxMs}`, {
-      stage: "session",
-      detail: { maxMs },
-      advice: "raise maxFrameMs for very slow links",
-    });
+    throw frameTooSlow(maxMs);
   }
 
   #handshakeTimeout(): SallyportError {
     const { limits, target } = this.#parts;
     const isTls = this.#state.kind === "securing";
-    const ms = isTls ? limits.maxTlsHandshakeMs : limits.maxHandshakeMs;
-    return new SallyportError(
-      "ERR_DEADLINE",
-      "HANDSHAKE_TIMEOUT",
-      `${isTls ? "TLS" : "the handshake"} was not finished within ${ms} ms`,
-      {
-        stage: isTls ? "tls" : "session",
-        ...(target === undefined ? {} : { peer: target }),
-        detail: { ms },
-        advice: "check that the other side is an Erlang node listening with the same transport (TLS or plain)",
-      },
-    );
+    return handshakeTimeout(isTls, isTls ? limits.maxTlsHandshakeMs : limits.maxHandshakeMs, target);
   }
 
   /** The carrier ended in good order, but before the session stood. */
@@ -378,24 +359,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     const state = this.#state;
     if (state.kind === "up" || state.kind === "closed") return undefined;
     const { target } = this.#parts;
-    const peer = target === undefined ? {} : { peer: target };
-    if (this.role === "initiator" && state.kind === "handshake" && this.#sentReply) {
-      // An OTP acceptor that finds our digest wrong logs it and closes without a word (otp-distribution 7.4).
-      return new SallyportError("ERR_DENIED", "SECRET_MISMATCH", "the peer closed right after our challenge reply", {
-        ...peer,
-        stage: "cookie",
-        advice: "set the same cookie on both sides",
-      });
-    }
-    return new SallyportError("ERR_CLOSED", "CLOSED_DURING_HANDSHAKE", "the peer closed before the session stood", {
-      ...peer,
-      stage: state.kind === "securing" ? "tls" : "identity",
-      advice: "look into the log of the other side: it refused without saying why",
-    });
-  }
-
-  get #sentReply(): boolean {
-    return this.#state.kind === "handshake" && this.#state.machine.repliedToChallenge;
+    if (state.kind === "handshake" && state.machine.repliedToChallenge) return closedAfterReply(target);
+    return closedDuringHandshake(state.kind === "securing", target);
   }
 
   #guard(run: () => void): void {
@@ -407,14 +372,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
   }
 
   #fail(error: unknown): void {
-    this.#close(
-      isSallyportError(error)
-        ? error
-        : new SallyportError("ERR_INTERNAL", "CONNECTION_BUG", "an unexpected error ended a connection; please report it", {
-            cause: error,
-          }),
-      false,
-    );
+    this.#close(isSallyportError(error) ? error : connectionBug(error), false);
   }
 
   #close(cause: SallyportError | undefined, inGoodOrder: boolean): void {
@@ -429,11 +387,4 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     else this.#carrier.destroy();
     this.#sink.down(cause);
   }
-}
-
-function notUp(): SallyportError {
-  return new SallyportError("ERR_CLOSED", "SESSION_CLOSED", "the session is not up", {
-    stage: "session",
-    advice: "connect again",
-  });
 }

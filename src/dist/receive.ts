@@ -47,7 +47,10 @@ export class Receiver {
     this.terms = new TermDecoder({ limits: termLimits, atoms, pids: new PidTable() });
     this.#parser = new PacketParser(style, new InboundAtomCache(atoms));
     this.#controls = new ControlDecoder({ style, terms: this.terms });
-    this.#fragments = new Reassembler({ maxBytes: limits.maxReassemblyBytes, maxSequences: limits.maxReassemblySequences });
+    this.#fragments = new Reassembler({
+      maxBytes: limits.maxReassemblyBytes,
+      maxSequences: limits.maxReassemblySequences,
+    });
     this.#maxReassemblyMs = limits.maxReassemblyMs;
   }
 
@@ -84,7 +87,10 @@ export class Receiver {
   expire(now: MonotonicMs): void {
     if (this.#fragments.sequences === 0) return;
     if (this.#fragments.expire(now, this.#maxReassemblyMs).length === 0) return;
-    throw misbehaved("FRAGMENT_EXPIRED", `a message in fragments stayed unfinished for more than ${this.#maxReassemblyMs} ms`);
+    throw misbehaved(
+      "FRAGMENT_EXPIRED",
+      `a message in fragments stayed unfinished for more than ${this.#maxReassemblyMs} ms`,
+    );
   }
 
   clear(): void {

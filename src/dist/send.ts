@@ -39,7 +39,9 @@ interface Lane {
   readonly behind: RingQueue<Waiting>;
 }
 
-type Waiting = { readonly kind: "frame"; readonly bytes: Buffer } | { readonly kind: "plan"; readonly plan: FragmentPlan };
+type Waiting =
+  | { readonly kind: "frame"; readonly bytes: Buffer }
+  | { readonly kind: "plan"; readonly plan: FragmentPlan };
 
 /**
  * Turns control messages and payloads into frames of one session. Small messages collect in one buffer that leaves once
@@ -303,7 +305,8 @@ function queueFull(waiting: number, maxQueuedBytes: number): SallyportError {
 }
 
 function senderKey(control: Control): string | undefined {
-  if (control.kind === "spawn-reply" || control.kind === "monitor-exit" || control.kind === "group-leader") return undefined;
+  if (control.kind === "spawn-reply" || control.kind === "monitor-exit" || control.kind === "group-leader")
+    return undefined;
   return control.from === undefined ? undefined : `${control.from.id}.${control.from.serial}`;
 }
 

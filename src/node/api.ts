@@ -132,7 +132,9 @@ export interface NodeEvents {
   /** A handler threw. `id` is what the caller was told. */
   handlerError: [failure: { readonly id: string; readonly where: string; readonly error: unknown }];
   /** A connection failed before it became a session. */
-  refused: [failure: { readonly address: string; readonly role: "initiator" | "acceptor"; readonly error: SallyportError }];
+  refused: [
+    failure: { readonly address: string; readonly role: "initiator" | "acceptor"; readonly error: SallyportError },
+  ];
 }
 
 /** One refused inbound operation, as the operator sees it. */

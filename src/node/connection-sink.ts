@@ -112,10 +112,15 @@ export class ConnectionSink implements DistSink {
     this.#settled();
     const error =
       cause ??
-      new SallyportError("ERR_CLOSED", "CLOSED_DURING_HANDSHAKE", "the connection was closed before the session stood", {
-        stage: "session",
-        advice: "connect again",
-      });
+      new SallyportError(
+        "ERR_CLOSED",
+        "CLOSED_DURING_HANDSHAKE",
+        "the connection was closed before the session stood",
+        {
+          stage: "session",
+          advice: "connect again",
+        },
+      );
     if (this.#connection !== undefined) this.#host.failed(this.#connection, this.#address, error);
   }
 }

@@ -50,7 +50,11 @@ export class Dial {
     this.#port = target.port;
     this.#parts = parts;
     const { clock, maxDialMs } = parts;
-    this.#timer = clock.at(addMs(clock.now(), maxDialMs), () => this.fail(timedOut(this.target, "connecting", maxDialMs)), true);
+    this.#timer = clock.at(
+      addMs(clock.now(), maxDialMs),
+      () => this.fail(timedOut(this.target, "connecting", maxDialMs)),
+      true,
+    );
   }
 
   /** Starts it. Never rejects. */

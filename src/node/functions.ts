@@ -62,7 +62,13 @@ export class Functions {
   }
 
   /** The function of a call by `rex`, when the peer may run it. */
-  permitted(session: Session, module: string, fn: string, args: readonly Term[], verb: "rpc" | "spawn"): FunctionEntry | undefined {
+  permitted(
+    session: Session,
+    module: string,
+    fn: string,
+    args: readonly Term[],
+    verb: "rpc" | "spawn",
+  ): FunctionEntry | undefined {
     return this.#permitted(session, `${module}:${fn}/${args.length}`, verb);
   }
 
@@ -123,7 +129,10 @@ export class Functions {
     session.signal({ kind: "spawn-reply", ref: request.ref, to: request.from, flags, result: process.pid });
     if ((flags & 1) !== 0) session.tables.linkRequested(request.from, process.pid);
     if ((flags & 2) !== 0) session.tables.monitorRequested(request.from, process.pid, request.ref);
-    process.deliver(invocation.args, new MessageContext(session.peer, request.from, this.#core.name, process.pid, life));
+    process.deliver(
+      invocation.args,
+      new MessageContext(session.peer, request.from, this.#core.name, process.pid, life),
+    );
     return true;
   }
 

@@ -97,7 +97,11 @@ export class Inbound {
         session.tables.unlinkAcked(control.id, control.from, control.to);
         return;
       case "exit":
-        session.tables.exitReceived(control.from, control.to, this.#reason(session, control.reason, buffer, start, end));
+        session.tables.exitReceived(
+          control.from,
+          control.to,
+          this.#reason(session, control.reason, buffer, start, end),
+        );
         return;
       case "exit2":
         this.#exit2(session, control, buffer, start, end);
@@ -123,7 +127,13 @@ export class Inbound {
     return term;
   }
 
-  #reason(session: Session, source: "payload" | { readonly term: Term }, buffer: Buffer, start: number, end: number): Term {
+  #reason(
+    session: Session,
+    source: "payload" | { readonly term: Term },
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): Term {
     return source === "payload" ? this.#decode(session, buffer, start, end) : source.term;
   }
 
@@ -185,7 +195,11 @@ export class Inbound {
     const call = readGenCall(term);
     if (call !== undefined) {
       const { pid, alias } = call.replyTo;
-      if (pid.node !== session.node || pid.creation !== session.creation || (alias !== undefined && alias.node !== session.node)) {
+      if (
+        pid.node !== session.node ||
+        pid.creation !== session.creation ||
+        (alias !== undefined && alias.node !== session.node)
+      ) {
         throw misbehaved("FORGED_IDENTIFIER", "the answer to a call is to go to somebody else than the peer");
       }
       if (process.tag?.permits(session.facts, "call") === true) return true;
@@ -219,7 +233,10 @@ export class Inbound {
     }
     const term = this.#decode(session, buffer, start, end);
     const ref = term instanceof Tuple && term.length === 2 ? replyRef(term.elements[0]) : undefined;
-    const call = ref === undefined || (alias !== undefined && refKey(alias) !== refKey(ref)) ? undefined : calls.find(ref, session);
+    const call =
+      ref === undefined || (alias !== undefined && refKey(alias) !== refKey(ref))
+        ? undefined
+        : calls.find(ref, session);
     if (call === undefined || !(term instanceof Tuple)) {
       counters.add("late_replies");
       return;
@@ -233,7 +250,8 @@ export class Inbound {
     const { target, from, ref } = control;
     const process = typeof target === "string" ? processes.names.whereis(target) : processes.lookup(target);
     // Someone who may reach a target may also learn that it is gone; nobody else learns whether it exists (rulings U9).
-    const isGone = process === undefined && target instanceof Pid && processes.tagOf(target)?.tag?.permits(session.facts, "monitor");
+    const isGone =
+      process === undefined && target instanceof Pid && processes.tagOf(target)?.tag?.permits(session.facts, "monitor");
     if (isGone === true || (process !== undefined && this.#permits(session, process, "monitor", "call"))) {
       session.tables.monitorRequested(from, target, ref);
       return;

@@ -36,7 +36,14 @@ export function reportHandlerError(core: NodeCore, where: string, error: unknown
 }
 
 /** Answers a call: by alias where the caller asked for it, else to its pid. Within the node the call settles at once. */
-export function reply(core: NodeCore, session: Session | undefined, from: Pid, to: ReplyTo, value: Term, tagged: Term): void {
+export function reply(
+  core: NodeCore,
+  session: Session | undefined,
+  from: Pid,
+  to: ReplyTo,
+  value: Term,
+  tagged: Term,
+): void {
   if (session === undefined) {
     const call = to.alias === undefined ? undefined : core.calls.find(to.alias, undefined);
     if (call !== undefined) core.calls.answer(call, value);

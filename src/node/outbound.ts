@@ -1,8 +1,8 @@
 import { isSallyportError, SallyportError } from "../base/errors.ts";
 import { parseDialTarget, sameNode } from "../base/node-name.ts";
-import { Atom, isAtom, Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import { NOCONNECTION } from "../process/exit-reason.ts";
 import { refKey } from "../process/term-keys.ts";
+import { Atom, isAtom, Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { CallOptions, Down, Target } from "./api.ts";
 import type { Dial } from "./dial.ts";
 import { genCall } from "./gen.ts";
@@ -50,7 +50,8 @@ export class Outbound {
     const process = this.#localProcess(place);
     if (process !== undefined) {
       if (process === "missing") this.#core.counters.add("dropped_no_target");
-      else if (!process.deliver(message, this.#routes.localContext(process.pid))) this.#core.counters.add("dropped_mailbox_full");
+      else if (!process.deliver(message, this.#routes.localContext(process.pid)))
+        this.#core.counters.add("dropped_mailbox_full");
       return true;
     }
     return this.#remote(nodeOf(place), (session) => this.#sendOver(session, place, message));
@@ -148,7 +149,11 @@ export class Outbound {
     const told = place.kind === "pid" ? place.pid : { name: place.name, node: place.node ?? this.#core.name };
     if (process !== undefined) {
       const on = process === "missing" ? (place.kind === "pid" ? place.pid : place.name) : process;
-      this.#core.processes.monitors.monitor({ ref, target: on, onDown: ({ reason }) => onDown({ ref, target: told, reason }) });
+      this.#core.processes.monitors.monitor({
+        ref,
+        target: on,
+        onDown: ({ reason }) => onDown({ ref, target: told, reason }),
+      });
       return ref;
     }
     const key = refKey(ref);
@@ -228,9 +233,14 @@ export class Outbound {
     if (place.kind === "pid") return place.pid;
     const process = this.#localProcess(place);
     if (process !== undefined && process !== "missing") return process.pid;
-    throw new SallyportError("ERR_API_MISUSE", "PID_NEEDED", "links and exit signals go to a pid, not to a registered name", {
-      advice: "ask the other side for the pid first",
-    });
+    throw new SallyportError(
+      "ERR_API_MISUSE",
+      "PID_NEEDED",
+      "links and exit signals go to a pid, not to a registered name",
+      {
+        advice: "ask the other side for the pid first",
+      },
+    );
   }
 
   /** The process of this node that is meant; undefined when the place is on another node. */

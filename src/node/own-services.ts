@@ -1,12 +1,12 @@
+import { newDecisionId } from "../guard/decision-id.ts";
+import { handlerError } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, atomName, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 import type { Functions } from "./functions.ts";
-import { newDecisionId } from "../guard/decision-id.ts";
 import { readGenCall, readGenCast } from "./gen.ts";
-import { MessageContext } from "./message-context.ts";
+import type { MessageContext } from "./message-context.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
 import { denied, type SessionOf } from "./service.ts";
-import { handlerError } from "../process/exit-reason.ts";
 
 const YES = new Atom("yes");
 const BADRPC = new Atom("badrpc");
@@ -112,4 +112,3 @@ export class OutputSink implements Behaviour<MessageContext> {
     session.signal({ kind: "send", from: ctx.self, to: from }, answer);
   }
 }
-

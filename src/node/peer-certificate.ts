@@ -11,8 +11,14 @@ const CHAIN_REASONS: Readonly<Record<string, readonly [reason: string, advice: s
   CERT_HAS_EXPIRED: ["CERT_EXPIRED", "renew the certificate of the other side"],
   CERT_NOT_YET_VALID: ["CERT_NOT_YET_VALID", "check the clocks of both machines"],
   UNABLE_TO_GET_ISSUER_CERT: ["CERT_UNKNOWN_ISSUER", "give both sides certificates of the same CA, with intermediates"],
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ["CERT_UNKNOWN_ISSUER", "give both sides certificates of the same CA, with intermediates"],
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ["CERT_UNKNOWN_ISSUER", "give both sides certificates of the same CA, with intermediates"],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: [
+    "CERT_UNKNOWN_ISSUER",
+    "give both sides certificates of the same CA, with intermediates",
+  ],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: [
+    "CERT_UNKNOWN_ISSUER",
+    "give both sides certificates of the same CA, with intermediates",
+  ],
   SELF_SIGNED_CERT_IN_CHAIN: ["CERT_UNKNOWN_ISSUER", "add the other side's CA to this side's CA file"],
   DEPTH_ZERO_SELF_SIGNED_CERT: ["CERT_UNKNOWN_ISSUER", "give the other side a certificate of a CA this side knows"],
   INVALID_PURPOSE: ["CERT_WRONG_USE", "issue the certificate for both server and client authentication"],
@@ -34,7 +40,10 @@ export function checkChain(info: CarrierInfo, role: Role, target: NodeName | und
   }
   if (info.chainTrusted) return;
   const code = info.chainError ?? "UNKNOWN";
-  const [reason, advice] = CHAIN_REASONS[code] ?? ["CERT_INVALID", "check the certificate of the other side with openssl verify"];
+  const [reason, advice] = CHAIN_REASONS[code] ?? [
+    "CERT_INVALID",
+    "check the certificate of the other side with openssl verify",
+  ];
   throw new SallyportError(
     "ERR_DENIED",
     reason,
@@ -55,10 +64,15 @@ export function checkName(info: CarrierInfo, name: NodeName, judge: CertificateJ
   const verdict = judge(info.peerCertDer, name);
   if (verdict.matched) return "ca";
   const presented = verdict.presented.length === 0 ? "no name at all" : verdict.presented.map(quotePeerText).join(", ");
-  throw new SallyportError("ERR_DENIED", "CERT_NAME_MISMATCH", `the certificate shown for ${name} is for ${presented}`, {
-    peer: name,
-    stage: "identity",
-    detail: { expected: name, presented },
-    advice: `issue a certificate with the SAN URI dist://${name} or the SAN DNS:${hostPart(name)}`,
-  });
+  throw new SallyportError(
+    "ERR_DENIED",
+    "CERT_NAME_MISMATCH",
+    `the certificate shown for ${name} is for ${presented}`,
+    {
+      peer: name,
+      stage: "identity",
+      detail: { expected: name, presented },
+      advice: `issue a certificate with the SAN URI dist://${name} or the SAN DNS:${hostPart(name)}`,
+    },
+  );
 }

@@ -1,16 +1,58 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { printTerm } from "../term/text-print.ts";
-import { atomName, isAtom, type Term, Tuple } from "../term/types.ts";
+import { Atom, atomName, ExportFun, Float, isAtom, Pid, Port, Reference, type Term, Tuple } from "../term/types.ts";
 
-/** A term of a peer as text for a message: one escaped line, cut at 300 characters. */
+/** Parts of a peer's term that go into a message; the rest is written as `...`. */
+const MAX_QUOTED_PARTS = 64;
+
+/** Bytes of one binary of a peer's term that go into a message. */
+const MAX_QUOTED_BYTES = 64;
+
+/** A term of a peer as text for a message: one escaped line, cut at 300 characters, at a cost that does not follow its size. */
 export function quoteTerm(term: Term): string {
-  return quotePeerText(printTerm(term));
+  return quotePeerText(printTerm(abbreviate(term, { left: MAX_QUOTED_PARTS })));
 }
+
+function abbreviate(term: Term, budget: { left: number }): Term {
+  if (budget.left-- <= 0) return CUT;
+  if (term instanceof Tuple) return new Tuple(abbreviateAll(term.elements, budget));
+  if (Array.isArray(term)) return abbreviateAll(term, budget);
+  if (term instanceof Uint8Array && term.length > MAX_QUOTED_BYTES) return term.subarray(0, MAX_QUOTED_BYTES);
+  if (typeof term === "bigint" && (term > MAX_QUOTED_INTEGER || term < -MAX_QUOTED_INTEGER)) return CUT;
+  return isPlain(term) ? term : CUT;
+}
+
+function abbreviateAll(terms: readonly Term[], budget: { left: number }): Term[] {
+  const out: Term[] = [];
+  for (const term of terms) {
+    out.push(abbreviate(term, budget));
+    if (budget.left <= 0) break;
+  }
+  return out;
+}
+
+/** Small by its nature: atoms, numbers, identifiers, short binaries. Maps, funs and improper lists are cut. */
+function isPlain(term: Term): boolean {
+  if (term === null || typeof term !== "object") return typeof term !== "string" || term.length <= MAX_QUOTED_BYTES;
+  return (
+    term instanceof Atom ||
+    term instanceof Float ||
+    term instanceof Pid ||
+    term instanceof Reference ||
+    term instanceof Port ||
+    term instanceof ExportFun ||
+    term instanceof Uint8Array
+  );
+}
+
+const CUT = new Atom("...");
+const MAX_QUOTED_INTEGER = 10n ** 30n;
 
 /** The id inside `{sallyport_denied, <<"ID">>}`, when it is one. */
 export function deniedId(reason: Term): string | undefined {
-  if (!(reason instanceof Tuple) || reason.length !== 2 || !isAtom(reason.elements[0], "sallyport_denied")) return undefined;
+  if (!(reason instanceof Tuple) || reason.length !== 2 || !isAtom(reason.elements[0], "sallyport_denied"))
+    return undefined;
   const id = reason.elements[1];
   if (!(id instanceof Uint8Array) || id.length > 64) return undefined;
   return quotePeerText(Buffer.from(id).toString("latin1"));
@@ -52,7 +94,10 @@ export function callFailure(peer: string, target: string, reason: Term): Sallypo
     stage: "call",
     peer,
     detail: { remoteReason: quoteTerm(reason) },
-    advice: atomName(reason) === "noconnection" ? "connect again; the call may or may not have been carried out" : "see why it ended on the other side",
+    advice:
+      atomName(reason) === "noconnection"
+        ? "connect again; the call may or may not have been carried out"
+        : "see why it ended on the other side",
   });
 }
 

@@ -1,14 +1,14 @@
 import { SallyportError } from "../base/errors.ts";
-import { misbehaved } from "../wire/misbehaved.ts";
 import { Atom, atomName, isAtom, type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
+import { misbehaved } from "../wire/misbehaved.ts";
 import type { CallOptions, Down, SpawnRemoteOptions } from "./api.ts";
 import type { CallTable } from "./call-table.ts";
+import { SALLYPORT_FUNCTION_MODULE } from "./functions.ts";
 import type { NodeCore } from "./node-core.ts";
 import { ownRefKey, sameRef } from "./refs.ts";
 import { callFailure, deniedByPeer, deniedId, quoteTerm } from "./remote-failure.ts";
 import type { NodeProcess, Session } from "./session.ts";
-import { SALLYPORT_FUNCTION_MODULE } from "./functions.ts";
 
 type SpawnReply = Extract<Control, { kind: "spawn-reply" }>;
 
@@ -55,14 +55,22 @@ export class RemoteSpawns {
       options,
       abandon: (ref) => this.#abandon(ref),
       start: (ref) => {
-        this.#request(session, ref, "erpc", "execute_call", [MONITOR], [resultRef, new Atom(module), new Atom(fn), args], {
+        this.#request(
           session,
-          asked: 2,
-          child: undefined,
-          replied: () => {},
-          refused: (reason) => this.#fail(ref, session, spawnRefused(peer, what, reason)),
-          ended: (reason) => this.#rpcEnded(ref, session, resultRef, what, reason),
-        });
+          ref,
+          "erpc",
+          "execute_call",
+          [MONITOR],
+          [resultRef, new Atom(module), new Atom(fn), args],
+          {
+            session,
+            asked: 2,
+            child: undefined,
+            replied: () => {},
+            refused: (reason) => this.#fail(ref, session, spawnRefused(peer, what, reason)),
+            ended: (reason) => this.#rpcEnded(ref, session, resultRef, what, reason),
+          },
+        );
       },
     });
   }
@@ -212,12 +220,17 @@ function isResult(reason: Tuple, resultRef: Reference): boolean {
 export function remoteException(peer: string, what: string, kind: string, reason: Term): SallyportError {
   const decision = deniedId(reason);
   if (decision !== undefined) return deniedByPeer(peer, what, decision);
-  return new SallyportError("ERR_REMOTE", "REMOTE_EXCEPTION", `${what} on ${peer} raised ${kind}: ${quoteTerm(reason)}`, {
-    stage: "call",
-    peer,
-    detail: { kind, remoteReason: quoteTerm(reason) },
-    advice: "check the function, its arguments and the log of the other side",
-  });
+  return new SallyportError(
+    "ERR_REMOTE",
+    "REMOTE_EXCEPTION",
+    `${what} on ${peer} raised ${kind}: ${quoteTerm(reason)}`,
+    {
+      stage: "call",
+      peer,
+      detail: { kind, remoteReason: quoteTerm(reason) },
+      advice: "check the function, its arguments and the log of the other side",
+    },
+  );
 }
 
 function spawnRefused(peer: string, what: string, reason: string): SallyportError {
@@ -229,12 +242,17 @@ function spawnRefused(peer: string, what: string, reason: string): SallyportErro
       advice: "register the work as a service there and call that",
     });
   }
-  return new SallyportError("ERR_REMOTE", "SPAWN_FAILED", `${peer} could not start ${what}: ${quoteTerm(new Atom(reason))}`, {
-    stage: "call",
-    peer,
-    detail: { remoteReason: quoteTerm(new Atom(reason)) },
-    advice: "see the reason given by the other side",
-  });
+  return new SallyportError(
+    "ERR_REMOTE",
+    "SPAWN_FAILED",
+    `${peer} could not start ${what}: ${quoteTerm(new Atom(reason))}`,
+    {
+      stage: "call",
+      peer,
+      detail: { remoteReason: quoteTerm(new Atom(reason)) },
+      advice: "see the reason given by the other side",
+    },
+  );
 }
 
 /** A DOWN as the API shows it. */

@@ -2,6 +2,7 @@ import { SallyportError } from "../base/errors.ts";
 import { newDecisionId } from "../guard/decision-id.ts";
 import { handlerError } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
+import { refKey } from "../process/term-keys.ts";
 import { Atom, type Pid, type Term, Tuple } from "../term/types.ts";
 import type { ReplyTerm, ServiceHandlers } from "./api.ts";
 import { type GenCall, type ReplyTo, readGenCall, readGenCast } from "./gen.ts";
@@ -9,7 +10,6 @@ import { type MessageContext, OwnedLifetime } from "./message-context.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
 import { callFailure } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
-import { refKey } from "../process/term-keys.ts";
 
 /** Finds the session a message came over. */
 export type SessionOf = (ctx: MessageContext) => Session | undefined;
@@ -114,7 +114,10 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     }
     if (to.monitor === undefined) return;
     session.tables.demonitorRequested(to.pid, this.#name, to.monitor);
-    session.signal({ kind: "monitor-exit", target: this.#name, to: to.pid, ref: to.monitor, reason: "payload" }, reason);
+    session.signal(
+      { kind: "monitor-exit", target: this.#name, to: to.pid, ref: to.monitor, reason: "payload" },
+      reason,
+    );
     void self;
   }
 
@@ -134,8 +137,13 @@ export function denied(id: string): Tuple {
 export function checkHandlers(name: string, handlers: ServiceHandlers): void {
   for (const kind of ["call", "cast", "info"] as const) {
     if (handlers[kind] === undefined || typeof handlers[kind] === "function") continue;
-    throw new SallyportError("ERR_API_MISUSE", "HANDLERS_INVALID", `handler ${kind} of service "${name}" is not a function`, {
-      advice: "pass an object with functions call, cast and info",
-    });
+    throw new SallyportError(
+      "ERR_API_MISUSE",
+      "HANDLERS_INVALID",
+      `handler ${kind} of service "${name}" is not a function`,
+      {
+        advice: "pass an object with functions call, cast and info",
+      },
+    );
   }
 }

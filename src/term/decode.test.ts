@@ -7,7 +7,19 @@ import { encodeTerm } from "./encode.ts";
 import type { TermLimits } from "./limits.ts";
 import { PidTable } from "./pid-table.ts";
 import { skipTerm } from "./skip.ts";
-import { Atom, atom, BitString, Float, Fun, ImproperList, NativeRecord, type Pid, type Term, Tuple, tuple } from "./types.ts";
+import {
+  Atom,
+  atom,
+  BitString,
+  Float,
+  Fun,
+  ImproperList,
+  NativeRecord,
+  type Pid,
+  type Term,
+  Tuple,
+  tuple,
+} from "./types.ts";
 
 function hex(text: string): Buffer {
   return Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -249,14 +261,18 @@ describe("compressed terms", () => {
     );
     expect(reasonOf(() => decodeTerm(hex("83 50 7fffffff 0102"), options))).toBe("ERR_LIMIT TERM_BYTES");
     const short = { compressed: true, inflate: () => Buffer.from([97, 1]) } as const;
-    expect(reasonOf(() => decodeTerm(hex("83 50 00000003 0102"), short))).toBe("ERR_PEER_MISBEHAVED TERM_COMPRESSED_INVALID");
+    expect(reasonOf(() => decodeTerm(hex("83 50 00000003 0102"), short))).toBe(
+      "ERR_PEER_MISBEHAVED TERM_COMPRESSED_INVALID",
+    );
     expect(decodeTerm(hex("83 50 00000002 0102"), short)).toBe(1);
   });
 });
 
 describe("buffers", () => {
   it("copies binaries under 4096 bytes and shares larger ones", () => {
-    const bytes = encodeTerm(tuple(Buffer.alloc(4095, 1), Buffer.alloc(4096, 1), Buffer.alloc(20, 1), Buffer.alloc(100, 1)));
+    const bytes = encodeTerm(
+      tuple(Buffer.alloc(4095, 1), Buffer.alloc(4096, 1), Buffer.alloc(20, 1), Buffer.alloc(100, 1)),
+    );
     const decoder = new TermDecoder();
     const term = decoder.decodeAt(bytes, 1, bytes.length);
     bytes.fill(2);
@@ -286,7 +302,11 @@ describe("buffers", () => {
     decoder.atomRefs = [atom("a@b"), true];
     const bytes = hex("6803 5200 5201 58 5200 000000010000000200000003");
     expect(decoder.decodeAt(bytes, 0, bytes.length)).toEqual(
-      tuple(new Atom("a@b"), true, expect.objectContaining({ node: "a@b", id: 1, serial: 2, creation: 3 }) as unknown as Pid),
+      tuple(
+        new Atom("a@b"),
+        true,
+        expect.objectContaining({ node: "a@b", id: 1, serial: 2, creation: 3 }) as unknown as Pid,
+      ),
     );
     expect(reasonOf(() => decoder.decodeAt(hex("5202"), 0, 2))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_REF_INVALID");
   });

@@ -50,13 +50,16 @@ function placeOf(key: number): number {
 }
 
 describe("hostile terms", () => {
-  it.each([105, 108, 109, 111, 116, 77, 67])("refuses a claim of 2^32-1 behind tag %i without allocating for it", (tag) => {
-    const bytes = Buffer.concat([head(tag, 0xffff_ffff), Buffer.alloc(1000, 106)]);
-    const before = process.memoryUsage().rss;
-    expect(reasonOf(() => decodeTerm(bytes))).toMatch(/TERM_TRUNCATED|TERM_INTEGER_BYTES/);
-    expect(reasonOf(() => skipTerm(bytes, 1, bytes.length))).toMatch(/TERM_TRUNCATED|TERM_INTEGER_BYTES/);
-    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
-  });
+  it.each([105, 108, 109, 111, 116, 77, 67])(
+    "refuses a claim of 2^32-1 behind tag %i without allocating for it",
+    (tag) => {
+      const bytes = Buffer.concat([head(tag, 0xffff_ffff), Buffer.alloc(1000, 106)]);
+      const before = process.memoryUsage().rss;
+      expect(reasonOf(() => decodeTerm(bytes))).toMatch(/TERM_TRUNCATED|TERM_INTEGER_BYTES/);
+      expect(reasonOf(() => skipTerm(bytes, 1, bytes.length))).toMatch(/TERM_TRUNCATED|TERM_INTEGER_BYTES/);
+      expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
+    },
+  );
 
   it("refuses a million levels of each container", () => {
     for (const level of ["6801", "6c00000001", "7400000001", "690000 0001", "4300000001 00770161 770162 770163"]) {
@@ -117,10 +120,18 @@ describe("hostile terms", () => {
     for (const [kind, keys] of Object.entries(kinds)) {
       const bytes = mapOf(keys);
       let term: Term;
-      expect(cpuMs(() => { term = decodeTerm(bytes); }), kind).toBeLessThan(4000);
+      expect(
+        cpuMs(() => {
+          term = decodeTerm(bytes);
+        }),
+        kind,
+      ).toBeLessThan(4000);
       expect(term! instanceof Map && term!.size, kind).toBe(count);
       const twice = mapOf([...keys, keys[50_000]!]);
-      expect(reasonOf(() => decodeTerm(twice)), kind).toBe("TERM_MAP_DUPLICATE_KEY");
+      expect(
+        reasonOf(() => decodeTerm(twice)),
+        kind,
+      ).toBe("TERM_MAP_DUPLICATE_KEY");
     }
   });
 
@@ -161,7 +172,9 @@ describe("NumericKeyMap", () => {
     expect([...map.keys()]).toEqual([...plain.keys()]);
     expect([...map.values()]).toEqual([...plain.values()]);
     const seen: Term[] = [];
-    map.forEach((value, k) => seen.push(k, value));
+    map.forEach((value, k) => {
+      seen.push(k, value);
+    });
     expect(seen).toEqual([...plain].flat());
     expect(map.delete(1.5)).toBe(true);
     expect(map.delete(1.5)).toBe(false);

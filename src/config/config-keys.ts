@@ -1,0 +1,124 @@
+import type { DistLimits } from "../dist/limits.ts";
+import type { NodeOptions } from "../node/options.ts";
+import type { ProcessLimits } from "../process/process-table.ts";
+import type { Field, Shape } from "./shape.ts";
+
+const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
+
+/** Longest time a timer of the platform takes, in milliseconds. */
+const MAX_TIME_MS = 0x7fff_ffff;
+
+const TEXT: Shape = { kind: "string" };
+const FILE: Shape = { kind: "string", path: true, example: "data/tls/node.crt" };
+const COUNT: Shape = { kind: "integer", min: 1, max: MAX_INTEGER };
+const TIME_MS: Shape = { kind: "integer", min: 1, max: MAX_TIME_MS };
+
+const SECRET_FILE = {
+  kind: "object",
+  keys: { file: { shape: { ...FILE, example: "cookie" }, says: "File that holds the secret.", required: true } },
+} as const satisfies Shape;
+
+const SECRET: Shape = { kind: "string-or", objects: [SECRET_FILE] };
+
+const COOKIE: Shape = {
+  kind: "string-or",
+  objects: [
+    SECRET_FILE,
+    {
+      kind: "object",
+      keys: {
+        peers: { shape: { kind: "by-node", of: SECRET }, says: "Cookies by node name.", required: true },
+        default: { shape: SECRET, says: "Cookie for every other node. Without it they are refused." },
+      },
+    },
+  ],
+};
+
+const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
+  maxTlsHandshakeMs: { shape: TIME_MS, says: "From the first byte of a connection to the end of TLS. Default 5000." },
+  maxHandshakeMs: { shape: TIME_MS, says: "From the first byte to an authenticated session. Default 10000." },
+  maxHandshakeFrameBytes: { shape: COUNT, says: "Largest handshake message. Default 4096." },
+  maxFrameBytes: { shape: COUNT, says: "Largest frame when fragments were agreed. Default 16 MiB." },
+  maxMessageBytes: { shape: COUNT, says: "Largest message after reassembly. Default 64 MiB." },
+  maxReassemblyBytes: { shape: COUNT, says: "Bytes of unfinished messages per connection. Default 64 MiB." },
+  maxReassemblySequences: { shape: COUNT, says: "Unfinished messages per connection. Default 16." },
+  maxReassemblyMs: { shape: TIME_MS, says: "Longest time a message may stay unfinished. Default 30000." },
+  maxFrameMs: { shape: TIME_MS, says: "Longest time one started frame may take. Default 30000." },
+  congestedBytes: { shape: COUNT, says: "Waiting bytes at which send answers false. Default 1 MiB." },
+  maxQueuedBytes: { shape: COUNT, says: "Waiting bytes at which send fails. Default 128 MiB." },
+  maxDepth: { shape: COUNT, says: "Containers inside each other in one term. Default 512." },
+  maxIntegerBytes: { shape: COUNT, says: "Largest integer of a term, in bytes. Default 65536." },
+  maxAtoms: { shape: COUNT, says: "Atoms decoded in one message. Default 20000." },
+};
+
+const PROCESS_LIMITS: Readonly<Record<keyof ProcessLimits, Field>> = {
+  maxProcesses: { shape: COUNT, says: "Living processes. Default 100000." },
+  maxMailboxMessages: { shape: COUNT, says: "Messages waiting for one process. Default 100000." },
+  mailboxReserve: { shape: COUNT, says: "Room above that for EXIT and DOWN only. Default a tenth of it." },
+  maxRememberedDead: { shape: COUNT, says: "Ended processes whose rule is remembered. Default 4096." },
+  maxLocalMonitors: { shape: COUNT, says: "Monitors within this node. Default 100000." },
+};
+
+/**
+ * Every key of `sallyport.jsonc`. The names are those of `NodeOptions`, and the compiler holds the two together: a new
+ * option does not build until it has a line here.
+ */
+export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema", Field>> = {
+  $schema: { shape: TEXT, says: "Where editors find the JSON Schema of this file. Not used otherwise." },
+  name: { shape: { kind: "string", example: "my_node@192.0.2.7" }, says: "Name of this node: local@host." },
+  cookie: { shape: COOKIE, says: "Shared secret of the network; needed to talk to Erlang nodes. No default." },
+  listen: {
+    shape: { kind: "list", of: { kind: "string", example: "tls://0.0.0.0:9100" } },
+    says: "Addresses to accept connections on. Without a port the first free one of 9100 to 9155.",
+  },
+  advertise: {
+    shape: { kind: "string", example: "home.example:9100" },
+    says: "host:port under which others reach the first listener, when it differs from the bound one.",
+  },
+  tls: {
+    shape: {
+      kind: "object",
+      keys: {
+        certFile: { shape: FILE, says: "PEM certificate of this node, then its intermediates.", required: true },
+        keyFile: { shape: { ...FILE, example: "data/tls/node.key" }, says: "PEM private key.", required: true },
+        caFile: {
+          shape: { ...FILE, example: "data/tls/ca.crt" },
+          says: "PEM certificates of trusted CAs.",
+          required: true,
+        },
+        minVersion: { shape: { kind: "choice", values: ["TLSv1.2", "TLSv1.3"] }, says: "Default TLSv1.2, for OTP 25." },
+      },
+    },
+    says: "Certificates. Without them no TLS peer can be reached.",
+  },
+  resolve: {
+    shape: { kind: "by-node", of: { kind: "string", example: "203.0.113.7:9100" } },
+    says: "Addresses by node name: host:port or tls://host:port.",
+  },
+  epmd: {
+    shape: { kind: "choice", values: ["lookup", "register", "off"] },
+    says: "lookup: ask the EPMD at a peer's host (default). register: also register here. off: neither.",
+  },
+  epmdPort: { shape: { kind: "integer", min: 1, max: 65_535 }, says: "Port of EPMD. Default 4369." },
+  visible: { shape: { kind: "boolean" }, says: "Take part in nodes() and global of Erlang nodes. Default false." },
+  profile: {
+    shape: { kind: "choice", values: ["standard", "strict"] },
+    says: "strict refuses what standard warns of.",
+  },
+  tickTimeMs: { shape: TIME_MS, says: "net_ticktime in milliseconds, the same on all nodes. Default 60000." },
+  limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },
+  processLimits: { shape: { kind: "object", keys: PROCESS_LIMITS }, says: "Bounds of the processes of this node." },
+  maxOpenCalls: { shape: COUNT, says: "Open calls at once. Default 100000." },
+  dangerous: {
+    shape: {
+      kind: "object",
+      keys: {
+        plaintext: {
+          shape: { kind: "choice", values: [true, false, "any"] },
+          says: 'Connections without TLS: true for loopback addresses only, "any" for all. Default false.',
+        },
+      },
+    },
+    says: "What needs a second thought. Each emits a warning at start.",
+  },
+};

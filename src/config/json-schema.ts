@@ -1,0 +1,53 @@
+import { CONFIG_KEYS } from "./config-keys.ts";
+import type { Field, Shape } from "./shape.ts";
+
+/** A JSON value that is an object. */
+export type JsonObject = { readonly [key: string]: unknown };
+
+/** The JSON Schema (draft 2020-12) of `sallyport.jsonc`, made from the table that the loader checks against. */
+export function configSchema(): JsonObject {
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "Sallyport node",
+    description: `Configuration of a node: sallyport.jsonc. Strings take \${VARIABLE} from the environment, and $$ for a dollar.`,
+    ...objectSchema(CONFIG_KEYS),
+  };
+}
+
+function schemaOf(shape: Shape): JsonObject {
+  switch (shape.kind) {
+    case "string":
+      return { type: "string", ...(shape.example === undefined ? {} : { examples: [shape.example] }) };
+    case "boolean":
+      return { type: "boolean" };
+    case "integer":
+      return { type: "integer", minimum: shape.min, maximum: shape.max };
+    case "choice":
+      return { enum: shape.values };
+    case "list":
+      return { type: "array", items: schemaOf(shape.of) };
+    case "by-node":
+      return {
+        type: "object",
+        propertyNames: { pattern: "^[A-Za-z0-9_-]+@" },
+        additionalProperties: schemaOf(shape.of),
+      };
+    case "object":
+      return objectSchema(shape.keys);
+    case "string-or":
+      return { anyOf: [{ type: "string" }, ...shape.objects.map(schemaOf)] };
+  }
+}
+
+function objectSchema(keys: Readonly<Record<string, Field>>): JsonObject {
+  const entries = Object.entries(keys);
+  const required = entries.filter(([, field]) => field.required === true).map(([key]) => key);
+  return {
+    type: "object",
+    properties: Object.fromEntries(
+      entries.map(([key, field]) => [key, { description: field.says, ...schemaOf(field.shape) }]),
+    ),
+    ...(required.length === 0 ? {} : { required }),
+    additionalProperties: false,
+  };
+}

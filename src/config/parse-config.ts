@@ -1,0 +1,239 @@
+import { dirname, resolve } from "node:path";
+import {
+  type Node as JsonNode,
+  type ParseError,
+  type ParseOptions,
+  parseTree,
+  printParseErrorCode,
+} from "jsonc-parser";
+import { SallyportError } from "../base/errors.ts";
+import { quotePeerText } from "../base/escape.ts";
+import { tryNodeName } from "../base/node-name.ts";
+import type { NodeOptions } from "../node/options.ts";
+import { CONFIG_KEYS } from "./config-keys.ts";
+import { type Environment, expandVariables } from "./expand-variables.ts";
+import { nearestName } from "./nearest-name.ts";
+import { expectation, type Field, type Shape } from "./shape.ts";
+
+/** What a configuration file says: options of `createNode`; the name may come from elsewhere. */
+export type ConfigOptions = Partial<NodeOptions>;
+
+export interface ConfigSource {
+  /** Path of the file: for messages, and its folder is where relative paths start. */
+  readonly file: string;
+  /** Source of `${VARIABLE}`. */
+  readonly environment: Environment;
+}
+
+/** Largest configuration file, in UTF-16 units. */
+export const MAX_CONFIG_CHARS: number = 1024 * 1024;
+
+const SYNTAX: ParseOptions = { allowTrailingComma: true, disallowComments: false };
+
+/**
+ * Reads the text of a `sallyport.jsonc`: JSON with comments and trailing commas. Unknown keys, wrong types and unset
+ * variables are errors, each with line and column; nothing is guessed and nothing defaults to an empty string.
+ * @throws {SallyportError} ERR_CONFIG CONFIG_SYNTAX, CONFIG_UNKNOWN_KEY, CONFIG_DUPLICATE_KEY, CONFIG_VALUE,
+ * CONFIG_MISSING_KEY, ENV_UNSET; ERR_LIMIT CONFIG_TOO_LARGE
+ */
+export function parseConfig(text: string, source: ConfigSource): ConfigOptions {
+  if (text.length > MAX_CONFIG_CHARS) {
+    throw new SallyportError(
+      "ERR_LIMIT",
+      "CONFIG_TOO_LARGE",
+      `${source.file} has ${text.length} characters, which exceeds maxConfigChars ${MAX_CONFIG_CHARS}`,
+      { advice: "check that this is the configuration file" },
+    );
+  }
+  const reader = new ConfigReader(text, source);
+  const { $schema: _, ...options } = reader.read(CONFIG_KEYS);
+  // The reader built exactly what the table says, and the table has exactly the keys of NodeOptions.
+  return options as ConfigOptions;
+}
+
+type Values = Record<string, unknown>;
+
+class ConfigReader {
+  readonly #text: string;
+  readonly #source: ConfigSource;
+
+  constructor(text: string, source: ConfigSource) {
+    this.#text = text.startsWith("\ufeff") ? ` ${text.slice(1)}` : text;
+    this.#source = source;
+  }
+
+  read(keys: Readonly<Record<string, Field>>): Values {
+    const errors: ParseError[] = [];
+    const root = this.#tree(errors);
+    const [first] = errors;
+    if (first !== undefined) throw this.#syntax(first.offset, wordsOf(printParseErrorCode(first.error)));
+    if (root === undefined) throw this.#syntax(0, "the file is empty");
+    return this.#object(root, keys, "");
+  }
+
+  #tree(errors: ParseError[]): JsonNode | undefined {
+    try {
+      return parseTree(this.#text, errors, SYNTAX);
+    } catch {
+      // The parser calls itself for each level and fails with the platform's own error when there are thousands.
+      throw this.#syntax(0, "lists and objects nest too deep");
+    }
+  }
+
+  #value(node: JsonNode, shape: Shape, path: string): unknown {
+    switch (shape.kind) {
+      case "string":
+        if (node.type !== "string") throw this.#wrong(node, shape, path);
+        return this.#string(node, shape.path === true, path);
+      case "boolean":
+        if (node.type !== "boolean") throw this.#wrong(node, shape, path);
+        return node.value;
+      case "integer":
+        if (!Number.isSafeInteger(node.value) || node.value < shape.min || node.value > shape.max) {
+          throw this.#wrong(node, shape, path);
+        }
+        return node.value;
+      case "choice":
+        return this.#choice(node, shape, path);
+      case "list":
+        if (node.type !== "array") throw this.#wrong(node, shape, path);
+        return (node.children ?? []).map((child, i) => this.#value(child, shape.of, `${path}[${i}]`));
+      case "by-node":
+        return this.#byNode(node, shape, path);
+      case "object":
+        return this.#object(node, shape.keys, path, shape);
+      case "string-or":
+        if (node.type === "string") return this.#string(node, false, path);
+        return this.#value(node, this.#alternative(node, shape, path), path);
+    }
+  }
+
+  #object(node: JsonNode, keys: Readonly<Record<string, Field>>, path: string, shape?: Shape): Values {
+    if (node.type !== "object") throw this.#wrong(node, shape ?? { kind: "object", keys }, path);
+    const values: [string, unknown][] = [];
+    for (const { key, keyNode, valueNode } of this.#properties(node, path)) {
+      const field = Object.hasOwn(keys, key) ? keys[key] : undefined;
+      if (field === undefined) throw this.#unknownKey(keyNode, key, Object.keys(keys), path);
+      values.push([key, this.#value(valueNode, field.shape, join(path, key))]);
+    }
+    for (const [key, field] of Object.entries(keys)) {
+      if (field.required === true && !values.some(([name]) => name === key)) {
+        throw this.#fault(node, "CONFIG_MISSING_KEY", `${path} lacks ${key}: ${field.says}`, `add "${key}"`);
+      }
+    }
+    return Object.fromEntries(values);
+  }
+
+  #byNode(node: JsonNode, shape: Shape & { kind: "by-node" }, path: string): Values {
+    if (node.type !== "object") throw this.#wrong(node, shape, path);
+    const values: [string, unknown][] = [];
+    for (const { key, keyNode, valueNode } of this.#properties(node, path)) {
+      if (tryNodeName(key) === undefined) {
+        const message = `"${quotePeerText(key)}" in ${path} is not a node name`;
+        throw this.#fault(keyNode, "CONFIG_VALUE", message, "write node names as local@host");
+      }
+      values.push([key, this.#value(valueNode, shape.of, `${path}["${key}"]`)]);
+    }
+    return Object.fromEntries(values);
+  }
+
+  *#properties(node: JsonNode, path: string): Iterable<{ key: string; keyNode: JsonNode; valueNode: JsonNode }> {
+    const seen = new Set<string>();
+    for (const property of node.children ?? []) {
+      const [keyNode, valueNode] = property.children ?? [];
+      if (keyNode === undefined || valueNode === undefined) throw this.#syntax(property.offset, "a value is missing");
+      const key = String(keyNode.value);
+      if (seen.has(key)) {
+        const message = `${quotePeerText(join(path, key))} stands twice`;
+        throw this.#fault(keyNode, "CONFIG_DUPLICATE_KEY", message, "remove one of the two");
+      }
+      seen.add(key);
+      yield { key, keyNode, valueNode };
+    }
+  }
+
+  #string(node: JsonNode, isPath: boolean, path: string): string {
+    const expansion = expandVariables(String(node.value), this.#source.environment);
+    if (!expansion.ok) {
+      if (expansion.why === "unset") {
+        const message = `${path} uses \${${expansion.variable}}, which is not set or empty`;
+        throw this.#fault(node, "ENV_UNSET", message, `set ${expansion.variable} in the environment`);
+      }
+      const message = `${path} has a "$" that is neither \${NAME} nor $$`;
+      throw this.#fault(node, "CONFIG_VALUE", message, `write $$ for a dollar, \${NAME} for a variable`);
+    }
+    if (expansion.text === "")
+      throw this.#fault(node, "CONFIG_VALUE", `${path} is empty`, "give a value, or remove the key");
+    return isPath ? resolve(dirname(this.#source.file), expansion.text) : expansion.text;
+  }
+
+  #choice(node: JsonNode, shape: Shape & { kind: "choice" }, path: string): string | boolean {
+    const value: unknown = node.type === "string" ? this.#string(node, false, path) : node.value;
+    const found = shape.values.find((allowed) => allowed === value);
+    if (found !== undefined) return found;
+    const names = shape.values.filter((allowed) => typeof allowed === "string");
+    const near = typeof value === "string" ? nearestName(value, names) : undefined;
+    throw this.#wrong(node, shape, path, near === undefined ? "" : `; did you mean "${near}"?`);
+  }
+
+  /** The object shape that knows a key of this object, else the first. */
+  #alternative(node: JsonNode, shape: Shape & { kind: "string-or" }, path: string): Shape {
+    const [first] = shape.objects;
+    if (node.type !== "object" || first === undefined) throw this.#wrong(node, shape, path);
+    const names = (node.children ?? []).map((property) => String(property.children?.[0]?.value));
+    return shape.objects.find((object) => names.some((name) => Object.hasOwn(object.keys, name))) ?? first;
+  }
+
+  #unknownKey(node: JsonNode, key: string, known: readonly string[], path: string): SallyportError {
+    const near = nearestName(key, known);
+    const place = path === "" ? "a top-level key" : `a key of ${path}`;
+    return this.#fault(
+      node,
+      "CONFIG_UNKNOWN_KEY",
+      `"${quotePeerText(key)}" is not ${place}${near === undefined ? "" : `; did you mean "${near}"?`}`,
+      near === undefined ? `use one of ${known.filter((name) => name !== "$schema").join(", ")}` : `write "${near}"`,
+    );
+  }
+
+  #wrong(node: JsonNode, shape: Shape, path: string, hint = ""): SallyportError {
+    const what = path === "" ? "the file" : path;
+    const expected = expectation(shape);
+    const message = `${what} is ${describe(node)}, expected ${expected}${hint}`;
+    return this.#fault(node, "CONFIG_VALUE", message, `give ${expected}`);
+  }
+
+  #syntax(offset: number, what: string): SallyportError {
+    const place = this.#place(offset);
+    return new SallyportError("ERR_CONFIG", "CONFIG_SYNTAX", `${place}: ${what}`, {
+      advice: "write JSON; comments and a comma after the last entry are allowed",
+    });
+  }
+
+  #fault(node: JsonNode, reason: FaultReason, message: string, advice: string): SallyportError {
+    return new SallyportError("ERR_CONFIG", reason, `${this.#place(node.offset)}: ${message}`, { advice });
+  }
+
+  /** `file:line:column`, both from 1. */
+  #place(offset: number): string {
+    const before = this.#text.slice(0, offset);
+    const line = before.split("\n").length;
+    return `${this.#source.file}:${line}:${offset - before.lastIndexOf("\n")}`;
+  }
+}
+
+type FaultReason = "CONFIG_VALUE" | "CONFIG_UNKNOWN_KEY" | "CONFIG_DUPLICATE_KEY" | "CONFIG_MISSING_KEY" | "ENV_UNSET";
+
+function join(path: string, key: string): string {
+  return path === "" ? key : `${path}.${key}`;
+}
+
+/** The kind of a value, never the value of a string: it could be a secret. */
+function describe(node: JsonNode): string {
+  if (node.type === "number" || node.type === "boolean" || node.type === "null") return String(node.value);
+  return node.type === "array" ? "a list" : node.type === "object" ? "an object" : `a ${node.type}`;
+}
+
+/** `CloseBraceExpected` as `close brace expected`. */
+function wordsOf(name: string): string {
+  return name.replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
+}

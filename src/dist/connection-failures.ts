@@ -1,0 +1,93 @@
+import { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+
+/** A connection was not a session in time. `isTls`: not even TLS had finished. */
+export function handshakeTimeout(isTls: boolean, ms: number, target: NodeName | undefined): SallyportError {
+  return new SallyportError(
+    "ERR_DEADLINE",
+    "HANDSHAKE_TIMEOUT",
+    `${isTls ? "TLS" : "the handshake"} was not finished within ${ms} ms`,
+    {
+      ...peerOf(target),
+      stage: isTls ? "tls" : "session",
+      detail: { ms },
+      advice: "check that the other side is an Erlang node listening with the same transport (TLS or plain)",
+    },
+  );
+}
+
+/** An OTP acceptor that finds our digest wrong logs it and closes without a word (otp-distribution section 7.4). */
+export function closedAfterReply(target: NodeName | undefined): SallyportError {
+  return new SallyportError("ERR_DENIED", "SECRET_MISMATCH", "the peer closed right after our challenge reply", {
+    ...peerOf(target),
+    stage: "cookie",
+    advice: "set the same cookie on both sides",
+  });
+}
+
+/** The carrier ended in good order before the session stood. */
+export function closedDuringHandshake(isTls: boolean, target: NodeName | undefined): SallyportError {
+  return new SallyportError("ERR_CLOSED", "CLOSED_DURING_HANDSHAKE", "the peer closed before the session stood", {
+    ...peerOf(target),
+    stage: isTls ? "tls" : "identity",
+    advice: "look into the log of the other side: it refused without saying why",
+  });
+}
+
+/** Something arrived that the other side may not send yet. */
+export function frameTooEarly(what: string): SallyportError {
+  return new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_EARLY", `the peer sent ${what}`, {
+    stage: "session",
+    advice: "check that the other side speaks the distribution protocol",
+  });
+}
+
+/** No byte came for more than the tick time. */
+export function peerSilent(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "PEER_SILENT", `${peer} sent nothing for more than the tick time`, {
+    stage: "session",
+    peer,
+    advice: "check the peer and the network; set the same tick time on both sides",
+  });
+}
+
+/** No byte left for a whole tick time. */
+export function writeStalled(peer: NodeName, pending: number): SallyportError {
+  return new SallyportError("ERR_CLOSED", "WRITE_STALLED", `${peer} took no byte for the whole tick time`, {
+    stage: "session",
+    peer,
+    detail: { pending },
+    advice: "the peer ticks but does not read: check what blocks it",
+  });
+}
+
+/** A started frame took too long. */
+export function frameTooSlow(maxMs: number): SallyportError {
+  return new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_SLOW", `a frame took longer than maxFrameMs ${maxMs}`, {
+    stage: "session",
+    detail: { maxMs },
+    advice: "raise maxFrameMs for very slow links",
+  });
+}
+
+/** A send over a session that is not up. */
+export function sessionClosed(): SallyportError {
+  return new SallyportError("ERR_CLOSED", "SESSION_CLOSED", "the session is not up", {
+    stage: "session",
+    advice: "connect again",
+  });
+}
+
+/** An error that should not exist ended a connection. */
+export function connectionBug(cause: unknown): SallyportError {
+  return new SallyportError(
+    "ERR_INTERNAL",
+    "CONNECTION_BUG",
+    "an unexpected error ended a connection; please report it",
+    { cause, advice: "report it, with the cause that this error carries" },
+  );
+}
+
+function peerOf(target: NodeName | undefined): { readonly peer?: NodeName } {
+  return target === undefined ? {} : { peer: target };
+}

@@ -1,0 +1,244 @@
+import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
+import type { Assurance } from "../base/assurance.ts";
+import type { Clock } from "../base/clock.ts";
+import { SallyportError } from "../base/errors.ts";
+import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
+import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
+import { DistConnection } from "../dist/connection.ts";
+import type { DistLimits } from "../dist/limits.ts";
+import type { ProvenPeer } from "../dist/sink.ts";
+import type { TickOptions } from "../dist/tick.ts";
+import type { Control } from "../wire/control-types.ts";
+import type { CallOptions, Peer } from "./api.ts";
+import { checkedTimeout } from "./call-table.ts";
+import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { Dial } from "./dial.ts";
+import type { Inbound } from "./inbound.ts";
+import type { MessageContext } from "./message-context.ts";
+import type { NodeCore } from "./node-core.ts";
+import type { CertificateJudge, Dialers, Resolver } from "./ports.ts";
+import { connectionLost, timedOut } from "./remote-failure.ts";
+import type { RemoteSpawns } from "./remote-spawns.ts";
+import { Session } from "./session.ts";
+import { Sessions } from "./sessions.ts";
+
+/** What connections are made of; put together by `createNode`. */
+export interface ConnectionParts {
+  readonly own: OtpIdentity;
+  readonly clock: Clock;
+  readonly handshake: OtpHandshakeTools;
+  readonly dialers: Dialers;
+  readonly resolver: Resolver;
+  readonly judgeCertificate: CertificateJudge;
+  readonly limits: DistLimits;
+  readonly ticks: TickOptions;
+}
+
+/** The connections of a node: accepts them, dials them, turns proven ones into sessions, and ends them. */
+export class SessionHost implements ConnectionHost {
+  readonly sessions: Sessions;
+  readonly judgeCertificate: CertificateJudge;
+  readonly #parts: ConnectionParts;
+  readonly #core: NodeCore;
+  readonly #deadlines: Deadlines;
+  readonly #spawns: RemoteSpawns;
+  readonly #inbound: Inbound;
+  readonly #byPeer = new Map<Peer, Session>();
+  readonly #drainWaiters = new Map<Session, (() => void)[]>();
+  readonly #handshaking = new Set<DistConnection>();
+
+  constructor(parts: ConnectionParts, core: NodeCore, deadlines: Deadlines, spawns: RemoteSpawns, inbound: Inbound) {
+    this.#parts = parts;
+    this.#core = core;
+    this.#deadlines = deadlines;
+    this.#spawns = spawns;
+    this.#inbound = inbound;
+    this.judgeCertificate = parts.judgeCertificate;
+    this.sessions = new Sessions(parts.own.name);
+  }
+
+  /** For listeners: takes an accepted carrier. */
+  readonly accept: AcceptHandler = (carrier, admission) =>
+    this.#newConnection(
+      undefined,
+      () => admission.release(),
+      () => carrier,
+    );
+
+  /** The session a message came over; undefined for messages of this node. */
+  sessionOf(ctx: MessageContext): Session | undefined {
+    return ctx.peer === null ? undefined : this.#byPeer.get(ctx.peer);
+  }
+
+  /** The session of a node, dialled when there is none. */
+  async connected(target: DialTarget, options: CallOptions): Promise<Session> {
+    const existing = this.sessions.get(target.name);
+    if (existing !== undefined) return existing;
+    const timeoutMs = checkedTimeout(options.timeoutMs);
+    options.signal?.throwIfAborted();
+    const dial = this.dial(target);
+    return new Promise<Session>((resolve, reject) => {
+      const done = (): void => {
+        this.#deadlines.clear(deadline);
+        options.signal?.removeEventListener("abort", aborted);
+      };
+      const fail = (error: unknown): void => {
+        done();
+        takeBack();
+        reject(error);
+      };
+      const takeBack = dial.wait((session) => {
+        done();
+        resolve(session);
+      }, fail);
+      const aborted = (): void => fail(options.signal?.reason);
+      const deadline = this.#deadlines.set(timeoutMs, () => fail(timedOut(target.name, "connecting", timeoutMs)));
+      options.signal?.addEventListener("abort", aborted, { once: true });
+    });
+  }
+
+  /** The dial under way to a node, started when there is none. @throws {SallyportError} ERR_DENIED SELF_CONNECT */
+  dial(target: DialTarget): Dial {
+    if (sameNode(target.name, this.#core.name)) throw selfConnect(this.#core.name);
+    const running = this.sessions.dial(target.name);
+    if (running !== undefined) return running;
+    const dial = new Dial(target, {
+      resolver: this.#parts.resolver,
+      clock: this.#parts.clock,
+      maxDialMs: this.#parts.limits.maxHandshakeMs,
+      connect: (name, address) => this.#connectTo(name, address),
+      finished: (ended, error) => {
+        this.sessions.removeDial(ended);
+        if (error !== undefined) this.#core.counters.add("dials_failed");
+      },
+    });
+    this.sessions.addDial(dial);
+    void dial.run();
+    return dial;
+  }
+
+  /** Resolves when a session is not congested any more, or ended. */
+  drained(node: string): Promise<void> {
+    const session = this.sessions.get(node);
+    if (session === undefined || !session.connection.congested) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiters = this.#drainWaiters.get(session) ?? [];
+      waiters.push(resolve);
+      this.#drainWaiters.set(session, waiters);
+    });
+  }
+
+  /** True while bytes of any session have not left this process. */
+  get isWaiting(): boolean {
+    for (const session of this.sessions.all()) if (session.connection.waitingBytes > 0) return true;
+    return false;
+  }
+
+  /** Ends everything: dials, handshakes, sessions. */
+  endAll(error: SallyportError): void {
+    for (const dial of [...this.sessions.dials()]) dial.fail(error);
+    for (const session of [...this.sessions.all()]) session.connection.end();
+    for (const connection of [...this.#handshaking]) connection.destroy(error);
+  }
+
+  // ConnectionHost
+
+  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session {
+    this.#handshaking.delete(connection);
+    const session = new Session(connection, peer, assurance, this.#core.processes, this.#core.mainPid);
+    this.sessions.add(session);
+    this.#byPeer.set(session.peer, session);
+    this.#core.counters.add("sessions_up");
+    this.#core.events.emit("nodeup", session.peer);
+    this.sessions.dial(peer.name)?.succeeded(session);
+    return session;
+  }
+
+  sessionDown(session: Session, cause: SallyportError | undefined): void {
+    this.sessions.remove(session);
+    this.#core.counters.add("sessions_down");
+    this.#core.calls.sessionLost(session, () => connectionLost(session.peer.name, "the request"));
+    this.#spawns.sessionLost(session);
+    session.ended();
+    this.#byPeer.delete(session.peer);
+    this.relieved(session);
+    this.#core.events.emit("nodedown", session.peer, cause?.reason ?? "CLOSED");
+  }
+
+  failed(connection: DistConnection, address: string, error: SallyportError): void {
+    this.#handshaking.delete(connection);
+    this.#core.counters.add("connections_refused");
+    this.#core.events.emit("refused", { address, role: connection.role, error });
+    for (const dial of this.sessions.dials()) dial.attemptEnded(connection, error);
+  }
+
+  wanted(session: Session, control: Control): boolean {
+    return this.#inbound.wanted(session, control);
+  }
+
+  message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
+    this.#inbound.message(session, control, buffer, start, end);
+  }
+
+  relieved(session: Session): void {
+    const waiters = this.#drainWaiters.get(session);
+    this.#drainWaiters.delete(session);
+    for (const wake of waiters ?? []) wake();
+  }
+
+  turnStarted(): void {
+    this.#core.processes.queue.hold();
+  }
+
+  turnEnded(): void {
+    this.#core.processes.queue.run();
+  }
+
+  #connectTo(target: NodeName, address: DialAddress): DistConnection {
+    const dialer = this.#parts.dialers[address.scheme];
+    if (dialer === undefined) throw schemeRefused(target, address.scheme);
+    return this.#newConnection(
+      target,
+      () => {},
+      (sink) => dialer.dial(address, hostPart(target), sink),
+    );
+  }
+
+  #newConnection(
+    target: NodeName | undefined,
+    settled: () => void,
+    makeCarrier: ConstructorParameters<typeof DistConnection>[2],
+  ): DistConnection {
+    const sink = new ConnectionSink(this, target, settled);
+    const { own, clock, handshake, limits, ticks } = this.#parts;
+    const connection = new DistConnection({ own, target, tools: handshake, clock, limits, ticks }, sink, makeCarrier);
+    sink.attach(connection);
+    this.#handshaking.add(connection);
+    return connection;
+  }
+}
+
+function selfConnect(name: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "SELF_CONNECT", `${name} is this node itself`, {
+    peer: name,
+    stage: "name",
+    advice: "send to the registered name or the pid without a node",
+  });
+}
+
+function schemeRefused(target: NodeName, scheme: string): SallyportError {
+  return new SallyportError(
+    "ERR_CONFIG",
+    "SCHEME_NOT_ALLOWED",
+    `${target} resolves to a ${scheme} address, which this node does not dial`,
+    {
+      peer: target,
+      stage: "resolve",
+      advice:
+        scheme === "tcp"
+          ? "set dangerous.plaintext if the network is trusted"
+          : "configure tls with certFile, keyFile and caFile",
+    },
+  );
+}
