@@ -183,7 +183,10 @@ export interface Node {
   call(target: Target, request: Term, options?: CallOptions): Promise<Term>;
   /** Like `gen_server:cast`. False means congested: wait for `drained(node)`. */
   cast(target: Target, message: Term): boolean;
-  /** Sends a message; accepted means on its way, not arrived. False means congested: wait for `drained(node)`. */
+  /**
+   * Sends a message; accepted means on its way, not arrived. False means congested: wait for `drained(node)`. Binaries of
+   * 64 KiB and more are not copied: they must not change until they have left.
+   */
   send(target: Target, message: Term): boolean;
   /** Resolves when the bytes waiting for a node fell below the congestion mark, or the session ended. */
   drained(node: string): Promise<void>;

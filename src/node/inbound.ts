@@ -60,7 +60,7 @@ export class Inbound {
       warm.generation === this.#core.processes.names.generation &&
       warm.process.alive
     ) {
-      this.#deliver(session, control, warm.process, warm.ctx, this.#decode(session, buffer, start, end));
+      this.#deliver(session, control, warm.process, warm.ctx, this.#decode(session, buffer, start, end), end - start);
       return;
     }
     const forged = forgedField(control, session);
@@ -168,10 +168,10 @@ export class Inbound {
     const term = this.#decode(session, buffer, start, end);
     const isOwn = process === this.#own.netKernel || process === this.#own.rex || process === this.#own.outputSink;
     if (isOwn) {
-      process.deliver(term, ctx);
+      process.deliver(term, ctx, end - start);
       return;
     }
-    this.#deliver(session, control, process, ctx, term);
+    this.#deliver(session, control, process, ctx, term, end - start);
     const rule = process.tag;
     const open = (["send", "call", "cast"] as const).every((verb) => rule?.permits(session.facts, verb) === true);
     if (open) {
@@ -180,10 +180,17 @@ export class Inbound {
   }
 
   /** Delivers a decoded message to a process that the peer may reach at least in part. */
-  #deliver(session: Session, control: Control, process: NodeProcess, ctx: MessageContext, term: Term): void {
+  #deliver(
+    session: Session,
+    control: Control,
+    process: NodeProcess,
+    ctx: MessageContext,
+    term: Term,
+    bytes: number,
+  ): void {
     this.#core.counters.messagesIn++;
     if (term instanceof Tuple && !this.#shapeAllowed(session, process, term)) return;
-    if (process.deliver(term, ctx)) return;
+    if (process.deliver(term, ctx, bytes)) return;
     this.#core.counters.add("dropped_mailbox_full");
     const call = term instanceof Tuple ? readGenCall(term) : undefined;
     if (call?.replyTo.monitor === undefined) return;

@@ -1,6 +1,8 @@
 import type { Assurance } from "../base/assurance.ts";
+import { isSallyportError } from "../base/errors.ts";
 import { canonicalName } from "../base/node-name.ts";
 import type { DistConnection } from "../dist/connection.ts";
+import { connectionBug } from "../dist/connection-failures.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { AllowRule, PeerFacts } from "../guard/allow.ts";
 import type { Incarnation } from "../guard/ownership.ts";
@@ -86,11 +88,18 @@ export class Session implements RemoteEnd, Incarnation {
     });
   }
 
-  /** RemoteEnd: signals of processes that are sent while the session goes down are dropped. */
+  /**
+   * RemoteEnd: never throws. Signals sent while the session goes down are dropped; when there is no room for one, the
+   * session ends, for without it the two sides would no longer agree on their links and monitors.
+   */
   signal(control: Control, payload?: Term): void {
     if (!this.connection.isUp) return;
-    if (hasPayload(control)) this.connection.message(control, payload);
-    else this.connection.signal(control);
+    try {
+      if (hasPayload(control)) this.connection.message(control, payload);
+      else this.connection.signal(control);
+    } catch (error) {
+      this.connection.destroy(isSallyportError(error) ? error : connectionBug(error));
+    }
   }
 
   /** The control message for a send to a registered name, from this node's main process. */

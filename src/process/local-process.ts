@@ -31,6 +31,7 @@ export interface LocalProcessOptions<Meta, Tag> {
   readonly exposeReasons: boolean;
   readonly tag: Tag;
   readonly maxMailboxMessages: number;
+  readonly maxMailboxBytes: number;
   readonly mailboxReserve: number;
 }
 
@@ -50,6 +51,7 @@ export class LocalProcess<Meta, Tag> {
   readonly #behaviour: Behaviour<Meta>;
   readonly #host: ProcessHost<Meta, Tag>;
   readonly #maxMessages: number;
+  readonly #maxBytes: number;
   readonly #reserve: number;
   #name: string | undefined;
   #state: ProcessState = ALIVE;
@@ -69,6 +71,7 @@ export class LocalProcess<Meta, Tag> {
     this.#behaviour = options.behaviour;
     this.#host = options.host;
     this.#maxMessages = options.maxMailboxMessages;
+    this.#maxBytes = options.maxMailboxBytes;
     this.#reserve = options.mailboxReserve;
   }
 
@@ -95,20 +98,23 @@ export class LocalProcess<Meta, Tag> {
     return this.#refused;
   }
 
-  /** Queues a message. False when the process does not live or its mailbox is full; the message is dropped then. */
-  deliver(term: Term, meta: Meta): boolean {
-    return this.#push(term, meta, this.#maxMessages);
+  /**
+   * Queues a message that took `bytes` on the wire (0 for one of this node). False when the process does not live or its
+   * mailbox is full; the message is dropped then.
+   */
+  deliver(term: Term, meta: Meta, bytes: number = 0): boolean {
+    return this.#push(term, meta, bytes, this.#maxMessages, this.#maxBytes);
   }
 
   /** As `deliver`, for EXIT and DOWN messages: these may use the reserve, so that a flood of messages cannot hide them. */
   deliverSignal(term: Term, meta: Meta): boolean {
-    return this.#push(term, meta, this.#maxMessages + this.#reserve);
+    return this.#push(term, meta, 0, this.#maxMessages + this.#reserve, Number.MAX_SAFE_INTEGER);
   }
 
-  #push(term: Term, meta: Meta, maxMessages: number): boolean {
+  #push(term: Term, meta: Meta, bytes: number, maxMessages: number, maxBytes: number): boolean {
     if (this.#state !== ALIVE) return false;
     this.#mailbox ??= new Mailbox<Meta>();
-    if (!this.#mailbox.push(term, meta, maxMessages)) {
+    if (!this.#mailbox.push(term, meta, bytes, maxMessages, maxBytes)) {
       this.#refused++;
       return false;
     }

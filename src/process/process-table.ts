@@ -16,6 +16,8 @@ export interface ProcessLimits {
   readonly maxProcesses?: number;
   /** Messages waiting for one process; the newest above it is dropped. Default 100,000. */
   readonly maxMailboxMessages?: number;
+  /** Bytes, as they came on the wire, waiting for one process; the newest message above it is dropped. Default 256 MiB. */
+  readonly maxMailboxBytes?: number;
   /** Room above `maxMailboxMessages` for EXIT and DOWN messages only. Default a tenth of it. */
   readonly mailboxReserve?: number;
   /** Ended processes whose tag is remembered, the oldest forgotten first. Default 4,096. */
@@ -69,6 +71,7 @@ export class ProcessTable<Meta, Tag> {
   readonly #allocator: PidAllocator;
   readonly #maxProcesses: number;
   readonly #maxMailboxMessages: number;
+  readonly #maxMailboxBytes: number;
   readonly #mailboxReserve: number;
   readonly #maxRememberedDead: number;
   readonly #alive: Map<number, LocalProcess<Meta, Tag>> = new Map();
@@ -83,6 +86,7 @@ export class ProcessTable<Meta, Tag> {
     this.#options = options;
     this.#maxProcesses = limits.maxProcesses ?? 100_000;
     this.#maxMailboxMessages = limits.maxMailboxMessages ?? 100_000;
+    this.#maxMailboxBytes = limits.maxMailboxBytes ?? 256 * 1024 * 1024;
     this.#mailboxReserve = limits.mailboxReserve ?? Math.ceil(this.#maxMailboxMessages / 10);
     this.#maxRememberedDead = limits.maxRememberedDead ?? 4096;
     this.#allocator = new PidAllocator(options.node, options.creation, options.pidRange);
@@ -127,6 +131,7 @@ export class ProcessTable<Meta, Tag> {
       exposeReasons: options.exposeReasons ?? false,
       tag: options.tag,
       maxMailboxMessages: this.#maxMailboxMessages,
+      maxMailboxBytes: this.#maxMailboxBytes,
       mailboxReserve: this.#mailboxReserve,
     });
     const key = this.#allocator.keyOf(pid);

@@ -166,9 +166,9 @@ function writeObject(w: ByteWriter, term: Term & object, depth: number, s: Encod
   else if (term instanceof Uint8Array) writeBinary(w, term, s);
   else if (term instanceof Pid) writePid(w, term);
   else if (term instanceof Reference) writeReference(w, term);
+  else if (term instanceof ImproperList) writeImproper(w, term, depth, s);
   else if (term instanceof Map) writeMap(w, term, depth, s);
   else if (term instanceof Float) writeFloat(w, term.value);
-  else if (term instanceof ImproperList) writeImproper(w, term, depth, s);
   else if (term instanceof BitString) writeBits(w, term, s);
   else if (term instanceof Port) writePort(w, term);
   else if (term instanceof ExportFun) writeExport(w, term);
@@ -316,10 +316,7 @@ function writeHead(w: ByteWriter, tag: number, count: number): void {
   const b = w.buffer;
   const at = w.length;
   b[at] = tag;
-  b[at + 1] = count >>> 24;
-  b[at + 2] = count >>> 16;
-  b[at + 3] = count >>> 8;
-  b[at + 4] = count;
+  putU32(b, at + 1, count);
   w.length = at + 5;
 }
 
@@ -446,23 +443,43 @@ function writePid(w: ByteWriter, pid: Pid): void {
   w.u8(NEW_PID_EXT);
   writeAtom(w, pid.node);
   w.ensure(12);
-  w.u32(pid.id);
-  w.u32(pid.serial);
-  w.u32(pid.creation);
+  const b = w.buffer;
+  const at = w.length;
+  putU32(b, at, pid.id);
+  putU32(b, at + 4, pid.serial);
+  putU32(b, at + 8, pid.creation);
+  w.length = at + 12;
 }
 
 function writeReference(w: ByteWriter, ref: Reference): void {
   const words = ref.words;
   const count = words.length;
-  if (count > MAX_REFERENCE_WORDS)
+  if (count > MAX_REFERENCE_WORDS) {
     throw new Unencodable(ref, `a reference of ${count} words, at most ${MAX_REFERENCE_WORDS} are allowed`);
+  }
   w.ensure(3);
-  w.u8(NEWER_REFERENCE_EXT);
-  w.u16(count);
+  let at = w.length;
+  w.buffer[at] = NEWER_REFERENCE_EXT;
+  w.buffer[at + 1] = 0;
+  w.buffer[at + 2] = count;
+  w.length = at + 3;
   writeAtom(w, ref.node);
   w.ensure(4 + count * 4);
-  w.u32(ref.creation);
-  for (let i = 0; i < count; i++) w.u32(words[i] as number);
+  const b = w.buffer;
+  at = w.length;
+  putU32(b, at, ref.creation);
+  for (let i = 0; i < count; i++) {
+    at += 4;
+    putU32(b, at, words[i] as number);
+  }
+  w.length = at + 4;
+}
+
+function putU32(b: Buffer, at: number, value: number): void {
+  b[at] = value >>> 24;
+  b[at + 1] = value >>> 16;
+  b[at + 2] = value >>> 8;
+  b[at + 3] = value;
 }
 
 /** As a BEAM: NEW_PORT_EXT while the id has at most 28 bits, V4_PORT_EXT beyond. */

@@ -1,8 +1,8 @@
 // Longer than most files here: the cursor and the containers that recurse through it cannot be told apart.
 import type { AtomTable } from "./atom-table.ts";
 import { int32, u16, u32 } from "./big-endian.ts";
-import { BinaryCopies, VIEW_FROM_BYTES } from "./binary-copies.ts";
 import type { KeySteps } from "./compare.ts";
+import { copyBytes } from "./copy-bytes.ts";
 import { isKnownTag, malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
 import { oldCreation, oldWord, readWords } from "./identifiers.ts";
@@ -62,6 +62,8 @@ import {
 } from "./types.ts";
 import { atomNameFromLatin1, atomNameFromUtf8 } from "./utf8.ts";
 
+/** Binaries of at least this many bytes are handed out as views of the message; smaller ones are copied. */
+const VIEW_FROM_BYTES = 4096;
 const NOTHING: Buffer = Buffer.alloc(0);
 /** What containers charge against `maxElements` beyond their elements: about their own size in memory. */
 const MAP_CHARGE = 6;
@@ -95,7 +97,6 @@ export class TermDecoder {
   readonly limits: TermLimits;
   readonly #atoms: AtomTable | undefined;
   readonly #pids: PidTable | undefined;
-  readonly #copies: BinaryCopies = new BinaryCopies();
   readonly #maxDepth: number;
   #buffer: Buffer = NOTHING;
   #end = 0;
@@ -344,7 +345,18 @@ export class TermDecoder {
       return items;
     }
     const items = new Array<Term>(count);
-    for (let i = 0; i < count; i++) items[i] = this.#term(depth);
+    const b = this.#buffer;
+    for (let i = 0; i < count; i++) {
+      // Runs of small integers are common enough to be read without a call for each.
+      const p = this.position;
+      if (b[p] === SMALL_INTEGER_EXT && p + 1 < this.#end) {
+        items[i] = b[p + 1] as number;
+        this.position = p + 2;
+      } else if (b[p] === INTEGER_EXT && p + 4 < this.#end) {
+        items[i] = int32(b, p + 1);
+        this.position = p + 5;
+      } else items[i] = this.#term(depth);
+    }
     return items;
   }
 
@@ -395,7 +407,7 @@ export class TermDecoder {
     if (size === 0) return NOTHING;
     this.#charge(BINARY_CHARGE);
     const b = this.#buffer;
-    return size < VIEW_FROM_BYTES ? this.#copies.copy(b, start, start + size) : b.subarray(start, start + size);
+    return size < VIEW_FROM_BYTES ? copyBytes(b, start, start + size) : b.subarray(start, start + size);
   }
 
   /** BIT_BINARY_EXT `77 len:32 bits:8 bytes`. Bits that do not count are cleared, so that equal values have equal bytes. */
@@ -587,7 +599,7 @@ export class TermDecoder {
     const pid = this.#pid();
     if (freeCount > this.#end - this.position) throw truncated(at, freeCount, this.#end - this.position);
     this.#charge(8 + freeCount);
-    const uniq = this.#copies.copy(b, p + 5, p + 21);
+    const uniq = copyBytes(b, p + 5, p + 21);
     const free = this.#terms(freeCount, depth + 1);
     if (this.position - p !== size) {
       throw malformed("TERM_FUN_INVALID", at, `a fun says it has ${size} bytes, it has ${this.position - p}`);

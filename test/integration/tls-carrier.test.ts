@@ -1,6 +1,9 @@
+import { execFileSync } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
+import { Socket } from "node:net";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { TLSSocket } from "node:tls";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { CarrierInfo } from "../../src/carrier/carrier.ts";
 import type { TlsMaterial } from "../../src/carrier/tls-material.ts";
 import { loadTlsMaterial } from "../../src/carrier/tls-material.ts";
@@ -25,6 +28,10 @@ import {
   serve,
   server,
 } from "./tls-rig.ts";
+
+function formatPort(socket: Socket): string {
+  return `${socket.localAddress}:${socket.localPort}`;
+}
 
 describe("a TLS session", () => {
   it.each(["TLSv1.2", "TLSv1.3"] as const)("tells both sides who the other is, over %s", async (version) => {
@@ -115,6 +122,21 @@ describe("a TLS session", () => {
     near.carrier.write(0, Buffer.from("c"));
     await far.ear.until((ear) => ear.received === 40_002);
     expect(far.ear.text()).toBe(`a${"b".repeat(40_000)}c`);
+  });
+
+  it("switches Nagle's delay off and keepalive on for dialled sockets, once they are connected", async () => {
+    const delay = vi.spyOn(Socket.prototype, "setNoDelay");
+    const alive = vi.spyOn(Socket.prototype, "setKeepAlive");
+    try {
+      const { near } = await pair();
+      const dialled = (call: unknown): boolean =>
+        call instanceof TLSSocket && formatPort(call) === near.carrier.info().localAddress;
+      expect(delay.mock.calls.filter((_, i) => dialled(delay.mock.contexts[i]))).toEqual([[true]]);
+      expect(alive.mock.calls.filter((_, i) => dialled(alive.mock.contexts[i]))).toEqual([[true, 60_000]]);
+    } finally {
+      delay.mockRestore();
+      alive.mockRestore();
+    }
   });
 
   it("stops delivering while paused", async () => {
@@ -225,6 +247,15 @@ describe("certificates", () => {
     expect(near.ear.info).toMatchObject({ chainTrusted: false, chainError: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" });
     expect(far.ear.info).toMatchObject({ chainTrusted: false, chainError: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" });
     expect(far.ear.info?.peerCertDer).toBeDefined();
+  });
+
+  it("does not fall back to the system's or the public authorities without a CA", async () => {
+    const issued = await authority.issue("node@localhost");
+    const child = new URL("./tls-no-ca-child.ts", import.meta.url).pathname;
+    const out = execFileSync(process.execPath, ["--import", "tsx", child, issued.certFile, issued.keyFile], {
+      env: { ...process.env, NODE_EXTRA_CA_CERTS: authority.caFile },
+    });
+    expect(out.toString()).toBe("[false,false]");
   });
 
   it("carries self-signed certificates up for a decision by key", async () => {

@@ -1,0 +1,78 @@
+import { InvalidArgumentError, Option } from "commander";
+
+/** Values of the common options, as the parser leaves them: absent means not given. */
+export interface CommonFlags {
+  readonly name?: string;
+  readonly cookieFile?: string;
+  readonly listen?: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
+  /** `NODE=HOST:PORT` each. */
+  readonly resolve?: readonly string[];
+  readonly epmd?: "lookup" | "register" | "off";
+  readonly epmdPort?: number;
+  readonly timeout: number;
+  readonly json?: boolean;
+  readonly dangerousPlaintext?: "loopback" | "any";
+  readonly protocol: "auto" | "otp";
+  /** False for --no-config. */
+  readonly config?: string | boolean;
+  readonly visible?: boolean;
+  readonly tickTime?: number;
+}
+
+/** Milliseconds for one operation, dialling included. */
+export const DEFAULT_TIMEOUT_MS = 5_000;
+
+/** Longest time a timer of the platform takes, in milliseconds. */
+const MAX_TIME_MS = 0x7fff_ffff;
+
+/** Options of commands that run a node, in the order of `--help`. */
+export function nodeOptions(): Option[] {
+  return [
+    new Option("--config <file>", "configuration file (default: ./sallyport.jsonc when there is one)"),
+    new Option("--no-config", "read no configuration file"),
+    new Option("--name <node>", "name of this node, local@host (default: the one in the certificate)"),
+    new Option("--cookie-file <file>", "file with the cookie of the network"),
+    new Option("--tls-cert <file>", "certificate of this node, PEM"),
+    new Option("--tls-key <file>", "its private key, PEM"),
+    new Option("--tls-ca <file>", "certificates of the CAs to trust, PEM"),
+    new Option("--listen <address>", "accept connections on tls://HOST[:PORT]; may be repeated").argParser(collect),
+    new Option("--resolve <node=host:port>", "address of a node; may be repeated").argParser(collect),
+    new Option("--epmd <mode>", "what to do with EPMD (default: lookup)").choices(["lookup", "register", "off"]),
+    new Option("--epmd-port <port>", "port of EPMD (default: 4369)").argParser(wholeNumber(1, 65_535)),
+    new Option("--protocol <protocol>", "how to talk to the peer").choices(["auto", "otp"]).default("auto"),
+    new Option("--tick-time <ms>", "net_ticktime of the network (default: 60000)").argParser(wholeNumber(1, MAX_TIME_MS)),
+    new Option("--visible", "take part in nodes() and global of Erlang nodes"),
+    new Option("--dangerous-plaintext [scope]", "allow tcp:// without TLS, on loopback addresses; with =any everywhere").choices(
+      ["loopback", "any"],
+    ),
+  ];
+}
+
+/** How long an operation may take. */
+export function timeoutOption(): Option {
+  return new Option("--timeout <ms>", "longest time for the operation, connecting included")
+    .argParser(wholeNumber(1, MAX_TIME_MS))
+    .default(DEFAULT_TIMEOUT_MS);
+}
+
+export function jsonOption(description: string): Option {
+  return new Option("--json", description);
+}
+
+/** Options with an optional value that only ever follows `=`; see `normalizeArguments`. */
+export const BARE_VALUES: Readonly<Record<string, string>> = { "--dangerous-plaintext": "loopback" };
+
+function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\s*\d{1,10}$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}

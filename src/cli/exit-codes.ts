@@ -1,0 +1,48 @@
+import type { ErrorCode, SallyportError } from "../base/errors.ts";
+
+/** 0 done · 1 failed · 2 usage or configuration · 3 refused · 4 unreachable or timed out (rulings U2). */
+export type ExitCode = 0 | 1 | 2 | 3 | 4;
+
+/** What each class of failure means for a script that called us. */
+const BY_CODE: Readonly<Record<ErrorCode, ExitCode>> = {
+  // Both end a connection before a session stands: the two sides could not agree to talk.
+  ERR_PEER_MISBEHAVED: 3,
+  ERR_PEER_INCOMPATIBLE: 3,
+  ERR_DENIED: 3,
+  ERR_UNREACHABLE: 4,
+  ERR_DEADLINE: 4,
+  ERR_LIMIT: 1,
+  ERR_CLOSED: 4,
+  ERR_REMOTE: 1,
+  ERR_CONFIG: 2,
+  ERR_API_MISUSE: 2,
+  ERR_INTERNAL: 1,
+};
+
+/** Reasons that mean something else than their class. */
+const BY_REASON: Readonly<Record<string, ExitCode>> = {
+  // The port answered and then closed without a word: a refusal.
+  "ERR_CLOSED CLOSED_DURING_HANDSHAKE": 3,
+  "ERR_CLOSED PEER_GAVE_UP": 3,
+  // The session stands, only this operation is not to be had.
+  "ERR_PEER_INCOMPATIBLE SPAWN_UNSUPPORTED": 1,
+  // Bounds of what was given on the command line or in a file.
+  "ERR_LIMIT CONFIG_TOO_LARGE": 2,
+  "ERR_LIMIT TERM_DEPTH": 2,
+  "ERR_LIMIT TERM_INTEGER_BYTES": 2,
+};
+
+/** The exit code of a failure. */
+export function exitCodeOf(error: SallyportError): ExitCode {
+  // The answer was lost with the connection; nobody knows whether the target failed.
+  if (error.reason === "TARGET_DOWN" && error.detail["remoteReason"] === "noconnection") return 4;
+  return BY_REASON[`${error.code} ${error.reason}`] ?? BY_CODE[error.code] ?? 1;
+}
+
+/** For `--help`: the exit codes in words. */
+export const EXIT_CODES_HELP: string = `Exit codes:
+  0  done: an answer came, whatever it says ({error, x} too)
+  1  failed: no such process, it crashed, the function raised
+  2  usage: wrong arguments, term, file or setting
+  3  refused: certificate, name, cookie or rule
+  4  unreachable: no address, nothing listening, or timed out`;

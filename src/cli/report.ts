@@ -1,0 +1,58 @@
+import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { type ExitCode, exitCodeOf } from "./exit-codes.ts";
+import { printable, type Terminal } from "./terminal.ts";
+
+/** What a failure looks like in JSON (rulings U1). */
+export interface FailureDocument {
+  readonly code: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly advice: string;
+  readonly stage?: string;
+  readonly peer?: string;
+  readonly decision?: string;
+}
+
+/** Prints a result: `{"ok":true,"result":...}` with --json, the lines for people otherwise. */
+export function reportResult(terminal: Terminal, result: Readonly<Record<string, unknown>>, human: string): void {
+  if (terminal.json) terminal.document({ ok: true, result });
+  else terminal.line(human);
+}
+
+/** Prints a failure, one sentence and one advice, and answers its exit code. */
+export function reportFailure(terminal: Terminal, failure: unknown): ExitCode {
+  const error = asSallyportError(failure);
+  const document = failureDocument(error);
+  if (terminal.json) {
+    terminal.document({ ok: false, error: document });
+  } else {
+    const { red, dim } = terminal.errorColours;
+    terminal.note(`${red("error:")} ${document.message}`);
+    if (document.advice !== "") terminal.note(`${dim("advice:")} ${document.advice}`);
+  }
+  return exitCodeOf(error);
+}
+
+/** The JSON of a failure. The message loses the code at its front, which stands beside it. */
+export function failureDocument(error: SallyportError): FailureDocument {
+  const decision = error.detail["decision"];
+  return {
+    code: error.code,
+    reason: error.reason,
+    message: printable(error.message.replace(/^\[ERR_[A-Z_]+\] /, "")),
+    advice: printable(error.advice ?? ""),
+    ...(error.stage === undefined ? {} : { stage: error.stage }),
+    ...(error.peer === undefined ? {} : { peer: printable(error.peer) }),
+    ...(typeof decision === "string" ? { decision: printable(decision) } : {}),
+  };
+}
+
+/** Anything thrown as an error of ours; what we did not expect is our bug. */
+export function asSallyportError(failure: unknown): SallyportError {
+  if (isSallyportError(failure)) return failure;
+  const text = failure instanceof Error ? failure.message : String(failure);
+  return new SallyportError("ERR_INTERNAL", "UNEXPECTED", `unexpected failure: ${text}`, {
+    cause: failure,
+    advice: "please report this with the command that caused it",
+  });
+}
