@@ -19,6 +19,11 @@ export function reportResult(terminal: Terminal, result: Readonly<Record<string,
   else terminal.line(human);
 }
 
+/** Prints a term that is the result: the text alone, or `{"term": text}`. */
+export function reportTerm(terminal: Terminal, text: string): void {
+  reportResult(terminal, { term: text }, text);
+}
+
 /** Prints a failure, one sentence and one advice, and answers its exit code. */
 export function reportFailure(terminal: Terminal, failure: unknown): ExitCode {
   const error = asSallyportError(failure);

@@ -1,6 +1,6 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
-import { Atom, parseTermText, type Term } from "../term/public.ts";
+import { atomName, parseTermText, type Term } from "../term/public.ts";
 
 /**
  * Reads ARGS: one term, a proper list of arguments.
@@ -42,8 +42,7 @@ function isQuoted(text: string): boolean {
 }
 
 function quotedAtom(text: string): string {
-  const term = parseTermText(text);
-  if (term instanceof Atom) return term.name;
-  // true, false, nil and undefined are values of JavaScript, not atoms of ours.
-  return text.slice(1, -1);
+  const name = atomName(parseTermText(text));
+  if (name !== undefined && name !== "") return name;
+  throw new SallyportError("ERR_CONFIG", "USAGE", `${quotePeerText(text)} is not an atom`, { advice: "give the text of an atom" });
 }

@@ -288,8 +288,11 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     this.#flushAsked = false;
     if (this.#state.kind !== "up") return;
     if (!this.#inChunk) this.#now = this.#parts.clock.now();
-    this.#state.sender.flush();
+    const { sender } = this.#state;
+    sender.flush();
     this.#carrier.flush(0);
+    // The carrier says `drained` only after it was full; a turn's large messages can fit into what it has room for.
+    if (sender.congested && sender.relieved()) this.#sink.drained();
   }
 
   #goUp(peer: ProvenPeer): void {

@@ -165,6 +165,7 @@ export class Sender {
     const isLarge = this.#options.fragments && size - (payloadAt - start - 4) > FRAGMENT_BYTES;
     if (isLarge || splices.length > 0 || this.#lanes.size > 0) {
       this.#finishSlow(control, start, payloadAt, size, isLarge);
+      if (!this.#congested && this.waitingBytes > this.#options.congestedBytes) this.#congested = true;
     } else {
       writer.patchU32(start, size);
     }

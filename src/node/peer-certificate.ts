@@ -6,24 +6,6 @@ import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { Role } from "../dist/sink.ts";
 import type { CertificateJudge } from "./ports.ts";
 
-/** Node's verification results, by the reason we give them. */
-const CHAIN_REASONS: Readonly<Record<string, readonly [reason: string, advice: string]>> = {
-  CERT_HAS_EXPIRED: ["CERT_EXPIRED", "renew the certificate of the other side"],
-  CERT_NOT_YET_VALID: ["CERT_NOT_YET_VALID", "check the clocks of both machines"],
-  UNABLE_TO_GET_ISSUER_CERT: ["CERT_UNKNOWN_ISSUER", "give both sides certificates of the same CA, with intermediates"],
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: [
-    "CERT_UNKNOWN_ISSUER",
-    "give both sides certificates of the same CA, with intermediates",
-  ],
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: [
-    "CERT_UNKNOWN_ISSUER",
-    "give both sides certificates of the same CA, with intermediates",
-  ],
-  SELF_SIGNED_CERT_IN_CHAIN: ["CERT_UNKNOWN_ISSUER", "add the other side's CA to this side's CA file"],
-  DEPTH_ZERO_SELF_SIGNED_CERT: ["CERT_UNKNOWN_ISSUER", "give the other side a certificate of a CA this side knows"],
-  INVALID_PURPOSE: ["CERT_WRONG_USE", "issue the certificate for both server and client authentication"],
-};
-
 /**
  * The transport part of who the peer is, before a name is known (rulings U6, threat model TL-01 to TL-04).
  * @throws {SallyportError} ERR_DENIED CLIENT_CERT_REQUIRED, CERT_*
@@ -39,17 +21,36 @@ export function checkChain(info: CarrierInfo, role: Role, target: NodeName | und
     });
   }
   if (info.chainTrusted) return;
-  const code = info.chainError ?? "UNKNOWN";
-  const [reason, advice] = CHAIN_REASONS[code] ?? [
-    "CERT_INVALID",
-    "check the certificate of the other side with openssl verify",
-  ];
-  throw new SallyportError(
-    "ERR_DENIED",
-    reason,
-    `the certificate of ${target ?? info.remoteAddress} (the ${role === "initiator" ? "server" : "client"}) is not trusted: ${code}`,
-    { ...peer, stage: "tls", detail: { code }, advice },
-  );
+  const shown = `the certificate of ${target ?? info.remoteAddress} (the ${role === "initiator" ? "server" : "client"})`;
+  throw chainFailure(info.chainError ?? "UNKNOWN", shown, target);
+}
+
+/** Node's verification results, as the errors we give for them. */
+function chainFailure(code: string, shown: string, target: NodeName | undefined): SallyportError {
+  switch (code) {
+    case "CERT_HAS_EXPIRED":
+      return untrusted("CERT_EXPIRED", "renew the certificate of the other side");
+    case "CERT_NOT_YET_VALID":
+      return untrusted("CERT_NOT_YET_VALID", "check the clocks of both machines");
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+      return untrusted("CERT_UNKNOWN_ISSUER", "give both sides certificates of the same CA, with their intermediates");
+    case "INVALID_PURPOSE":
+      return untrusted("CERT_WRONG_USE", "issue the certificate for both server and client authentication");
+    default:
+      return untrusted("CERT_INVALID", "check the certificate of the other side with openssl verify");
+  }
+  function untrusted(reason: string, advice: string): SallyportError {
+    return new SallyportError("ERR_DENIED", reason, `${shown} is not trusted: ${code}`, {
+      ...(target === undefined ? {} : { peer: target }),
+      stage: "tls",
+      detail: { code },
+      advice,
+    });
+  }
 }
 
 /**

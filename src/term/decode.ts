@@ -1,8 +1,9 @@
 import { SallyportError } from "../base/errors.ts";
 import { u32 } from "./big-endian.ts";
+import type { TermDecoderOptions } from "./decoder-options.ts";
 import { malformed, overLimit, truncated } from "./faults.ts";
 import { COMPRESSED, VERSION_MAGIC } from "./tags.ts";
-import { TermDecoder, type TermDecoderOptions } from "./term-decoder.ts";
+import { TermDecoder } from "./term-decoder.ts";
 import type { Term } from "./types.ts";
 
 export { TermDecoder, type TermDecoderOptions };

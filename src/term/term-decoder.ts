@@ -3,6 +3,7 @@ import type { AtomTable } from "./atom-table.ts";
 import { int32, u16, u32 } from "./big-endian.ts";
 import type { KeySteps } from "./compare.ts";
 import { copyBytes } from "./copy-bytes.ts";
+import type { TermDecoderOptions } from "./decoder-options.ts";
 import { isKnownTag, malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
 import { oldCreation, oldWord, readWords } from "./identifiers.ts";
@@ -71,15 +72,6 @@ const PAIR_CHARGE = 3;
 const BINARY_CHARGE = 3;
 /** Claimed counts above this grow the array as elements arrive, instead of reserving it at once. */
 const MAX_RESERVED = 65_536;
-
-export interface TermDecoderOptions {
-  /** Bounds that differ from the defaults. */
-  readonly limits?: Partial<TermLimits>;
-  /** The connection's atom cache; without one every atom is a new object. */
-  readonly atoms?: AtomTable;
-  /** The connection's pid cache; without one every pid is a new object. */
-  readonly pids?: PidTable;
-}
 
 /**
  * Decodes terms of the external term format (otp-distribution section 5) as a BEAM does, within `TermLimits`. One for
@@ -468,7 +460,7 @@ export class TermDecoder {
       const value = this.#term(depth + 1);
       // JavaScript's own Map places numbers by a hash anyone can compute, so many of them move to a map that does not.
       if (typeof key === "number" || typeof key === "bigint") {
-        if (++numeric === MANY_NUMERIC_KEYS) map = new NumericKeyMap(map);
+        if (++numeric === -1) map = new NumericKeyMap(map);
         if (typeof key === "bigint") chargeBigKey(this.#keySteps, key, numeric);
       }
       keys.push(key);

@@ -145,6 +145,9 @@ describe("readCertificateNames", () => {
   it("refuses indefinite, overlong and overflowing lengths and unknown versions", () => {
     const bad = ["3080", "308105", "30820005", "3084000000050000000000", "30830fffff00", "30", "", "1f01", "3181"];
     for (const hex of bad) expect(() => readCertificateNames(Buffer.from(hex, "hex"))).toThrow(MALFORMED);
+    const emptySet = (hex: string): Parts => ({ subject: [Buffer.from(hex, "hex")] });
+    expect(read(emptySet("3100")).commonNames).toEqual([]);
+    for (const overlong of ["318100", "31820000"]) expect(() => read(emptySet(overlong))).toThrow(MALFORMED);
     expect(() => read({ version: der(0xa0, der(0x02, "\x03")) })).toThrow(MALFORMED);
     expect(() => read({ version: der(0xa0, der(0x02, "\x00\x02")) })).toThrow(MALFORMED);
   });

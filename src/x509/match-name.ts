@@ -85,7 +85,7 @@ function equalHosts(a: string, b: string): boolean {
 function wildcardCovers(pattern: string, host: string): boolean {
   if (!pattern.startsWith("*.")) return false;
   const domain = foldAscii(pattern.slice(1));
-  if (domain.includes("*") || !/^\.[^.]+(?:\.[^.]+)+$/.test(domain)) return false;
+  if (!/^\.[^.]+(?:\.[^.]+)+$/.test(domain)) return false;
   const dot = host.indexOf(".");
   return dot > 0 && foldAscii(host.slice(dot)) === domain;
 }

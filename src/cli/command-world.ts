@@ -1,0 +1,15 @@
+import type { Clock } from "../base/clock.ts";
+import type { SettingsWorld } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Everything a command needs of the machine; made once by `main`. */
+export interface CommandWorld extends SettingsWorld {
+  readonly clock: Clock;
+  readonly terminal: Terminal;
+  /** Path of this program, for commands that start a second one. */
+  readonly program: string;
+  /** Calls back on SIGINT and SIGTERM, with the signal's name, until the returned function is called. */
+  onStopSignal(stop: (signal: string) => void): () => void;
+  /** Ends the process at once. */
+  exitNow(code: number): never;
+}

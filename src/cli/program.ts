@@ -1,0 +1,149 @@
+import { Argument, Command, type Option } from "commander";
+import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
+import type { DemoFlags } from "./demo/demo.ts";
+import type { InitFlags } from "./commands/init.ts";
+import type { MessageArguments } from "./commands/message.ts";
+import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
+import type { StartFlags } from "./commands/start.ts";
+import { EXIT_CODES_HELP } from "./exit-codes.ts";
+import type { ArgumentGrammar } from "./normalize-arguments.ts";
+
+/** What each command does, once its arguments are read. */
+export interface Actions {
+  init(flags: InitFlags, directory: string | undefined): Promise<void>;
+  start(flags: StartFlags): Promise<void>;
+  ping(flags: CommonFlags, node: string): Promise<void>;
+  call(flags: CommonFlags, args: MessageArguments): Promise<void>;
+  cast(flags: CommonFlags, args: MessageArguments): Promise<void>;
+  send(flags: CommonFlags, args: MessageArguments): Promise<void>;
+  rpc(flags: CommonFlags, args: RpcArguments): Promise<void>;
+  spawn(flags: CommonFlags, args: SpawnArguments): Promise<void>;
+  demo(flags: DemoFlags): Promise<void>;
+}
+
+const NODE: Argument = new Argument("<NODE>", "name@host, or name@host:port");
+const NAME: Argument = new Argument("<NAME>", "registered name of the process, an atom without quotes");
+const TERM: Argument = new Argument("<TERM>", "an Erlang term: '{add, 1, 2}', '<<\"bytes\">>', '#{a => 1}'");
+const ARGS: Argument = new Argument("<ARGS>", "ONE list with the arguments: '[1, 2]', '[]', '[[1,2,3]]'");
+
+const JSON_RESULT = 'print {"ok":true,"result":...} or {"ok":false,"error":...} on one line';
+
+/** The whole command line. Parsing throws CommanderError and never exits; output goes where `write` says. */
+export function buildProgram(actions: Actions, version: string, write: (text: string) => void): Command {
+  const program = new Command("sallyport")
+    .description("Distributed Erlang for machines that do not trust each other equally.")
+    .version(version, "-V, --version", "print the version")
+    .usage("COMMAND [arguments] [options]")
+    .helpOption("-h, --help", "show help")
+    .helpCommand("help [COMMAND]", "show help for a command")
+    .addHelpText("after", `\n${START_HELP}\n\n${EXIT_CODES_HELP}`);
+
+  const common = nodeOptions();
+  const add = (name: string, says: string, parts: CommandParts): Command => {
+    const command = program.command(name).summary(parts.summary ?? says).description(parts.long ?? says);
+    for (const argument of parts.arguments ?? []) command.addArgument(argument);
+    for (const option of parts.options) command.addOption(option);
+    const examples = parts.examples.map((example) => `  $ ${example}`).join("\n");
+    return command.addHelpText("after", `\nExamples:\n${examples}\n\n${EXIT_CODES_HELP}`);
+  };
+  const oneShot = [timeoutOption(), jsonOption(JSON_RESULT), ...common];
+
+  add("init", "write what a node needs: configuration, cookie, certificates, an example service", {
+    long:
+      "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, a small certificate authority with\n" +
+      "certificates for the node and for this command line, and an example services.mjs. Nothing is ever overwritten.",
+    arguments: [new Argument("[DIR]", "directory, made when absent")],
+    options: [...initOptions()],
+    examples: ["sallyport init my_node", "sallyport init . --name shop@db1.example"],
+  }).action((dir: string | undefined, flags: InitFlags) => actions.init(flags, dir));
+
+  add("start", "run a node until it is stopped", {
+    long:
+      "Runs a node until SIGTERM or SIGINT, which let it finish what is queued. Prints what happens: nodes that come\n" +
+      "and go, refusals, warnings. Listens on 127.0.0.1, first free port of 9100 to 9155, unless told otherwise.",
+    options: [...startOptions(), jsonOption("print one JSON object a line for each event"), ...common],
+    examples: [
+      "sallyport start",
+      "sallyport start --services services.mjs --json",
+      "sallyport start --demo-services --listen tls://127.0.0.1:0",
+    ],
+  }).action((flags: StartFlags) => actions.start(flags));
+
+  add("ping", "connect to a node and measure one round trip", {
+    arguments: [NODE],
+    options: oneShot,
+    examples: ["sallyport ping shop@db1.example", "sallyport ping shop@db1 --resolve shop@db1=203.0.113.7:9100 --json"],
+  }).action((node: string, flags: CommonFlags) => actions.ping(flags, node));
+
+  const message = { arguments: [NODE, NAME, TERM], options: oneShot };
+  add("call", "call a process as gen_server:call does, and print the reply", {
+    ...message,
+    examples: ["sallyport call shop@db1.example calc '{add, 1, 2}'", "sallyport call shop@db1.example counter -5"],
+  }).action((node: string, name: string, term: string, flags: CommonFlags) => actions.call(flags, { node, name, term }));
+  add("cast", "cast to a process as gen_server:cast does; done when the message has left", {
+    ...message,
+    examples: ["sallyport cast shop@db1.example counter '{add, 5}'"],
+  }).action((node: string, name: string, term: string, flags: CommonFlags) => actions.cast(flags, { node, name, term }));
+  add("send", "send a plain message to a process; done when it has left", {
+    ...message,
+    examples: ["sallyport send shop@db1.example counter reset"],
+  }).action((node: string, name: string, term: string, flags: CommonFlags) => actions.send(flags, { node, name, term }));
+
+  add("rpc", "run MODULE:FUNCTION with ARGS on a node, and print its value", {
+    arguments: [
+      NODE,
+      new Argument("<MODULE>", "an atom without quotes; upper-case means Elixir.MODULE"),
+      new Argument("<FUNCTION>", "an atom without quotes"),
+      ARGS,
+    ],
+    options: oneShot,
+    examples: ["sallyport rpc shop@db1.example lists reverse '[[1,2,3]]'", "sallyport rpc shop@db1.example System version '[]'"],
+  }).action((node: string, module: string, fn: string, args: string, flags: CommonFlags) =>
+    actions.rpc(flags, { node, module, function: fn, args }),
+  );
+  add("spawn", "start a process on a node, and print its pid", {
+    arguments: [NODE, new Argument("<FUNCTION>", "a registered function as worker, or module:function"), ARGS],
+    options: oneShot,
+    examples: ["sallyport spawn shop@db1.example sleep '[60000]'", "sallyport spawn shop@db1.example timer:sleep '[infinity]'"],
+  }).action((node: string, fn: string, args: string, flags: CommonFlags) => actions.spawn(flags, { node, function: fn, args }));
+
+  add("demo", "show a TypeScript node and an Erlang node at work together, on this machine", {
+    long:
+      "Starts a Sallyport node and an Erlang node (a second Sallyport process where there is no erl) with certificates\n" +
+      "made for the run, lets them call each other, watches a process die, and measures. Leaves nothing behind.",
+    options: [jsonOption("print one JSON document with every step")],
+    examples: ["sallyport demo"],
+  }).action((flags: DemoFlags) => actions.demo(flags));
+
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .showSuggestionAfterError(true)
+      .configureOutput({ writeOut: write, writeErr: () => undefined })
+      .configureHelp({ optionTerm, showGlobalOptions: false });
+  }
+  return program;
+}
+
+/** What `normalizeArguments` must know of the program. */
+export function grammarOf(program: Command): ArgumentGrammar {
+  const options = program.commands.flatMap((command) => command.options);
+  const takesValue = options.filter((option) => option.required).flatMap((option) => [option.long, option.short]);
+  return {
+    commands: [...program.commands.map((command) => command.name()), "help"],
+    takesValue: new Set(takesValue.filter((name) => typeof name === "string")),
+    bareValue: BARE_VALUES,
+  };
+}
+
+interface CommandParts {
+  readonly summary?: string;
+  readonly long?: string;
+  readonly arguments?: readonly Argument[];
+  readonly options: readonly Option[];
+  readonly examples: readonly string[];
+}
+
+const START_HELP = `Start here:
+  $ sallyport demo                        two nodes at work, on this machine
+  $ sallyport init my_node && cd my_node  then: sallyport start --demo-services`;
