@@ -85,7 +85,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
   try {
-    const gate = new AcceptGate(system);
+    const gate = new AcceptGate(system, options.acceptLimits);
     for (const listen of listeners) await bind(node, listen, { ...system, gate }, tls, tlsOptions);
     if (options.epmd === "register") await register(node, options, name, epmd);
   } catch (error) {

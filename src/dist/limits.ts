@@ -22,12 +22,14 @@ export interface DistLimits {
   readonly congestedBytes: number;
   /** Bytes waiting to be written at which `send` throws SEND_QUEUE_FULL. Default 128 MiB. */
   readonly maxQueuedBytes: number;
-  /** Distinct atoms plus elements of one message are bounded by the term limits. Depth default 512. */
+  /** Nesting of one term. Default 512, which is also the greatest value. */
   readonly maxDepth: number;
   /** Largest integer of a term, in bytes. Default 65,536. */
   readonly maxIntegerBytes: number;
   /** Atoms decoded in one message. Default 20,000. */
   readonly maxAtoms: number;
+  /** Elements of tuples, lists and maps decoded in one message, all together. Default 8,000,000. */
+  readonly maxElements: number;
 }
 
 const MIB = 1024 * 1024;
@@ -48,4 +50,5 @@ export const DEFAULT_DIST_LIMITS: DistLimits = {
   maxDepth: 512,
   maxIntegerBytes: 65_536,
   maxAtoms: 20_000,
+  maxElements: 8_000_000,
 };

@@ -42,8 +42,8 @@ export class Receiver {
   constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink) {
     this.#sink = sink;
     const atoms = new AtomTable();
-    const { maxDepth, maxIntegerBytes, maxAtoms, maxMessageBytes } = limits;
-    const termLimits = { maxDepth, maxIntegerBytes, maxAtoms, maxBytes: maxMessageBytes };
+    const { maxDepth, maxIntegerBytes, maxAtoms, maxElements, maxMessageBytes } = limits;
+    const termLimits = { maxDepth, maxIntegerBytes, maxAtoms, maxElements, maxBytes: maxMessageBytes };
     this.terms = new TermDecoder({ limits: termLimits, atoms, pids: new PidTable() });
     this.#parser = new PacketParser(style, new InboundAtomCache(atoms));
     this.#controls = new ControlDecoder({ style, terms: this.terms });

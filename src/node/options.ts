@@ -1,3 +1,4 @@
+import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Resolver } from "./ports.ts";
@@ -48,6 +49,8 @@ export interface NodeOptions {
   readonly tickTimeMs?: number;
   /** Bounds of each connection; see docs/limits.md. */
   readonly limits?: Partial<DistLimits>;
+  /** Bounds of connections that are not authenticated yet; see docs/limits.md. */
+  readonly acceptLimits?: AcceptGateLimits;
   /** Bounds of the processes of this node; see docs/limits.md. */
   readonly processLimits?: ProcessLimits;
   /** Open calls at once. Default 100,000. */
