@@ -4,7 +4,7 @@ import { newDecisionId } from "../guard/decision-id.ts";
 import { forgedField } from "../guard/ownership.ts";
 import { SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import { refKey, sameTarget } from "../process/term-keys.ts";
-import { Pid, type Reference, type Term, Tuple } from "../term/types.ts";
+import { type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import type { Denied } from "./api.ts";
@@ -257,9 +257,9 @@ export class Inbound {
     const { target, from, ref } = control;
     const process = typeof target === "string" ? processes.names.whereis(target) : processes.lookup(target);
     // Someone who may reach a target may also learn that it is gone; nobody else learns whether it exists (rulings U9).
-    const isGone =
-      process === undefined && target instanceof Pid && processes.tagOf(target)?.tag?.permits(session.facts, "monitor");
-    if (isGone === true || (process !== undefined && this.#permits(session, process, "monitor", "call"))) {
+    const former = typeof target === "string" ? this.#core.nameRules.get(target) : processes.tagOf(target)?.tag;
+    const isGone = process === undefined && former?.permits(session.facts, "monitor") === true;
+    if (isGone || (process !== undefined && this.#permits(session, process, "monitor", "call"))) {
       session.tables.monitorRequested(from, target, ref);
       return;
     }

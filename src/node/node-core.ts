@@ -8,6 +8,7 @@ import type { CallTable } from "./call-table.ts";
 import type { Counters } from "./counters.ts";
 import type { EventHub } from "./event-hub.ts";
 import type { ReplyTo } from "./gen.ts";
+import type { NameRules } from "./name-rules.ts";
 import type { RefMaker } from "./refs.ts";
 import type { NodeProcesses, Session } from "./session.ts";
 
@@ -22,6 +23,7 @@ export interface NodeCore {
   readonly refs: RefMaker;
   readonly events: EventHub;
   readonly counters: Counters;
+  readonly nameRules: NameRules;
   /** Sender of everything that no process sends. */
   readonly mainPid: Pid;
 }

@@ -34,6 +34,7 @@ import { genCast } from "./gen.ts";
 import { ProcessHandle } from "./handles.ts";
 import { Inbound } from "./inbound.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
+import { NameRules } from "./name-rules.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
 import { Outbound } from "./outbound.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
@@ -111,6 +112,7 @@ export class SallyportNode implements Node {
       refs,
       events,
       counters,
+      nameRules: new NameRules(),
       mainPid: main.pid,
     };
     const sessionOf = (ctx: MessageContext): ReturnType<SessionHost["sessionOf"]> => this.#host.sessionOf(ctx);
@@ -158,6 +160,7 @@ export class SallyportNode implements Node {
       this.#processes.exit(handle.process, NORMAL);
       throw error;
     }
+    this.#core.nameRules.remember(name, rule);
     return handle;
   }
 

@@ -8,5 +8,6 @@ export {
   type TestAuthority,
   type TestAuthorityParts,
 } from "./certificates.ts";
+export { testAuthority } from "./real-test-authority.ts";
 export { SeededRandom } from "./seeded-random.ts";
 export { VirtualClock } from "./virtual-clock.ts";
