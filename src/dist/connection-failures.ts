@@ -88,6 +88,11 @@ export function connectionBug(cause: unknown): SallyportError {
   );
 }
 
+/** A refusal was told to the peer in words that must still leave; whoever broke the rules or the deadline is cut off. */
+export function isRefusal(cause: SallyportError | undefined): boolean {
+  return cause?.code === "ERR_DENIED" || cause?.code === "ERR_CLOSED" || cause?.code === "ERR_PEER_INCOMPATIBLE";
+}
+
 function peerOf(target: NodeName | undefined): { readonly peer?: NodeName } {
   return target === undefined ? {} : { peer: target };
 }

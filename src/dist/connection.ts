@@ -15,6 +15,7 @@ import {
   frameTooEarly,
   frameTooSlow,
   handshakeTimeout,
+  isRefusal,
   peerSilent,
   sessionClosed,
   writeStalled,
@@ -54,7 +55,8 @@ type State =
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
  * that catches protocol errors: each of them closes this connection and nothing else.
  *
- * Order of work for one chunk: read the clock once, take the frames, let the owner run what became ready, flush.
+ * Order of work for one chunk: read the clock once, take the frames, let the owner run what became ready;
+ * flush once the turn is over, promises included.
  */
 export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, SendOut {
   readonly role: Role;
@@ -71,6 +73,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
   #flushAsked = false;
   #writtenBytes = 0;
   #partialSince: MonotonicMs | undefined;
+  #endWhenSent = false;
 
   /** `makeCarrier` is called once with this connection as its sink; for accepted ones it returns the existing carrier. */
   constructor(parts: ConnectionParts, sink: DistSink, makeCarrier: (sink: CarrierSink) => Carrier) {
@@ -160,9 +163,14 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     });
   }
 
-  /** Lets what waits leave, then closes. Idempotent. */
+  /** Lets what waits leave, large messages included, then closes. Idempotent. */
   end(): void {
-    if (this.#state.kind === "up") this.#state.sender.flush();
+    const state = this.#state;
+    if (state.kind === "up") {
+      state.sender.flush();
+      this.#endWhenSent = state.sender.hasLargeMessages;
+      if (this.#endWhenSent) return;
+    }
     this.#close(undefined, true);
   }
 
@@ -202,11 +210,15 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     }
     this.#sink.turnEnded();
     this.#inChunk = false;
-    if (this.#flushAsked) this.#flush();
+    // Not at once: what the continuations of this turn's promises send then leaves in the same write.
+    if (this.#flushAsked) this.#parts.clock.afterTurn(this.#flushTurn);
   }
 
   drained(): void {
-    if (this.#state.kind === "up" && this.#state.sender.relieved()) this.#sink.drained();
+    const state = this.#state;
+    if (state.kind !== "up") return;
+    if (state.sender.relieved()) this.#sink.drained();
+    if (this.#endWhenSent && !state.sender.hasLargeMessages) this.#close(undefined, true);
   }
 
   closed(cause: SallyportError | undefined): void {
@@ -386,7 +398,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     this.#deframer.stop();
     if (state.kind === "up") state.receiver.clear();
     if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();
-    if (inGoodOrder || state.kind !== "up") this.#carrier.end();
+    if (inGoodOrder || (state.kind !== "up" && isRefusal(cause))) this.#carrier.end();
     else this.#carrier.destroy();
     this.#sink.down(cause);
   }
