@@ -20,6 +20,7 @@ export const MEASURES = [
     aims: { otp: 2 },
     burst: (pair, _kind, ms) => pair.inflight(64, ms),
     value: (result) => result.calls / result.seconds,
+    operations: (result) => result.calls,
   },
   {
     name: "connects",
@@ -30,6 +31,7 @@ export const MEASURES = [
     aims: {},
     burst: (pair, _kind, ms) => pair.connects(ms),
     value: (result) => result.connects / result.seconds,
+    operations: (result) => result.connects,
   },
 ];
 
@@ -54,6 +56,7 @@ function oneway(name, title, size, unit, plain, aims) {
     size,
     burst: (pair, kind, ms) => pair.oneway(kind, size, ms),
     value: (result) => (unit === "MiB/s" ? result.bytes / MIB : result.messages) / result.seconds,
+    operations: (result) => result.messages ?? result.bytes / size,
   };
 }
 
@@ -69,5 +72,6 @@ function latency(name, title, aims) {
     shares: "latency",
     burst: (pair, _kind, ms) => pair.latency(ms),
     value: (result) => result[name],
+    operations: (result) => result.samples,
   };
 }

@@ -53,7 +53,8 @@ export function readOptions(argv, measureNames) {
 
 function whole(name, text, least = 1) {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least) throw new Error(`--${name} ${text}: a whole number from ${least} is needed`);
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new Error(`--${name} ${text}: a whole number from ${least} is needed`);
   return value;
 }
 

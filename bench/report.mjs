@@ -6,8 +6,11 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** `samples`: subject to figures by round. Returns everything the table and the JSON file show of one measure. */
-export function summarize(measure, samples) {
+/**
+ * `samples`: subject to figures by round; `cpu`: subject to `{receiver, sender}` microseconds per operation by round.
+ * Returns everything the table and the JSON file show of one measure.
+ */
+export function summarize(measure, samples, cpu = {}) {
   const subjects = {};
   for (const [subject, values] of Object.entries(samples)) {
     if (values.length === 0) continue;
@@ -27,7 +30,27 @@ export function summarize(measure, samples) {
     }
     ratios[reference] = ratio;
   }
-  return { name: measure.name, title: measure.title, unit: measure.unit, better: measure.better, subjects, ratios };
+  return {
+    name: measure.name,
+    title: measure.title,
+    unit: measure.unit,
+    better: measure.better,
+    subjects,
+    ratios,
+    cpu: cpuOf(cpu),
+  };
+}
+
+function cpuOf(cpu) {
+  return Object.fromEntries(
+    Object.entries(cpu).map(([subject, rounds]) => [
+      subject,
+      {
+        receiver: median(rounds.map((round) => round.receiver)),
+        sender: median(rounds.map((round) => round.sender)),
+      },
+    ]),
+  );
 }
 
 const COLUMNS = ["sallyport", "otp", "loop", "raw"];
@@ -53,6 +76,11 @@ export function table(summaries) {
     ]);
   const parts = [align([head, ...rows])];
   if (ratioRows.length > 0) parts.push(align([ratioHead, ...ratioRows]));
+  const cpuRows = summaries
+    .filter((summary) => Object.keys(summary.cpu).length > 0)
+    .map((summary) => [summary.title, ...COLUMNS.map((column) => cpuText(summary.cpu[column]))]);
+  const cpuHead = ["processor us per operation", ...COLUMNS.map((column) => TITLES[column])];
+  if (cpuRows.length > 0) parts.push(align([cpuHead, ...cpuRows]));
   return parts.join("\n\n");
 }
 
@@ -67,6 +95,11 @@ function figure(subject) {
   if (subject === undefined) return "-";
   const { median: middle, min, max } = subject;
   return min === max ? short(middle) : `${short(middle)} (${short(min)}-${short(max)})`;
+}
+
+/** Receiver and sender; hardly touched by what else the machine does. */
+function cpuText(cpu) {
+  return cpu === undefined ? "-" : `${cpu.receiver.toFixed(2)} + ${cpu.sender.toFixed(2)}`;
 }
 
 function ratio(value, show) {

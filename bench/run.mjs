@@ -22,7 +22,10 @@ const MEMORY_REPEATS = 3;
 
 let options;
 try {
-  options = readOptions(process.argv.slice(2), [...MEASURES, MEMORY].map((measure) => measure.name));
+  options = readOptions(
+    process.argv.slice(2),
+    [...MEASURES, MEMORY].map((measure) => measure.name),
+  );
 } catch (error) {
   console.error(error.message);
   process.exit(2);
@@ -75,16 +78,17 @@ async function main() {
 
   const measures = MEASURES.filter((measure) => options.only.includes(measure.name));
   const samples = new Map(measures.map((measure) => [measure, {}]));
+  const cpuFigures = new Map(measures.map((measure) => [measure, {}]));
   const pairs = measures.length === 0 ? {} : await startPairs(bench, wanted);
   const loads = [];
   if (measures.length > 0) await warmUp(measures, pairs);
   for (let round = 0; round < options.rounds && measures.length > 0; round++) {
     loads.push(loadavg()[0]);
-    await oneRound(round, measures, pairs, samples);
+    await oneRound(round, measures, pairs, samples, cpuFigures);
   }
   for (const pair of new Set(Object.values(pairs))) await stopPair(pair);
 
-  const summaries = measures.map((measure) => summarize(measure, samples.get(measure)));
+  const summaries = measures.map((measure) => summarize(measure, samples.get(measure), cpuFigures.get(measure)));
   if (options.only.includes("memory")) summaries.push(summarize(MEMORY, await memory(bench, wanted)));
 
   console.log(`\n${table(summaries)}`);
@@ -107,12 +111,14 @@ function idleNames() {
 
 function pinnedCores() {
   const cores = allowedCores();
-  return cores.length >= 2 && hasProgram("taskset") ? cores : [undefined, undefined];
+  // On the core of its own process the sampling thread would see idle moments only.
+  const wanted = options.cpuProfiles === undefined;
+  return wanted && cores.length >= 2 && hasProgram("taskset") ? cores : [undefined, undefined];
 }
 
 function pinningText(serverCore, clientCore) {
   return serverCore === undefined
-    ? "processes NOT pinned (taskset and two cores are needed)"
+    ? "processes NOT pinned (that needs taskset, two cores and no profiles)"
     : `receivers pinned to core ${serverCore}, senders to core ${clientCore}`;
 }
 
@@ -122,7 +128,9 @@ async function waitForQuiet() {
   let told = false;
   while (loadavg()[0] >= QUIET_LOAD && performance.now() < until) {
     if (!told) {
-      console.log(`load average ${loadavg()[0].toFixed(2)}: waiting up to ${options.waitSeconds} s for less than ${QUIET_LOAD}`);
+      console.log(
+        `load average ${loadavg()[0].toFixed(2)}: waiting up to ${options.waitSeconds} s for less than ${QUIET_LOAD}`,
+      );
     }
     told = true;
     await new Promise((done) => setTimeout(done, 1000));
@@ -160,7 +168,16 @@ async function warmUp(measures, pairs) {
   process.stdout.write("\n");
 }
 
-async function oneRound(round, measures, pairs, samples) {
+/** One burst, with the processor time that both sides spent on each operation, in microseconds. */
+async function timedBurst(measure, pair, subject) {
+  const before = [pair.server.cpuMs(), pair.client.cpuMs()];
+  const result = await measure.burst(pair, subject, options.ms);
+  if (before[0] === undefined) return result;
+  const each = (worker, ms) => ((worker.cpuMs() - ms) * 1000) / measure.operations(result);
+  return { ...result, cpu: { receiver: each(pair.server, before[0]), sender: each(pair.client, before[1]) } };
+}
+
+async function oneRound(round, measures, pairs, samples, cpuFigures) {
   const shared = new Map();
   const texts = [];
   // Connects end the round's connection, and every round begins with a fresh one.
@@ -172,10 +189,14 @@ async function oneRound(round, measures, pairs, samples) {
     for (let i = 0; i < subjects.length; i++) {
       const subject = subjects[(i + round) % subjects.length];
       const key = measure.shares === undefined ? undefined : `${measure.shares} ${subject}`;
-      const result = shared.get(key) ?? (await measure.burst(pairs[subject], subject, options.ms));
+      const result = shared.get(key) ?? (await timedBurst(measure, pairs[subject], subject));
       if (key !== undefined) shared.set(key, result);
       figures[subject] ??= [];
       figures[subject].push(measure.value(result));
+      if (result.cpu === undefined) continue;
+      const cpu = cpuFigures.get(measure);
+      cpu[subject] ??= [];
+      cpu[subject].push(result.cpu);
     }
     for (const subject of subjects) parts.push(`${subject} ${short(figures[subject].at(-1))}`);
     texts.push(`  ${measure.title} (${measure.unit}): ${parts.join(", ")}`);

@@ -4,15 +4,8 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import tls from "node:tls";
-import {
-  COUNT_BYTES,
-  COUNT_FRAMES,
-  ECHO_BYTES,
-  ECHO_FRAMES,
-  HIGH_WATER_BYTES,
-  HOLD,
-} from "./stream-protocol.mjs";
 import { filesOf } from "./certificates.mjs";
+import { COUNT_BYTES, COUNT_FRAMES, ECHO_BYTES, ECHO_FRAMES, HIGH_WATER_BYTES, HOLD } from "./stream-protocol.mjs";
 import { latencyOf, serveCommands } from "./worker-lines.mjs";
 
 const { certFile, keyFile, caFile } = filesOf(process.argv[2], "stream_client@localhost");

@@ -1,15 +1,8 @@
 // Receiving side of the plain TLS references. Argument: directory of the certificates.
 import { readFileSync } from "node:fs";
 import tls from "node:tls";
-import {
-  COUNT_BYTES,
-  COUNT_FRAMES,
-  ECHO_BYTES,
-  ECHO_FRAMES,
-  Frames,
-  HIGH_WATER_BYTES,
-} from "./stream-protocol.mjs";
 import { filesOf } from "./certificates.mjs";
+import { COUNT_BYTES, COUNT_FRAMES, ECHO_BYTES, ECHO_FRAMES, Frames, HIGH_WATER_BYTES } from "./stream-protocol.mjs";
 import { serveCommands } from "./worker-lines.mjs";
 
 const { certFile, keyFile, caFile } = filesOf(process.argv[2], "stream_server@localhost");

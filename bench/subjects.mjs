@@ -35,7 +35,10 @@ function nodeCommand(name, bench) {
 export async function startStreams(bench) {
   const server = await Worker.start("stream server", bench.serverCore, nodeCommand("stream-server.mjs", bench));
   const { port } = await server.ask("port");
-  const client = await Worker.start("stream client", bench.clientCore, [...nodeCommand("stream-client.mjs", bench), String(port)]);
+  const client = await Worker.start("stream client", bench.clientCore, [
+    ...nodeCommand("stream-client.mjs", bench),
+    String(port),
+  ]);
   return {
     server,
     client,

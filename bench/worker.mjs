@@ -5,6 +5,9 @@ import { createInterface } from "node:readline";
 
 const ANSWER_MS = 60_000;
 
+/** USER_HZ, which is 100 on every Linux that Node runs on. */
+const MS_PER_CLOCK_TICK = 10;
+
 /** Cores this process may use, or an empty list where the system does not say. */
 export function allowedCores() {
   let list;
@@ -97,6 +100,20 @@ export class Worker {
     }
   }
 
+  /** Processor time used so far by all threads, in milliseconds (in steps of 10), or undefined where unknown. */
+  cpuMs() {
+    try {
+      const stat = readFileSync(`/proc/${this.#child.pid}/stat`, "latin1");
+      const [user, system] = stat
+        .slice(stat.lastIndexOf(")") + 2)
+        .split(" ")
+        .slice(11, 13);
+      return (Number(user) + Number(system)) * MS_PER_CLOCK_TICK;
+    } catch {
+      return undefined;
+    }
+  }
+
   #nextAnswer(command) {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -114,7 +131,10 @@ export class Worker {
     } catch {
       value = { error: json };
     }
-    this.#settle(value.error === undefined ? undefined : new Error(`${this.#name}: ${value.error}\n${this.#errors}`), value);
+    this.#settle(
+      value.error === undefined ? undefined : new Error(`${this.#name}: ${value.error}\n${this.#errors}`),
+      value,
+    );
   }
 
   #settle(error, value) {

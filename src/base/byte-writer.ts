@@ -3,6 +3,9 @@ const INITIAL_BYTES = 4096;
 /** Largest number of octets a writer keeps between flushes; a larger buffer is given back to the collector. */
 const MAX_KEPT_BYTES = 256 * 1024;
 
+/** Largest number of octets `take` copies instead of giving its buffer away. */
+const MAX_COPIED_BYTES = 16 * 1024;
+
 /**
  * Growing output buffer with a cursor. Hot paths write `buffer[length++]` through the small methods; a place can be
  * reserved and patched later. `take()` hands the bytes over and the writer starts afresh.
@@ -82,8 +85,10 @@ export class ByteWriter {
     b[at + 3] = value;
   }
 
-  /** The written bytes as a view that the caller owns from now on; the writer gets a new buffer. */
+  /** The written bytes, which the caller owns from now on: a copy when they are few, else the buffer itself. */
   take(): Buffer {
+    // A new buffer for each small flush would cost far more, in memory to collect, than copying the few bytes.
+    if (this.length <= MAX_COPIED_BYTES && this.buffer.length <= MAX_KEPT_BYTES) return this.takeCopy();
     const out = this.buffer.subarray(0, this.length);
     this.buffer = Buffer.allocUnsafeSlow(Math.min(Math.max(this.buffer.length, INITIAL_BYTES), MAX_KEPT_BYTES));
     this.length = 0;

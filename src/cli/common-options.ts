@@ -43,11 +43,14 @@ export function nodeOptions(): Option[] {
     new Option("--epmd <mode>", "what to do with EPMD (default: lookup)").choices(["lookup", "register", "off"]),
     new Option("--epmd-port <port>", "port of EPMD (default: 4369)").argParser(wholeNumber(1, 65_535)),
     new Option("--protocol <protocol>", "how to talk to the peer").choices(["auto", "otp"]).default("auto"),
-    new Option("--tick-time <ms>", "net_ticktime of the network (default: 60000)").argParser(wholeNumber(1, MAX_TIME_MS)),
-    new Option("--visible", "take part in nodes() and global of Erlang nodes"),
-    new Option("--dangerous-plaintext [scope]", "allow tcp:// without TLS, on loopback addresses; with =any everywhere").choices(
-      ["loopback", "any"],
+    new Option("--tick-time <ms>", "net_ticktime of the network (default: 60000)").argParser(
+      wholeNumber(1, MAX_TIME_MS),
     ),
+    new Option("--visible", "take part in nodes() and global of Erlang nodes"),
+    new Option(
+      "--dangerous-plaintext [scope]",
+      "allow tcp:// without TLS, on loopback addresses; with =any everywhere",
+    ).argParser(plaintextScope),
   ];
 }
 
@@ -67,6 +70,11 @@ export const BARE_VALUES: Readonly<Record<string, string>> = { "--dangerous-plai
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];
+}
+
+function plaintextScope(text: string): "loopback" | "any" {
+  if (text === "loopback" || text === "any") return text;
+  throw new InvalidArgumentError("Write --dangerous-plaintext for loopback addresses, or --dangerous-plaintext=any.");
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

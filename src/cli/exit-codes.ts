@@ -24,6 +24,8 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   // The port answered and then closed without a word: a refusal.
   "ERR_CLOSED CLOSED_DURING_HANDSHAKE": 3,
   "ERR_CLOSED PEER_GAVE_UP": 3,
+  // The demo was stopped by a signal.
+  "ERR_CLOSED INTERRUPTED": 1,
   // The session stands, only this operation is not to be had.
   "ERR_PEER_INCOMPATIBLE SPAWN_UNSUPPORTED": 1,
   // Bounds of what was given on the command line or in a file.

@@ -1,8 +1,8 @@
 import { quotePeerText } from "../base/escape.ts";
 import { createNode } from "../create-node.ts";
 import type { Node, Peer } from "../node/api.ts";
-import type { CommonFlags } from "./common-options.ts";
 import type { CommandWorld } from "./command-world.ts";
+import type { CommonFlags } from "./common-options.ts";
 import { whileWaiting } from "./progress.ts";
 import { settingsOfOneShot } from "./settings.ts";
 

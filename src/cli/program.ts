@@ -1,10 +1,15 @@
 import { Argument, Command, type Option } from "commander";
-import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
-import type { DemoFlags } from "./demo/demo.ts";
-import type { InitFlags } from "./commands/init.ts";
+import {
+  type DemoFlags,
+  demoOptions,
+  type InitFlags,
+  initOptions,
+  type StartFlags,
+  startOptions,
+} from "./command-options.ts";
 import type { MessageArguments } from "./commands/message.ts";
 import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
-import type { StartFlags } from "./commands/start.ts";
+import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import type { ArgumentGrammar } from "./normalize-arguments.ts";
 
@@ -40,7 +45,11 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
 
   const common = nodeOptions();
   const add = (name: string, says: string, parts: CommandParts): Command => {
-    const command = program.command(name).summary(parts.summary ?? says).description(parts.long ?? says);
+    const command = program
+      .command(name)
+      .usage([...(parts.arguments ?? []).map(placeOf), "[options]"].join(" "))
+      .summary(parts.summary ?? says)
+      .description(parts.long ?? sentence(says));
     for (const argument of parts.arguments ?? []) command.addArgument(argument);
     for (const option of parts.options) command.addOption(option);
     const examples = parts.examples.map((example) => `  $ ${example}`).join("\n");
@@ -50,16 +59,16 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
 
   add("init", "write what a node needs: configuration, cookie, certificates, an example service", {
     long:
-      "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, a small certificate authority with\n" +
+      "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, a small certificate authority with " +
       "certificates for the node and for this command line, and an example services.mjs. Nothing is ever overwritten.",
     arguments: [new Argument("[DIR]", "directory, made when absent")],
-    options: [...initOptions()],
+    options: initOptions(),
     examples: ["sallyport init my_node", "sallyport init . --name shop@db1.example"],
   }).action((dir: string | undefined, flags: InitFlags) => actions.init(flags, dir));
 
   add("start", "run a node until it is stopped", {
     long:
-      "Runs a node until SIGTERM or SIGINT, which let it finish what is queued. Prints what happens: nodes that come\n" +
+      "Runs a node until SIGTERM or SIGINT, which let it finish what is queued. Prints what happens: nodes that come " +
       "and go, refusals, warnings. Listens on 127.0.0.1, first free port of 9100 to 9155, unless told otherwise.",
     options: [...startOptions(), jsonOption("print one JSON object a line for each event"), ...common],
     examples: [
@@ -79,15 +88,21 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   add("call", "call a process as gen_server:call does, and print the reply", {
     ...message,
     examples: ["sallyport call shop@db1.example calc '{add, 1, 2}'", "sallyport call shop@db1.example counter -5"],
-  }).action((node: string, name: string, term: string, flags: CommonFlags) => actions.call(flags, { node, name, term }));
+  }).action((node: string, name: string, term: string, flags: CommonFlags) =>
+    actions.call(flags, { node, name, term }),
+  );
   add("cast", "cast to a process as gen_server:cast does; done when the message has left", {
     ...message,
     examples: ["sallyport cast shop@db1.example counter '{add, 5}'"],
-  }).action((node: string, name: string, term: string, flags: CommonFlags) => actions.cast(flags, { node, name, term }));
+  }).action((node: string, name: string, term: string, flags: CommonFlags) =>
+    actions.cast(flags, { node, name, term }),
+  );
   add("send", "send a plain message to a process; done when it has left", {
     ...message,
     examples: ["sallyport send shop@db1.example counter reset"],
-  }).action((node: string, name: string, term: string, flags: CommonFlags) => actions.send(flags, { node, name, term }));
+  }).action((node: string, name: string, term: string, flags: CommonFlags) =>
+    actions.send(flags, { node, name, term }),
+  );
 
   add("rpc", "run MODULE:FUNCTION with ARGS on a node, and print its value", {
     arguments: [
@@ -97,21 +112,29 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
       ARGS,
     ],
     options: oneShot,
-    examples: ["sallyport rpc shop@db1.example lists reverse '[[1,2,3]]'", "sallyport rpc shop@db1.example System version '[]'"],
+    examples: [
+      "sallyport rpc shop@db1.example lists reverse '[[1,2,3]]'",
+      "sallyport rpc shop@db1.example System version '[]'",
+    ],
   }).action((node: string, module: string, fn: string, args: string, flags: CommonFlags) =>
     actions.rpc(flags, { node, module, function: fn, args }),
   );
   add("spawn", "start a process on a node, and print its pid", {
     arguments: [NODE, new Argument("<FUNCTION>", "a registered function as worker, or module:function"), ARGS],
     options: oneShot,
-    examples: ["sallyport spawn shop@db1.example sleep '[60000]'", "sallyport spawn shop@db1.example timer:sleep '[infinity]'"],
-  }).action((node: string, fn: string, args: string, flags: CommonFlags) => actions.spawn(flags, { node, function: fn, args }));
+    examples: [
+      "sallyport spawn shop@db1.example sleep '[60000]'",
+      "sallyport spawn shop@db1.example timer:sleep '[infinity]'",
+    ],
+  }).action((node: string, fn: string, args: string, flags: CommonFlags) =>
+    actions.spawn(flags, { node, function: fn, args }),
+  );
 
   add("demo", "show a TypeScript node and an Erlang node at work together, on this machine", {
     long:
-      "Starts a Sallyport node and an Erlang node (a second Sallyport process where there is no erl) with certificates\n" +
+      "Starts a Sallyport node and an Erlang node (a second Sallyport process where there is no erl) with certificates " +
       "made for the run, lets them call each other, watches a process die, and measures. Leaves nothing behind.",
-    options: [jsonOption("print one JSON document with every step")],
+    options: demoOptions(),
     examples: ["sallyport demo"],
   }).action((flags: DemoFlags) => actions.demo(flags));
 
@@ -120,7 +143,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
       .exitOverride()
       .showSuggestionAfterError(true)
       .configureOutput({ writeOut: write, writeErr: () => undefined })
-      .configureHelp({ optionTerm, showGlobalOptions: false });
+      .configureHelp({ optionTerm, subcommandTerm: commandTerm, showGlobalOptions: false });
   }
   return program;
 }
@@ -134,6 +157,24 @@ export function grammarOf(program: Command): ArgumentGrammar {
     takesValue: new Set(takesValue.filter((name) => typeof name === "string")),
     bareValue: BARE_VALUES,
   };
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+}
+
+/** `call NODE NAME TERM` */
+function commandTerm(command: Command): string {
+  return [command.name(), ...command.registeredArguments.map(placeOf)].join(" ");
+}
+
+function placeOf(argument: Argument): string {
+  return argument.required ? argument.name() : `[${argument.name()}]`;
+}
+
+/** `--dangerous-plaintext` takes its value behind a `=` only. */
+function optionTerm(option: Option): string {
+  return option.flags.replace(" [scope]", "[=any]");
 }
 
 interface CommandParts {

@@ -38,14 +38,14 @@ export function reportFailure(terminal: Terminal, failure: unknown): ExitCode {
   return exitCodeOf(error);
 }
 
-/** The JSON of a failure. The message loses the code at its front, which stands beside it. */
+/** The JSON of a failure. Options go by their names here. The message loses the code at its front, which stands beside it. */
 export function failureDocument(error: SallyportError): FailureDocument {
   const decision = error.detail["decision"];
   return {
     code: error.code,
     reason: error.reason,
     message: printable(error.message.replace(/^\[ERR_[A-Z_]+\] /, "")),
-    advice: printable(error.advice ?? ""),
+    advice: printable((error.advice ?? "").replace(/\btimeoutMs\b/, "--timeout")),
     ...(error.stage === undefined ? {} : { stage: error.stage }),
     ...(error.peer === undefined ? {} : { peer: printable(error.peer) }),
     ...(typeof decision === "string" ? { decision: printable(decision) } : {}),

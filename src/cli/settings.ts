@@ -87,7 +87,9 @@ function merge(flags: CommonFlags, config: ConfigOptions, world: SettingsWorld):
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.cookieFile === undefined ? {} : { cookie: { file: path(flags.cookieFile) } }),
     ...(flags.listen === undefined ? {} : { listen: flags.listen }),
-    ...(flags.resolve === undefined ? {} : { resolve: { ...staticTable(config.resolve), ...resolveTable(flags.resolve) } }),
+    ...(flags.resolve === undefined
+      ? {}
+      : { resolve: { ...staticTable(config.resolve), ...resolveTable(flags.resolve) } }),
     ...(flags.epmd === undefined ? {} : { epmd: flags.epmd }),
     ...(flags.epmdPort === undefined ? {} : { epmdPort: flags.epmdPort }),
     ...(flags.visible === undefined ? {} : { visible: flags.visible }),
@@ -113,10 +115,15 @@ function mergeTls(
     return { ...config, certFile, keyFile, caFile };
   }
   const missing = certFile === undefined ? "--tls-cert" : keyFile === undefined ? "--tls-key" : "--tls-ca";
-  throw new SallyportError("ERR_CONFIG", "TLS_INCOMPLETE", `certificate, key and CA belong together, and ${missing} is missing`, {
-    stage: "tls",
-    advice: `add ${missing} FILE`,
-  });
+  throw new SallyportError(
+    "ERR_CONFIG",
+    "TLS_INCOMPLETE",
+    `certificate, key and CA belong together, and ${missing} is missing`,
+    {
+      stage: "tls",
+      advice: `add ${missing} FILE`,
+    },
+  );
 }
 
 function noCertificates(): SallyportError {
@@ -139,10 +146,15 @@ function resolveTable(entries: readonly string[]): Readonly<Record<string, strin
       const equals = entry.indexOf("=");
       const name = entry.slice(0, equals);
       if (equals > 0 && tryNodeName(name) !== undefined) return [name, entry.slice(equals + 1)];
-      throw new SallyportError("ERR_CONFIG", "RESOLVE_INVALID", `--resolve "${quotePeerText(entry)}" is not NODE=HOST:PORT`, {
-        stage: "resolve",
-        advice: "write for example --resolve worker@db1=203.0.113.7:9100",
-      });
+      throw new SallyportError(
+        "ERR_CONFIG",
+        "RESOLVE_INVALID",
+        `--resolve "${quotePeerText(entry)}" is not NODE=HOST:PORT`,
+        {
+          stage: "resolve",
+          advice: "write for example --resolve worker@db1=203.0.113.7:9100",
+        },
+      );
     }),
   );
 }

@@ -9,9 +9,14 @@ import { atomName, parseTermText, type Term } from "../term/public.ts";
 export function argumentList(text: string): readonly Term[] {
   const term = parseTermText(text);
   if (Array.isArray(term)) return term;
-  throw new SallyportError("ERR_CONFIG", "ARGS_NOT_A_LIST", `ARGS is ONE list of arguments, got ${quotePeerText(text.trim())}`, {
-    advice: `put the arguments in brackets: '[${quotePeerText(text.trim())}]'`,
-  });
+  throw new SallyportError(
+    "ERR_CONFIG",
+    "ARGS_NOT_A_LIST",
+    `ARGS is ONE list of arguments, got ${quotePeerText(text.trim())}`,
+    {
+      advice: `put the arguments in brackets: '[${quotePeerText(text.trim())}]'`,
+    },
+  );
 }
 
 /**
@@ -21,7 +26,9 @@ export function argumentList(text: string): readonly Term[] {
 export function atomArgument(text: string, what: string): string {
   if (isQuoted(text)) return quotedAtom(text);
   if (text !== "") return text;
-  throw new SallyportError("ERR_CONFIG", "USAGE", `${what} is empty`, { advice: `give ${what} as the text of an atom` });
+  throw new SallyportError("ERR_CONFIG", "USAGE", `${what} is empty`, {
+    advice: `give ${what} as the text of an atom`,
+  });
 }
 
 /** Reads MODULE: upper-case means an Elixir module, unless it is quoted (rulings U8). Throws as `atomArgument`. */
@@ -44,5 +51,7 @@ function isQuoted(text: string): boolean {
 function quotedAtom(text: string): string {
   const name = atomName(parseTermText(text));
   if (name !== undefined && name !== "") return name;
-  throw new SallyportError("ERR_CONFIG", "USAGE", `${quotePeerText(text)} is not an atom`, { advice: "give the text of an atom" });
+  throw new SallyportError("ERR_CONFIG", "USAGE", `${quotePeerText(text)} is not an atom`, {
+    advice: "give the text of an atom",
+  });
 }

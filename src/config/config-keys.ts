@@ -1,3 +1,4 @@
+import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { NodeOptions } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
@@ -49,11 +50,20 @@ const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
   maxDepth: { shape: COUNT, says: "Containers inside each other in one term. Default 512." },
   maxIntegerBytes: { shape: COUNT, says: "Largest integer of a term, in bytes. Default 65536." },
   maxAtoms: { shape: COUNT, says: "Atoms decoded in one message. Default 20000." },
+  maxElements: { shape: COUNT, says: "Elements of all containers of one message. Default 8000000." },
+};
+
+const ACCEPT_LIMITS: Readonly<Record<keyof AcceptGateLimits, Field>> = {
+  maxHalfOpen: { shape: COUNT, says: "Connections that are not authenticated yet. Default 1024." },
+  maxHalfOpenPerSource: { shape: COUNT, says: "The same for one source network. Default 16." },
+  maxHalfOpenPerLoopback: { shape: COUNT, says: "The same for one loopback address. Default 64." },
+  minAgeMs: { shape: TIME_MS, says: "Younger ones are never dropped for another. Default 250." },
 };
 
 const PROCESS_LIMITS: Readonly<Record<keyof ProcessLimits, Field>> = {
   maxProcesses: { shape: COUNT, says: "Living processes. Default 100000." },
   maxMailboxMessages: { shape: COUNT, says: "Messages waiting for one process. Default 100000." },
+  maxMailboxBytes: { shape: COUNT, says: "Bytes waiting for one process. Default 256 MiB." },
   mailboxReserve: { shape: COUNT, says: "Room above that for EXIT and DOWN only. Default a tenth of it." },
   maxRememberedDead: { shape: COUNT, says: "Ended processes whose rule is remembered. Default 4096." },
   maxLocalMonitors: { shape: COUNT, says: "Monitors within this node. Default 100000." },
@@ -107,6 +117,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema", Field>>
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime in milliseconds, the same on all nodes. Default 60000." },
   limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },
+  acceptLimits: {
+    shape: { kind: "object", keys: ACCEPT_LIMITS },
+    says: "Bounds of connections that are not authenticated yet.",
+  },
   processLimits: { shape: { kind: "object", keys: PROCESS_LIMITS }, says: "Bounds of the processes of this node." },
   maxOpenCalls: { shape: COUNT, says: "Open calls at once. Default 100000." },
   dangerous: {

@@ -73,6 +73,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
   #flushAsked = false;
   #writtenBytes = 0;
   #partialSince: MonotonicMs | undefined;
+  #hasWideFrames = false;
   #endWhenSent = false;
 
   /** `makeCarrier` is called once with this connection as its sink; for accepted ones it returns the existing carrier. */
@@ -95,6 +96,11 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
 
   get isUp(): boolean {
     return this.#state.kind === "up";
+  }
+
+  /** `host:port` of the other end. */
+  get remoteAddress(): string {
+    return this.#carrier.info().remoteAddress;
   }
 
   get isClosed(): boolean {
@@ -234,6 +240,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     switch (state.kind) {
       case "up":
         state.receiver.frame(buffer, start, end, this.#now);
+        if (this.#hasWideFrames && state.receiver.heldBytes > 0) this.#narrowFrames();
         return;
       case "handshake":
         state.machine.receive(buffer, start, end);
@@ -247,6 +254,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
   }
 
   tick(): void {
+    this.#partialSince = undefined;
+    if (this.#hasWideFrames) this.#narrowFrames();
     if (this.#state.kind === "up" || this.#state.kind === "closed") return;
     throw frameTooEarly("an empty frame in the handshake");
   }
@@ -319,12 +328,23 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
       maxQueuedBytes: limits.maxQueuedBytes,
     });
     this.#deframer.setPrefix(4);
-    this.#deframer.setMaxFrameBytes(fragments ? limits.maxFrameBytes : limits.maxMessageBytes);
+    this.#deframer.setMaxFrameBytes(limits.maxMessageBytes);
+    this.#hasWideFrames = fragments;
     this.#now = clock.now();
     const receiver = new Receiver(style, limits, this.#sink);
     this.#state = { kind: "up", peer, receiver, sender, ticks: new TickMonitor(ticks, this.#now) };
     this.#armAt(this.#state.ticks.nextCheck(this.#now));
     this.#sink.up(peer);
+  }
+
+  /**
+   * A BEAM does not fragment what was sent while it was connecting, so a session starts with frames as large as a message.
+   * A tick or a held fragment shows that those are through: from then on `maxFrameBytes` holds, and a large frame and
+   * reassembly never use up their bounds together.
+   */
+  #narrowFrames(): void {
+    this.#hasWideFrames = false;
+    this.#deframer.setMaxFrameBytes(this.#parts.limits.maxFrameBytes);
   }
 
   #armAt(at: MonotonicMs): void {

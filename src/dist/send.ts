@@ -2,13 +2,19 @@ import { ByteWriter } from "../base/byte-writer.ts";
 import { SallyportError } from "../base/errors.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 import { encodeInto, type Splice } from "../term/encode.ts";
-import type { Term } from "../term/types.ts";
+import type { Pid, Term } from "../term/types.ts";
 import { ControlEncoder } from "../wire/control-encoder.ts";
 import type { Control } from "../wire/control-types.ts";
-import { type ByteRange, FRAGMENT_BYTES, FragmentPlan } from "../wire/fragment-plan.ts";
+import { type ByteRange, FragmentPlan } from "../wire/fragment-plan.ts";
 
 /** Bytes collected in one turn at which they are handed to the carrier before the turn ends. */
 const FLUSH_BYTES = 64 * 1024;
+
+/**
+ * Largest payload that leaves in one frame. Half as much again as a fragment: cutting a short rest off a binary of 64 KiB
+ * would cost both sides a frame, and the peer a further copy of all of it.
+ */
+const WHOLE_BYTES = 96 * 1024;
 
 /** Bytes of large messages handed to the carrier ahead of what the system has taken: the most a small message waits for. */
 const FRAGMENTS_AHEAD_BYTES = 256 * 1024;
@@ -34,7 +40,6 @@ export interface SenderOptions {
 
 /** A large message on its way, and the frames of the same sender and target that must not overtake it. */
 interface Lane {
-  readonly from: string | undefined;
   plan: FragmentPlan;
   readonly behind: RingQueue<Waiting>;
 }
@@ -79,6 +84,11 @@ export class Sender {
     return this.#writer.length + this.#laneBytes + this.#out.pendingBytes();
   }
 
+  /** Fragments are still to be handed to the carrier. */
+  get hasLargeMessages(): boolean {
+    return this.#lanes.size > 0;
+  }
+
   /** True from passing `congestedBytes` until `relieved` finds the session below it. */
   get congested(): boolean {
     return this.#congested;
@@ -86,8 +96,7 @@ export class Sender {
 
   /** Sends a control message that has no payload. False means congested. */
   signal(control: Control): boolean {
-    const start = this.#begin();
-    this.#controls.encodeInto(this.#writer, control);
+    const start = this.#begin(control);
     return this.#finish(control, start, this.#writer.length);
   }
 
@@ -97,8 +106,7 @@ export class Sender {
    */
   message(control: Control, payload: Term): boolean {
     const writer = this.#writer;
-    const start = this.#begin();
-    this.#controls.encodeInto(writer, control);
+    const start = this.#begin(control);
     if (!this.#options.header) writer.u8(131);
     const payloadAt = writer.length;
     try {
@@ -114,8 +122,7 @@ export class Sender {
   /** Like `message`, with the payload term already encoded (without version byte); the bytes are copied. */
   encoded(control: Control, buffer: Uint8Array, from: number, to: number): boolean {
     const writer = this.#writer;
-    const start = this.#begin();
-    this.#controls.encodeInto(writer, control);
+    const start = this.#begin(control);
     if (!this.#options.header) writer.u8(131);
     const payloadAt = writer.length;
     writer.bytes(buffer, from, to);
@@ -138,13 +145,15 @@ export class Sender {
 
   /** To be called when the carrier has room again. True when the session just stopped being congested. */
   relieved(): boolean {
-    if (this.#lanes.size > 0) this.#pump();
+    // Small messages first: one of them may come before a large one of the same pair.
+    if (this.#lanes.size > 0) this.flush();
     if (!this.#congested || this.waitingBytes > this.#options.congestedBytes) return false;
     this.#congested = false;
     return true;
   }
 
-  #begin(): number {
+  /** Starts a frame with its control message; returns where its length stands. An error leaves no trace. */
+  #begin(control: Control): number {
     const writer = this.#writer;
     if (writer.length >= FLUSH_BYTES) {
       this.flush();
@@ -154,6 +163,12 @@ export class Sender {
     const start = writer.length;
     writer.ensure(4);
     writer.length = start + 4;
+    try {
+      this.#controls.encodeInto(writer, control);
+    } catch (error) {
+      writer.length = start;
+      throw error;
+    }
     return start;
   }
 
@@ -162,7 +177,7 @@ export class Sender {
     const splices = this.#splices;
     let size = writer.length - start - 4;
     for (let i = 0; i < splices.length; i++) size += (splices[i] as Splice).bytes.length;
-    const isLarge = this.#options.fragments && size - (payloadAt - start - 4) > FRAGMENT_BYTES;
+    const isLarge = this.#options.fragments && size - (payloadAt - start - 4) > WHOLE_BYTES;
     if (isLarge || splices.length > 0 || this.#lanes.size > 0) {
       this.#finishSlow(control, start, payloadAt, size, isLarge);
       if (!this.#congested && this.waitingBytes > this.#options.congestedBytes) this.#congested = true;
@@ -183,9 +198,8 @@ export class Sender {
       const plan = this.#planOf(start, payloadAt);
       writer.length = start;
       this.#laneBytes += size;
-      const key = pairKey(control);
-      const lane = this.#lanes.get(key);
-      if (lane === undefined) this.#lanes.set(key, { from: senderKey(control), plan, behind: new RingQueue() });
+      const lane = this.#laneAhead(control);
+      if (lane === undefined) this.#lanes.set(pairKey(control), { plan, behind: new RingQueue() });
       else lane.behind.push({ kind: "plan", plan });
       return;
     }
@@ -213,7 +227,7 @@ export class Sender {
       pieces.push(written.subarray(at, splice.at - start), splice.bytes);
       at = splice.at - start;
     }
-    pieces.push(written.subarray(at));
+    if (at < written.length) pieces.push(written.subarray(at));
     writer.length = start;
     this.#splices.length = 0;
     return pieces;
@@ -236,16 +250,13 @@ export class Sender {
     return new FragmentPlan(this.#nextSequence++, control, segments);
   }
 
-  /** The lane this message must not overtake: that of its pair, or for a signal the newest of its sender. */
+  /** The lane this message must not overtake. */
   #laneAhead(control: Control): Lane | undefined {
     if (this.#lanes.size === 0) return undefined;
-    if (control.kind === "send" || control.kind === "reg-send" || control.kind === "alias-send") {
-      return this.#lanes.get(pairKey(control));
-    }
-    const from = senderKey(control);
-    let newest: Lane | undefined;
-    for (const lane of this.#lanes.values()) if (lane.from === from) newest = lane;
-    return newest;
+    const lane = this.#lanes.get(pairKey(control));
+    if (lane !== undefined || control.kind !== "monitor-exit" || typeof control.target === "string") return lane;
+    // The end of a process comes after what it sent to the pid of its watcher, too.
+    return this.#lanes.get(`${pidKey(control.target)}>${pidKey(control.to)}`);
   }
 
   /** One fragment of each lane in turn, while the carrier is not too far behind. */
@@ -305,22 +316,41 @@ function queueFull(waiting: number, maxQueuedBytes: number): SallyportError {
   );
 }
 
-function senderKey(control: Control): string | undefined {
-  if (control.kind === "spawn-reply" || control.kind === "monitor-exit" || control.kind === "group-leader")
-    return undefined;
-  return control.from === undefined ? undefined : `${control.from.id}.${control.from.serial}`;
-}
-
+/**
+ * Sender and target address: what has the same key leaves in order. An answer by alias and the DOWN of the monitor that
+ * goes with it have the same reference, and so the same key, though only one of them names its sender.
+ */
 function pairKey(control: Control): string {
-  const from = senderKey(control) ?? "";
   switch (control.kind) {
     case "reg-send":
-      return `${from}>${control.name}`;
+      return `${pidKey(control.from)}>${control.name}`;
     case "alias-send":
-      return `${from}>#${control.alias.words.join(".")}`;
+      return `#${control.alias.words.join(".")}`;
     case "send":
-      return `${from}>${control.to.id}.${control.to.serial}`;
-    default:
-      return `${from}!${control.kind}`;
+    case "link":
+    case "unlink":
+    case "unlink-id":
+    case "unlink-id-ack":
+    case "exit":
+    case "exit2":
+      return `${pidKey(control.from)}>${pidKey(control.to)}`;
+    case "monitor":
+    case "demonitor":
+      return `${pidKey(control.from)}>${targetKey(control.target)}`;
+    case "monitor-exit":
+      return `#${control.ref.words.join(".")}`;
+    case "spawn-request":
+      return `${pidKey(control.from)}!`;
+    case "spawn-reply":
+    case "group-leader":
+      return "!";
   }
+}
+
+function pidKey(pid: Pid | undefined): string {
+  return pid === undefined ? "" : `${pid.id}.${pid.serial}`;
+}
+
+function targetKey(target: Pid | string): string {
+  return typeof target === "string" ? target : pidKey(target);
 }

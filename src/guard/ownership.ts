@@ -27,15 +27,18 @@ export function forgedField(control: Control, peer: Incarnation): string | undef
     case "unlink":
     case "unlink-id":
     case "unlink-id-ack":
-    case "exit":
     case "exit2":
       return owns(peer, control.from) ? undefined : "from";
     case "monitor":
     case "demonitor":
       if (!owns(peer, control.from)) return "from";
       return owns(peer, control.ref) ? undefined : "ref";
+    // What we asked about a process of an earlier life is answered with `noproc` in that process's name. Both count only
+    // where they meet a link or monitor of ours on that very pid, so nothing is gained by inventing one.
+    case "exit":
+      return control.from.node === peer.node ? undefined : "from";
     case "monitor-exit":
-      return typeof control.target === "string" || owns(peer, control.target) ? undefined : "target";
+      return typeof control.target === "string" || control.target.node === peer.node ? undefined : "target";
     case "group-leader":
       return undefined;
     case "spawn-request":

@@ -35,7 +35,6 @@ export class ConnectionSink implements DistSink {
   #connection: DistConnection | undefined;
   #claim: AnsweredClaim | undefined;
   #assurance: Assurance = "none";
-  #address = "";
   #session: Session | undefined;
 
   /** `settled` is called once the connection is authenticated or closed. */
@@ -51,7 +50,6 @@ export class ConnectionSink implements DistSink {
   }
 
   secured(info: CarrierInfo): void {
-    this.#address = info.remoteAddress;
     const role = this.#target === undefined ? "acceptor" : "initiator";
     checkChain(info, role, this.#target);
     if (this.#target !== undefined) this.#assurance = checkName(info, this.#target, this.#host.judgeCertificate);
@@ -121,6 +119,6 @@ export class ConnectionSink implements DistSink {
           advice: "connect again",
         },
       );
-    if (this.#connection !== undefined) this.#host.failed(this.#connection, this.#address, error);
+    if (this.#connection !== undefined) this.#host.failed(this.#connection, this.#connection.remoteAddress, error);
   }
 }

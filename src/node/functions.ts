@@ -1,7 +1,9 @@
-import { SallyportError } from "../base/errors.ts";
+import { isSallyportError, SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
 import { AllowRule } from "../guard/allow.ts";
 import { handlerError, NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
+import { refKey } from "../process/term-keys.ts";
 import { Atom, atomName, Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { FunctionName, RegisteredFunction, RegisterOptions } from "./api.ts";
@@ -12,7 +14,7 @@ import type { NodeProcess, Session } from "./session.ts";
 /** Module under which Sallyport functions without one are spawned (rulings U8). */
 export const SALLYPORT_FUNCTION_MODULE = "sallyport_fn";
 
-/** Processes one peer may have started here and that still run. */
+/** Functions one peer may have started here, by spawn or rpc, and that still run. */
 export const MAX_SPAWNED_PER_PEER = 4_096;
 
 /** Arguments of a remote call, at most. */
@@ -43,7 +45,8 @@ interface Invocation {
 export class Functions {
   readonly #core: NodeCore;
   readonly #entries = new Map<string, FunctionEntry>();
-  readonly #running = new WeakMap<Session, { count: number }>();
+  /** Places taken, by canonical name of the peer. */
+  readonly #running = new Map<NodeName, number>();
 
   constructor(core: NodeCore) {
     this.#core = core;
@@ -105,24 +108,34 @@ export class Functions {
 
   /**
    * Starts the process of a permitted request: SPAWN_REPLY first, then link and monitor, then the function runs.
-   * Returns false when the peer has too many running; the caller answers `system_limit`.
+   * Returns false when the peer or the node has too many running; the caller answers `system_limit`.
    */
   start(session: Session, request: SpawnRequest, invocation: Invocation): boolean {
     const entry = this.#permitted(session, invocation.label, invocation.verb);
-    const running = this.#runningOf(session);
-    if (entry === undefined || running.count >= MAX_SPAWNED_PER_PEER) return false;
-    running.count++;
+    const giveBack = entry === undefined ? undefined : this.takePlace(session);
+    if (entry === undefined || giveBack === undefined) return false;
     const { processes } = this.#core;
     const life = new OwnedLifetime();
     const behaviour = new FunctionBehaviour(this.#core, entry, invocation, life, (process, reason) => {
       processes.exit(process, reason);
     });
+    // An erpc caller that gives up takes its monitor back, and nobody wants the result of a lost one: the function is told.
+    const call = invocation.resultRef === undefined ? undefined : refKey(request.ref);
+    if (call !== undefined) session.openCalls.set(call, life);
     behaviour.ended = (): void => {
-      running.count--;
+      giveBack();
       life.end();
+      if (call !== undefined && session.openCalls.get(call) === life) session.openCalls.delete(call);
     };
     const parent = AllowRule.compile({ peers: [session.peer.name], verbs: ["send", "monitor", "link", "exit"] });
-    const process = processes.spawn(behaviour, { tag: parent, exposeReasons: true });
+    let process: NodeProcess;
+    try {
+      process = processes.spawn(behaviour, { tag: parent, exposeReasons: true });
+    } catch (error) {
+      behaviour.ended();
+      if (isSallyportError(error)) return false; // PROCESS_LIMIT
+      throw error;
+    }
     behaviour.process = process;
     const wanted = optionNames(request.options);
     const flags = (wanted.has("link") ? 1 : 0) | (wanted.has("monitor") ? 2 : 0);
@@ -141,13 +154,23 @@ export class Functions {
     return entry?.rule?.permits(session.facts, verb) === true ? entry : undefined;
   }
 
-  #runningOf(session: Session): { count: number } {
-    let running = this.#running.get(session);
-    if (running === undefined) {
-      running = { count: 0 };
-      this.#running.set(session, running);
-    }
-    return running;
+  /**
+   * Takes one of the places a peer has for functions that run; undefined when it has none left. Counted by name and not by
+   * session, or connecting anew would give as many again. The function returned gives the place back, once.
+   */
+  takePlace(session: Session): (() => void) | undefined {
+    const name = session.facts.name;
+    const count = this.#running.get(name) ?? 0;
+    if (count >= MAX_SPAWNED_PER_PEER) return undefined;
+    this.#running.set(name, count + 1);
+    let taken = true;
+    return () => {
+      if (!taken) return;
+      taken = false;
+      const left = (this.#running.get(name) ?? 1) - 1;
+      if (left === 0) this.#running.delete(name);
+      else this.#running.set(name, left);
+    };
   }
 }
 

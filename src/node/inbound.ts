@@ -1,17 +1,16 @@
 import { quotePeerText } from "../base/escape.ts";
 import type { AllowVerb } from "../guard/allow.ts";
-import { newDecisionId } from "../guard/decision-id.ts";
 import { forgedField } from "../guard/ownership.ts";
 import { SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import { refKey, sameTarget } from "../process/term-keys.ts";
 import { type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
-import type { Denied } from "./api.ts";
 import type { Functions } from "./functions.ts";
 import { isReservedShape, readGenCall, readGenCast, replyRef } from "./gen.ts";
 import { MessageContext } from "./message-context.ts";
-import type { NodeCore } from "./node-core.ts";
+import { type NodeCore, reportDenied } from "./node-core.ts";
+import { sameRef } from "./refs.ts";
 import { callFailure } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { denied } from "./service.ts";
@@ -189,7 +188,7 @@ export class Inbound {
     bytes: number,
   ): void {
     this.#core.counters.messagesIn++;
-    if (term instanceof Tuple && !this.#shapeAllowed(session, process, term)) return;
+    if (!this.#shapeAllowed(session, process, term)) return;
     if (process.deliver(term, ctx, bytes)) return;
     this.#core.counters.add("dropped_mailbox_full");
     const call = term instanceof Tuple ? readGenCall(term) : undefined;
@@ -198,7 +197,8 @@ export class Inbound {
     this.#sendDown(session, targetOf(control), call.replyTo.pid, call.replyTo.monitor, SYSTEM_LIMIT);
   }
 
-  #shapeAllowed(session: Session, process: NodeProcess, term: Tuple): boolean {
+  /** Only the term itself says which verb it is: a call, a cast, or a plain message, which is what is not a tuple. */
+  #shapeAllowed(session: Session, process: NodeProcess, term: Term): boolean {
     const call = readGenCall(term);
     if (call !== undefined) {
       const { pid, alias } = call.replyTo;
@@ -241,9 +241,7 @@ export class Inbound {
     const term = this.#decode(session, buffer, start, end);
     const ref = term instanceof Tuple && term.length === 2 ? replyRef(term.elements[0]) : undefined;
     const call =
-      ref === undefined || (alias !== undefined && refKey(alias) !== refKey(ref))
-        ? undefined
-        : calls.find(ref, session);
+      ref === undefined || (alias !== undefined && !sameRef(alias, ref)) ? undefined : calls.find(ref, session);
     if (call === undefined || !(term instanceof Tuple)) {
       counters.add("late_replies");
       return;
@@ -327,14 +325,7 @@ export class Inbound {
 
   /** Counts and reports a refusal; returns the id under which the operator finds it. */
   #deny(session: Session, verb: string, target: string): string {
-    const { counters, events, random } = this.#core;
-    counters.add("denied");
-    const id = newDecisionId(random);
-    if (events.has("denied")) {
-      const told: Denied = { decision: id, outcome: "deny-default", rule: null, peer: session.peer.name, verb, target };
-      events.emit("denied", told);
-    }
-    return id;
+    return reportDenied(this.#core, session, verb, target);
   }
 }
 

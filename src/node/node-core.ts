@@ -3,7 +3,7 @@ import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import { newDecisionId } from "../guard/decision-id.ts";
 import type { Pid, Term } from "../term/types.ts";
-import type { NodeEvents } from "./api.ts";
+import type { Denied, NodeEvents } from "./api.ts";
 import type { CallTable } from "./call-table.ts";
 import type { Counters } from "./counters.ts";
 import type { EventHub } from "./event-hub.ts";
@@ -37,6 +37,17 @@ export function reportHandlerError(core: NodeCore, where: string, error: unknown
   return id;
 }
 
+/** Counts a refusal and tells the operator of it; returns the id under which the peer hears of it, if it hears at all. */
+export function reportDenied(core: NodeCore, session: Session, verb: string, target: string): string {
+  core.counters.add("denied");
+  const id = newDecisionId(core.random);
+  if (core.events.has("denied")) {
+    const told: Denied = { decision: id, outcome: "deny-default", rule: null, peer: session.peer.name, verb, target };
+    core.events.emit("denied", told);
+  }
+  return id;
+}
+
 /** Answers a call: by alias where the caller asked for it, else to its pid. Within the node the call settles at once. */
 export function reply(
   core: NodeCore,
@@ -57,4 +68,10 @@ export function reply(
   } else {
     session.connection.message({ kind: "send", from, to: to.pid }, tagged);
   }
+}
+
+/** Answers a peer where nobody could take a failure: when the answer cannot leave, the session ends (see Session.signal). */
+export function replyOrEnd(session: Session, from: Pid, to: ReplyTo, tagged: Term): void {
+  if (to.alias !== undefined && session.hasAlias) session.signal({ kind: "alias-send", from, alias: to.alias }, tagged);
+  else session.signal({ kind: "send", from, to: to.pid }, tagged);
 }

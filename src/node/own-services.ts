@@ -1,11 +1,11 @@
-import { newDecisionId } from "../guard/decision-id.ts";
-import { handlerError } from "../process/exit-reason.ts";
+import { quotePeerText } from "../base/escape.ts";
+import { handlerError, SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, atomName, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 import type { Functions } from "./functions.ts";
 import { readGenCall, readGenCast } from "./gen.ts";
 import type { MessageContext } from "./message-context.ts";
-import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
+import { type NodeCore, reply, replyOrEnd, reportDenied, reportHandlerError } from "./node-core.ts";
 import { denied, type SessionOf } from "./service.ts";
 
 const YES = new Atom("yes");
@@ -27,11 +27,21 @@ export class NetKernel implements Behaviour<MessageContext> {
   message(term: Term, ctx: MessageContext): void {
     const call = readGenCall(term);
     const session = this.#sessionOf(ctx);
-    if (call === undefined || session === undefined) return;
-    const { request, replyTo } = call;
-    if (!(request instanceof Tuple) || request.length !== 2 || !isAtom(request.elements[0], "is_auth")) return;
+    if (session === undefined) return;
+    const request = call?.request;
+    if (
+      call === undefined ||
+      !(request instanceof Tuple) ||
+      request.length !== 2 ||
+      !isAtom(request.elements[0], "is_auth")
+    ) {
+      // Spawns, connects and the like: net_kernel obeys them on a BEAM, to whoever asks.
+      reportDenied(this.#core, session, "system", "net_kernel");
+      return;
+    }
+    const { replyTo } = call;
     if (replyTo.pid.node !== session.node || replyTo.pid.creation !== session.creation) return;
-    reply(this.#core, session, ctx.self, replyTo, YES, new Tuple([replyTo.tag, YES]));
+    replyOrEnd(session, ctx.self, replyTo, new Tuple([replyTo.tag, YES]));
   }
 }
 
@@ -53,20 +63,32 @@ export class Rex implements Behaviour<MessageContext> {
     const call = readGenCall(term);
     const request = call?.request ?? readGenCast(term)?.message;
     const wanted = readRpc(request);
-    if (wanted === undefined) return;
+    if (wanted === undefined) {
+      reportDenied(this.#core, session, "rpc", "rex");
+      return;
+    }
     const entry = this.#functions.permitted(session, wanted.module, wanted.fn, wanted.args, "rpc");
     const answer = (value: Term): void => {
       if (call === undefined || call.replyTo.pid.node !== session.node) return;
       reply(this.#core, session, ctx.self, call.replyTo, value, new Tuple([call.replyTo.tag, value]));
     };
+    const refuse = (why: Term): void => {
+      if (call === undefined || call.replyTo.pid.node !== session.node) return;
+      replyOrEnd(session, ctx.self, call.replyTo, new Tuple([call.replyTo.tag, new Tuple([BADRPC, why])]));
+    };
     if (entry === undefined) {
-      this.#core.counters.add("denied");
-      answer(new Tuple([BADRPC, denied(newDecisionId(this.#core.random))]));
+      const what = quotePeerText(`${wanted.module}:${wanted.fn}/${wanted.args.length}`);
+      refuse(denied(reportDenied(this.#core, session, "rpc", what)));
+      return;
+    }
+    const giveBack = this.#functions.takePlace(session);
+    if (giveBack === undefined) {
+      refuse(SYSTEM_LIMIT);
       return;
     }
     const crashed = (error: unknown): void => {
       const id = reportHandlerError(this.#core, entry.label, error);
-      answer(new Tuple([BADRPC, new Tuple([new Atom("EXIT"), handlerError(id)])]));
+      refuse(new Tuple([new Atom("EXIT"), handlerError(id)]));
     };
     // Not awaited: one slow function must not hold up the others.
     void (async (): Promise<void> => {
@@ -74,6 +96,8 @@ export class Rex implements Behaviour<MessageContext> {
         answer((await entry.run(wanted.args, ctx)) as Term);
       } catch (error) {
         crashed(error);
+      } finally {
+        giveBack();
       }
     })();
   }

@@ -84,6 +84,8 @@ export class RemoteSpawns {
     linkTo: NodeProcess | undefined,
   ): Promise<Term> {
     const peer = session.peer.name;
+    // A peer that did not offer it may drop the connection over it.
+    if (!session.hasSpawn) return Promise.reject(spawnRefused(peer, fn, "notsup"));
     const colon = fn.indexOf(":");
     const module = colon < 0 ? SALLYPORT_FUNCTION_MODULE : fn.slice(0, colon);
     const name = colon < 0 ? fn : fn.slice(colon + 1);

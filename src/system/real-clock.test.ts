@@ -62,6 +62,21 @@ describe("RealClock", () => {
     expect(seen).toEqual(["sync", "after", "timer"]);
   });
 
+  it("runs afterTurn after the promise continuations of the turn, however long their chain", async () => {
+    const clock = new RealClock();
+    const seen: string[] = [];
+    const ran = new Promise<void>((resolve) => {
+      clock.afterTurn(() => {
+        seen.push("after");
+        resolve();
+      });
+    });
+    let chain = Promise.resolve();
+    for (let i = 0; i < 10; i++) chain = chain.then(() => void seen.push("continuation"));
+    await ran;
+    expect(seen).toEqual([...Array.from({ length: 10 }, () => "continuation"), "after"]);
+  });
+
   it("gives wall time as Unix milliseconds and monotonic time that does not go back", () => {
     const clock = new RealClock();
     const first = clock.now();

@@ -134,6 +134,7 @@ describe("refusals", () => {
     ["bits of no bytes", "4d 00000000 08", "TERM_BITS_INVALID"],
     ["atom reference without a header", "52 00", "TERM_ATOM_REF_INVALID"],
     ["record with an export mark of 2", "43 00000000 02 770161 770162", "TERM_RECORD_INVALID"],
+    ["export fun of more than 255 arguments", "71 770161 770162 6200000100", "TERM_FUN_INVALID"],
     ["export fun of negative arity", "71 770161 770162 62ffffffff", "TERM_FUN_INVALID"],
     ["trailing bytes", "6101 00", "TERM_TRAILING_BYTES"],
   ])("refuses: %s", (_, text, reason) => {
@@ -191,6 +192,7 @@ describe("map keys", () => {
     ["1 and 1.0", "6101", "463ff0000000000000"],
     ["0.0 and -0.0", "460000000000000000", "468000000000000000"],
     ["an atom and a binary of one text", "770161", "6d0000000161"],
+    ["an atom and a binary that differ by a letter", "77026261", "6d0000000161"],
     ["an atom of digits and the integer", "770131", "6131"],
     ["{1} and {1.0}", "68016101", "6801463ff0000000000000"],
   ];
@@ -295,6 +297,7 @@ describe("buffers", () => {
     const decoder = new TermDecoder();
     expect(decoder.decodeAt(hex("ffff 6105 6106"), 2, 6)).toBe(5);
     expect(decoder.position).toBe(4);
+    expect(reasonOf(() => decoder.decodeAt(hex("6d00000002 01"), 0, 7))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
   });
 
   it("reads atom references of the header, also as node names", () => {
@@ -332,8 +335,13 @@ describe("tables", () => {
         const bytes = Buffer.from(name, "utf8");
         expect(atoms.nameAt(bytes, 0, bytes.length)).toBe(name);
         expect(atoms.atomAt(bytes, 0, bytes.length)).toEqual(new Atom(name));
-        const pid = pids.get(i % 2 === 0 ? "a@b" : "b@a", i >>> 4, i & 3, i & 1);
-        expect(pid).toEqual({ node: i % 2 === 0 ? "a@b" : "b@a", id: i >>> 4, serial: i & 3, creation: i & 1 });
+        const pid = pids.get(i % 2 === 0 ? "a@b" : "b@a", i >>> 4, (i >>> 1) & 3, (i >>> 3) & 1);
+        expect(pid).toEqual({
+          node: i % 2 === 0 ? "a@b" : "b@a",
+          id: i >>> 4,
+          serial: (i >>> 1) & 3,
+          creation: (i >>> 3) & 1,
+        });
       }
     }
     for (const name of ["", "true", "nil"]) {

@@ -12,6 +12,7 @@ import {
   Fun,
   float,
   ImproperList,
+  NativeRecord,
   Pid,
   Port,
   Reference,
@@ -177,6 +178,51 @@ describe("encodeInto", () => {
       writer.u8(131);
       encodeInto(writer, term);
       expect(termEquals(decodeTerm(writer.takeCopy()), term)).toBe(true);
+    }
+  });
+
+  it("makes room for every form, wherever the writer's buffer ends", () => {
+    const terms: Term[] = [
+      5,
+      -5,
+      70_000,
+      2 ** 40,
+      -(2 ** 53) + 1,
+      1n << 64n,
+      1.5,
+      "text",
+      "é",
+      atom("ok"),
+      atom("é"),
+      pid,
+    ];
+    terms.push(
+      new Reference("a", 1, [1, 2, 3, 4, 5]),
+      new Port("a", 1n, 1),
+      new Port("a", 1n << 40n, 1),
+      [],
+      [1, 2],
+      [1, "x"],
+    );
+    terms.push(
+      new ImproperList([1], 2),
+      tuple(),
+      tuple(1),
+      new Map([[1, 2]]),
+      Buffer.from([1]),
+      new ExportFun("m", "f", 1),
+    );
+    terms.push(new BitString(Buffer.from([0x80]), 1), new Fun("m", 0, Buffer.alloc(16), 0, 0, 0, pid, [1]));
+    terms.push(new NativeRecord(true, "m", "r", [["f", 1]]), tuple(...new Array<Term>(256).fill(1)));
+    for (const term of terms) {
+      const expected = encodeTerm(term).subarray(1);
+      for (let free = 0; free <= expected.length; free++) {
+        const writer = new ByteWriter(expected.length + 1);
+        while (writer.length < writer.buffer.length - free) writer.u8(0);
+        const start = writer.length;
+        encodeInto(writer, term);
+        expect(writer.buffer.subarray(start, writer.length).equals(expected), `${free} bytes free`).toBe(true);
+      }
     }
   });
 

@@ -72,6 +72,8 @@ interface EncodeState {
   limitAt: number;
 }
 
+/** SMALL_BIG_EXT with the seven bytes of a safe integer. */
+const MAX_NUMBER_BYTES = 10;
 const NO_OPTIONS: EncodeOptions = {};
 /** Beyond this a loop over the characters loses to the engine's own conversion. */
 const SHORT_TEXT = 48;
@@ -178,7 +180,7 @@ function writeObject(w: ByteWriter, term: Term & object, depth: number, s: Encod
 }
 
 function writeNumber(w: ByteWriter, value: number): void {
-  w.ensure(9);
+  w.ensure(MAX_NUMBER_BYTES);
   const b = w.buffer;
   let at = w.length;
   if ((value | 0) === value) {

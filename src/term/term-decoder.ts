@@ -70,6 +70,8 @@ const NOTHING: Buffer = Buffer.alloc(0);
 const MAP_CHARGE = 6;
 const PAIR_CHARGE = 3;
 const BINARY_CHARGE = 3;
+/** Most arguments a function has. */
+const MAX_ARITY = 255;
 /** Claimed counts above this grow the array as elements arrive, instead of reserving it at once. */
 const MAX_RESERVED = 65_536;
 
@@ -432,14 +434,8 @@ export class TermDecoder {
     const left = this.#end - p - head;
     if (left < 0) throw truncated(p, head, left + head);
     const size = small ? (b[p + 1] as number) : u32(b, p + 1);
-    if (size > this.limits.maxIntegerBytes) {
-      throw overLimit(
-        "TERM_INTEGER_BYTES",
-        "maxIntegerBytes",
-        this.limits.maxIntegerBytes,
-        `an integer of ${size} bytes`,
-      );
-    }
+    const limit = this.limits.maxIntegerBytes;
+    if (size > limit) throw overLimit("TERM_INTEGER_BYTES", "maxIntegerBytes", limit, `an integer of ${size} bytes`);
     if (size > left) throw truncated(p, size, left);
     this.position = p + head + size;
     return integerFromBytes(b, p + head, size, b[p + head - 1] !== 0);
@@ -460,7 +456,7 @@ export class TermDecoder {
       const value = this.#term(depth + 1);
       // JavaScript's own Map places numbers by a hash anyone can compute, so many of them move to a map that does not.
       if (typeof key === "number" || typeof key === "bigint") {
-        if (++numeric === -1) map = new NumericKeyMap(map);
+        if (++numeric === MANY_NUMERIC_KEYS) map = new NumericKeyMap(map);
         if (typeof key === "bigint") chargeBigKey(this.#keySteps, key, numeric);
       }
       keys.push(key);
@@ -513,7 +509,7 @@ export class TermDecoder {
       throw malformed(
         "TERM_IDENTIFIER_INVALID",
         at,
-        `a reference of ${count} words, at most ${MAX_REFERENCE_WORDS} are allowed`,
+        `${count} words in a reference, ${MAX_REFERENCE_WORDS} are allowed`,
       );
     }
     const node = this.#name();
@@ -548,7 +544,7 @@ export class TermDecoder {
     const module = this.#name();
     const name = this.#name();
     const arity = this.#smallInteger(at);
-    if (arity < 0) throw malformed("TERM_FUN_INVALID", at, `a fun of arity ${arity}`);
+    if (arity < 0 || arity > MAX_ARITY) throw malformed("TERM_FUN_INVALID", at, `a fun of arity ${arity}`);
     return new ExportFun(module, name, arity);
   }
 

@@ -101,7 +101,13 @@ export type Value =
   | { readonly atom: string }
   | { readonly tuple: readonly Value[] }
   | { readonly cons: readonly Value[]; readonly tail: Value }
-  | { readonly pid: string; readonly id: number; readonly serial: number; readonly creation: number; readonly raw: Bytes }
+  | {
+      readonly pid: string;
+      readonly id: number;
+      readonly serial: number;
+      readonly creation: number;
+      readonly raw: Bytes;
+    }
   | { readonly ref: string; readonly words: readonly number[]; readonly creation: number; readonly raw: Bytes }
   | { readonly other: number };
 
@@ -150,7 +156,11 @@ export function read(b: Buffer, at: number): { readonly value: Value; readonly e
     case 88: {
       const node = read(b, at + 1);
       const end = node.end + 12;
-      const [id, serial, creation] = [b.readUInt32BE(node.end), b.readUInt32BE(node.end + 4), b.readUInt32BE(node.end + 8)];
+      const [id, serial, creation] = [
+        b.readUInt32BE(node.end),
+        b.readUInt32BE(node.end + 4),
+        b.readUInt32BE(node.end + 8),
+      ];
       return { value: { pid: nameOf(node.value), id, serial, creation, raw: Buffer.from(b.subarray(at, end)) }, end };
     }
     case 90: {

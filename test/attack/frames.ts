@@ -8,7 +8,10 @@ export const FLAGS = 0xd_07df_5fbcn;
 export const FLAGS_PLAIN = 0xd_075f_5fbcn;
 
 export function digest(cookie: string, challenge: number): Bytes {
-  return createHash("md5").update(cookie).update(String(challenge >>> 0)).digest();
+  return createHash("md5")
+    .update(cookie)
+    .update(String(challenge >>> 0))
+    .digest();
 }
 
 export function sendName(name: string | Bytes, flags: bigint = FLAGS, creation = 77): Bytes {
@@ -72,9 +75,16 @@ export const op = {
   payloadExit: (from: Bytes, to: Bytes): Bytes => tuple(int(24), from, to),
   payloadExit2: (from: Bytes, to: Bytes): Bytes => tuple(int(26), from, to),
   payloadMonitorExit: (target: Bytes, to: Bytes, ref: Bytes): Bytes => tuple(int(28), target, to, ref),
-  spawnRequest: (ref: Bytes, from: Bytes, leader: Bytes, mfa: readonly [string, string, number], ...options: readonly string[]): Bytes =>
+  spawnRequest: (
+    ref: Bytes,
+    from: Bytes,
+    leader: Bytes,
+    mfa: readonly [string, string, number],
+    ...options: readonly string[]
+  ): Bytes =>
     tuple(int(29), ref, from, leader, tuple(atom(mfa[0]), atom(mfa[1]), int(mfa[2])), list(...options.map(atom))),
-  spawnReply: (ref: Bytes, to: Bytes, flags: number, result: Bytes): Bytes => tuple(int(31), ref, to, int(flags), result),
+  spawnReply: (ref: Bytes, to: Bytes, flags: number, result: Bytes): Bytes =>
+    tuple(int(31), ref, to, int(flags), result),
   aliasSend: (from: Bytes, alias: Bytes): Bytes => tuple(int(33), from, alias),
   unlinkId: (id: number, from: Bytes, to: Bytes): Bytes => tuple(int(35), int(id), from, to),
   unlinkIdAck: (id: number, from: Bytes, to: Bytes): Bytes => tuple(int(36), int(id), from, to),

@@ -1,7 +1,9 @@
 import type { Dice } from "./dice.ts";
 
 /** Numbers that lie about lengths, counts and limits. */
-const LIES = [0, 1, 2, 3, 0x7f, 0x80, 0xfe, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+const LIES = [
+  0, 1, 2, 3, 0x7f, 0x80, 0xfe, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+];
 
 /** Every tag of the external term format, some that do not exist, and the bytes frames begin with. */
 const TAGS = [
@@ -10,7 +12,9 @@ const TAGS = [
 ];
 
 /** Containers of one element: put in front of a term they nest it. */
-const WRAPPERS = ["6801", "6900000001", "6c00000001", "74000000016100", "6c00000000"].map((hex) => Buffer.from(hex, "hex"));
+const WRAPPERS = ["6801", "6900000001", "6c00000001", "74000000016100", "6c00000000"].map((hex) =>
+  Buffer.from(hex, "hex"),
+);
 
 const MAX_BYTES = 96 * 1024;
 
@@ -102,7 +106,12 @@ function swapTag(dice: Dice, bytes: Buffer): Buffer {
 }
 
 /** A stream of frames `length:32 body`, most often with true lengths around changed bodies. */
-export function mutateFrames(dice: Dice, frames: readonly Buffer[], others: readonly Buffer[], prefix: 2 | 4 = 4): Buffer {
+export function mutateFrames(
+  dice: Dice,
+  frames: readonly Buffer[],
+  others: readonly Buffer[],
+  prefix: 2 | 4 = 4,
+): Buffer {
   const out = [...frames];
   for (let left = 1 + dice.below(3); left > 0; left--) {
     const at = dice.below(out.length);

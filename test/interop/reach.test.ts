@@ -118,7 +118,7 @@ describeWithErlang("TLS versions", () => {
         expect(await beam.erl("net_adm:ping('strict@127.0.0.1')")).toBe("pong");
       } else {
         expect(await beam.erl("net_adm:ping('strict@127.0.0.1')")).toBe("pang");
-        expect(await failure(t.strict.ping(beam.name))).toMatchObject({ reason: "TLS_VERSION" });
+        expect(await failure(t.strict.ping(beam.name))).toMatchObject({ reason: "TLS_ALERT_PROTOCOL_VERSION" });
       }
     });
   }

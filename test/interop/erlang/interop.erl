@@ -5,6 +5,7 @@
 -behaviour(gen_server).
 -export([start/0, server/1, server/2, box/0, box/1, do/2, take/1, take/2, idle/1, wait/1]).
 -export([sleeper/0, stop_with/1, echo_args/2, raise/2, say/1]).
+-export([dist_port/0, transfer/3, terms/0, changed/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(WAIT_MS, 15000).
@@ -32,7 +33,7 @@ loop(Socket) ->
 evaluate(Socket, Id, Language, Text) ->
     {Failed, Result} =
         try {0, value(Language, Text)}
-        catch Class:Reason -> {1, io_lib:format("~0tp", [{Class, Reason}])}
+        catch Class:Reason -> {1, io_lib:format("~0tP", [{Class, Reason}, 60])}
         end,
     gen_tcp:send(Socket, [<<Id:32, Failed>>, unicode:characters_to_binary(Result)]).
 
@@ -112,6 +113,70 @@ raise(error, Reason) -> erlang:error(Reason);
 raise(throw, Reason) -> throw(Reason);
 raise(exit, Reason) -> exit(Reason).
 say(Text) -> io:format("~ts", [Text]).
+
+%% Large messages
+
+%% The port this node's distribution listens on.
+dist_port() ->
+    [Local, _] = string:split(atom_to_list(node()), "@"),
+    {port, Port, _} = erl_epmd:port_please(Local, {127, 0, 0, 1}),
+    Port.
+
+%% Calls Large with a big request, and Small again and again until the answer is here. The same process tells Large `begun`
+%% right before, so that what the other side sees of Small between the two came while the request was on its way.
+transfer(Large, Small, Request) ->
+    Self = self(),
+    spawn_link(fun() -> Large ! begun, Self ! {large, gen_server:call(Large, Request, 60000)} end),
+    transfer_loop(Small, 0).
+
+transfer_loop(Small, N) ->
+    receive {large, Reply} -> {Reply, N}
+    after 0 ->
+        N = gen_server:call(Small, N, 60000),
+        transfer_loop(Small, N + 1)
+    end.
+
+%% Terms
+
+%% Those of terms() that do not come back from an echo service as they went.
+changed(Echo) ->
+    [{T, R} || T <- terms(), R <- [gen_server:call(Echo, T, 60000)], not same(T, R)].
+
+same(T, R) when is_float(T) -> is_float(R) andalso <<T/float>> =:= <<R/float>>;
+same(T, R) -> T =:= R.
+
+terms() ->
+    Powers = [1 bsl N || N <- lists:seq(0, 130) ++ [255, 256, 511, 1024, 2039, 2040, 2041, 4096, 100000]],
+    Integers = lists:usort([S * (P + D) || P <- Powers, D <- [-1, 0, 1], S <- [1, -1]]),
+    Floats = [0.0, -0.0, 1.0, -1.0, 1.5, 0.1, 1.0e300, -1.0e-300, 5.0e-324, 1.7976931348623157e308,
+              9007199254740992.0, 9007199254740993.0, -9007199254740991.0, 4294967296.0],
+    Atoms = ['', a, true, false, nil, null, undefined, 'with space', '\x{e5}\x{e4}\x{f6}', '\x{65e5}\x{672c}',
+             '__proto__', constructor, list_to_atom(lists:duplicate(255, $x)), list_to_atom(lists:duplicate(255, 16#1f600))],
+    Binaries = [<<>>, <<0>>, <<255, 254>>, <<"text">>, <<"\x{65e5}"/utf8>>, binary:copy(<<9>>, 70000)] ++
+               [<<5:N>> || N <- lists:seq(1, 17)],
+    Lists = [[], [1], "string", [1, 2 | 3], [[]], [[[[a]]]], [a | b], [256], lists:seq(0, 300), [$a, 1000],
+             lists:duplicate(65535, 7), lists:duplicate(65536, 7), lists:duplicate(1000, {a, <<"b">>})],
+    Tuples = [{}, {a}, {{}}, list_to_tuple(lists:seq(1, 255)), list_to_tuple(lists:seq(1, 256)),
+              list_to_tuple(lists:seq(1, 70000))],
+    Maps = [#{}, #{a => 1}, #{1 => a, 1.0 => b}, #{#{} => #{}}, #{<<"k">> => [#{1 => 2}]}, #{[] => {}, {} => []},
+            #{0.0 => zero, self() => pid}, maps:from_list([{N, {N}} || N <- lists:seq(1, 500)])],
+    X = 17,
+    Identifiers = [self(), whereis(init), make_ref(), erlang:alias(), hd(erlang:ports()), list_to_pid("<0.99.7>"),
+                   remote("88,119,3,\"a@b\",1:32,2:32,3:32"), remote("90,0:8,3:8,119,3,\"a@b\",7:32,1:32,2:32,3:32"),
+                   remote("90,0:8,5:8,119,3,\"a@b\",7:32,1:32,2:32,3:32,4:32,5:32"),
+                   remote("89,119,3,\"a@b\",1:32,2:32"), remote("120,119,3,\"a@b\",1:8,0:48,255:8,2:32")],
+    Funs = [fun lists:map/2, fun erlang:'+'/2, fun ?MODULE:terms/0, fun() -> X end, fun(A, B) -> {X, A, B} end],
+    Deep = lists:foldl(fun(_, T) -> [T] end, bottom, lists:seq(1, 250)),
+    Deeper = lists:foldl(fun(N, T) -> {N, T} end, bottom, lists:seq(1, 250)),
+    All = Integers ++ Floats ++ Atoms ++ Binaries ++ Lists ++ Tuples ++ Maps ++ Identifiers ++ Funs ++ [Deep, Deeper],
+    All ++ [All].
+
+%% An identifier of another node, from the bytes of its external form after 131.
+remote(Bytes) ->
+    {ok, Tokens, _} = erl_scan:string("<<131," ++ Bytes ++ ">>."),
+    {ok, Expressions} = erl_parse:parse_exprs(Tokens),
+    {value, Binary, _} = erl_eval:exprs(Expressions, []),
+    binary_to_term(Binary).
 
 %% A gen_server
 

@@ -1,0 +1,43 @@
+import { Option } from "commander";
+import { type CommonFlags, jsonOption } from "./common-options.ts";
+
+export interface InitFlags {
+  readonly name: string;
+  readonly json?: boolean;
+}
+
+/** Name of a node made by `init` without `--name`. Reachable on this machine only, by Erlang nodes too. */
+const DEFAULT_NAME = "my_node@127.0.0.1";
+
+export function initOptions(): Option[] {
+  return [
+    new Option("--name <node>", "name of the node, local@host").default(DEFAULT_NAME),
+    jsonOption('print {"ok":true,"result":{name, directory, files}} on one line'),
+  ];
+}
+
+export interface StartFlags extends CommonFlags {
+  readonly services?: string;
+  readonly demoServices?: boolean;
+}
+
+export function startOptions(): Option[] {
+  return [
+    new Option("--services <file>", "your ES module: export default function (node, term) { node.register(...) }"),
+    new Option("--demo-services", "offer echo, calc and counter, and functions sleep, demo:add/2, demo:sleep/1"),
+  ];
+}
+
+export interface DemoFlags {
+  readonly json?: boolean;
+  readonly peer: "auto" | "erlang" | "sallyport";
+}
+
+export function demoOptions(): Option[] {
+  return [
+    new Option("--peer <kind>", "what to run as the other node; auto: Erlang where it is installed")
+      .choices(["auto", "erlang", "sallyport"])
+      .default("auto"),
+    jsonOption("print one JSON document with every step"),
+  ];
+}

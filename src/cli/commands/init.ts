@@ -1,0 +1,129 @@
+import { join, relative, resolve } from "node:path";
+import { SallyportError } from "../../base/errors.ts";
+import { type NodeName, parseNodeName } from "../../base/node-name.ts";
+import { createAuthority, issueNodeCertificate } from "../../x509/issue.ts";
+import type { InitFlags } from "../command-options.ts";
+import type { CommandWorld } from "../command-world.ts";
+import { exampleConfig, exampleServices } from "../init-files.ts";
+import { reportResult } from "../report.ts";
+import { CLI_CERT, CLI_KEY, CONFIG_FILE } from "../settings.ts";
+import { printable } from "../terminal.ts";
+
+/** Node names of the certificate made for this command line. */
+const CLI_NAME = "cli@127.0.0.1";
+
+/** Days until the certificates end. */
+const AUTHORITY_DAYS = 3_650;
+const CERTIFICATE_DAYS = 365;
+
+/** Octets of randomness in the cookie. */
+const COOKIE_BYTES = 32;
+
+const PUBLIC = 0o644;
+const SECRET = 0o600;
+const PRIVATE_DIRECTORY = 0o700;
+
+interface NewFile {
+  /** Relative to the directory. */
+  readonly path: string;
+  readonly mode: number;
+  readonly text: string;
+  readonly says: string;
+}
+
+/**
+ * `init [DIR]`: writes a node that starts safely.
+ * @throws {SallyportError} ERR_CONFIG INIT_EXISTS when one of the files is there already (nothing is written then), INIT_FAILED
+ */
+export async function init(world: CommandWorld, flags: InitFlags, directory: string | undefined): Promise<void> {
+  const name = parseNodeName(flags.name);
+  const root = resolve(world.directory, directory ?? ".");
+  const files = await makeFiles(world, name);
+  for (const { path } of files) {
+    if (world.files.exists(join(root, path))) throw alreadyThere(join(root, path));
+  }
+  write(world, root, files);
+  const from = relative(world.directory, root);
+  report(world, name, from === "" ? "." : from.startsWith("..") ? root : from, files);
+}
+
+async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly NewFile[]> {
+  const authority = await createAuthority(world, { commonName: `CA of ${name}`.slice(0, 64), days: AUTHORITY_DAYS });
+  const own = await issueNodeCertificate(world, authority, { name, days: CERTIFICATE_DAYS });
+  const cli = await issueNodeCertificate(world, authority, { name: parseNodeName(CLI_NAME), days: CERTIFICATE_DAYS });
+  const cookie = world.random.bytes(COOKIE_BYTES).toString("hex");
+  return [
+    { path: CONFIG_FILE, mode: PUBLIC, text: exampleConfig(name), says: "configuration, with comments" },
+    { path: "services.mjs", mode: PUBLIC, text: exampleServices(), says: "an example service" },
+    { path: "cookie", mode: SECRET, text: `${cookie}\n`, says: "shared secret of your nodes" },
+    {
+      path: "data/tls/ca.crt",
+      mode: PUBLIC,
+      text: authority.certPem,
+      says: "certificate authority: give it to your other nodes",
+    },
+    {
+      path: "data/tls/ca.key",
+      mode: SECRET,
+      text: authority.keyPem,
+      says: "its key: keep it; it makes certificates for other nodes",
+    },
+    { path: "data/tls/node.crt", mode: PUBLIC, text: own.certPem, says: `certificate of ${name}, for a year` },
+    { path: "data/tls/node.key", mode: SECRET, text: own.keyPem, says: "its key" },
+    {
+      path: `data/tls/${CLI_CERT}`,
+      mode: PUBLIC,
+      text: cli.certPem,
+      says: `certificate of ${CLI_NAME}, for this command line`,
+    },
+    { path: `data/tls/${CLI_KEY}`, mode: SECRET, text: cli.keyPem, says: "its key" },
+  ];
+}
+
+function write(world: CommandWorld, root: string, files: readonly NewFile[]): void {
+  let path = root;
+  try {
+    world.files.makeDirectory(root, 0o755);
+    for (const directory of ["data", "data/tls"]) {
+      path = join(root, directory);
+      world.files.makeDirectory(path, PRIVATE_DIRECTORY);
+    }
+    for (const file of files) {
+      path = join(root, file.path);
+      world.files.writeNew(path, file.text, file.mode);
+    }
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
+    if (code === "EEXIST") throw alreadyThere(path);
+    throw new SallyportError("ERR_CONFIG", "INIT_FAILED", `cannot write ${path} (${code})`, {
+      advice: "choose a directory that you may write to",
+      cause,
+    });
+  }
+}
+
+function alreadyThere(path: string): SallyportError {
+  return new SallyportError("ERR_CONFIG", "INIT_EXISTS", `${path} exists already, and init overwrites nothing`, {
+    advice: "choose another directory, or move the file away",
+  });
+}
+
+function report(world: CommandWorld, name: NodeName, directory: string, files: readonly NewFile[]): void {
+  const { bold, dim } = world.terminal.colours;
+  const width = Math.max(...files.map(({ path }) => path.length));
+  const shown = printable(directory);
+  const lines = [
+    `Wrote into ${shown}:`,
+    ...files.map(({ path, says }) => `  ${path.padEnd(width)}  ${dim(says)}`),
+    "",
+    "Next:",
+    `  ${bold(`${directory === "." ? "" : `cd ${quoteForShell(shown)} && `}sallyport start --services services.mjs`)}`,
+    "and in a second terminal, in the same directory:",
+    `  ${bold(`sallyport call ${name} greeter '{hello, "Ada"}'`)}`,
+  ];
+  reportResult(world.terminal, { name, directory, files: files.map(({ path }) => path) }, lines.join("\n"));
+}
+
+function quoteForShell(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,71 @@
+import type { NodeName } from "../base/node-name.ts";
+
+/** The `sallyport.jsonc` that `init` writes. */
+export function exampleConfig(name: NodeName): string {
+  return `{
+  // Configuration of a Sallyport node. Comments and trailing commas are allowed; unknown keys are errors.
+  // Relative paths start at this file. "\${VARIABLE}" takes a value from the environment; an unset one is an error.
+
+  // Who this node is, to everybody. The certificate below must be for this name.
+  "name": "${name}",
+
+  // Where it accepts connections. 127.0.0.1: from this machine only. Use tls://0.0.0.0:9100 to open it to others.
+  "listen": ["tls://127.0.0.1:9100"],
+
+  // Certificates: this node's own, and the authority whose certificates it believes.
+  "tls": {
+    "certFile": "data/tls/node.crt",
+    "keyFile": "data/tls/node.key",
+    "caFile": "data/tls/ca.crt",
+  },
+
+  // The secret that all nodes of one network share; Erlang nodes need it. It opens no door by itself.
+  "cookie": { "file": "cookie" },
+
+  // Addresses of nodes that EPMD does not know, by name.
+  "resolve": {
+    // "shop@db1.example": "203.0.113.7:9100",
+  },
+
+  // EPMD, Erlang's port directory. "lookup": ask it where other nodes are. "register": also let Erlang nodes find
+  // this one by name. "off": neither.
+  "epmd": "lookup",
+
+  // Erlang nodes see this node in nodes() and include it in global only when this is true.
+  "visible": false,
+}
+`;
+}
+
+/** The `services.mjs` that `init` writes. */
+export function exampleServices(): string {
+  return `// Services of this node: sallyport start --services services.mjs
+//
+// \`node\` is what createNode of the package "sallyport" returns, \`term\` what "sallyport/term" exports.
+// A service answers only those that \`allow\` names; without it, nobody but this node.
+
+export default function (node, term) {
+  node.register(
+    "greeter",
+    {
+      // gen_server:call. Erlang strings are lists of numbers, Erlang binaries are Buffers.
+      call(request, ctx) {
+        if (!(request instanceof term.Tuple)) return term.tuple(term.atom("error"), term.atom("badarg"));
+        const who = ctx.peer === null ? "myself" : ctx.peer.name;
+        return term.tuple(term.atom("ok"), Buffer.from(\`hello \${who}\`));
+      },
+      // gen_server:cast
+      cast(message) {
+        console.error("cast:", term.printTerm(message));
+      },
+      // every other message
+      info(message) {
+        console.error("message:", term.printTerm(message));
+      },
+    },
+    // "ca": peers whose certificate comes from the configured authority and names them.
+    { allow: "ca" },
+  );
+}
+`;
+}

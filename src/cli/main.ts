@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { RealClock } from "../system/real-clock.ts";
+import { RealFiles } from "../system/real-files.ts";
+import { RealRandom } from "../system/real-random.ts";
+import type { CommandWorld } from "./command-world.ts";
+import { wantsJson } from "./normalize-arguments.ts";
+import { run } from "./run.ts";
+import { Terminal } from "./terminal.ts";
+
+/** Longest wait for the system to take the last bytes of a connection after a command is done, in milliseconds. */
+const LINGER_MS = 2_000;
+
+const args = process.argv.slice(2);
+const environment = (name: string): string | undefined => process.env[name];
+
+/** The version in package.json, two folders above this file in the source tree and in the package alike. */
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const hasVersion = typeof manifest === "object" && manifest !== null && "version" in manifest;
+  return hasVersion ? String(manifest.version) : "unknown";
+}
+
+const world: CommandWorld = {
+  clock: new RealClock(),
+  random: new RealRandom(),
+  files: new RealFiles(),
+  environment,
+  directory: process.cwd(),
+  hostname: hostname(),
+  program: fileURLToPath(import.meta.url),
+  terminal: new Terminal({ stdout: process.stdout, stderr: process.stderr, environment, json: wantsJson(args) }),
+  onStopSignal(stop) {
+    process.on("SIGINT", stop).on("SIGTERM", stop);
+    return () => process.off("SIGINT", stop).off("SIGTERM", stop);
+  },
+  exitNow: (code) => process.exit(code),
+};
+
+// Whoever read our output may have gone (`| head -1`); a node does not end because of that.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
+process.exitCode = await run(world, args, version());
+// The process ends by itself once the last bytes of its connections are with the system, or after this time at most.
+setTimeout(() => process.exit(), LINGER_MS).unref();

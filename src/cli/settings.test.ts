@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import type { Files } from "../base/files.ts";
+import { SeededRandom } from "../testkit/seeded-random.ts";
+import type { CommonFlags } from "./common-options.ts";
+import { type SettingsWorld, settingsOfNode, settingsOfOneShot } from "./settings.ts";
+
+/** A disk that holds these files. */
+function world(disk: Readonly<Record<string, string>>): SettingsWorld {
+  const missing = (path: string): never => {
+    throw Object.assign(new Error(path), { code: "ENOENT" });
+  };
+  const files: Files = {
+    read: (path) => Buffer.from(disk[path] ?? missing(path)),
+    readText: (path) => disk[path] ?? missing(path),
+    exists: (path) => path in disk,
+    mode: () => 0o600,
+    makeDirectory: missing,
+    writeAtomic: missing,
+    writeNew: missing,
+  };
+  return {
+    files,
+    random: new SeededRandom(1),
+    environment: () => undefined,
+    directory: "/work",
+    hostname: "box.example",
+  };
+}
+
+const FLAGS: CommonFlags = { timeout: 5000, protocol: "auto" };
+const TLS_FLAGS = { tlsCert: "c.crt", tlsKey: "c.key", tlsCa: "/etc/ca.crt" };
+const CONFIG = JSON.stringify({
+  name: "shop@db1",
+  listen: ["tls://0.0.0.0:9100"],
+  advertise: "db1:9100",
+  epmd: "register",
+  cookie: { file: "cookie" },
+  tls: { certFile: "data/tls/node.crt", keyFile: "data/tls/node.key", caFile: "data/tls/ca.crt" },
+  resolve: { "a@h": "h:1", "b@h": "h:2" },
+});
+
+describe("settingsOfNode", () => {
+  it("takes the configuration file of the working directory, and the command line over it", () => {
+    const disk = world({ "/work/sallyport.jsonc": CONFIG });
+    const flags = {
+      ...FLAGS,
+      resolve: ["b@h=tls://h:3"],
+      epmd: "off",
+      cookieFile: "other",
+      tickTime: 8000,
+      visible: true,
+    } as const;
+    expect(settingsOfNode(flags, disk)).toEqual({
+      name: "shop@db1",
+      listen: ["tls://0.0.0.0:9100"],
+      advertise: "db1:9100",
+      epmd: "off",
+      cookie: { file: "/work/other" },
+      tls: { certFile: "/work/data/tls/node.crt", keyFile: "/work/data/tls/node.key", caFile: "/work/data/tls/ca.crt" },
+      resolve: { "a@h": "h:1", "b@h": "tls://h:3" },
+      tickTimeMs: 8000,
+      visible: true,
+    });
+    expect(() => settingsOfNode({ ...FLAGS, config: false }, disk)).toThrow(
+      expect.objectContaining({ reason: "TLS_MISSING" }),
+    );
+  });
+
+  it("listens on 127.0.0.1 unless told otherwise, with TLS where there are certificates", () => {
+    expect(settingsOfNode({ ...FLAGS, ...TLS_FLAGS }, world({})).listen).toEqual(["tls://127.0.0.1"]);
+    expect(settingsOfNode({ ...FLAGS, dangerousPlaintext: "any" }, world({}))).toMatchObject({
+      listen: ["tcp://127.0.0.1"],
+      dangerous: { plaintext: "any" },
+    });
+  });
+
+  it("fails on a file that was named and is not there", () => {
+    expect(() => settingsOfNode({ ...FLAGS, config: "x.jsonc" }, world({}))).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG", reason: "CONFIG_UNREADABLE" }),
+    );
+  });
+
+  it("wants certificate, key and CA together", () => {
+    expect(() => settingsOfNode({ ...FLAGS, tlsCert: "c", tlsCa: "a" }, world({}))).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG", reason: "TLS_INCOMPLETE" }),
+    );
+  });
+
+  it.each(["x", "=h:1", "nohost=h:1"])("refuses --resolve %s", (entry) => {
+    expect(() => settingsOfNode({ ...FLAGS, ...TLS_FLAGS, resolve: [entry] }, world({}))).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG", reason: "RESOLVE_INVALID" }),
+    );
+  });
+});
+
+describe("settingsOfOneShot", () => {
+  it("leaves the name, the listeners and the registration to the running node", () => {
+    const settings = settingsOfOneShot(FLAGS, world({ "/work/sallyport.jsonc": CONFIG }));
+    expect(settings).not.toHaveProperty("listen");
+    expect(settings).not.toHaveProperty("advertise");
+    expect(settings.epmd).toBe("lookup");
+    expect(settings.name).toMatch(/^cli-[0-9a-f]{8}@box\.example$/);
+    expect(settings.cookie).toEqual({ file: "/work/cookie" });
+  });
+
+  it("uses the command line's own certificate beside the node's, unless one is given", () => {
+    const disk = world({ "/work/sallyport.jsonc": CONFIG, "/work/data/tls/cli.crt": "", "/work/data/tls/cli.key": "" });
+    expect(() => settingsOfOneShot(FLAGS, disk)).toThrow(expect.objectContaining({ reason: "CERT_PARSE" }));
+    expect(settingsOfOneShot({ ...FLAGS, name: "me@h" }, disk).tls?.certFile).toBe("/work/data/tls/cli.crt");
+    expect(settingsOfOneShot({ ...FLAGS, ...TLS_FLAGS, name: "me@h" }, disk).tls).toEqual({
+      certFile: "/work/c.crt",
+      keyFile: "/work/c.key",
+      caFile: "/etc/ca.crt",
+    });
+  });
+});
