@@ -58,6 +58,26 @@ describe("ByteWriter", () => {
     expect(writer.buffer.length).toBeLessThanOrEqual(256 * 1024);
   });
 
+  it("copies few bytes out of its buffer with take, and gives the buffer away with many", () => {
+    const writer = new ByteWriter(64 * 1024);
+    const { buffer } = writer;
+    writer.bytes(new Uint8Array(16 * 1024));
+    expect(writer.take().buffer).not.toBe(buffer.buffer);
+    expect(writer.buffer).toBe(buffer);
+    writer.bytes(new Uint8Array(16 * 1024 + 1));
+    expect(writer.take().buffer).toBe(buffer.buffer);
+    expect(writer.buffer).not.toBe(buffer);
+  });
+
+  it("gives back a grown buffer with trim, but not what is written", () => {
+    const writer = new ByteWriter();
+    writer.bytes(new Uint8Array(10_000).fill(3));
+    writer.trim();
+    expect(writer.takeCopy().equals(Buffer.alloc(10_000, 3))).toBe(true);
+    writer.trim();
+    expect(writer.buffer.length).toBe(4096);
+  });
+
   it("copies with takeCopy, and starts at zero after it and after reset", () => {
     const writer = new ByteWriter();
     writer.u8(1);

@@ -95,6 +95,11 @@ export class ByteWriter {
     return out;
   }
 
+  /** Gives back a buffer that grew, when nothing is written in it; the next bytes start a small one. */
+  trim(): void {
+    if (this.length === 0 && this.buffer.length > INITIAL_BYTES) this.buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  }
+
   /** A copy of the written bytes; the writer keeps its buffer and starts at zero. */
   takeCopy(): Buffer {
     const out = Buffer.from(this.buffer.subarray(0, this.length));

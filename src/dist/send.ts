@@ -58,7 +58,7 @@ type Waiting =
 export class Sender {
   readonly #out: SendOut;
   readonly #options: SenderOptions;
-  readonly #writer: ByteWriter = new ByteWriter(FLUSH_BYTES + 8192);
+  readonly #writer: ByteWriter = new ByteWriter();
   readonly #controls: ControlEncoder;
   readonly #splices: Splice[] = [];
   readonly #encodeOptions: { readonly splices: Splice[] };
@@ -133,6 +133,8 @@ export class Sender {
   tick(): void {
     this.#writer.u32(0);
     this.flush();
+    // A tick is sent when nothing else was: a thousand idle sessions should not each hold the buffer of their last burst.
+    this.#writer.trim();
   }
 
   /** Hands everything small to the carrier, then fragments as far as there is room. */

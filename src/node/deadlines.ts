@@ -49,10 +49,15 @@ export class Deadlines {
 
   /** Idempotent. */
   clear(deadline: Deadline): void {
+    this.#remove(deadline);
+  }
+
+  /** False when it was not set any more. */
+  #remove(deadline: Deadline): boolean {
     const list = this.#lists.get(deadline.durationMs);
-    if (list === undefined) return;
+    if (list === undefined) return false;
     const { previous, next } = deadline;
-    if (previous === undefined && next === undefined && list.first !== deadline) return;
+    if (previous === undefined && next === undefined && list.first !== deadline) return false;
     if (previous === undefined) list.first = next;
     else previous.next = next;
     if (next === undefined) list.last = previous;
@@ -60,6 +65,7 @@ export class Deadlines {
     deadline.previous = undefined;
     deadline.next = undefined;
     if (list.first === undefined) this.#lists.delete(deadline.durationMs);
+    return true;
   }
 
   /** Disarms the timer; what is set stays set and never fires. */
@@ -77,16 +83,22 @@ export class Deadlines {
   #expire(): void {
     this.#armedAt = undefined;
     const now = this.#clock.now();
-    let earliest: MonotonicMs | undefined;
     const due: Deadline[] = [];
     for (const list of this.#lists.values()) {
-      let deadline = list.first;
-      for (; deadline !== undefined && deadline.at <= now; deadline = deadline.next) due.push(deadline);
-      if (deadline !== undefined && (earliest === undefined || deadline.at < earliest)) earliest = deadline.at;
+      for (let next = list.first; next !== undefined && next.at <= now; next = next.next) due.push(next);
     }
-    for (const deadline of due) {
-      this.clear(deadline);
-      deadline.expired();
+    try {
+      // One that is due may clear another that is due.
+      for (const deadline of due) if (this.#remove(deadline)) deadline.expired();
+    } finally {
+      this.#armNext();
+    }
+  }
+
+  #armNext(): void {
+    let earliest: MonotonicMs | undefined;
+    for (const { first } of this.#lists.values()) {
+      if (first !== undefined && (earliest === undefined || first.at < earliest)) earliest = first.at;
     }
     if (earliest !== undefined && (this.#armedAt === undefined || earliest < this.#armedAt)) this.#arm(earliest);
   }

@@ -123,7 +123,7 @@ export class Lexer {
     if (digits.length > MAX_DIGITS)
       throw this.fault(at, `an integer of ${digits.length} digits, at most ${MAX_DIGITS} are allowed`);
     let value: bigint;
-    if (base === 10) value = BigInt(digits);
+    if (base === 10 && /^\d+$/.test(digits)) value = BigInt(digits);
     else if (base === 16 && /^[0-9a-fA-F]+$/.test(digits)) value = BigInt(`0x${digits}`);
     else {
       // Digit by digit is quadratic, so the other bases are kept short.

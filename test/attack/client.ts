@@ -1,7 +1,18 @@
 import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { type Bytes, pid, read, ref, show, u32 } from "./etf.ts";
-import { challenge, challengeAck, challengeReply, digest, FLAGS, FLAGS_PLAIN, message, sendName, status, type Style } from "./frames.ts";
+import {
+  challenge,
+  challengeAck,
+  challengeReply,
+  digest,
+  FLAGS,
+  FLAGS_PLAIN,
+  message,
+  type Style,
+  sendName,
+  status,
+} from "./frames.ts";
 
 /** A socket with hostile intent: writes any bytes, reads frames, and knows when it was closed. */
 export class Raw {
@@ -128,7 +139,8 @@ export class Peer {
     const asked = await peer.untilChallenge(prefix, claim);
     raw.frame(challengeReply(4711, digest(claim.cookie, asked.readUInt32BE(9))), prefix);
     const ack = await raw.readFrame(prefix);
-    if (ack[0] !== 0x61 || !ack.subarray(1).equals(digest(claim.cookie, 4711))) throw new Error("the victim's proof is wrong");
+    if (ack[0] !== 0x61 || !ack.subarray(1).equals(digest(claim.cookie, 4711)))
+      throw new Error("the victim's proof is wrong");
     return peer;
   }
 

@@ -1,8 +1,9 @@
 // The node under attack, in a process of its own. Configuration: one JSON argument of createNode options. Control: one JSON
 // request a line on stdin, `{id, op, ...}`, one JSON answer a line on stdout, `{id, ok}` or `{id, error}`; events of the
 // node go out as `{event, ...}`. Runs the built package, as a user would.
-import { createInterface } from "node:readline";
+
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { createInterface } from "node:readline";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createNode, printTerm } from "../../lib/index.js";
@@ -12,7 +13,9 @@ const collect = runInNewContext("gc");
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 process.on("uncaughtException", (error) => say({ event: "uncaught", text: String(error?.stack ?? error) }));
-process.on("unhandledRejection", (error) => say({ event: "uncaught", text: `rejection ${String(error?.stack ?? error)}` }));
+process.on("unhandledRejection", (error) =>
+  say({ event: "uncaught", text: `rejection ${String(error?.stack ?? error)}` }),
+);
 
 const node = await createNode(JSON.parse(process.argv[2]));
 /** What arrived at each service: kind and text. */
@@ -24,7 +27,11 @@ const held = [];
 
 node.register(
   "echo",
-  { call: (request) => request, cast: (message) => note("echo.cast", message), info: (message) => note("echo.info", message) },
+  {
+    call: (request) => request,
+    cast: (message) => note("echo.cast", message),
+    info: (message) => note("echo.info", message),
+  },
   { allow: "cookie" },
 );
 node.register(
@@ -32,19 +39,40 @@ node.register(
   { call: () => 1, cast: (message) => note("calls.cast", message), info: (message) => note("calls.info", message) },
   { allow: { atLeast: "cookie", verbs: ["call"] } },
 );
-const hidden = { call: (request) => (note("private.call", request), 1), cast: (m) => note("private.cast", m), info: (m) => note("private.info", m) };
+const hidden = {
+  call: (request) => (note("private.call", request), 1),
+  cast: (m) => note("private.cast", m),
+  info: (m) => note("private.info", m),
+};
 const secret = node.register("private", hidden);
 node.register("onlyGood", hidden, { allow: ["good@localhost"] });
 // Holds every message until it is released.
-node.register("slow", { call: () => new Promise((resolve) => held.push(resolve)), cast: () => new Promise((resolve) => held.push(resolve)) }, { allow: "cookie" });
+node.register(
+  "slow",
+  {
+    call: () => new Promise((resolve) => held.push(resolve)),
+    cast: () => new Promise((resolve) => held.push(resolve)),
+  },
+  { allow: "cookie" },
+);
 node.registerFunction("worker", (args) => args.length, { allow: "cookie" });
 node.registerFunction("stay", () => new Promise((resolve) => held.push(resolve)), { allow: "cookie" });
 node.registerFunction({ module: "math", function: "add", arity: 2 }, ([a, b]) => a + b, { allow: "cookie" });
-node.registerFunction({ module: "big", function: "blob", arity: 0 }, () => Buffer.alloc(256 * 1024), { allow: "cookie" });
-const open = node.spawn((message) => note("open", message), { allow: { atLeast: "cookie", verbs: ["send", "monitor", "link"] } });
+node.registerFunction({ module: "big", function: "blob", arity: 0 }, () => Buffer.alloc(256 * 1024), {
+  allow: "cookie",
+});
+const open = node.spawn((message) => note("open", message), {
+  allow: { atLeast: "cookie", verbs: ["send", "monitor", "link"] },
+});
 const closed = node.spawn((message) => note("closed", message));
 
-const reasons = (error) => ({ code: error?.code, reason: error?.reason, message: error?.message, advice: error?.advice, stage: error?.stage });
+const reasons = (error) => ({
+  code: error?.code,
+  reason: error?.reason,
+  message: error?.message,
+  advice: error?.advice,
+  stage: error?.stage,
+});
 node.on("nodeup", (peer) => say({ event: "nodeup", peer: peer.name, assurance: peer.assurance }));
 node.on("nodedown", (peer, reason) => say({ event: "nodedown", peer: peer.name, reason }));
 let deniedCount = 0;
@@ -60,7 +88,15 @@ const calls = new Map();
 const pidOf = ({ pid }) => ({ id: pid.id, serial: pid.serial });
 
 const operations = {
-  info: () => ({ name: node.name, creation: node.creation, endpoints: node.endpoints, pid: process.pid, open: pidOf(open), closed: pidOf(closed), secret: pidOf(secret) }),
+  info: () => ({
+    name: node.name,
+    creation: node.creation,
+    endpoints: node.endpoints,
+    pid: process.pid,
+    open: pidOf(open),
+    closed: pidOf(closed),
+    secret: pidOf(secret),
+  }),
   health: () => ({ ...node.health(), held: held.length }),
   memory: () => {
     collect();
@@ -74,8 +110,16 @@ const operations = {
     delay.reset();
     return { maxMs: max };
   },
+  /** What a polluted prototype would show. */
+  polluted: () => ({ own: Object.keys(Object.prototype), seen: {}.polluted ?? null }),
+  ping: ({ node: to }) => node.ping(to).then(({ rttMs }) => ({ rttMs })),
   arrived: () => arrived.splice(0),
-  alive: () => ({ open: open.alive, closed: closed.alive, secret: secret.alive, services: ["echo", "calls", "private"].length }),
+  alive: () => ({
+    open: open.alive,
+    closed: closed.alive,
+    secret: secret.alive,
+    services: ["echo", "calls", "private"].length,
+  }),
   connect: ({ node: name }) => node.connect(name, { timeoutMs: 8_000 }).then((peer) => ({ assurance: peer.assurance })),
   disconnect: ({ node: name }) => node.disconnect(name),
   /** Starts a call; its end is asked for with `outcome`. */
@@ -103,10 +147,15 @@ const operations = {
   spawn: ({ key, fn, node: to }) => {
     const entry = { state: "open", down: undefined };
     calls.set(key, entry);
-    node.spawnRemote(to, fn, [], { timeoutMs: 60_000, onDown: (down) => Object.assign(entry, { down: printTerm(down.reason) }) }).then(
-      () => Object.assign(entry, { state: "answered" }),
-      (error) => Object.assign(entry, { state: "failed", reason: error?.reason }),
-    );
+    node
+      .spawnRemote(to, fn, [], {
+        timeoutMs: 60_000,
+        onDown: (down) => Object.assign(entry, { down: printTerm(down.reason) }),
+      })
+      .then(
+        () => Object.assign(entry, { state: "answered" }),
+        (error) => Object.assign(entry, { state: "failed", reason: error?.reason }),
+      );
   },
   outcome: ({ key }) => calls.get(key),
   send: ({ name, node: to, bytes, count }) => {

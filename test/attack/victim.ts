@@ -42,7 +42,8 @@ export class Victim {
     createInterface({ input: this.#child.stdout }).on("line", (line) => this.#line(line));
     this.#child.on("exit", (code, signal) => {
       this.exitCode = code ?? signal ?? "gone";
-      for (const { reject } of this.#answers.values()) reject(new Error(`the victim ended with ${this.exitCode}: ${this.stderr}`));
+      for (const { reject } of this.#answers.values())
+        reject(new Error(`the victim ended with ${this.exitCode}: ${this.stderr}`));
       this.#wake();
     });
   }
@@ -50,7 +51,9 @@ export class Victim {
   /** Starts it and resolves when it listens. */
   static async start(options: { readonly name: string; readonly [option: string]: unknown }): Promise<Victim> {
     const victim = new Victim(options);
-    const info = await victim.ask<{ creation: number; endpoints: string[]; open: never; closed: never; secret: never }>("info");
+    const info = await victim.ask<{ creation: number; endpoints: string[]; open: never; closed: never; secret: never }>(
+      "info",
+    );
     victim.creation = info.creation;
     victim.ports = info.endpoints.map((endpoint) => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1)));
     victim.pids = { open: info.open, closed: info.closed, secret: info.secret };
@@ -58,7 +61,8 @@ export class Victim {
   }
 
   ask<T>(op: string, rest: Record<string, unknown> = {}): Promise<T> {
-    if (this.exitCode !== undefined) return Promise.reject(new Error(`the victim ended with ${this.exitCode}: ${this.stderr}`));
+    if (this.exitCode !== undefined)
+      return Promise.reject(new Error(`the victim ended with ${this.exitCode}: ${this.stderr}`));
     const id = ++this.#next;
     return new Promise<T>((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const MAIN = process.env["SP_MAIN"] ?? fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
 
 /** What one command line did. */
 export interface Ran {

@@ -133,7 +133,9 @@ describe.each(TRANSPORTS)("in the handshake over %s", (transport) => {
     });
 
     it("a length just above the limit", async () => {
-      const { reason } = await refusedBy(attack((raw) => raw.write(Buffer.from(prefix === 2 ? "1001" : "00001001", "hex"))));
+      const { reason } = await refusedBy(
+        attack((raw) => raw.write(Buffer.from(prefix === 2 ? "1001" : "00001001", "hex"))),
+      );
       expect(reason).toBe("FRAME_TOO_LARGE");
     });
 
@@ -166,7 +168,9 @@ describe.each(TRANSPORTS)("in the handshake over %s", (transport) => {
     });
 
     it("a reset", async () => {
-      const { code } = await refusedBy(attack((raw) => (transport === "tcp" ? void raw.socket.resetAndDestroy() : raw.destroy())));
+      const { code } = await refusedBy(
+        attack((raw) => (transport === "tcp" ? void raw.socket.resetAndDestroy() : raw.destroy())),
+      );
       expect(code).toBe("ERR_CLOSED");
     });
   });
@@ -196,7 +200,10 @@ describe.each(TRANSPORTS)("in the handshake over %s", (transport) => {
     const mark = rig.mark;
     const { reason, code } = await refusedBy(async () => {
       const raw = await rig.raw(transport);
-      const asked = await new Peer(raw, { name: EVIL, cookie: wrong }).untilChallenge(prefix, { name: EVIL, cookie: wrong });
+      const asked = await new Peer(raw, { name: EVIL, cookie: wrong }).untilChallenge(prefix, {
+        name: EVIL,
+        cookie: wrong,
+      });
       const value = asked.readUInt32BE(9);
       proofs.push(digest(wrong, value), digest(COOKIE, value));
       raw.frame(challengeReply(1, digest(wrong, value)), prefix);
@@ -204,7 +211,11 @@ describe.each(TRANSPORTS)("in the handshake over %s", (transport) => {
     });
     expect([code, reason]).toEqual(["ERR_DENIED", "SECRET_MISMATCH"]);
     const told = JSON.stringify(rig.victim.events.slice(mark)) + rig.victim.stderr;
-    for (const secret of [wrong, COOKIE, ...proofs.flatMap((proof) => [proof.toString("hex"), proof.toString("base64")])])
+    for (const secret of [
+      wrong,
+      COOKIE,
+      ...proofs.flatMap((proof) => [proof.toString("hex"), proof.toString("base64")]),
+    ])
       expect(told).not.toContain(secret);
   });
 
@@ -352,7 +363,8 @@ async function challengeFor(port: number, name: string): Promise<Buffer> {
 describe("half-open connections", () => {
   it("300 silent ones do not keep an honest peer out for two seconds (TL-05)", async () => {
     const flood: Raw[] = [];
-    for (let i = 0; i < 300; i++) flood.push(await Raw.tcp(rig.port(i % 2 === 0 ? "tls" : "tcp"), `127.0.0.${2 + (i % 6)}`));
+    for (let i = 0; i < 300; i++)
+      flood.push(await Raw.tcp(rig.port(i % 2 === 0 ? "tls" : "tcp"), `127.0.0.${2 + (i % 6)}`));
     const started = performance.now();
     const other = await rig.goodPeer("goodtoo@localhost", "tls");
     await other.connect(VICTIM, { timeoutMs: 2_000 });

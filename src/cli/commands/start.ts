@@ -23,10 +23,25 @@ const KEEP_ALIVE_MS = 0x7fff_ffff;
 
 /** `start`: runs a node until a signal stops it, and prints its events. */
 export async function start(world: CommandWorld, flags: StartFlags): Promise<void> {
+  // Before all else, so that a signal never finds the process unprepared.
+  const signal = new StopSignal(world);
+  const events = new EventPrinter(world.terminal, () => world.clock.wallMs());
+  try {
+    const node = await startNode(world, flags, events);
+    events.begin({ event: "listening", name: node.name, endpoints: node.endpoints, fingerprint: null });
+    const reason = await signal.came;
+    await node.close({ timeoutMs: DRAIN_MS });
+    events.print({ event: "stopped", reason });
+  } finally {
+    signal.forget();
+  }
+}
+
+/** Makes the node and registers its services; closes it again when one of them fails. */
+async function startNode(world: CommandWorld, flags: StartFlags, events: EventPrinter): Promise<Node> {
   const settings = settingsOfNode(flags, world);
   const services = flags.services === undefined ? [] : [await loadServices(world.directory, flags.services)];
   const node = await createNode(settings);
-  const events = new EventPrinter(world.terminal, () => world.clock.wallMs());
   listen(node, events);
   try {
     if (flags.demoServices === true) registerDemoServices(node);
@@ -35,10 +50,7 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
     await node.close({ timeoutMs: 0 });
     throw error;
   }
-  events.begin({ event: "listening", name: node.name, endpoints: node.endpoints, fingerprint: null });
-  const reason = await stopSignal(world);
-  await node.close({ timeoutMs: DRAIN_MS });
-  events.print({ event: "stopped", reason });
+  return node;
 }
 
 function listen(node: Node, events: EventPrinter): void {
@@ -50,18 +62,30 @@ function listen(node: Node, events: EventPrinter): void {
   node.on("handlerError", ({ id, where, error }) => events.print(handlerErrorEvent(id, where, error)));
 }
 
-/** Resolves at the first signal; the second ends the process at once. */
-function stopSignal(world: CommandWorld): Promise<string> {
-  return new Promise((resolve) => {
-    const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
+/** SIGTERM or SIGINT: the first is told, the second ends the process at once. Keeps the process alive until then. */
+class StopSignal {
+  /** Resolves with the name of the first signal. */
+  readonly came: Promise<string>;
+  readonly #keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
+  readonly #unsubscribe: () => void;
+
+  constructor(world: CommandWorld) {
+    let first: (signal: string) => void = () => undefined;
+    this.came = new Promise((resolve) => {
+      first = resolve;
+    });
     let stopping = false;
-    world.onStopSignal((signal) => {
+    this.#unsubscribe = world.onStopSignal((signal) => {
       if (stopping) world.exitNow(1);
       stopping = true;
-      clearInterval(keepAlive);
-      resolve(signal);
+      first(signal);
     });
-  });
+  }
+
+  forget(): void {
+    clearInterval(this.#keepAlive);
+    this.#unsubscribe();
+  }
 }
 
 /** Prints events in their order; what happens before `begin` waits, so that `listening` is the first line. */
