@@ -157,12 +157,12 @@ function subjectsOf(measure, pairs) {
   return ["sallyport", ...measure.references].filter((subject) => pairs[subject] !== undefined);
 }
 
-/** Every burst once, short and not counted, so that no round pays for compiling. */
+/** Every burst once, not counted, so that no round pays for compiling. */
 async function warmUp(measures, pairs) {
   process.stdout.write("warming up");
   for (const pair of Object.values(pairs)) await pair.freshConnection();
   for (const measure of measures) {
-    for (const subject of subjectsOf(measure, pairs)) await measure.burst(pairs[subject], subject, 300);
+    for (const subject of subjectsOf(measure, pairs)) await measure.burst(pairs[subject], subject, options.ms);
     process.stdout.write(".");
   }
   process.stdout.write("\n");

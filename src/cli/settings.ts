@@ -8,7 +8,7 @@ import type { Environment } from "../config/expand-variables.ts";
 import { type ConfigOptions, parseConfig } from "../config/parse-config.ts";
 import type { NodeOptions } from "../node/options.ts";
 import type { CommonFlags } from "./common-options.ts";
-import { nameInCertificate, throwawayName } from "./own-name.ts";
+import { ownerOfCertificate, throwawayName } from "./own-name.ts";
 
 /** What settings are read from besides the arguments. */
 export interface SettingsWorld {
@@ -160,6 +160,6 @@ function resolveTable(entries: readonly string[]): Readonly<Record<string, strin
 }
 
 function ownName(certFile: string | undefined, world: SettingsWorld): string {
-  const named = certFile === undefined ? undefined : nameInCertificate(world.files, certFile);
-  return named ?? throwawayName(world.random.bytes(4).toString("hex"), world.hostname);
+  const owner = certFile === undefined ? undefined : ownerOfCertificate(world.files, certFile);
+  return owner?.name ?? throwawayName(world.random.bytes(4).toString("hex"), owner?.host ?? world.hostname);
 }

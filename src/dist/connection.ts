@@ -103,6 +103,11 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
     return this.#carrier.info().remoteAddress;
   }
 
+  /** Dialling side: our proof is out, so the peer may have let us in already, though we do not know yet. */
+  get repliedToChallenge(): boolean {
+    return this.#state.kind === "handshake" && this.#state.machine.repliedToChallenge;
+  }
+
   get isClosed(): boolean {
     return this.#state.kind === "closed";
   }

@@ -26,7 +26,7 @@ export interface DistLimits {
   readonly maxDepth: number;
   /** Largest integer of a term, in bytes. Default 65,536. */
   readonly maxIntegerBytes: number;
-  /** Atoms decoded in one message. Default 20,000. */
+  /** Different atoms in one message (the first 1,024 count each). Default 20,000. */
   readonly maxAtoms: number;
   /** Elements of tuples, lists and maps decoded in one message, all together. Default 8,000,000. */
   readonly maxElements: number;

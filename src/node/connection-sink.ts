@@ -64,16 +64,28 @@ export class ConnectionSink implements DistSink {
       connection.refuseClaim(error);
       return;
     }
-    const answer = this.#host.sessions.answerClaim(claim);
-    this.#claim = { answer };
+    const { sessions } = this.#host;
+    const answer = sessions.answerClaim(claim);
+    this.#claim = { answer, existing: sessions.get(claim.name) };
     connection.answerClaim(answer);
   }
 
   proven(peer: ProvenPeer): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    if (this.#host.sessions.judge(peer, this.#claim) === "admit") connection.admit();
-    else giveWay(connection, peer.name);
+    switch (this.#host.sessions.judge(peer, this.#claim)) {
+      case "admit":
+        connection.admit();
+        return;
+      case "other-wins":
+        giveWay(connection, peer.name);
+        return;
+      case "after-dial":
+        this.#host.sessions.dial(peer.name)?.wait(
+          () => giveWay(connection, peer.name),
+          () => connection.admit(),
+        );
+    }
   }
 
   up(peer: ProvenPeer): void {

@@ -284,6 +284,7 @@ describe("crossing dials, in every order of events", () => {
     [{ leftover: "none", aDials: true, bDials: true }, 200],
     [{ leftover: "open", aDials: true, bDials: false }, 5],
     [{ leftover: "closing", aDials: true, bDials: false }, 10],
+    [{ leftover: "closing", aDials: true, bDials: true }, 200],
   ] as const)(
     "%j end with one session that both agree on",
     async (plan, atLeast) => {

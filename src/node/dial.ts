@@ -6,7 +6,7 @@ import { RingQueue } from "../base/ring-queue.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import type { Resolver } from "./ports.ts";
-import { timedOut } from "./remote-failure.ts";
+import { connectTimeout } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
 
 /** Messages that wait for one dial at most; more are refused. */
@@ -52,7 +52,7 @@ export class Dial {
     const { clock, maxDialMs } = parts;
     this.#timer = clock.at(
       addMs(clock.now(), maxDialMs),
-      () => this.fail(timedOut(this.target, "connecting", maxDialMs)),
+      () => this.fail(connectTimeout(this.target, maxDialMs)),
       true,
     );
   }
@@ -133,6 +133,11 @@ export class Dial {
     connection?.destroy(error);
     for (const waiter of this.#waiters) waiter.failed(error);
     this.#waiters.clear();
+  }
+
+  /** The peer may stand on this dial's connection already; we hear of it with its acknowledgement. */
+  get isAwaitingAck(): boolean {
+    return this.#connection?.repliedToChallenge === true;
   }
 
   get waitingSends(): number {

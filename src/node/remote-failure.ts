@@ -111,6 +111,16 @@ export function timedOut(peer: string, what: string, timeoutMs: number): Sallypo
   });
 }
 
+/** No session stood in time. */
+export function connectTimeout(peer: string, timeoutMs: number): SallyportError {
+  return new SallyportError("ERR_DEADLINE", "CONNECT_TIMEOUT", `no session with ${peer} within ${timeoutMs} ms`, {
+    stage: "session",
+    peer,
+    detail: { timeoutMs },
+    advice: "check the address and the firewall between the two, or allow more time",
+  });
+}
+
 /** The session ended under an open request. */
 export function connectionLost(peer: string, what: string): SallyportError {
   return new SallyportError("ERR_REMOTE", "TARGET_DOWN", `the connection to ${peer} was lost during ${what}`, {

@@ -18,7 +18,7 @@ import type { Inbound } from "./inbound.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { CertificateJudge, Dialers, Resolver } from "./ports.ts";
-import { connectionLost, timedOut } from "./remote-failure.ts";
+import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
@@ -93,7 +93,7 @@ export class SessionHost implements ConnectionHost {
         resolve(session);
       }, fail);
       const aborted = (): void => fail(options.signal?.reason);
-      const deadline = this.#deadlines.set(timeoutMs, () => fail(timedOut(target.name, "connecting", timeoutMs)));
+      const deadline = this.#deadlines.set(timeoutMs, () => fail(connectTimeout(target.name, timeoutMs)));
       options.signal?.addEventListener("abort", aborted, { once: true });
     });
   }

@@ -5,12 +5,14 @@ import type { ClaimAnswer, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { Dial } from "./dial.ts";
 import type { Session } from "./session.ts";
 
-/** What is to be done with a proven peer. */
-export type Admission = "admit" | "other-wins";
+/** What is to be done with a proven peer. `after-dial`: our own dial goes first; admit the peer if that one fails. */
+export type Admission = "admit" | "other-wins" | "after-dial";
 
 /** A claim that the acceptor has answered, remembered until the peer has proven itself. */
 export interface AnsweredClaim {
   readonly answer: ClaimAnswer;
+  /** The session that stood then, which is what `alive` spoke of. */
+  readonly existing: Session | undefined;
 }
 
 /**
@@ -69,8 +71,13 @@ export class Sessions {
   /** What to do with a peer that has proven itself. May end the session it replaces. */
   judge(peer: ProvenPeer, claim: AnsweredClaim | undefined): Admission {
     const existing = this.#sessions.get(canonicalName(peer.name));
-    if (existing === undefined) return "admit";
-    const isReplacement = claim?.answer === "alive";
+    if (existing === undefined) {
+      // Each side could let the other in over the connection that the other one is about to drop. Where our proof is out
+      // already, the connection that wins a crossing is waited for.
+      const crosses = peer.role === "acceptor" && this.#own > peer.name && this.dial(peer.name)?.isAwaitingAck === true;
+      return crosses ? "after-dial" : "admit";
+    }
+    const isReplacement = claim?.answer === "alive" && claim.existing === existing;
     const theirsByRule = peer.role === "acceptor" && (existing.connection.role === "acceptor" || peer.name > this.#own);
     const oursByRule = peer.role === "initiator" && this.#own > peer.name;
     if (!isReplacement && !theirsByRule && !oursByRule) return "other-wins";

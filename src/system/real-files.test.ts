@@ -102,4 +102,56 @@ describe("RealFiles", () => {
     expect(() => files.mode(join(directory, "none"))).toThrow(expect.objectContaining({ code: "ENOENT" }));
     expect(files.exists(join(directory, "none"))).toBe(false);
   });
+
+  it("tells facts of what a path leads to, and nothing of a missing one", () => {
+    const path = join(directory, "a");
+    files.writeAtomic(path, "abc", 0o640);
+    symlinkSync(path, join(directory, "link"));
+    expect(files.facts(path)).toMatchObject({ kind: "file", bytes: 3, mode: 0o640, link: false, foreign: false });
+    expect(files.facts(join(directory, "link"))).toMatchObject({ kind: "file", bytes: 3, link: true });
+    expect(files.facts(directory)).toMatchObject({ kind: "directory" });
+    expect(files.facts(join(directory, "none"))).toBeUndefined();
+  });
+
+  it("gives a new stamp to a file that was rewritten with as many bytes", () => {
+    const path = join(directory, "a");
+    files.writeAtomic(path, "abc", 0o640);
+    const before = files.facts(path)?.stamp;
+    expect(files.facts(path)?.stamp).toBe(before);
+    files.writeAtomic(path, "abd", 0o640);
+    expect(files.facts(path)?.stamp).not.toBe(before);
+  });
+
+  it("lists names in order, and none of a missing directory", () => {
+    for (const name of ["b", "a", "c"]) files.writeAtomic(join(directory, name), "x", 0o600);
+    expect(files.list(directory)).toEqual(["a", "b", "c"]);
+    expect(files.list(join(directory, "none"))).toEqual([]);
+    expect(() => files.list(join(directory, "a"))).toThrow(expect.objectContaining({ code: "ENOTDIR" }));
+  });
+
+  it("removes a link and not what it leads to, and takes a missing file for removed", () => {
+    const path = join(directory, "a");
+    files.writeAtomic(path, "x", 0o600);
+    symlinkSync(path, join(directory, "link"));
+    files.remove(join(directory, "link"));
+    files.remove(join(directory, "link"));
+    expect(files.list(directory)).toEqual(["a"]);
+  });
+
+  it("calls a file exposed when others may write it or a directory above it", () => {
+    const inner = join(directory, "inner");
+    const path = join(inner, "a");
+    files.makeDirectory(inner, 0o700);
+    files.writeAtomic(path, "x", 0o600);
+    symlinkSync(path, join(directory, "link"));
+    expect(files.exposed(path)).toBe(false);
+    chmodSync(path, 0o602);
+    expect(files.exposed(path)).toBe(true);
+    chmodSync(path, 0o600);
+    chmodSync(inner, 0o777);
+    expect(files.exposed(path)).toBe(true);
+    expect(files.exposed(join(directory, "link"))).toBe(true);
+    chmodSync(inner, 0o1777);
+    expect(files.exposed(path)).toBe(false);
+  });
 });

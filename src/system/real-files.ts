@@ -6,21 +6,27 @@ import {
   fchmodSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   statSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Files } from "../base/files.ts";
+import type { FileFacts, StoreFiles } from "../base/store-files.ts";
 
 const CREATE_EXCLUSIVE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** Permission bits, with set-user-id, set-group-id and sticky. */
 const MODE_BITS = 0o7777;
+
+const WRITABLE_BY_OTHERS = 0o002;
+const STICKY = 0o1000;
 
 /** What link() says on file systems without hard links. */
 const NO_HARD_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
@@ -29,7 +35,7 @@ const NO_HARD_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENO
  * The local disk. Reads follow symbolic links, because read-only secret mounts are made of them; writes never do: a
  * link standing at the target path is replaced, not followed.
  */
-export class RealFiles implements Files {
+export class RealFiles implements StoreFiles {
   read(path: string): Buffer {
     return readFileSync(path);
   }
@@ -75,6 +81,52 @@ export class RealFiles implements Files {
       removeQuietly(temporary);
     }
     syncDirectory(dirname(path));
+  }
+
+  facts(path: string): FileFacts | undefined {
+    const entry = lstatSync(path, { throwIfNoEntry: false });
+    if (entry === undefined) return undefined;
+    const target = statSync(path, { bigint: true });
+    const owner = Number(target.uid);
+    return {
+      kind: target.isFile() ? "file" : target.isDirectory() ? "directory" : "other",
+      bytes: Number(target.size),
+      mode: Number(target.mode) & MODE_BITS,
+      changedMs: Number(target.ctimeMs),
+      stamp: `${target.dev}:${target.ino}:${target.size}:${target.mtimeNs}:${target.ctimeNs}`,
+      link: entry.isSymbolicLink(),
+      foreign: owner !== 0 && owner !== (process.getuid?.() ?? owner),
+    };
+  }
+
+  list(path: string): readonly string[] {
+    try {
+      return readdirSync(path).sort();
+    } catch (cause) {
+      if (codeOf(cause) === "ENOENT") return [];
+      throw cause;
+    }
+  }
+
+  remove(path: string): void {
+    try {
+      unlinkSync(path);
+    } catch (cause) {
+      if (codeOf(cause) !== "ENOENT") throw cause;
+      return;
+    }
+    syncDirectory(dirname(path));
+  }
+
+  exposed(path: string): boolean {
+    let at = realpathSync(path);
+    if ((statSync(at).mode & WRITABLE_BY_OTHERS) !== 0) return true;
+    for (let above = dirname(at); above !== at; above = dirname(at)) {
+      const { mode } = statSync(above);
+      if ((mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) === 0) return true;
+      at = above;
+    }
+    return false;
   }
 }
 

@@ -12,3 +12,13 @@ export function copyBytes(source: Buffer, start: number, end: number): Buffer {
   else copy.set(source.subarray(start, end));
   return copy;
 }
+
+/** `bytes` with only the first `bits` bits of the last one set; copied before a change when `isView` says they are shared. */
+export function clearBitsAfter(bits: number, bytes: Buffer, isView: boolean): Buffer {
+  const keep = (0xff << (8 - bits)) & 0xff;
+  const last = bytes[bytes.length - 1] ?? 0;
+  if ((last & ~keep) === 0) return bytes;
+  const owned = isView ? Buffer.from(bytes) : bytes;
+  owned[owned.length - 1] = last & keep;
+  return owned;
+}

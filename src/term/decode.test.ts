@@ -221,6 +221,18 @@ describe("limits", () => {
     expect(skipTerm(hex(nest(512)), 0, 99_999)).toBe(1025);
   });
 
+  it("takes a long list that repeats its atoms, and refuses one whose atoms differ", () => {
+    const list = (count: number, atomHex: (i: number) => string): Buffer =>
+      hex(`6c${count.toString(16).padStart(8, "0")}${Array.from({ length: count }, (_, i) => atomHex(i)).join("")}6a`);
+    const ok = list(30_000, () => "77026f6b");
+    const different = list(20_001, (i) => `7704${Buffer.from(i.toString(36).padStart(4, "0")).toString("hex")}`);
+    for (const options of [{}, { atoms: new AtomTable() }]) {
+      expect(new TermDecoder(options).decodeAt(ok, 0, ok.length)).toHaveLength(30_000);
+      const refused = (): unknown => new TermDecoder(options).decodeAt(different, 0, different.length);
+      expect(reasonOf(refused)).toBe("ERR_LIMIT TERM_ATOMS");
+    }
+  });
+
   it("counts atoms over the terms of one message, until the budget is reset", () => {
     const decoder = new TermDecoder({ limits: { maxAtoms: 3 }, atoms: new AtomTable() });
     const bytes = hex("6802 770161 58 770162 000000010000000200000003");

@@ -1,6 +1,6 @@
 import { u32 } from "./big-endian.ts";
 import { malformed } from "./faults.ts";
-import { MAX_OLD_CREATION, OLD_REFERENCE_WORD_BOUND } from "./tags.ts";
+import { MAX_OLD_CREATION, MAX_REFERENCE_WORDS, OLD_REFERENCE_WORD_BOUND } from "./tags.ts";
 
 /** Checks a creation of the old forms, two bits. @throws {SallyportError} ERR_PEER_MISBEHAVED TERM_IDENTIFIER_INVALID */
 export function oldCreation(creation: number, at: number): number {
@@ -25,4 +25,11 @@ export function readWords(b: Buffer, p: number, count: number): number[] {
   const list: number[] = [];
   for (let i = 0; i < count; i++) list.push(u32(b, p + i * 4));
   return list;
+}
+
+/** @throws {SallyportError} ERR_PEER_MISBEHAVED TERM_IDENTIFIER_INVALID for a reference of more than 5 words */
+export function checkWordCount(count: number, at: number): void {
+  if (count <= MAX_REFERENCE_WORDS) return;
+  const message = `${count} words in a reference, ${MAX_REFERENCE_WORDS} are allowed`;
+  throw malformed("TERM_IDENTIFIER_INVALID", at, message);
 }

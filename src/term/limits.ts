@@ -7,9 +7,9 @@ export interface TermLimits {
   /** Bytes of one integer's magnitude. Default 65,536 (524,288 bits). */
   readonly maxIntegerBytes: number;
   /**
-   * Atoms written out in one message, repeated ones included, also those that name a node in a pid, port or reference.
-   * References to the atoms of a distribution header are free. Default 20,000: a BEAM that this message is passed on to
-   * never gives an atom back.
+   * Different atoms written out in one message, also those that name a node in a pid, port or reference; the first 1,024
+   * count each. References to the atoms of a distribution header are free. Default 20,000: a BEAM that this message is
+   * passed on to never gives an atom back.
    */
   readonly maxAtoms: number;
   /**
@@ -21,7 +21,7 @@ export interface TermLimits {
   readonly maxBytes: number;
   /**
    * Steps one message may spend on telling compound map keys apart (a step compares two small terms or 64 bytes).
-   * Default 128,000,000, a second or two; a map of a million tuples as keys needs about half of it.
+   * Default 32,000,000, under half a second; a map of a quarter million tuples as keys needs about half of it.
    */
   readonly maxKeySteps: number;
 }
@@ -33,7 +33,7 @@ export const DEFAULT_TERM_LIMITS: TermLimits = Object.freeze({
   maxAtoms: 20_000,
   maxElements: 8_000_000,
   maxBytes: 64 * 1024 * 1024,
-  maxKeySteps: 128_000_000,
+  maxKeySteps: 32_000_000,
 });
 
 /**

@@ -1,12 +1,13 @@
 // Longer than most files here: the cursor and the containers that recurse through it cannot be told apart.
+import { AtomBudget } from "./atom-budget.ts";
 import type { AtomTable } from "./atom-table.ts";
 import { int32, u16, u32 } from "./big-endian.ts";
 import type { KeySteps } from "./compare.ts";
-import { copyBytes } from "./copy-bytes.ts";
+import { clearBitsAfter, copyBytes } from "./copy-bytes.ts";
 import type { TermDecoderOptions } from "./decoder-options.ts";
 import { isKnownTag, malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
-import { oldCreation, oldWord, readWords } from "./identifiers.ts";
+import { checkWordCount, oldCreation, oldWord, readWords } from "./identifiers.ts";
 import { integerFromBytes } from "./integers.ts";
 import type { TermLimits } from "./limits.ts";
 import { resolveTermLimits } from "./limits.ts";
@@ -27,7 +28,6 @@ import {
   LARGE_TUPLE_EXT,
   LIST_EXT,
   MAP_EXT,
-  MAX_REFERENCE_WORDS,
   NATIVE_RECORD_EXT,
   NEW_FLOAT_EXT,
   NEW_FUN_EXT,
@@ -94,7 +94,7 @@ export class TermDecoder {
   readonly #maxDepth: number;
   #buffer: Buffer = NOTHING;
   #end = 0;
-  #atomsLeft: number;
+  readonly #atomBudget: AtomBudget;
   #elementsLeft: number;
   readonly #keySteps: KeySteps;
 
@@ -103,14 +103,14 @@ export class TermDecoder {
     this.#atoms = options.atoms;
     this.#pids = options.pids;
     this.#maxDepth = this.limits.maxDepth;
-    this.#atomsLeft = this.limits.maxAtoms;
+    this.#atomBudget = new AtomBudget(this.limits.maxAtoms);
     this.#elementsLeft = this.limits.maxElements;
     this.#keySteps = { left: this.limits.maxKeySteps, limit: this.limits.maxKeySteps };
   }
 
   /** Starts the budget of a new message: atoms, elements and key steps. Several terms may share one budget. */
   resetBudget(): void {
-    this.#atomsLeft = this.limits.maxAtoms;
+    this.#atomBudget.reset();
     this.#elementsLeft = this.limits.maxElements;
     this.#keySteps.left = this.#keySteps.limit;
   }
@@ -248,17 +248,12 @@ export class TermDecoder {
     if (depth >= this.#maxDepth) throw overLimit("TERM_DEPTH", "maxDepth", this.#maxDepth, "the nesting of a term");
   }
 
-  #chargeAtom(): void {
-    if (--this.#atomsLeft < 0)
-      throw overLimit("TERM_ATOMS", "maxAtoms", this.limits.maxAtoms, "the number of atoms in a message");
-  }
-
   #atom(start: number, end: number): Term {
-    this.#chargeAtom();
     const atoms = this.#atoms;
-    return atoms === undefined
-      ? atom(atomNameFromUtf8(this.#buffer, start, end))
-      : atoms.atomAt(this.#buffer, start, end);
+    const term =
+      atoms === undefined ? atom(atomNameFromUtf8(this.#buffer, start, end)) : atoms.atomAt(this.#buffer, start, end);
+    this.#atomBudget.charge(atomName(term) ?? "");
+    return term;
   }
 
   #atomRef(p: number, index: number): Term {
@@ -279,9 +274,10 @@ export class TermDecoder {
       const end = start + (b[p + 1] as number);
       if (end > this.#end) throw truncated(p, end - start, left - 2);
       this.position = end;
-      this.#chargeAtom();
       const atoms = this.#atoms;
-      return atoms === undefined ? atomNameFromUtf8(b, start, end) : atoms.nameAt(b, start, end);
+      const name = atoms === undefined ? atomNameFromUtf8(b, start, end) : atoms.nameAt(b, start, end);
+      this.#atomBudget.charge(name);
+      return name;
     }
     if (tag === ATOM_CACHE_REF) {
       this.position = p + 2;
@@ -303,12 +299,12 @@ export class TermDecoder {
     if (left < head) throw truncated(p, head, left);
     const size = head === 2 ? (b[p + 1] as number) : u16(b, p + 1);
     if (size > left - head) throw truncated(p, size, left - head);
-    this.#chargeAtom();
     const start = p + head;
-    this.position = start + size;
-    return tag === ATOM_UTF8_EXT
-      ? atomNameFromUtf8(b, start, start + size)
-      : atomNameFromLatin1(b, start, start + size);
+    const end = start + size;
+    this.position = end;
+    const name = tag === ATOM_UTF8_EXT ? atomNameFromUtf8(b, start, end) : atomNameFromLatin1(b, start, end);
+    this.#atomBudget.charge(name);
+    return name;
   }
 
   #tuple(arity: number, depth: number): Tuple {
@@ -415,14 +411,7 @@ export class TermDecoder {
     }
     this.position = p + 6 + size;
     if (size === 0 || bits === 8) return this.#binary(p + 6, size);
-    const keep = (0xff << (8 - bits)) & 0xff;
-    const last = this.#buffer[p + 5 + size] as number;
-    let bytes = this.#binary(p + 6, size);
-    if ((last & ~keep) !== 0) {
-      if (size >= VIEW_FROM_BYTES) bytes = Buffer.from(bytes);
-      bytes[size - 1] = last & keep;
-    }
-    return new BitString(bytes, bits);
+    return new BitString(clearBitsAfter(bits, this.#binary(p + 6, size), size >= VIEW_FROM_BYTES), bits);
   }
 
   /** SMALL_BIG_EXT `110 n:8 sign:8 bytes`, LARGE_BIG_EXT `111 n:32 sign:8 bytes`. */
@@ -505,13 +494,7 @@ export class TermDecoder {
       return new Reference(node, oldCreation(b[p + 4] as number, at), [oldWord(u32(b, p), at)]);
     }
     const count = u16(b, this.#take(2));
-    if (count > MAX_REFERENCE_WORDS) {
-      throw malformed(
-        "TERM_IDENTIFIER_INVALID",
-        at,
-        `${count} words in a reference, ${MAX_REFERENCE_WORDS} are allowed`,
-      );
-    }
+    checkWordCount(count, at);
     const node = this.#name();
     const wide = tag === NEWER_REFERENCE_EXT;
     const p = this.#take((wide ? 4 : 1) + count * 4);

@@ -55,6 +55,8 @@ export interface NodeCertificateOptions {
   readonly key?: KeyKind;
   /** Sides of TLS the certificate is for; default both, which a node needs. */
   readonly uses?: readonly ("server" | "client")[];
+  /** Name the host only, so that any node name on it may use the certificate; default false. */
+  readonly hostOnly?: boolean;
 }
 
 const DAY_MS = 86_400_000;
@@ -162,18 +164,18 @@ async function nodeExtensions(
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(usage, true),
     new ExtendedKeyUsageExtension(uses.map((use) => (use === "server" ? SERVER_AUTH : CLIENT_AUTH))),
-    new SubjectAlternativeNameExtension(alternativeNames(options.name)),
+    new SubjectAlternativeNameExtension(alternativeNames(options.name, options.hostOnly ?? false)),
     await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
   ];
 }
 
-function alternativeNames(name: NodeName): JsonGeneralNames {
+function alternativeNames(name: NodeName, hostOnly: boolean): JsonGeneralNames {
   const host = hostPart(name);
   const address = parseIpAddress(host);
-  const names: JsonGeneralNames = [
-    { type: "url", value: `dist://${localPart(name)}@${address?.length === 16 ? `[${host}]` : host}` },
-    { type: "dns", value: host },
-  ];
+  const names: JsonGeneralNames = [{ type: "dns", value: host }];
+  if (!hostOnly) {
+    names.unshift({ type: "url", value: `dist://${localPart(name)}@${address?.length === 16 ? `[${host}]` : host}` });
+  }
   if (address !== undefined) names.push({ type: "ip", value: host });
   return names;
 }

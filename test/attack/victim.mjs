@@ -77,7 +77,7 @@ node.on("nodeup", (peer) => say({ event: "nodeup", peer: peer.name, assurance: p
 node.on("nodedown", (peer, reason) => say({ event: "nodedown", peer: peer.name, reason }));
 let deniedCount = 0;
 node.on("denied", (denied) => {
-  if (++deniedCount <= 200) say({ event: "denied", ...denied });
+  if (++deniedCount <= 20_000) say({ event: "denied", ...denied });
 });
 node.on("refused", ({ address, role, error }) => say({ event: "refused", address, role, ...reasons(error) }));
 node.on("handlerError", ({ where, error }) => say({ event: "handlerError", where, text: String(error) }));

@@ -79,7 +79,7 @@ describe("before TLS", () => {
     const started = performance.now();
     const { reason } = await refusedBy(async () => {
       const raw = await Raw.tcp(rig.port("tls"));
-      dribble(raw, Buffer.from("16030100c8010000c40303" + "00".repeat(80), "hex"));
+      dribble(raw, Buffer.from(`16030100c8010000c40303${"00".repeat(80)}`, "hex"));
       return raw;
     });
     expect(reason).toBe("HANDSHAKE_TIMEOUT");

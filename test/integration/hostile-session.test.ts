@@ -76,7 +76,15 @@ describe("frames that end the session", () => {
   it.each<[string, (peer: Peer) => void, string]>([
     ["garbage", (peer) => peer.raw.write(Buffer.from("GET / HTTP/1.1\r\n\r\n")), "FRAME_TOO_LARGE"],
     ["the greatest length", (peer) => peer.raw.write(u32(0xffff_ffff)), "FRAME_TOO_LARGE"],
-    ["16 MiB and a byte", (peer) => peer.raw.write(u32(16 * 1024 * 1024 + 1)), "FRAME_TOO_LARGE"],
+    ["64 MiB and a byte at first", (peer) => peer.raw.write(u32(64 * 1024 * 1024 + 1)), "FRAME_TOO_LARGE"],
+    [
+      "16 MiB and a byte after the first tick",
+      (peer) => {
+        peer.tick();
+        peer.raw.write(u32(16 * 1024 * 1024 + 1));
+      },
+      "FRAME_TOO_LARGE",
+    ],
     [
       "another style",
       (peer) => peer.frame(message("plain", op.regSend(peer.pid(), "echo"), int(1))),

@@ -48,6 +48,12 @@ export class Rig {
     return this.#kept(await startErlang(await this.#beamOptions(name, choice)));
   }
 
+  /** An Erlang node on plain TCP, whatever the transport of the rig. */
+  async plainErlang(name: string): Promise<BeamNode> {
+    const options = { cookie: COOKIE, epmdPort: this.epmd.port, home: this.home, name: withHost(name) };
+    return this.#kept(await startErlang(options));
+  }
+
   async elixir(name: string, choice: BeamChoice = {}): Promise<BeamNode> {
     return this.#kept(await startElixir(await this.#beamOptions(name, choice)));
   }

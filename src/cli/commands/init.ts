@@ -9,7 +9,7 @@ import { reportResult } from "../report.ts";
 import { CLI_CERT, CLI_KEY, CONFIG_FILE } from "../settings.ts";
 import { printable } from "../terminal.ts";
 
-/** Node names of the certificate made for this command line. */
+/** The certificate of this command line names its host only: each command takes a name of its own on it. */
 const CLI_NAME = "cli@127.0.0.1";
 
 /** Days until the certificates end. */
@@ -50,7 +50,11 @@ export async function init(world: CommandWorld, flags: InitFlags, directory: str
 async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly NewFile[]> {
   const authority = await createAuthority(world, { commonName: `CA of ${name}`.slice(0, 64), days: AUTHORITY_DAYS });
   const own = await issueNodeCertificate(world, authority, { name, days: CERTIFICATE_DAYS });
-  const cli = await issueNodeCertificate(world, authority, { name: parseNodeName(CLI_NAME), days: CERTIFICATE_DAYS });
+  const cli = await issueNodeCertificate(world, authority, {
+    name: parseNodeName(CLI_NAME),
+    days: CERTIFICATE_DAYS,
+    hostOnly: true,
+  });
   const cookie = world.random.bytes(COOKIE_BYTES).toString("hex");
   return [
     { path: CONFIG_FILE, mode: PUBLIC, text: exampleConfig(name), says: "configuration, with comments" },
@@ -74,7 +78,7 @@ async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly 
       path: `data/tls/${CLI_CERT}`,
       mode: PUBLIC,
       text: cli.certPem,
-      says: `certificate of ${CLI_NAME}, for this command line`,
+      says: "certificate for this command line",
     },
     { path: `data/tls/${CLI_KEY}`, mode: SECRET, text: cli.keyPem, says: "its key" },
   ];

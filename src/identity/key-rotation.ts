@@ -1,0 +1,250 @@
+import { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import { sameNode } from "../base/node-name.ts";
+import { type KeyFilesOptions, type LoadedKey, loadNodeKey, readChain, readSeed, writing } from "./key-files.ts";
+import {
+  BACKUPS_DIRECTORY,
+  DIRECTORY_MODE,
+  NODE_KEY_FILE,
+  NODE_PUB_FILE,
+  PUBLIC_MODE,
+  quotePath,
+  ROTATION_LOCK_FILE,
+  SECRET_MODE,
+  SUCCESSION_FILE,
+  systemCode,
+  utcStamp,
+} from "./key-layout.ts";
+import { NodeKey } from "./node-key.ts";
+import { type Fingerprint, KEY_BYTES } from "./public-key.ts";
+import { encodeChain, MAX_SUCCESSIONS, SUCCESSION_VALIDITY_MS, type SuccessionChain } from "./succession.ts";
+
+export interface RotationOptions extends KeyFilesOptions {
+  /** The node name that the statement vouches for. */
+  readonly name: NodeName;
+  /** How long peers accept the statement, milliseconds. Default 400 days. */
+  readonly validityMs?: number;
+}
+
+export interface Rotation {
+  readonly key: NodeKey;
+  readonly oldFingerprint: Fingerprint;
+  /** Statements to send to peers from now on, oldest first. */
+  readonly chain: SuccessionChain;
+  /** Directory that holds the former pair. */
+  readonly backup: string;
+  /** Names of the files that were replaced. */
+  readonly files: readonly string[];
+  /** A running node takes the new key for its next handshake. */
+  readonly restartNeeded: false;
+}
+
+/** A lock this old belongs to a process that was killed, milliseconds. */
+const STALE_LOCK_MS = 60_000;
+
+const STAMP = /^\d{8}T\d{6}Z$/;
+
+/** Two rotations in one second get stamps one second apart; this many times at most. */
+const STAMP_ATTEMPTS = 60;
+
+/**
+ * Makes a new pair. The old one goes to `backups/YYYYMMDDTHHMMSSZ/`, and a statement of succession signed by it is added
+ * to the file `succession`. A failure puts the old files back.
+ *
+ * Order: backup, `succession`, `node.key`, `node.pub`. Whenever the process is killed, the next load finds the old pair
+ * or the new one: the statement shows that the two belong together.
+ * @throws {SallyportError} ERR_CONFIG ROTATION_BUSY, ROTATION_FAILED, and what `loadNodeKey` throws
+ */
+export function rotateNodeKey(options: RotationOptions): Rotation {
+  return underLock(options, () => {
+    const seed = options.random.bytes(KEY_BYTES);
+    try {
+      return replaceKey(options, seed);
+    } finally {
+      seed.fill(0);
+    }
+  });
+}
+
+/**
+ * Goes back to the pair of a backup: the newest one, or the one with this stamp. The present key signs a statement for
+ * it, so that peers follow.
+ * @throws {SallyportError} ERR_CONFIG BACKUP_NOT_FOUND, ROTATION_BUSY, ROTATION_FAILED, and what `loadNodeKey` throws
+ */
+export function rollbackNodeKey(options: RotationOptions, stamp?: string): Rotation {
+  const { files, directory } = options;
+  return underLock(options, () => {
+    const stamps = files.list(`${directory}/${BACKUPS_DIRECTORY}`).filter((name) => STAMP.test(name));
+    const chosen = stamp === undefined ? stamps[stamps.length - 1] : stamps.find((name) => name === stamp);
+    if (chosen === undefined) {
+      throw new SallyportError("ERR_CONFIG", "BACKUP_NOT_FOUND", `no such backup in ${quotePath(directory)}`, {
+        stage: "identity",
+        advice: "name one of the directories in backups/, as YYYYMMDDTHHMMSSZ",
+      });
+    }
+    const seed = readSeed(files, `${directory}/${BACKUPS_DIRECTORY}/${chosen}/${NODE_KEY_FILE}`);
+    try {
+      return replaceKey(options, seed);
+    } finally {
+      seed.fill(0);
+    }
+  });
+}
+
+function underLock(options: RotationOptions, run: () => Rotation): Rotation {
+  const { files } = options;
+  const path = `${options.directory}/${ROTATION_LOCK_FILE}`;
+  const facts = files.facts(path);
+  if (facts !== undefined && options.nowMs - facts.changedMs > STALE_LOCK_MS) writing(path, () => files.remove(path));
+  try {
+    files.writeNew(path, utcStamp(options.nowMs), SECRET_MODE);
+  } catch (cause) {
+    if (systemCode(cause) !== "EEXIST") {
+      removeQuietly(files, path);
+      writing(path, () => {
+        throw cause;
+      });
+    }
+    throw new SallyportError("ERR_CONFIG", "ROTATION_BUSY", `${quotePath(path)} exists: a rotation is under way`, {
+      stage: "identity",
+      advice: `wait for it; a lock of a killed process lapses after ${STALE_LOCK_MS / 1000} seconds`,
+    });
+  }
+  try {
+    return run();
+  } finally {
+    removeQuietly(files, path);
+  }
+}
+
+function replaceKey(options: RotationOptions, newSeed: Buffer): Rotation {
+  const { files, crypto, directory } = options;
+  const old = loadNodeKey({ ...options, lost: "refuse" });
+  const next = new NodeKey(newSeed, crypto);
+  const oldSeed = readSeed(files, `${directory}/${NODE_KEY_FILE}`);
+  try {
+    if (next.fingerprint === old.key.fingerprint) {
+      throw new SallyportError("ERR_CONFIG", "BACKUP_NOT_FOUND", "that backup holds the key in use", {
+        stage: "identity",
+        advice: "name an earlier backup",
+      });
+    }
+    const chain = extendChain(options, old, next);
+    const backup = backUp(options, old.key, oldSeed);
+    replaceFiles(options, { old: old.key, oldSeed, next, newSeed, chain });
+    const replaced = [SUCCESSION_FILE, NODE_KEY_FILE, NODE_PUB_FILE];
+    const oldFingerprint = old.key.fingerprint;
+    return { key: next, oldFingerprint, chain, backup, files: replaced, restartNeeded: false };
+  } catch (cause) {
+    next.destroy();
+    throw cause;
+  } finally {
+    oldSeed.fill(0);
+    old.key.destroy();
+  }
+}
+
+/** The chain with one more statement, by the old key. */
+function extendChain(options: RotationOptions, old: LoadedKey, next: NodeKey): SuccessionChain {
+  const { name, nowMs } = options;
+  const stored = readChain(options.files, options.directory, []);
+  const known = old.chain.every((statement) => sameNode(statement.name, name)) ? old.chain : [];
+  // Seconds keep the serial rising when the file with the last one was lost.
+  let serial = Math.max(1, Math.floor(nowMs / 1000));
+  for (const statement of stored) serial = Math.max(serial, statement.serial + 1);
+  const statement = old.key.succeed({
+    serial,
+    notBefore: nowMs,
+    notAfter: nowMs + (options.validityMs ?? SUCCESSION_VALIDITY_MS),
+    newKey: next.publicKey,
+    name,
+  });
+  return [...known, statement].slice(-MAX_SUCCESSIONS);
+}
+
+function backUp(options: RotationOptions, key: NodeKey, seed: Buffer): string {
+  const { files, directory, nowMs } = options;
+  for (let attempt = 0; ; attempt++) {
+    const path = `${directory}/${BACKUPS_DIRECTORY}/${utcStamp(nowMs + attempt * 1000)}`;
+    const keyPath = `${path}/${NODE_KEY_FILE}`;
+    try {
+      files.makeDirectory(path, DIRECTORY_MODE);
+      files.writeNew(keyPath, seed, SECRET_MODE);
+    } catch (cause) {
+      if (systemCode(cause) === "EEXIST" && attempt < STAMP_ATTEMPTS) continue;
+      throw failed(keyPath, true, cause);
+    }
+    try {
+      files.writeAtomic(`${path}/${NODE_PUB_FILE}`, key.publicKey, PUBLIC_MODE);
+    } catch (cause) {
+      throw failed(`${path}/${NODE_PUB_FILE}`, true, cause);
+    }
+    return path;
+  }
+}
+
+interface Replacement {
+  readonly old: NodeKey;
+  readonly oldSeed: Buffer;
+  readonly next: NodeKey;
+  readonly newSeed: Buffer;
+  readonly chain: SuccessionChain;
+}
+
+function replaceFiles(options: RotationOptions, to: Replacement): void {
+  const { files, directory } = options;
+  const chainPath = `${directory}/${SUCCESSION_FILE}`;
+  const keyPath = `${directory}/${NODE_KEY_FILE}`;
+  const pubPath = `${directory}/${NODE_PUB_FILE}`;
+  const formerChain = files.facts(chainPath) === undefined ? undefined : files.read(chainPath);
+  const undo: (() => void)[] = [];
+  let path = chainPath;
+  try {
+    undo.push(() => {
+      if (formerChain === undefined) files.remove(chainPath);
+      else files.writeAtomic(chainPath, formerChain, PUBLIC_MODE);
+    });
+    files.writeAtomic(chainPath, encodeChain(to.chain), PUBLIC_MODE);
+    path = keyPath;
+    undo.push(() => files.writeAtomic(keyPath, to.oldSeed, SECRET_MODE));
+    files.writeAtomic(keyPath, to.newSeed, SECRET_MODE);
+    path = pubPath;
+    undo.push(() => files.writeAtomic(pubPath, to.old.publicKey, PUBLIC_MODE));
+    files.writeAtomic(pubPath, to.next.publicKey, PUBLIC_MODE);
+  } catch (cause) {
+    throw failed(path, restored(undo), cause);
+  }
+}
+
+/**
+ * Undoes the steps, last first. It stops at the first that fails: as long as the statement stays in its file, the next
+ * load can tell which of the two keys stands.
+ */
+function restored(undo: readonly (() => void)[]): boolean {
+  for (const step of [...undo].reverse()) {
+    try {
+      step();
+    } catch {
+      return false;
+    }
+  }
+  return true;
+}
+
+function failed(path: string, isRestored: boolean, cause: unknown): SallyportError {
+  const state = isRestored ? "the old pair is in place" : "the files could not be put back; the next start decides";
+  return new SallyportError("ERR_CONFIG", "ROTATION_FAILED", `cannot write ${quotePath(path)}: ${state}`, {
+    stage: "identity",
+    detail: { path: quotePath(path), restored: isRestored, system: systemCode(cause) },
+    advice: "let this process's user write the key directory, see that the disk has room, and rotate again",
+    cause,
+  });
+}
+
+function removeQuietly(files: KeyFilesOptions["files"], path: string): void {
+  try {
+    files.remove(path);
+  } catch {
+    // The lock lapses by age.
+  }
+}

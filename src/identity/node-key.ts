@@ -1,0 +1,47 @@
+import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import { type Fingerprint, fingerprintOf, KEY_BYTES, type PublicKey, parsePublicKey } from "./public-key.ts";
+import { type SignatureLabel, signText } from "./signed-text.ts";
+import { makeStatement, type SuccessionStatement } from "./succession.ts";
+
+/**
+ * The node's own key pair in memory. The seed stays inside: it is in no property, so no print, log or JSON of this object
+ * shows it. `destroy` overwrites it.
+ */
+export class NodeKey {
+  readonly publicKey: PublicKey;
+  readonly fingerprint: Fingerprint;
+  readonly #seed: Buffer;
+  readonly #crypto: IdentityCrypto;
+  #destroyed = false;
+
+  /** @param seed 32 octets, copied; the caller overwrites its own. */
+  constructor(seed: Uint8Array, crypto: IdentityCrypto) {
+    this.#crypto = crypto;
+    this.#seed = Buffer.alloc(KEY_BYTES);
+    this.publicKey = parsePublicKey(crypto.ed25519PublicKey(seed), "our own public key");
+    this.#seed.set(seed);
+    this.fingerprint = fingerprintOf(this.publicKey, crypto);
+  }
+
+  /** Signs `content` under `label` (docs/identity.md). 64 octets. @throws RangeError after `destroy`. */
+  sign(label: SignatureLabel, content: Uint8Array): Buffer {
+    this.#alive();
+    return signText(label, content, this.#seed, this.#crypto);
+  }
+
+  /** Vouches for the key that follows this one. */
+  succeed(content: Omit<SuccessionStatement, "signature" | "oldKey">): SuccessionStatement {
+    this.#alive();
+    return makeStatement({ ...content, oldKey: this.publicKey }, this.#seed, this.#crypto);
+  }
+
+  /** Overwrites the seed. Idempotent; signing throws afterwards. */
+  destroy(): void {
+    this.#destroyed = true;
+    this.#seed.fill(0);
+  }
+
+  #alive(): void {
+    if (this.#destroyed) throw new RangeError("this key was destroyed");
+  }
+}

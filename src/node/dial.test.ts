@@ -1,0 +1,185 @@
+import { describe, expect, it } from "vitest";
+import { SallyportError } from "../base/errors.ts";
+import { parseDialTarget } from "../base/node-name.ts";
+import type { DialAddress } from "../carrier/carrier.ts";
+import type { DistConnection } from "../dist/connection.ts";
+import { VirtualClock } from "../testkit/virtual-clock.ts";
+import { Dial, MAX_WAITING_SENDS } from "./dial.ts";
+import type { Session } from "./session.ts";
+
+const address = (host: string, port = 1): DialAddress => ({ scheme: "tls", host, port });
+const error = (code: "ERR_UNREACHABLE" | "ERR_DENIED" | "ERR_CLOSED", reason = "X") =>
+  new SallyportError(code, reason, "x");
+
+function make(addresses: readonly DialAddress[] | Promise<readonly DialAddress[]>, target = "b@h") {
+  const clock = new VirtualClock();
+  const tried: string[] = [];
+  const connections: { destroyed: string[]; connection: DistConnection }[] = [];
+  const finished: (string | undefined)[] = [];
+  const signals: AbortSignal[] = [];
+  const dial: Dial = new Dial(parseDialTarget(target), {
+    resolver: {
+      label: "the test",
+      resolve: async (_, signal) => {
+        signals.push(signal);
+        return addresses;
+      },
+    },
+    clock,
+    maxDialMs: 1_000,
+    connect(_, { host, port }) {
+      if (host === "bad") throw error("ERR_DENIED", "SCHEME");
+      tried.push(`${host}:${port}`);
+      const destroyed: string[] = [];
+      const connection = {
+        destroy: (cause: SallyportError) => destroyed.push(cause.reason),
+      } as unknown as DistConnection;
+      connections.push({ destroyed, connection });
+      return connection;
+    },
+    finished: (_, cause) => finished.push(cause?.reason),
+  });
+  const results: string[] = [];
+  const wait = (label: string) =>
+    dial.wait(
+      () => results.push(`${label} up`),
+      (cause) => results.push(`${label} ${cause.reason}`),
+    );
+  const run = async () => {
+    await dial.run();
+  };
+  const last = () => connections.at(-1)!;
+  return { dial, clock, tried, connections, last, finished, results, wait, run, signals };
+}
+const sessionOver = (connection: DistConnection | undefined) => ({ connection }) as unknown as Session;
+
+describe("Dial", () => {
+  it("takes the next address when one cannot be reached, and only then", async () => {
+    const { dial, tried, last, run, results, wait, finished } = make([address("h1"), address("h2"), address("h3")]);
+    wait("a");
+    await run();
+    dial.attemptEnded(last().connection, error("ERR_UNREACHABLE"));
+    expect([tried, results]).toEqual([["h1:1", "h2:1"], []]);
+    dial.attemptEnded(last().connection, error("ERR_DENIED", "SECRET_MISMATCH"));
+    expect([tried, results, finished]).toEqual([["h1:1", "h2:1"], ["a SECRET_MISMATCH"], ["SECRET_MISMATCH"]]);
+  });
+
+  it("fails with the last address's failure", async () => {
+    const { dial, last, run, results, wait, clock } = make([address("h1"), address("h2")]);
+    wait("a");
+    await run();
+    dial.attemptEnded(last().connection, error("ERR_UNREACHABLE", "FIRST"));
+    dial.attemptEnded(last().connection, error("ERR_UNREACHABLE", "LAST"));
+    expect([results, clock.pendingTimers]).toEqual([["a LAST"], 0]);
+  });
+
+  it("does not mind the end of a connection that is not its own or not its last", async () => {
+    const { dial, connections, run, results, wait, tried } = make([address("h1"), address("h2")]);
+    wait("a");
+    await run();
+    dial.attemptEnded({} as DistConnection, error("ERR_DENIED"));
+    dial.attemptEnded(connections[0]!.connection, error("ERR_UNREACHABLE"));
+    dial.attemptEnded(connections[0]!.connection, error("ERR_DENIED"));
+    expect([results, tried]).toEqual([[], ["h1:1", "h2:1"]]);
+  });
+
+  it.each([
+    ["no address", Promise.resolve([]), "NAME_UNRESOLVED"],
+    ["a resolver that fails", Promise.reject(new Error("x")), "NAME_UNRESOLVED"],
+    ["an address that may not be dialled", Promise.resolve([address("bad")]), "SCHEME"],
+  ] as const)("fails with %s", async (_, addresses, reason) => {
+    addresses.catch(() => {});
+    const { run, results, wait } = make(addresses);
+    wait("a");
+    await run();
+    expect(results).toEqual([`a ${reason}`]);
+  });
+
+  it("dials the port that was given with the name, once per host, and the host part where nothing is known", async () => {
+    const known = make([address("h1", 1), address("h1", 2), address("h2", 3)], "b@h:77");
+    await known.run();
+    known.dial.attemptEnded(known.last().connection, error("ERR_UNREACHABLE"));
+    known.dial.attemptEnded(known.last().connection, error("ERR_UNREACHABLE"));
+    expect(known.tried).toEqual(["h1:77", "h2:77"]);
+    const unknown = make([], "b@h:77");
+    await unknown.run();
+    expect(unknown.tried).toEqual(["h:77"]);
+  });
+
+  it("hands one session to all who wait, the queued sends first and in order", async () => {
+    const { dial, last, run, results, wait, finished, clock } = make([address("h1")]);
+    wait("a");
+    wait("b")();
+    wait("c");
+    for (const n of [1, 2]) dial.queue(() => results.push(`send ${n}`));
+    dial.queue(() => {
+      throw new Error("unencodable");
+    });
+    dial.queue(() => results.push("send 3"));
+    await run();
+    const session = sessionOver(last().connection);
+    dial.succeeded(session);
+    dial.succeeded(session);
+    dial.fail(error("ERR_DENIED"));
+    expect(results).toEqual(["send 1", "send 2", "send 3", "a up", "c up"]);
+    expect([finished, last().destroyed, clock.pendingTimers]).toEqual([[undefined], [], 0]);
+  });
+
+  it("ends its own connection when the session came the other way", async () => {
+    const { dial, last, run } = make([address("h1")]);
+    await run();
+    dial.succeeded(sessionOver(undefined));
+    expect(last().destroyed).toEqual(["OTHER_CONNECTION_WINS"]);
+  });
+
+  it("waits for the other side's connection after OTHER_CONNECTION_WINS, up to its own deadline", async () => {
+    const won = make([address("h1"), address("h2")]);
+    won.wait("a");
+    await won.run();
+    won.dial.attemptEnded(won.last().connection, error("ERR_CLOSED", "OTHER_CONNECTION_WINS"));
+    expect([won.results, won.tried]).toEqual([[], ["h1:1"]]);
+    won.dial.succeeded(sessionOver(undefined));
+    expect(won.results).toEqual(["a up"]);
+    const lost = make([address("h1")]);
+    lost.wait("a");
+    await lost.run();
+    lost.dial.attemptEnded(lost.last().connection, error("ERR_CLOSED", "OTHER_CONNECTION_WINS"));
+    lost.clock.advance(1_000);
+    expect(lost.results).toEqual(["a CALL_TIMEOUT"]);
+  });
+
+  it("has one deadline from its start, over resolving and all addresses", async () => {
+    const slow = make(new Promise(() => {}));
+    slow.wait("a");
+    void slow.run();
+    slow.dial.queue(() => slow.results.push("sent"));
+    slow.clock.advance(999);
+    expect(slow.results).toEqual([]);
+    slow.clock.advance(1);
+    expect([slow.results, slow.signals[0]?.aborted, slow.dial.waitingSends]).toEqual([["a CALL_TIMEOUT"], true, 0]);
+    const { dial, clock, last, run, results, wait, tried } = make([address("h1"), address("h2")]);
+    wait("a");
+    await run();
+    clock.advance(600);
+    dial.attemptEnded(last().connection, error("ERR_UNREACHABLE"));
+    clock.advance(400);
+    expect([results, tried.length, last().destroyed]).toEqual([["a CALL_TIMEOUT"], 2, ["CALL_TIMEOUT"]]);
+  });
+
+  it("does not dial when its addresses come too late", async () => {
+    let found: (addresses: readonly DialAddress[]) => void = () => {};
+    const { run, clock, tried } = make(new Promise((resolve) => (found = resolve)));
+    const running = run();
+    clock.advance(1_000);
+    found([address("h1")]);
+    await running;
+    expect(tried).toEqual([]);
+  });
+
+  it("queues a bounded number of sends", () => {
+    const { dial } = make([]);
+    for (let i = 0; i < MAX_WAITING_SENDS; i++) dial.queue(() => {});
+    expect(() => dial.queue(() => {})).toThrow(expect.objectContaining({ code: "ERR_LIMIT", reason: "WAITING_SENDS" }));
+    expect(dial.waitingSends).toBe(MAX_WAITING_SENDS);
+  });
+});
