@@ -86,6 +86,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   });
   try {
     const gate = new AcceptGate(system, options.acceptLimits);
+    node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
     for (const listen of listeners) await bind(node, listen, { ...system, gate }, tls, tlsOptions);
     if (options.epmd === "register") await register(node, options, name, epmd);
   } catch (error) {
@@ -96,6 +97,17 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     for (const warning of warnings) node.warn(warning.reason, warning.message);
   });
   return node;
+}
+
+/** What became of newcomers before there was a connection to speak of. */
+function acceptCounters(gate: AcceptGate): Readonly<Record<string, number>> {
+  const { admitted, refusedSource, refusedFull, dropped } = gate.counters;
+  return {
+    accept_admitted: admitted,
+    accept_refused_source: refusedSource,
+    accept_refused_full: refusedFull,
+    accept_dropped: dropped,
+  };
 }
 
 interface Warning {

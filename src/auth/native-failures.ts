@@ -1,5 +1,5 @@
 import { type ErrorContext, SallyportError } from "../base/errors.ts";
-import { type NodeName } from "../base/node-name.ts";
+import type { NodeName } from "../base/node-name.ts";
 import type { KeyFault } from "../identity/public-key.ts";
 import { NATIVE_VERSION, type NativeMessage, type RefuseReason } from "../wire/native-handshake.ts";
 
@@ -132,11 +132,16 @@ export function secretDiffers(peer: NodeName, where: "proof" | "set on one side 
 export function cookieUnusable(target: NodeName, cookieBytes: number, least: number): NativeFailure {
   const error =
     cookieBytes === 0
-      ? new SallyportError("ERR_CONFIG", "COOKIE_MISSING", `${target} is listed for cookie-only mode without a cookie`, {
-          stage: "cookie",
-          peer: target,
-          advice: "set a cookie of at least 16 random bytes, or use keys",
-        })
+      ? new SallyportError(
+          "ERR_CONFIG",
+          "COOKIE_MISSING",
+          `${target} is listed for cookie-only mode without a cookie`,
+          {
+            stage: "cookie",
+            peer: target,
+            advice: "set a cookie of at least 16 random bytes, or use keys",
+          },
+        )
       : new SallyportError(
           "ERR_CONFIG",
           "COOKIE_TOO_SHORT",
@@ -172,11 +177,17 @@ export function peerGaveUp(peer: NodeName): NativeFailure {
 }
 
 export function staleIncarnation(peer: NodeName, incarnation: bigint): NativeFailure {
-  return denied("STALE_INCARNATION", `${peer} shows incarnation ${incarnation}; a younger one was seen`, "stale", peer, {
-    stage: "session",
-    detail: { incarnation: String(incarnation) },
-    advice: "its clock went back or an old copy of it runs: stop the copy, or override it by trust",
-  });
+  return denied(
+    "STALE_INCARNATION",
+    `${peer} shows incarnation ${incarnation}; a younger one was seen`,
+    "stale",
+    peer,
+    {
+      stage: "session",
+      detail: { incarnation: String(incarnation) },
+      advice: "its clock went back or an old copy of it runs: stop the copy, or override it by trust",
+    },
+  );
 }
 
 /** The other side ended the handshake and said why. Its word, nothing more: it may not have proven anything. */
@@ -241,7 +252,8 @@ function denied(
 }
 
 function misbehaved(reason: string, message: string, context: ErrorContext): NativeFailure {
-  const advice = "the peer's software or something on the path is broken or hostile; look at it before connecting again";
+  const advice =
+    "the peer's software or something on the path is broken or hostile; look at it before connecting again";
   const error = new SallyportError("ERR_PEER_MISBEHAVED", reason, message, { stage: "identity", advice, ...context });
   return { error, tell: "auth" };
 }

@@ -1,3 +1,4 @@
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
@@ -5,7 +6,13 @@ import { keyFault, type PublicKey, sameKey, tryPublicKey } from "../identity/pub
 import { type MacLabel, macInput } from "../identity/signed-text.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
 import { commonFlags, missingMandatory } from "../wire/flags.ts";
-import { encodeNative, type Hello, type NativeMessage, type NativeMethod } from "../wire/native-handshake.ts";
+import {
+  encodeNative,
+  type Hello,
+  type NativeMessage,
+  type NativeMethod,
+  type RefuseReason,
+} from "../wire/native-handshake.ts";
 import {
   bindingMissing,
   keyUnsafe,
@@ -97,9 +104,9 @@ export function send(message: NativeMessage): NativeOutput {
   return { kind: "send", bytes: encodeNative(message) };
 }
 
-/** True when a value is a failure and not what was wanted. */
-export function isFailure<T extends object>(value: T | NativeFailure): value is NativeFailure {
-  return "tell" in value;
+/** Ends for a reason that the owner knows. */
+export function refuse(reason: RefuseReason): NativeStep<Ended> {
+  return proceed({ kind: "ended" }, send({ kind: "refuse", reason }));
 }
 
 /** Takes what the proofs bind to; anything missing is a refusal, never a weaker proof (rulings S1, X-15). */
@@ -198,4 +205,9 @@ export function sessionOf(
     transcript,
     transcriptHash: hash,
   };
+}
+
+/** A shared secret alone never vouches for more than itself (design D3). */
+export function capped(method: NativeMethod, assurance: Assurance): Assurance {
+  return method === "cookie" && assuranceAtLeast(assurance, "cookie") ? "cookie" : assurance;
 }

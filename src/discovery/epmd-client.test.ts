@@ -73,7 +73,13 @@ describe("epmdResolver", () => {
     ["unknown", (sink: PlainSocketSink) => sink.bytes(Buffer.from("7701", "hex"))],
     ["garbage", (sink: PlainSocketSink) => sink.bytes(Buffer.from("HTTP/1.1 400"))],
     ["bytes after the answer", (sink: PlainSocketSink) => sink.bytes(Buffer.concat([FOUND, Buffer.from([0])]))],
-    ["a close before the end", (sink: PlainSocketSink) => (sink.bytes(FOUND.subarray(0, 9)), sink.closed(undefined))],
+    [
+      "a close before the end",
+      (sink: PlainSocketSink) => {
+        sink.bytes(FOUND.subarray(0, 9));
+        sink.closed(undefined);
+      },
+    ],
     ["a refused connection", (sink: PlainSocketSink) => sink.closed("ECONNREFUSED")],
   ] as const)("counts %s as no answer", async (_, act) => {
     const { answer, last, clock } = start();
@@ -104,7 +110,7 @@ describe("epmdResolver", () => {
 describe("registerAtEpmd", () => {
   const start = () => {
     const made = make();
-    const registering = registerAtEpmd(made.parts, "127.0.0.1", epmdEntry("js", 0x15b3, true));
+    const registering = registerAtEpmd(made.parts, "127.0.0.1", epmdEntry("jsx", 0x15b3, true));
     registering.catch(() => {});
     return { ...made, registering };
   };

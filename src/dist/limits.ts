@@ -6,7 +6,10 @@ export interface DistLimits {
   readonly maxHandshakeMs: number;
   /** Largest handshake message. Default 4,096 bytes. */
   readonly maxHandshakeFrameBytes: number;
-  /** Largest single frame when fragments were negotiated. Default 16 MiB. */
+  /**
+   * Largest single frame when fragments were negotiated, from the first tick or fragment on; before that `maxMessageBytes`,
+   * because a BEAM does not fragment what was sent while it was connecting. Default 16 MiB.
+   */
   readonly maxFrameBytes: number;
   /** Largest message after reassembly, and largest frame where fragments were not negotiated. Default 64 MiB. */
   readonly maxMessageBytes: number;

@@ -233,6 +233,20 @@ describe("Sender, what cannot be sent", () => {
     expect(sender.message(send(1, 2), "x")).toBe(true);
   });
 
+  it("refuses small messages once the bound is passed, however little each turn sends", () => {
+    const { sender, leave } = rig({ maxQueuedBytes: 200 * KIB }, false);
+    let sent = 0;
+    expect(() => {
+      for (; sent < 1_000; sent++) {
+        sender.message(send(1, 2), big(KIB));
+        sender.flush();
+      }
+    }).toThrow(expect.objectContaining({ code: "ERR_LIMIT", reason: "SEND_QUEUE_FULL" }));
+    expect(sent).toBeLessThan(205);
+    leave();
+    expect(sender.message(send(1, 2), "x")).toBe(true);
+  });
+
   it("refuses small messages that wait behind a large one when they are too many", () => {
     const { sender, read, leave, setPending } = rig({ maxQueuedBytes: 300 * KIB }, false);
     setPending(290 * KIB);

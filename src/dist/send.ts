@@ -67,6 +67,8 @@ export class Sender {
   #laneBytes = 0;
   #nextSequence = 1n;
   #congested = false;
+  /** The last flush left more than `maxQueuedBytes` waiting. Turns that each send little would never be looked at else. */
+  #isFull = false;
   #flushAsked = false;
 
   constructor(out: SendOut, options: SenderOptions) {
@@ -142,7 +144,9 @@ export class Sender {
     this.#flushAsked = false;
     if (this.#writer.length > 0) this.#out.write(this.#writer.take());
     if (this.#lanes.size > 0) this.#pump();
-    if (!this.#congested && this.waitingBytes > this.#options.congestedBytes) this.#congested = true;
+    const waiting = this.waitingBytes;
+    if (waiting > this.#options.congestedBytes) this.#congested = true;
+    if (waiting > this.#options.maxQueuedBytes) this.#isFull = true;
   }
 
   /** To be called when the carrier has room again. True when the session just stopped being congested. */
@@ -157,10 +161,11 @@ export class Sender {
   /** Starts a frame with its control message; returns where its length stands. An error leaves no trace. */
   #begin(control: Control): number {
     const writer = this.#writer;
-    if (writer.length >= FLUSH_BYTES) {
-      this.flush();
+    if (writer.length >= FLUSH_BYTES) this.flush();
+    if (this.#isFull) {
       const waiting = this.waitingBytes;
       if (waiting > this.#options.maxQueuedBytes) throw queueFull(waiting, this.#options.maxQueuedBytes);
+      this.#isFull = false;
     }
     const start = writer.length;
     writer.ensure(4);

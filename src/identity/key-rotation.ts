@@ -67,15 +67,16 @@ export function rotateNodeKey(options: RotationOptions): Rotation {
 }
 
 /**
- * Goes back to the pair of a backup: the newest one, or the one with this stamp. The present key signs a statement for
+ * Goes back to the pair of a backup: the newest that is not the pair in use, or the one with this stamp. The present key signs a statement for
  * it, so that peers follow.
  * @throws {SallyportError} ERR_CONFIG BACKUP_NOT_FOUND, ROTATION_BUSY, ROTATION_FAILED, and what `loadNodeKey` throws
  */
 export function rollbackNodeKey(options: RotationOptions, stamp?: string): Rotation {
   const { files, directory } = options;
   return underLock(options, () => {
-    const stamps = files.list(`${directory}/${BACKUPS_DIRECTORY}`).filter((name) => STAMP.test(name));
-    const chosen = stamp === undefined ? stamps[stamps.length - 1] : stamps.find((name) => name === stamp);
+    const backups = `${directory}/${BACKUPS_DIRECTORY}`;
+    const stamps = writing(backups, () => files.list(backups)).filter((name) => STAMP.test(name));
+    const chosen = stamps.reverse().find((name) => (stamp === undefined ? isOther(options, name) : name === stamp));
     if (chosen === undefined) {
       throw new SallyportError("ERR_CONFIG", "BACKUP_NOT_FOUND", `no such backup in ${quotePath(directory)}`, {
         stage: "identity",
@@ -91,10 +92,20 @@ export function rollbackNodeKey(options: RotationOptions, stamp?: string): Rotat
   });
 }
 
+/** Whether a backup holds a pair that is not the one in use: a killed rotation leaves a backup of that. */
+function isOther({ files, directory }: RotationOptions, stamp: string): boolean {
+  try {
+    const pub = files.read(`${directory}/${BACKUPS_DIRECTORY}/${stamp}/${NODE_PUB_FILE}`);
+    return !pub.equals(files.read(`${directory}/${NODE_PUB_FILE}`));
+  } catch {
+    return false;
+  }
+}
+
 function underLock(options: RotationOptions, run: () => Rotation): Rotation {
   const { files } = options;
   const path = `${options.directory}/${ROTATION_LOCK_FILE}`;
-  const facts = files.facts(path);
+  const facts = writing(path, () => files.facts(path));
   if (facts !== undefined && options.nowMs - facts.changedMs > STALE_LOCK_MS) writing(path, () => files.remove(path));
   try {
     files.writeNew(path, utcStamp(options.nowMs), SECRET_MODE);
@@ -196,10 +207,10 @@ function replaceFiles(options: RotationOptions, to: Replacement): void {
   const chainPath = `${directory}/${SUCCESSION_FILE}`;
   const keyPath = `${directory}/${NODE_KEY_FILE}`;
   const pubPath = `${directory}/${NODE_PUB_FILE}`;
-  const formerChain = files.facts(chainPath) === undefined ? undefined : files.read(chainPath);
   const undo: (() => void)[] = [];
   let path = chainPath;
   try {
+    const formerChain = files.facts(chainPath) === undefined ? undefined : files.read(chainPath);
     undo.push(() => {
       if (formerChain === undefined) files.remove(chainPath);
       else files.writeAtomic(chainPath, formerChain, PUBLIC_MODE);

@@ -170,7 +170,7 @@ function decodeStatement(bytes: Buffer, at: number, nameBytes: number): Successi
   const oldKey = tryPublicKey(bytes.subarray(at + 20, at + 52));
   const newKey = tryPublicKey(bytes.subarray(at + 52, at + 84));
   const signatureAt = at + FIXED_BYTES + nameBytes;
-  const name = tryNodeName(bytes.latin1Slice(at + FIXED_BYTES, signatureAt));
+  const name = tryNodeName(bytes.toString("latin1", at + FIXED_BYTES, signatureAt));
   if (serial === 0 || !Number.isSafeInteger(notBefore) || !Number.isSafeInteger(notAfter)) return undefined;
   if (notBefore > notAfter || oldKey === undefined || newKey === undefined || name === undefined) return undefined;
   if (sameKey(oldKey, newKey)) return undefined;

@@ -165,6 +165,32 @@ describe("CallTable", () => {
   });
 });
 
+describe("an entry of a call that has ended", () => {
+  it("does not touch a later call with the same table key", () => {
+    const words = [1, 2, 3, 4, 5, 9, 2, 3, 4, 5];
+    let at = 0;
+    const refs = new RefMaker("a@h", 7, { uint32: () => words[at++] ?? 0, bytes: () => Buffer.alloc(0) });
+    const calls = new CallTable(refs, new Deadlines(new VirtualClock()));
+    const started: Reference[] = [];
+    const open = () =>
+      void calls.open({
+        session: S,
+        target: "x",
+        peer: "b@h",
+        what: "x",
+        options: {},
+        abandon: () => {},
+        start: (ref) => started.push(ref),
+      });
+    open();
+    const ended = calls.find(started[0]!, S)!;
+    calls.answer(ended, 1);
+    open();
+    calls.answer(ended, 2);
+    expect([calls.size, calls.find(started[1]!, S)?.ref]).toEqual([1, started[1]]);
+  });
+});
+
 describe("checkedTimeout", () => {
   it("has a finite default, cuts to whole milliseconds and never below zero", () => {
     expect([undefined, 0, 1.9, -5, 2_147_483_647].map(checkedTimeout)).toEqual([5_000, 0, 1, 0, 2_147_483_647]);

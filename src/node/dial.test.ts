@@ -84,12 +84,11 @@ describe("Dial", () => {
   });
 
   it.each([
-    ["no address", Promise.resolve([]), "NAME_UNRESOLVED"],
-    ["a resolver that fails", Promise.reject(new Error("x")), "NAME_UNRESOLVED"],
-    ["an address that may not be dialled", Promise.resolve([address("bad")]), "SCHEME"],
+    ["no address", () => Promise.resolve([]), "NAME_UNRESOLVED"],
+    ["a resolver that fails", () => Promise.reject(new Error("x")), "NAME_UNRESOLVED"],
+    ["an address that may not be dialled", () => Promise.resolve([address("bad")]), "SCHEME"],
   ] as const)("fails with %s", async (_, addresses, reason) => {
-    addresses.catch(() => {});
-    const { run, results, wait } = make(addresses);
+    const { run, results, wait } = make(addresses());
     wait("a");
     await run();
     expect(results).toEqual([`a ${reason}`]);
@@ -145,7 +144,7 @@ describe("Dial", () => {
     await lost.run();
     lost.dial.attemptEnded(lost.last().connection, error("ERR_CLOSED", "OTHER_CONNECTION_WINS"));
     lost.clock.advance(1_000);
-    expect(lost.results).toEqual(["a CALL_TIMEOUT"]);
+    expect(lost.results).toEqual(["a CONNECT_TIMEOUT"]);
   });
 
   it("has one deadline from its start, over resolving and all addresses", async () => {
@@ -156,14 +155,14 @@ describe("Dial", () => {
     slow.clock.advance(999);
     expect(slow.results).toEqual([]);
     slow.clock.advance(1);
-    expect([slow.results, slow.signals[0]?.aborted, slow.dial.waitingSends]).toEqual([["a CALL_TIMEOUT"], true, 0]);
+    expect([slow.results, slow.signals[0]?.aborted, slow.dial.waitingSends]).toEqual([["a CONNECT_TIMEOUT"], true, 0]);
     const { dial, clock, last, run, results, wait, tried } = make([address("h1"), address("h2")]);
     wait("a");
     await run();
     clock.advance(600);
     dial.attemptEnded(last().connection, error("ERR_UNREACHABLE"));
     clock.advance(400);
-    expect([results, tried.length, last().destroyed]).toEqual([["a CALL_TIMEOUT"], 2, ["CALL_TIMEOUT"]]);
+    expect([results, tried.length, last().destroyed]).toEqual([["a CONNECT_TIMEOUT"], 2, ["CONNECT_TIMEOUT"]]);
   });
 
   it("does not dial when its addresses come too late", async () => {

@@ -58,6 +58,8 @@ export interface NodeParts extends ConnectionParts {
 export interface Attachment {
   /** Shown in `node.endpoints`; undefined for what is not an endpoint. */
   readonly endpoint?: string;
+  /** Its part of `health().counters`. */
+  counters?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
 
@@ -274,7 +276,10 @@ export class SallyportNode implements Node {
       connectedCount: connectedNodes.length,
       processes: this.#processes.size,
       openCalls: this.#core.calls.size,
-      counters: this.#core.counters.snapshot(),
+      counters: Object.assign(
+        this.#core.counters.snapshot(),
+        ...this.#attachments.map((attachment) => attachment.counters?.()),
+      ),
     };
   }
 

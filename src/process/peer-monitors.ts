@@ -2,7 +2,8 @@ import type { Pid, Reference } from "../term/types.ts";
 import { monitorExists, monitorLimit } from "./local-monitors.ts";
 import type { LocalProcess } from "./local-process.ts";
 import type { Down } from "./ports.ts";
-import { refKey, samePid, sameTarget } from "./term-keys.ts";
+import { RefMap } from "./ref-map.ts";
+import { samePid, sameTarget } from "./term-keys.ts";
 
 /** A monitor in one direction of one session. */
 interface PeerMonitor {
@@ -24,7 +25,7 @@ export type MonitorOut<Meta, Tag> = PeerMonitor & {
 
 /** Monitors by reference, and by the local process they belong to. Sends and calls nothing. */
 class MonitorTable<Meta, Tag, M extends PeerMonitor & { readonly process: LocalProcess<Meta, Tag> | undefined }> {
-  readonly #byRef: Map<string, M> = new Map();
+  readonly #byRef: RefMap<M> = new RefMap();
   readonly #byProcess: Map<LocalProcess<Meta, Tag>, Set<M>> = new Map();
 
   get size(): number {
@@ -32,15 +33,15 @@ class MonitorTable<Meta, Tag, M extends PeerMonitor & { readonly process: LocalP
   }
 
   has(ref: Reference): boolean {
-    return this.#byRef.has(refKey(ref));
+    return this.#byRef.get(ref) !== undefined;
   }
 
   get(ref: Reference): M | undefined {
-    return this.#byRef.get(refKey(ref));
+    return this.#byRef.get(ref);
   }
 
   add(monitor: M): void {
-    this.#byRef.set(refKey(monitor.ref), monitor);
+    this.#byRef.set(monitor);
     if (monitor.process === undefined) return;
     const monitors = this.#byProcess.get(monitor.process);
     if (monitors === undefined) this.#byProcess.set(monitor.process, new Set([monitor]));
@@ -49,9 +50,8 @@ class MonitorTable<Meta, Tag, M extends PeerMonitor & { readonly process: LocalP
 
   /** False when it is not in the table, or another one has its reference by now. */
   remove(monitor: M): boolean {
-    const key = refKey(monitor.ref);
-    if (this.#byRef.get(key) !== monitor) return false;
-    this.#byRef.delete(key);
+    if (this.#byRef.get(monitor.ref) !== monitor) return false;
+    this.#byRef.delete(monitor.ref);
     if (monitor.process === undefined) return true;
     const monitors = this.#byProcess.get(monitor.process);
     monitors?.delete(monitor);
@@ -64,11 +64,11 @@ class MonitorTable<Meta, Tag, M extends PeerMonitor & { readonly process: LocalP
     const monitors = this.#byProcess.get(process);
     if (monitors === undefined) return [];
     this.#byProcess.delete(process);
-    for (const monitor of monitors) this.#byRef.delete(refKey(monitor.ref));
+    for (const monitor of monitors) this.#byRef.delete(monitor.ref);
     return [...monitors];
   }
 
-  /** A list of all, oldest first. */
+  /** A list of all. */
   all(): readonly M[] {
     return [...this.#byRef.values()];
   }

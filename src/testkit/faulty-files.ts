@@ -7,6 +7,9 @@ interface Entry {
   readonly stamp: string;
 }
 
+/** Bytes of a file that one step writes. */
+const BYTES_PER_STEP = 16;
+
 /** What is thrown at the chosen step of a write. After a `crash` every further access throws it too. */
 export class InjectedFault extends Error {
   readonly code: string;
@@ -18,7 +21,7 @@ export class InjectedFault extends Error {
 }
 
 /**
- * A disk in memory whose every write goes through the steps of a real one: create, mode, each eighth byte, sync, rename
+ * A disk in memory whose every write goes through the steps of a real one: create, mode, each sixteenth byte, sync, rename
  * or link, sync of the directory. `failAt` makes one step fail; with `crash` all accesses fail from there on, as for a
  * process that was killed, and `survivor()` is what the next process finds. Links and owners are not modelled, except
  * as facts that a test sets.
@@ -145,7 +148,8 @@ export class FaultyFiles implements StoreFiles {
     });
     const entry = this.#files.get(temporary);
     if (entry !== undefined) this.#files.set(path, entry);
-    this.#step(`unlink of ${temporary}`);
+    // A failed unlink is ignored, as the real disk's is; a process can be killed here all the same.
+    if (this.#crash) this.#step(`unlink of ${temporary}`);
     this.#files.delete(temporary);
     this.#step(`sync of the directory of ${path}`);
   }
@@ -199,7 +203,7 @@ export class FaultyFiles implements StoreFiles {
     this.#files.set(temporary, this.#entry("", mode));
     this.#cleaningUp(temporary, () => {
       this.#step(`mode for ${path}`);
-      for (let end = 0; end < bytes.length; end += 8) {
+      for (let end = 0; end < bytes.length; end += BYTES_PER_STEP) {
         this.#files.set(temporary, this.#entry(bytes.subarray(0, end), mode));
         this.#step(`byte ${end} for ${path}`);
       }

@@ -40,7 +40,7 @@ node.register(
   { allow: { atLeast: "cookie", verbs: ["call"] } },
 );
 const hidden = {
-  call: (request) => (note("private.call", request), 1),
+  call: (request) => note("private.call", request),
   cast: (m) => note("private.cast", m),
   info: (m) => note("private.info", m),
 };

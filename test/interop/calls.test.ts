@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Down } from "../../src/node/api.ts";
+import type { Down } from "../../src/node/api.ts";
 import { Atom, isAtom, Pid, tuple } from "../../src/term/types.ts";
 import { describeWithElixir } from "./need-erlang.ts";
 import { eventually, failure, TRANSPORTS, useRig } from "./rig.ts";
@@ -9,7 +9,11 @@ const BEAM = "beam@127.0.0.1";
 for (const transport of TRANSPORTS) {
   describeWithElixir(`calls from Sallyport over ${transport}`, () => {
     const t = useRig(transport, async (rig) => {
-      const [beam, elixir, node] = await Promise.all([rig.erlang("beam"), rig.elixir("elixir"), rig.sallyport("sally")]);
+      const [beam, elixir, node] = await Promise.all([
+        rig.erlang("beam"),
+        rig.elixir("elixir"),
+        rig.sallyport("sally"),
+      ]);
       await beam.erl("interop:server(srv)");
       return { beam, elixir, node, srv: { name: "srv", node: BEAM } };
     });

@@ -57,8 +57,13 @@ describeWithErlang("certificates of a BEAM named by an IP address", () => {
   }
 
   it("another address does not", async () => {
-    const beam = await t.rig.erlang("n_other", { sslOptions: opensslCertificate("n_other", "DNS:10.0.0.1,IP:10.0.0.1") });
-    expect(await failure(t.node.connect(beam.name))).toMatchObject({ code: "ERR_DENIED", reason: "CERT_NAME_MISMATCH" });
+    const beam = await t.rig.erlang("n_other", {
+      sslOptions: opensslCertificate("n_other", "DNS:10.0.0.1,IP:10.0.0.1"),
+    });
+    expect(await failure(t.node.connect(beam.name))).toMatchObject({
+      code: "ERR_DENIED",
+      reason: "CERT_NAME_MISMATCH",
+    });
     expect(await beam.erl("net_adm:ping('sally@127.0.0.1')")).toBe("pang");
   });
 

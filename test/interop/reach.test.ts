@@ -1,6 +1,9 @@
 import { expect, it } from "vitest";
+import type { Node } from "../../src/node/api.ts";
+import type { NodeOptions } from "../../src/node/options.ts";
+import { Atom, Pid } from "../../src/term/types.ts";
 import { describeWithErlang } from "./need-erlang.ts";
-import { COOKIE, eventually, failure, TRANSPORTS, useRig } from "./rig.ts";
+import { COOKIE, eventually, failure, type Rig, TRANSPORTS, useRig } from "./rig.ts";
 
 for (const transport of TRANSPORTS) {
   describeWithErlang(`reaching each other over ${transport}`, () => {
@@ -22,7 +25,9 @@ for (const transport of TRANSPORTS) {
       });
       expect(peer.certificate === null).toBe(transport === "tcp");
       expect(rttMs).toBeGreaterThan(0);
-      await eventually(async () => expect(await t.beam.erl("{nodes(), nodes(hidden)}")).toBe("{[],['sally@127.0.0.1']}"));
+      await eventually(async () =>
+        expect(await t.beam.erl("{nodes(), nodes(hidden)}")).toBe("{[],['sally@127.0.0.1']}"),
+      );
       expect(t.events).toEqual(["up beam@127.0.0.1"]);
     });
 
@@ -68,7 +73,6 @@ for (const transport of TRANSPORTS) {
       await t.node.ping("beam@127.0.0.1");
       await t.beam.erl("register(kept, interop:box())");
       const { creation, ...pid } = await pidOf(t.node, "kept");
-      const { Pid } = await import("../../src/term/types.ts");
       const stale = new Pid(pid.node, pid.id, pid.serial, creation ^ 1);
       expect(await failure(t.node.call(stale, "x"))).toMatchObject({ code: "ERR_REMOTE", reason: "NOPROC" });
       t.node.send(stale, "lost");
@@ -86,8 +90,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-async function pidOf(node: import("../../src/node/api.ts").Node, name: string): Promise<import("../../src/term/types.ts").Pid> {
-  const { Atom, Pid } = await import("../../src/term/types.ts");
+async function pidOf(node: Node, name: string): Promise<Pid> {
   const pid = await node.rpc("beam@127.0.0.1", "erlang", "whereis", [new Atom(name)]);
   if (!(pid instanceof Pid)) throw new Error("not a pid");
   return pid;
@@ -100,7 +103,7 @@ describeWithErlang("TLS versions", () => {
     return { node, strict };
   });
 
-  async function withMinVersion(rig: import("./rig.ts").Rig): Promise<Partial<import("../../src/node/options.ts").NodeOptions>> {
+  async function withMinVersion(rig: Rig): Promise<Partial<NodeOptions>> {
     const { tls } = await rig.options("strict");
     return tls === undefined ? {} : { tls: { ...tls, minVersion: "TLSv1.3" } };
   }

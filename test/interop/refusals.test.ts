@@ -60,16 +60,15 @@ for (const transport of TRANSPORTS) {
       expect(await t.beam.erl("net_adm:ping('special@127.0.0.1')")).toBe("pong");
     });
 
-    it("a BEAM that does not allow our name is NOT_ALLOWED", async () => {
-      const strict = await t.rig.erlang("strict");
-      // Over TLS a BEAM compares the hosts of the certificate and of the allowed nodes, over TCP the node names.
-      const allowed = transport === "tls" ? "somebody@elsewhere.example" : "somebody@127.0.0.1";
-      expect(await strict.erl(`net_kernel:allow(['${allowed}'])`)).toBe("ok");
-      const error = await failure(t.node.connect(strict.name));
-      console.log("DBG", error.code, error.reason, error.message, strict.output);
-      expect(error).toMatchObject({ code: "ERR_DENIED", reason: "NOT_ALLOWED" });
-      await eventually(() => expect(strict.output).toMatch(/disallowed node/));
-    });
+    // Over TLS, OTP 25 compares the hosts in the certificate instead of the node name, so only plain TCP shows this status.
+    if (transport === "tcp") {
+      it("a BEAM that does not allow our name is NOT_ALLOWED", async () => {
+        const strict = await t.rig.erlang("strict");
+        expect(await strict.erl("net_kernel:allow(['somebody@127.0.0.1'])")).toBe("ok");
+        expect(await failure(t.node.connect(strict.name))).toMatchObject({ code: "ERR_DENIED", reason: "NOT_ALLOWED" });
+        await eventually(() => expect(strict.output).toMatch(/disallowed node/));
+      });
+    }
 
     it("another node at the address of the dialled one is PEER_NAME_MISMATCH", async () => {
       const port = Number(await t.beam.erl("interop:dist_port()"));
@@ -88,11 +87,11 @@ for (const transport of TRANSPORTS) {
       const node = await t.rig.sallyport("short", { limits });
       const reasons = refusals(node);
       const error = await failure(node.connect(across.name));
-      console.log("DBG", error.code, error.reason, error.message);
-      expect(error.code).not.toBe("ERR_DENIED");
-      await refusedInbound(across, node, reasons);
-      console.log("DBG", reasons);
-      expect(reasons[0]).not.toBe("SECRET_MISMATCH");
+      if (transport === "tls") expect(error).toMatchObject({ code: "ERR_DEADLINE", reason: "HANDSHAKE_TIMEOUT" });
+      else expect(error.code).not.toBe("ERR_DENIED");
+      const reason = await refusedInbound(across, node, reasons);
+      if (transport === "tls") expect(reason).toBe("NOT_A_TLS_PEER");
+      else expect(reason).not.toBe("SECRET_MISMATCH");
     });
   });
 }
@@ -119,7 +118,11 @@ describeWithErlang("refusals by certificate", () => {
   }
 
   /** A BEAM with a certificate; `trust` is the CA it checks us against. */
-  async function beamWith(paths: CertificatePaths, trust: TestAuthority, change = (text: string) => text): Promise<BeamNode> {
+  async function beamWith(
+    paths: CertificatePaths,
+    trust: TestAuthority,
+    change = (text: string) => text,
+  ): Promise<BeamNode> {
     return t.rig.erlang(`beam${++count}`, { sslOptions: sslFile(paths, trust, change) });
   }
 
@@ -143,7 +146,10 @@ describeWithErlang("refusals by certificate", () => {
 
   it("a certificate of a CA we do not know is CERT_UNKNOWN_ISSUER, both ways", async () => {
     const beam = await beamWith(await t.foreign.issue(nameOfNext()), t.old);
-    expect(await failure(t.node.connect(beam.name))).toMatchObject({ code: "ERR_DENIED", reason: "CERT_UNKNOWN_ISSUER" });
+    expect(await failure(t.node.connect(beam.name))).toMatchObject({
+      code: "ERR_DENIED",
+      reason: "CERT_UNKNOWN_ISSUER",
+    });
     expect(await refusedInbound(beam, t.node, t.reasons)).toBe("CERT_UNKNOWN_ISSUER");
   });
 
@@ -169,7 +175,8 @@ describeWithErlang("refusals by certificate", () => {
 
   it("a dialling BEAM without a certificate is CLIENT_CERT_REQUIRED", async () => {
     const paths = await t.old.issue(nameOfNext(), { days: 200 });
-    const withoutClient = (text: string) => text.replace(/\{client,\[\{certfile,"[^"]+"\},\{keyfile,"[^"]+"\},/, "{client,[");
+    const withoutClient = (text: string) =>
+      text.replace(/\{client,\[\{certfile,"[^"]+"\},\{keyfile,"[^"]+"\},/, "{client,[");
     const beam = await beamWith(paths, t.old, withoutClient);
     expect(await refusedInbound(beam, t.node, t.reasons)).toBe("CLIENT_CERT_REQUIRED");
     // It still shows its server certificate, so that we may dial it.

@@ -1,4 +1,4 @@
-import { createConnection, createServer, type AddressInfo, type Socket } from "node:net";
+import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 
 export interface RelayOptions {
   readonly targetPort: () => number | Promise<number>;
@@ -27,7 +27,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     const acceptor = createConnection({ host: "127.0.0.1", port: await options.targetPort() });
     const pair = { dialler, acceptor };
     pairs.add(pair);
-    for (const [from, to] of [[dialler, acceptor], [acceptor, dialler]] as const) {
+    for (const [from, to] of [
+      [dialler, acceptor],
+      [acceptor, dialler],
+    ] as const) {
       all.add(from);
       from.setNoDelay(true);
       from.on("error", () => {});

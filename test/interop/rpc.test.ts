@@ -22,10 +22,14 @@ function registerFunctions(node: Node): { readonly casts: Term[]; readonly worke
   node.registerFunction(math("hidden", 0), () => 1);
   node.registerFunction(math("note", 1), ([value]) => void kept.casts.push(value), { allow });
   node.registerFunction(math("forever", 0), (_args, ctx) => untilAborted(ctx.signal), { allow });
-  node.registerFunction("worker", async (args) => {
-    kept.workers.push([...args]);
-    await held;
-  }, { allow });
+  node.registerFunction(
+    "worker",
+    async (args) => {
+      kept.workers.push([...args]);
+      await held;
+    },
+    { allow },
+  );
   node.registerFunction("forever", (_args, ctx) => untilAborted(ctx.signal), { allow });
   node.registerFunction("quick", () => {}, { allow });
   return kept;
@@ -67,7 +71,8 @@ for (const transport of TRANSPORTS) {
 
     it("a process killed during an rpc fails it at once, and a timeout leaves nothing behind", async () => {
       const waiting = failure(t.node.rpc(BEAM, "interop", "sleeper", [], { timeoutMs: 60_000 }));
-      const find = "[P || P <- processes(), process_info(P, current_function) =:= {current_function,{interop,sleeper,0}}]";
+      const find =
+        "[P || P <- processes(), process_info(P, current_function) =:= {current_function,{interop,sleeper,0}}]";
       await eventually(async () => expect(await t.beam.erl(`length(${find})`)).toBe("1"));
       await t.beam.erl(`[exit(P, kill) || P <- ${find}]`);
       expect(await waiting).toMatchObject({ code: "ERR_REMOTE", reason: "TARGET_DOWN" });
@@ -100,13 +105,17 @@ for (const transport of TRANSPORTS) {
       const old = (m: string, f: string, args: string) =>
         `gen_server:call({rex,${SALLY}}, {call,${m},${f},${args},group_leader()}, 5000)`;
       expect(await t.beam.erl(old("math", "add", "[2,2]"))).toBe("4");
-      expect(await t.beam.erl(old("os", "cmd", '["id"]'))).toMatch(/^\{badrpc,\{sallyport_denied,<<"[0-9A-Z]{8,26}">>\}\}$/);
-      expect(await t.beam.erl(old("math", "fail", "[]"))).toMatch(/^\{badrpc,\{'EXIT',\{handler_error,<<"[0-9A-Z]+">>\}\}\}$/);
+      expect(await t.beam.erl(old("os", "cmd", '["id"]'))).toMatch(
+        /^\{badrpc,\{sallyport_denied,<<"[0-9A-Z]{8,26}">>\}\}$/,
+      );
+      expect(await t.beam.erl(old("math", "fail", "[]"))).toMatch(
+        /^\{badrpc,\{'EXIT',\{handler_error,<<"[0-9A-Z]+">>\}\}\}$/,
+      );
     });
 
     it("refuses at once what is not registered or not allowed", async () => {
       const denied = t.node.health().counters["denied"] ?? 0;
-      for (const mfa of ["os, cmd, [\"id\"]", "math, add, [1]", "math, hidden, []", "erlang, halt, []"]) {
+      for (const mfa of ['os, cmd, ["id"]', "math, add, [1]", "math, hidden, []", "erlang, halt, []"]) {
         expect(await t.beam.erl(`rpc:call(${SALLY}, ${mfa}, infinity)`)).toBe("{badrpc,{'EXIT',eperm}}");
         expect(await t.beam.erl(`catch erpc:call(${SALLY}, ${mfa}, infinity)`)).toMatch(/^\{'EXIT',\{\{erpc,eperm\},/);
       }
@@ -137,7 +146,9 @@ for (const transport of TRANSPORTS) {
       const pid = await t.node.spawnRemote(BEAM, "interop:echo_args", [box, tuple(a("x"), 1.5)]);
       expect(pid).toBeInstanceOf(Pid);
       expect(pid.node).toBe(BEAM);
-      expect(await t.beam.erl("{echoed, P, T} = interop:take(started), {is_process_alive(P), T}")).toBe("{true,{x,1.5}}");
+      expect(await t.beam.erl("{echoed, P, T} = interop:take(started), {is_process_alive(P), T}")).toBe(
+        "{true,{x,1.5}}",
+      );
     });
 
     it("its monitor tells of the end, even when that comes at once", async () => {
@@ -171,7 +182,9 @@ for (const transport of TRANSPORTS) {
       const second = t.node.spawn(() => exit(a("shutdown")), { exposeReasons: true });
       const child = await t.node.spawnRemote(BEAM, "interop:sleeper", [], { link: second });
       t.node.send(second, 1);
-      await eventually(async () => expect(await t.node.rpc(BEAM, "erlang", "is_process_alive", [child]).catch(() => null)).not.toBe(true));
+      await eventually(async () =>
+        expect(await t.node.rpc(BEAM, "erlang", "is_process_alive", [child]).catch(() => null)).not.toBe(true),
+      );
     });
 
     it("serves spawn, spawn_monitor, spawn_link and spawn_request from Erlang for registered functions", async () => {
@@ -183,8 +196,7 @@ for (const transport of TRANSPORTS) {
         `{P, R} = spawn_monitor(${SALLY}, sallyport_fn, quick, []), ` +
         "receive {'DOWN', R, process, P, Reason} -> Reason after 5000 -> nothing end";
       expect(await t.beam.erl(monitored)).toBe("normal");
-      const byMfa =
-        `{P, R} = spawn_monitor(${SALLY}, math, fail, []), receive {'DOWN', R, process, P, X} -> element(1, X) after 5000 -> nothing end`;
+      const byMfa = `{P, R} = spawn_monitor(${SALLY}, math, fail, []), receive {'DOWN', R, process, P, X} -> element(1, X) after 5000 -> nothing end`;
       expect(await t.beam.erl(byMfa)).toBe("handler_error");
       const linked =
         "process_flag(trap_exit, true), " +
@@ -201,14 +213,15 @@ for (const transport of TRANSPORTS) {
       expect(await refused(`spawn(${SALLY}, os, cmd, ["id"])`)).toBe("{error,eperm}");
       expect(await refused(`spawn(${SALLY}, fun() -> ok end)`)).toBe("{error,eperm}");
       expect(await refused(`spawn_monitor(${SALLY}, sallyport_fn, unknown, [])`)).toBe("{error,eperm}");
-      const request =
-        `R = spawn_request(${SALLY}, os, cmd, [], [{reply, yes}]), receive {spawn_reply, R, error, E} -> E after 5000 -> nothing end`;
+      const request = `R = spawn_request(${SALLY}, os, cmd, [], [{reply, yes}]), receive {spawn_reply, R, error, E} -> E after 5000 -> nothing end`;
       expect(await t.beam.erl(request)).toBe("eperm");
     });
 
     it("a function ends when the node that started it goes away over a link", async () => {
       const before = t.node.health().processes;
-      await t.beam.erl(`register(holder, interop:box()), interop:do(holder, fun() -> spawn_link(${SALLY}, sallyport_fn, forever, []) end)`);
+      await t.beam.erl(
+        `register(holder, interop:box()), interop:do(holder, fun() -> spawn_link(${SALLY}, sallyport_fn, forever, []) end)`,
+      );
       expect(t.node.health().processes).toBe(before + 1);
       await t.beam.erl("exit(whereis(holder), kill)");
       await eventually(() => expect(t.node.health().processes).toBe(before));

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Denied, type HandlerContext } from "../../src/node/api.ts";
+import type { Denied, HandlerContext } from "../../src/node/api.ts";
 import { Atom, isAtom, type Term, Tuple, tuple } from "../../src/term/types.ts";
 import { describeWithElixir } from "./need-erlang.ts";
 import { eventually, type Rig, TRANSPORTS, useRig } from "./rig.ts";
@@ -39,7 +39,8 @@ async function serving(rig: Rig) {
     {
       // The first one takes longest: only a queue keeps the order.
       call: async (n) => {
-        for (let turn = 0; turn < 50 - (n as number) * 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+        for (let turn = 0; turn < 50 - (n as number) * 10; turn++)
+          await new Promise((resolve) => setImmediate(resolve));
         seen.push(n as number);
         return n;
       },
@@ -66,8 +67,7 @@ for (const transport of TRANSPORTS) {
       const [beam, elixir, sally] = await Promise.all([rig.erlang("beam"), rig.elixir("elixir"), serving(rig)]);
       return { beam, elixir, ...sally };
     });
-    const exit = (call: string) =>
-      t.beam.erl(`try ${call} of V -> {returned, V} catch exit:R -> R end`);
+    const exit = (call: string) => t.beam.erl(`try ${call} of V -> {returned, V} catch exit:R -> R end`);
 
     it("answer gen_server:call from Erlang, and know who asks", async () => {
       expect(await t.beam.erl("gen_server:call({calc,'sally@127.0.0.1'}, {add,2,3})")).toBe("5");
@@ -169,7 +169,9 @@ for (const transport of TRANSPORTS) {
         if (name === "deaf") continue; // allowed, but it takes no calls
         const [, id] = DENIED.exec(reason) ?? [];
         await eventually(() => expect(t.denied.map((event) => event.decision)).toContain(id));
-        expect(t.denied.every((event) => event.peer === "beam@127.0.0.1" && event.outcome === "deny-default")).toBe(true);
+        expect(t.denied.every((event) => event.peer === "beam@127.0.0.1" && event.outcome === "deny-default")).toBe(
+          true,
+        );
       }
       await t.beam.erl("{private,'sally@127.0.0.1'} ! x, gen_server:cast({private,'sally@127.0.0.1'}, x)");
       await t.beam.erl("gen_server:call({calc,'sally@127.0.0.1'}, {add,1,1})");
@@ -179,9 +181,7 @@ for (const transport of TRANSPORTS) {
     it("answer no system messages and no remote execution through net_kernel", async () => {
       const state = await exit("sys:get_state({calc,'sally@127.0.0.1'}, 300)");
       expect(state).not.toMatch(/^\{returned/);
-      const spawned = await exit(
-        "gen_server:call({net_kernel,'sally@127.0.0.1'}, {spawn,erlang,halt,[],self()}, 300)",
-      );
+      const spawned = await exit("gen_server:call({net_kernel,'sally@127.0.0.1'}, {spawn,erlang,halt,[],self()}, 300)");
       expect(spawned).not.toMatch(/^\{returned/);
       expect(await t.beam.erl("gen_server:call({net_kernel,'sally@127.0.0.1'}, {is_auth,node()})")).toBe("yes");
     });

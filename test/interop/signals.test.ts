@@ -28,12 +28,17 @@ for (const transport of TRANSPORTS) {
     }
 
     /** A process of the Sallyport node that the BEAM knows by its pid, as message `{pid, P}` in a box. */
-    function local(options: SpawnOptions): { readonly handle: LocalProcessHandle; readonly pid: Pid; readonly got: Term[] } {
+    function local(options: SpawnOptions): {
+      readonly handle: LocalProcessHandle;
+      readonly pid: Pid;
+      readonly got: Term[];
+    } {
       const got: Term[] = [];
       const handle = t.node.spawn((message) => {
         if (isAtom(message, "stop")) return exit(a("shutdown"));
         if (isAtom(message, "secret")) return exit(tuple(a("secret"), 1));
         got.push(message);
+        return undefined;
       }, options);
       return { handle, pid: handle.pid, got };
     }
@@ -87,10 +92,16 @@ for (const transport of TRANSPORTS) {
       const { name } = await box();
       const process = local({ allow: REACHABLE });
       t.node.register("watched", { call: () => 1 }, { allow: "cookie" });
-      expect(await withPid(name, process.pid, `monitor(process, P), monitor(process, {watched,${SALLY}}), P ! stop, ok`)).toBe("ok");
-      expect(await t.beam.erl(`{'DOWN', _, process, P, R} = interop:take(${name}), {node(P), R}`)).toBe(`{${SALLY},shutdown}`);
+      expect(
+        await withPid(name, process.pid, `monitor(process, P), monitor(process, {watched,${SALLY}}), P ! stop, ok`),
+      ).toBe("ok");
+      expect(await t.beam.erl(`{'DOWN', _, process, P, R} = interop:take(${name}), {node(P), R}`)).toBe(
+        `{${SALLY},shutdown}`,
+      );
       t.node.unregister("watched");
-      expect(await t.beam.erl(`{'DOWN', _, process, P, R} = interop:take(${name}), {P, R}`)).toBe(`{{watched,${SALLY}},normal}`);
+      expect(await t.beam.erl(`{'DOWN', _, process, P, R} = interop:take(${name}), {P, R}`)).toBe(
+        `{{watched,${SALLY}},normal}`,
+      );
       expect(await withPid(name, process.pid, "monitor(process, P), ok")).toBe("ok");
       expect(await t.beam.erl(`element(5, interop:take(${name}))`)).toBe("noproc");
       expect(await t.beam.erl(`interop:idle(${name})`)).toBe("0");
@@ -181,7 +192,9 @@ for (const transport of TRANSPORTS) {
         t.node.unlink(process.handle, pid);
       }
       await linked(name, 0);
-      expect(await withPid(name, process.pid, "[begin link(P), unlink(P) end || _ <- lists:seq(1, 50)], link(P), unlink(P)")).toBe("true");
+      expect(
+        await withPid(name, process.pid, "[begin link(P), unlink(P) end || _ <- lists:seq(1, 50)], link(P), unlink(P)"),
+      ).toBe("true");
       // The acknowledgements came back, or the records on the BEAM would never go.
       await linked(name, 0);
       t.node.link(process.handle, pid);

@@ -34,7 +34,9 @@ for (const visible of [true, false]) {
       await eventually(async () => expect(await t.two.erl("node(global:whereis_name(thing))")).toBe("'one@127.0.0.1'"));
       expect(await t.two.erl("global:trans({lock, self()}, fun() -> done end)")).toBe("done");
       expect(await t.one.erl("pg:join(group, whereis(init))")).toBe("ok");
-      await eventually(async () => expect(await t.two.erl("[node(P) || P <- pg:get_members(group)]")).toBe("['one@127.0.0.1']"));
+      await eventually(async () =>
+        expect(await t.two.erl("[node(P) || P <- pg:get_members(group)]")).toBe("['one@127.0.0.1']"),
+      );
       expect(await t.two.erl("rpc:call('one@127.0.0.1', erlang, node, [])")).toBe("'one@127.0.0.1'");
     });
 
@@ -48,7 +50,8 @@ for (const visible of [true, false]) {
       expect(await t.two.erl("pg:leave(group, whereis(init))")).toBe("not_joined");
       const after = await Promise.all([t.one, t.two].map((beam) => beam.erl(`[whereis(N) || N <- ${SERVERS}]`)));
       expect(after).toEqual(t.before);
-      for (const beam of [t.one, t.two]) expect(beam.output).not.toMatch(/crash|terminating|corrupted|Invalid distribution/i);
+      for (const beam of [t.one, t.two])
+        expect(beam.output).not.toMatch(/crash|terminating|corrupted|Invalid distribution/i);
     });
   });
 }

@@ -124,6 +124,7 @@ export const TEST_IMPORTS: Readonly<Record<string, string>> = {
   "node:path": "paths of fixtures",
   "node:url": "paths of fixtures",
   "node:crypto": "reference results",
+  "node:util": "what inspect shows of secrets",
   "node:zlib": "compressed terms in tests",
   "node:child_process": "reference programs (openssl)",
   "node:buffer": "byte limits of the platform",
@@ -154,10 +155,10 @@ export const MAX_LINES_WITH_REASON = 600;
 
 /** Files over MAX_LINES, each with the reason why splitting it would make it harder to read. */
 export const LONG_FILES: Readonly<Record<string, string>> = {
-  "term/term-decoder.ts": "the cursor and the containers that recurse through it share one set of private state",
-  "term/encode.ts": "one recursion over all kinds of terms, measured as one function group",
-  "dist/connection.ts": "the driver: every transition of the one connection state machine stands beside the others",
-  "wire/native-handshake.ts": "encoder and decoder of each message stand side by side",
+  "src/term/term-decoder.ts": "the cursor and the containers that recurse through it share one set of private state",
+  "src/term/encode.ts": "one recursion over all kinds of terms, measured as one function group",
+  "src/dist/connection.ts": "the driver: every transition of the one connection state machine stands beside the others",
+  "src/wire/native-handshake.ts": "encoder and decoder of each message stand side by side",
 };
 
 /** At least this much must have been read, so that an empty scan cannot pass. Raise it as the tree grows. */
