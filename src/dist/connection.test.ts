@@ -7,7 +7,7 @@ import type { CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
 import { createMemoryPair, type MemoryCarrier, type MemoryOptions } from "../carrier/memory.ts";
 import { RealCrypto } from "../system/real-crypto.ts";
 import { encodeTerm } from "../term/encode.ts";
-import { Pid, type Term, Tuple } from "../term/types.ts";
+import { Pid, type Term } from "../term/types.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
@@ -21,9 +21,7 @@ import { DEFAULT_TICK_OPTIONS } from "./tick.ts";
 const A = parseNodeName("a@h");
 const B = parseNodeName("b@h");
 const SEND: Control = { kind: "send", from: new Pid(A, 1, 0, 7), to: new Pid(B, 2, 0, 7) };
-const BACK_FROM = new Pid(B, 2, 0, 7);
-const BACK_TO = new Pid(A, 1, 0, 7);
-const BACK: Control = { kind: "send", from: BACK_FROM, to: BACK_TO };
+const BACK: Control = { kind: "send", from: new Pid(B, 2, 0, 7), to: new Pid(A, 1, 0, 7) };
 
 /** A sink that writes down what it hears, and answers at once unless told otherwise. */
 class Recorder implements DistSink {
@@ -448,55 +446,6 @@ describe("a connection's deadlines", () => {
       write(TICK); // the end of one tick and the beginning of the next
     }
     expect(sink.downs).toEqual([]);
-  });
-});
-
-describe("the size of frames", () => {
-  const limits = { maxFrameBytes: 1024, maxMessageBytes: 8192 };
-  const control = encodeTerm(new Tuple([22, BACK_FROM, BACK_TO])).subarray(1);
-  const frame = (...parts: Uint8Array[]) => {
-    const body = Buffer.concat(parts);
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(body.length);
-    return Buffer.concat([length, body]);
-  };
-  const message = (bytes: number) =>
-    frame(Buffer.from("834400", "hex"), control, encodeTerm(Buffer.alloc(bytes)).subarray(1));
-  const firstFragment = frame(
-    Buffer.from("834500000000000000010000000000000002", "hex"),
-    Buffer.of(0),
-    control,
-    Buffer.of(109),
-  );
-
-  it.each([
-    ["a tick", TICK],
-    ["a fragment", firstFragment],
-  ])("is that of a message until %s shows that what a peer sent while connecting is through", (_what, turn) => {
-    const { sink, write } = bareUp({ limits });
-    write(message(4096));
-    write(message(4096));
-    expect(sink.payloads).toHaveLength(2);
-    write(turn);
-    write(message(512));
-    expect(sink.downs).toEqual([]);
-    write(message(4096));
-    expect(sink.downs).toEqual(["down ERR_LIMIT FRAME_TOO_LARGE"]);
-  });
-
-  it("is never above that of a message", () => {
-    const { sink, write } = bareUp({ limits });
-    write(message(8192));
-    expect(sink.downs).toEqual(["down ERR_LIMIT FRAME_TOO_LARGE"]);
-  });
-
-  it("stays that of a message without fragments", () => {
-    const { sink, write } = bareUp({ limits }, DEFAULT_FLAGS & ~FRAGMENTS);
-    write(TICK);
-    const versioned = Buffer.concat([Buffer.of(0x70, 0x83), control]);
-    write(frame(versioned, encodeTerm(Buffer.alloc(4096))));
-    expect(sink.downs).toEqual([]);
-    expect(sink.payloads).toHaveLength(1);
   });
 });
 

@@ -206,10 +206,7 @@ export class PinFiles {
       }
       warnings.push({ reason: "PIN_SKIPPED", message: `${quotePath(path)} is not used: ${found.why}` });
       if (found.kind === "foreign") continue;
-      const known = tryNodeName(found.stem);
-      // A broken first-use file says nothing against what the operator provisioned.
-      if (place === "first-use" && known !== undefined && table.get(known) !== undefined) continue;
-      table.setBroken({ stem: found.stem, path, why: found.why });
+      table.setBroken({ stem: found.stem, path, place, why: found.why });
     }
   }
 
@@ -221,7 +218,6 @@ export class PinFiles {
     warnings: IdentityWarning[],
   ): void {
     if (place === "first-use") {
-      if (table.broken(pinStem(name, this.#crypto)) !== undefined) return;
       const trusted = table.get(name);
       if (trusted !== undefined) {
         // Equal ones are what a promotion leaves when it is killed.
@@ -256,7 +252,9 @@ export class PinFiles {
       const key = bytes === undefined ? undefined : tryPublicKey(bytes);
       const fault = bytes === undefined ? "KEY_SIZE" : keyFault(bytes);
       const found: Found =
-        key === undefined ? broken(fault === "KEY_SIZE" ? "it does not have 32 bytes" : `${fault}`) : { kind: "pin", name, key };
+        key === undefined
+          ? broken(fault === "KEY_SIZE" ? "it does not have 32 bytes" : `${fault}`)
+          : { kind: "pin", name, key };
       cache.set(path, { stamp: facts.stamp, settled: nowMs - facts.changedMs > SETTLED_MS, found });
       return found;
     } catch (cause) {
@@ -265,7 +263,10 @@ export class PinFiles {
   }
 
   /** Which name a file in a directory of pins is about. */
-  #expect(path: string, file: string): Exclude<Found, { kind: "pin" }> | { readonly kind: "name"; readonly name: NodeName } {
+  #expect(
+    path: string,
+    file: string,
+  ): Exclude<Found, { kind: "pin" }> | { readonly kind: "name"; readonly name: NodeName } {
     if (!file.endsWith(".pub")) return { kind: "foreign", why: "its name does not end in .pub" };
     const stem = file.slice(0, -4);
     const name = HASHED.test(stem) ? this.#nameBeside(path) : tryNodeName(stem);

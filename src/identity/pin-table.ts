@@ -18,6 +18,7 @@ export interface BrokenPin {
   /** File name without `.pub`; what `pinStem` gives for the name. */
   readonly stem: string;
   readonly path: string;
+  readonly place: PinPlace;
   readonly why: string;
 }
 
@@ -71,12 +72,15 @@ export class PinTable {
     return this.#firstUse;
   }
 
+  /** The first one of a stem stays: `trusted/` is read before `first-use/`. */
   setBroken(broken: BrokenPin): void {
-    this.#broken.set(broken.stem, broken);
+    if (!this.#broken.has(broken.stem)) this.#broken.set(broken.stem, broken);
   }
 
-  broken(stem: string): BrokenPin | undefined {
-    return this.#broken.get(stem);
+  /** What is broken for a name; a broken first-use file says nothing against what the operator provisioned. */
+  brokenFor(stem: string, name: NodeName): BrokenPin | undefined {
+    const broken = this.#broken.get(stem);
+    return broken?.place === "first-use" && this.#pins.get(name)?.place === "trusted" ? undefined : broken;
   }
 
   deleteBroken(stem: string): void {

@@ -110,12 +110,7 @@ function refuse(reason: TrustRefusal): TrustDecision {
   return { kind: "refuse", reason };
 }
 
-function decidePinned(
-  mode: TrustMode,
-  pin: Pin,
-  facts: TrustFacts,
-  otherName: NodeName | undefined,
-): TrustDecision {
+function decidePinned(mode: TrustMode, pin: Pin, facts: TrustFacts, otherName: NodeName | undefined): TrustDecision {
   // The operator put this key there, under each of its names.
   if (pin.place === "trusted") return { kind: "accept", assurance: "pinned", commit: NOTHING };
   if (otherName !== undefined) return { kind: "refuse", reason: "KEY_REUSED", otherName };

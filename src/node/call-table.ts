@@ -1,3 +1,4 @@
+import type { MonotonicMs } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import type { CallOptions } from "./api.ts";
@@ -12,31 +13,60 @@ export const DEFAULT_MAX_OPEN_CALLS = 100_000;
 /** Longest time a call may take; a longer one is a mistake in units. */
 const MAX_TIMEOUT_MS = 2_147_483_647;
 
-/** One request of ours that waits for its answer: a call, or a spawn with what follows it. */
-export interface OpenCall {
-  readonly ref: Reference;
+/** What is asked, of whom, and how it is sent and taken back. */
+export interface CallRequest {
   /** Undefined for a call within this node. */
   readonly session: Session | undefined;
   /** Whom the answer must come from when it is a DOWN. */
-  readonly target: Pid | string;
-  /** Takes back what the request left on the other side; called when it ends without an answer. */
-  readonly abandon: () => void;
-  readonly resolve: (value: Term) => void;
-  readonly reject: (error: unknown) => void;
-  deadline: Deadline | undefined;
-  forget: (() => void) | undefined;
-}
-
-export interface CallRequest {
-  readonly session: Session | undefined;
   readonly target: Pid | string;
   /** For messages: the node, and what was asked. */
   readonly peer: string;
   readonly what: string;
   readonly options: CallOptions;
-  readonly abandon: (ref: Reference) => void;
+  /** Takes back what the request left on the other side; called when it ends without an answer. */
+  abandon(ref: Reference): void;
   /** Sends the request once the entry stands. May throw: the call is rejected then. */
-  readonly start: (ref: Reference) => void;
+  start(ref: Reference): void;
+}
+
+/** One request of ours that waits for its answer. Its own deadline, so that a call is one object. */
+export class OpenCall implements Deadline {
+  readonly ref: Reference;
+  readonly request: CallRequest;
+  readonly resolve: (value: Term) => void;
+  readonly reject: (error: unknown) => void;
+  forget: (() => void) | undefined = undefined;
+  at: MonotonicMs = 0 as MonotonicMs;
+  durationMs = 0;
+  previous: Deadline | undefined = undefined;
+  next: Deadline | undefined = undefined;
+  readonly #table: CallTable;
+
+  constructor(
+    table: CallTable,
+    ref: Reference,
+    request: CallRequest,
+    resolve: (value: Term) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#table = table;
+    this.ref = ref;
+    this.request = request;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  get session(): Session | undefined {
+    return this.request.session;
+  }
+
+  get target(): Pid | string {
+    return this.request.target;
+  }
+
+  expired(): void {
+    this.#table.giveUp(this, timedOut(this.request.peer, this.request.what, this.durationMs));
+  }
 }
 
 /** All open calls of a node, by reference. Each settles exactly once: answer, DOWN, lost session, deadline or signal. */
@@ -67,16 +97,7 @@ export class CallTable {
       if (this.#open.size >= this.#maxOpen) throw tooManyCalls(this.#maxOpen);
       let ref = this.#refs.next();
       while (this.#open.has(ownRefKey(ref))) ref = this.#refs.next();
-      const call: OpenCall = {
-        ref,
-        session: request.session,
-        target: request.target,
-        abandon: () => request.abandon(ref),
-        resolve,
-        reject,
-        deadline: undefined,
-        forget: undefined,
-      };
+      const call = new OpenCall(this, ref, request, resolve, reject);
       this.#open.set(ownRefKey(ref), call);
       try {
         request.start(ref);
@@ -84,12 +105,10 @@ export class CallTable {
         this.#open.delete(ownRefKey(ref));
         throw error;
       }
-      call.deadline = this.#deadlines.set(timeoutMs, () => {
-        this.#giveUp(call, timedOut(request.peer, request.what, timeoutMs));
-      });
+      this.#deadlines.add(call, timeoutMs);
       const signal = request.options.signal;
       if (signal !== undefined) {
-        const aborted = (): void => this.#giveUp(call, signal.reason);
+        const aborted = (): void => this.giveUp(call, signal.reason);
         signal.addEventListener("abort", aborted, { once: true });
         call.forget = (): void => signal.removeEventListener("abort", aborted);
       }
@@ -117,9 +136,10 @@ export class CallTable {
     for (const call of [...this.#open.values()]) if (call.session === session) this.fail(call, error(call));
   }
 
-  #giveUp(call: OpenCall, error: unknown): void {
+  /** Ends a call from this side: its deadline passed, or its caller wants it no more. */
+  giveUp(call: OpenCall, error: unknown): void {
     if (!this.#close(call)) return;
-    call.abandon();
+    call.request.abandon(call.ref);
     call.reject(error);
   }
 
@@ -127,7 +147,7 @@ export class CallTable {
     const key = ownRefKey(call.ref);
     if (this.#open.get(key) !== call) return false;
     this.#open.delete(key);
-    if (call.deadline !== undefined) this.#deadlines.clear(call.deadline);
+    this.#deadlines.clear(call);
     call.forget?.();
     return true;
   }

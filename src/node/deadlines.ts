@@ -2,7 +2,8 @@ import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.t
 
 /** Something that ends at a point in time. Kept in a list of its duration; the fields belong to `Deadlines`. */
 export interface Deadline {
-  readonly expired: () => void;
+  /** Called once, when the time has come. */
+  expired(): void;
   at: MonotonicMs;
   durationMs: number;
   previous: Deadline | undefined;
@@ -34,6 +35,15 @@ export class Deadlines {
   set(durationMs: number, expired: () => void): Deadline {
     const at = addMs(this.#clock.now(), durationMs);
     const deadline: Deadline = { expired, at, durationMs, previous: undefined, next: undefined };
+    this.add(deadline, durationMs);
+    return deadline;
+  }
+
+  /** Sets a deadline that is part of an object of the caller's; it must not be set already. */
+  add(deadline: Deadline, durationMs: number): void {
+    const at = addMs(this.#clock.now(), durationMs);
+    deadline.at = at;
+    deadline.durationMs = durationMs;
     let list = this.#lists.get(durationMs);
     if (list === undefined) {
       list = { first: undefined, last: undefined };
@@ -44,7 +54,6 @@ export class Deadlines {
     else list.last.next = deadline;
     list.last = deadline;
     if (this.#armedAt === undefined || at < this.#armedAt) this.#arm(at);
-    return deadline;
   }
 
   /** Idempotent. */

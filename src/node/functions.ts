@@ -214,7 +214,7 @@ class FunctionBehaviour implements Behaviour<MessageContext> {
     let reason: Term;
     const { resultRef } = this.#invocation;
     try {
-      const value = (await this.#entry.run(this.#invocation.args, ctx.forCall(this.#life))) as Term;
+      const value = (await this.#entry.run(this.#invocation.args, ctx.within(this.#life))) as Term;
       reason = resultRef === undefined ? NORMAL : new Tuple([resultRef, RETURN, value]);
     } catch (error) {
       const told = handlerError(reportHandlerError(this.#core, this.#entry.label, error));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Atom, ImproperList, Pid, Reference, type Term, tuple } from "../term/types.ts";
-import { callTag, genCall, genCast, isReservedShape, readGenCall, readGenCast, replyRef } from "./gen.ts";
+import { answersTo, callTag, genCall, genCast, readGenCall, readGenCast, replyRef, shapeOf } from "./gen.ts";
 
 const pid = new Pid("a@h", 1, 0, 7);
 const ref = new Reference("a@h", 7, [1, 2, 3]);
@@ -72,12 +72,30 @@ describe("gen_server messages", () => {
     ]);
   });
 
-  it("knows the shapes that no peer may send", () => {
-    for (const head of ["system", "EXIT", "DOWN", "io_request", "io_reply"]) {
-      expect([head, isReservedShape(tuple(a(head), 1))]).toEqual([head, true]);
-    }
-    for (const term of [tuple(a("exit"), 1), tuple("EXIT", 1), tuple(), a("EXIT"), [a("EXIT")], 1]) {
-      expect(isReservedShape(term)).toBe(false);
-    }
+  it("tells the shapes apart by which rules judge a message", () => {
+    const table: readonly (readonly [Term, string])[] = [
+      [genCall(pid, ref, true, 1), "call"],
+      [genCall(pid, ref, false, 1), "call"],
+      [genCast(1), "cast"],
+      ...["system", "EXIT", "DOWN", "io_request", "io_reply"].map((head) => [tuple(a(head), 1), "system"] as const),
+      [tuple(a("$gen_call"), tuple(1, ref), 1), "send"],
+      [tuple(a("$gen_call"), pid), "send"],
+      [tuple(a("$gen_cast"), 1, 2), "send"],
+      [tuple(a("exit"), 1), "send"],
+      [tuple("EXIT", 1), "send"],
+      [tuple(), "send"],
+      [a("EXIT"), "send"],
+      [[a("EXIT")], "send"],
+      [1, "send"],
+    ];
+    for (const [term, shape] of table) expect([term, shapeOf(term)]).toEqual([term, shape]);
+  });
+
+  it("says whether the answer of a call goes to one node in one life only", () => {
+    expect(answersTo(genCall(pid, ref, true, 1), "a@h", 7)).toBe(true);
+    expect(answersTo(genCall(pid, ref, true, 1), "b@h", 7)).toBe(false);
+    expect(answersTo(genCall(pid, ref, true, 1), "a@h", 8)).toBe(false);
+    expect(answersTo(genCall(pid, new Reference("b@h", 7, [1]), true, 1), "a@h", 7)).toBe(false);
+    expect(answersTo(genCall(pid, new Reference("a@h", 8, [1]), true, 1), "a@h", 7)).toBe(false);
   });
 });

@@ -69,14 +69,49 @@ export function replyRef(tag: Term): Reference | undefined {
   return tag instanceof Reference ? tag : aliasOf(tag);
 }
 
-const NEVER_FROM_PEERS: ReadonlySet<string> = new Set(["system", "EXIT", "DOWN", "io_request", "io_reply"]);
+/** What a message is, as far as rules tell messages apart. */
+export type MessageShape =
+  | "call"
+  | "cast"
+  | "send"
+  /** Only this node's own machinery makes these, or they reach into a process from outside (`sys`): from a peer, forged. */
+  | "system";
 
-/**
- * True for messages that only this node's own machinery makes, or that reach into a process from outside (`sys`): a peer
- * that sends one of these as an ordinary message is forging.
- */
-export function isReservedShape(term: Term): boolean {
-  if (!(term instanceof Tuple)) return false;
-  const head = term.elements[0];
-  return head instanceof Atom && NEVER_FROM_PEERS.has(head.name);
+/** The shape of a message, without allocation. A malformed call or cast is a plain message. */
+export function shapeOf(term: Term): MessageShape {
+  if (!(term instanceof Tuple)) return "send";
+  const { elements } = term;
+  const head = elements[0];
+  if (!(head instanceof Atom)) return "send";
+  switch (head.name) {
+    case "$gen_call":
+      return isCall(elements) ? "call" : "send";
+    case "$gen_cast":
+      return elements.length === 2 ? "cast" : "send";
+    case "system":
+    case "EXIT":
+    case "DOWN":
+    case "io_request":
+    case "io_reply":
+      return "system";
+    default:
+      return "send";
+  }
+}
+
+function isCall(elements: readonly Term[]): boolean {
+  const from = elements[1];
+  return (
+    elements.length === 3 && from instanceof Tuple && from.elements.length === 2 && from.elements[0] instanceof Pid
+  );
+}
+
+/** True when a call's answer goes to the node `node` in its life `creation`, and nowhere else. */
+export function answersTo(term: Tuple, node: string, creation: number): boolean {
+  const from = term.elements[1];
+  if (!(from instanceof Tuple)) return false;
+  const [pid, tag] = from.elements;
+  if (!(pid instanceof Pid) || pid.node !== node || pid.creation !== creation) return false;
+  const alias = aliasOf(tag);
+  return alias === undefined || (alias.node === node && alias.creation === creation);
 }

@@ -7,7 +7,7 @@ import { type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import type { Functions } from "./functions.ts";
-import { isReservedShape, readGenCall, readGenCast, replyRef } from "./gen.ts";
+import { answersTo, readGenCall, replyRef, shapeOf } from "./gen.ts";
 import { MessageContext } from "./message-context.ts";
 import { type NodeCore, reportDenied } from "./node-core.ts";
 import { sameRef } from "./refs.ts";
@@ -197,33 +197,26 @@ export class Inbound {
     this.#sendDown(session, targetOf(control), call.replyTo.pid, call.replyTo.monitor, SYSTEM_LIMIT);
   }
 
-  /** Only the term itself says which verb it is: a call, a cast, or a plain message, which is what is not a tuple. */
+  /** Only the term itself says which verb it is: a call, a cast, or a plain message. */
   #shapeAllowed(session: Session, process: NodeProcess, term: Term): boolean {
-    const call = readGenCall(term);
-    if (call !== undefined) {
-      const { pid, alias } = call.replyTo;
-      if (
-        pid.node !== session.node ||
-        pid.creation !== session.creation ||
-        (alias !== undefined && alias.node !== session.node)
-      ) {
-        throw misbehaved("FORGED_IDENTIFIER", "the answer to a call is to go to somebody else than the peer");
-      }
-      if (process.tag?.permits(session.facts, "call") === true) return true;
-      this.#denyCall(session, process, call.replyTo.pid, call.replyTo.monitor);
-      return false;
+    const verb = shapeOf(term);
+    if (verb === "call" && term instanceof Tuple && !answersTo(term, session.node, session.creation)) {
+      throw misbehaved("FORGED_IDENTIFIER", "the answer to a call is to go to somebody else than the peer");
     }
-    const verb = readGenCast(term) !== undefined ? "cast" : isReservedShape(term) ? "system" : "send";
     if (verb !== "system" && process.tag?.permits(session.facts, verb) === true) return true;
-    this.#deny(session, verb, targetText(process.name ?? process.pid));
+    if (verb === "call") this.#denyCall(session, process, term);
+    else this.#deny(session, verb, targetText(process.name ?? process.pid));
     return false;
   }
 
   /** A refused call whose monitor was accepted: end it, so that the caller does not wait. */
-  #denyCall(session: Session, process: NodeProcess, to: Pid, ref: Reference | undefined): void {
+  #denyCall(session: Session, process: NodeProcess, term: Term): void {
     const target = process.name ?? process.pid;
     const id = this.#deny(session, "call", targetText(target));
-    if (ref === undefined || !session.tables.demonitorRequested(to, target, ref)) return;
+    const call = readGenCall(term);
+    if (call?.replyTo.monitor === undefined) return;
+    const { pid: to, monitor: ref } = call.replyTo;
+    if (!session.tables.demonitorRequested(to, target, ref)) return;
     this.#sendDown(session, target, to, ref, denied(id));
   }
 

@@ -45,8 +45,30 @@ export class MessageContext implements HandlerContext {
     return this.#lifetime.signal;
   }
 
-  /** The same for one call, which may end before its session does. */
-  forCall(lifetime: Lifetime): MessageContext {
+  /** The same for work that may end before its session does. */
+  within(lifetime: Lifetime): MessageContext {
     return new MessageContext(this.peer, this.from, this.node, this.self, lifetime);
+  }
+}
+
+/** What goes beside one call: it ends when the caller gives up, or with the session. */
+export class CallContext extends MessageContext {
+  #controller: AbortController | undefined;
+  #ended = false;
+
+  constructor(of: MessageContext) {
+    super(of.peer, of.from, of.node, of.self, of);
+  }
+
+  override get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#ended) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  /** The caller gave up, or is gone. */
+  end(): void {
+    this.#ended = true;
+    this.#controller?.abort();
   }
 }

@@ -4,6 +4,7 @@ import { NOCONNECTION } from "../process/exit-reason.ts";
 import { refKey } from "../process/term-keys.ts";
 import { Atom, isAtom, Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { CallOptions, Down, Target } from "./api.ts";
+import type { CallRequest } from "./call-table.ts";
 import type { Dial } from "./dial.ts";
 import { genCall } from "./gen.ts";
 import { type Place, placeOf } from "./handles.ts";
@@ -67,39 +68,25 @@ export class Outbound {
   }
 
   /** See Node.call. */
-  async call(target: Target, request: Term, options: CallOptions): Promise<Term> {
+  call(target: Target, request: Term, options: CallOptions): Promise<Term> {
+    if (typeof target === "object" && "node" in target && !(target instanceof Pid)) {
+      const session = this.#routes.session(target.node);
+      if (session !== undefined) return this.#callOver(session, target.name, request, options);
+    }
     const place = placeOf(target);
     const process = this.#localProcess(place);
     if (process !== undefined) return this.#localCall(place, process, request, options);
+    return this.#callRemote(place, request, options);
+  }
+
+  async #callRemote(place: Place, request: Term, options: CallOptions): Promise<Term> {
     const node = nodeOf(place);
     const session = this.#routes.session(node) ?? (await this.#routes.connected(node, options));
     return this.#callOver(session, place.kind === "name" ? place.name : place.pid, request, options);
   }
 
   #callOver(session: Session, target: Pid | string, request: Term, options: CallOptions): Promise<Term> {
-    const { calls, mainPid } = this.#core;
-    const { connection } = session;
-    const control =
-      typeof target === "string" ? session.toName(target) : ({ kind: "send", from: mainPid, to: target } as const);
-    return calls.open({
-      session,
-      target,
-      peer: session.peer.name,
-      what: `a call to ${typeof target === "string" ? quoteTerm(new Atom(target)) : quoteTerm(target)}`,
-      options,
-      start: (ref) => {
-        // Encoded before the monitor is set, or a request that is no term would leave the monitor behind.
-        const message = genCall(mainPid, ref, session.hasAlias, request);
-        connection.signal({ kind: "monitor", from: mainPid, target, ref });
-        try {
-          connection.message(control, message);
-        } catch (error) {
-          session.signal({ kind: "demonitor", from: mainPid, target, ref });
-          throw error;
-        }
-      },
-      abandon: (ref) => session.signal({ kind: "demonitor", from: mainPid, target, ref }),
-    });
+    return this.#core.calls.open(new RemoteCall(session, target, request, options, this.#core.mainPid));
   }
 
   #localCall(place: Place, process: NodeProcess | "missing", request: Term, options: CallOptions): Promise<Term> {
@@ -282,5 +269,47 @@ function isOwnName(text: string, own: Parameters<typeof sameNode>[0]): boolean {
     return sameNode(parseDialTarget(text).name, own);
   } catch {
     return false;
+  }
+}
+
+/** A gen_server call to a process of a peer: monitor first, then the request, both under one reference. */
+class RemoteCall implements CallRequest {
+  readonly session: Session;
+  readonly target: Pid | string;
+  readonly options: CallOptions;
+  readonly #request: Term;
+  readonly #from: Pid;
+
+  constructor(session: Session, target: Pid | string, request: Term, options: CallOptions, from: Pid) {
+    this.session = session;
+    this.target = target;
+    this.options = options;
+    this.#request = request;
+    this.#from = from;
+  }
+
+  get peer(): string {
+    return this.session.peer.name;
+  }
+
+  get what(): string {
+    return `a call to ${quoteTerm(typeof this.target === "string" ? new Atom(this.target) : this.target)}`;
+  }
+
+  start(ref: Reference): void {
+    const { session, target } = this;
+    const { connection } = session;
+    connection.signal({ kind: "monitor", from: this.#from, target, ref });
+    try {
+      const message = genCall(this.#from, ref, session.hasAlias, this.#request);
+      connection.message(typeof target === "string" ? session.toName(target) : session.toPid(target), message);
+    } catch (error) {
+      this.abandon(ref);
+      throw error;
+    }
+  }
+
+  abandon(ref: Reference): void {
+    this.session.signal({ kind: "demonitor", from: this.#from, target: this.target, ref });
   }
 }

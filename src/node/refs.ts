@@ -31,9 +31,9 @@ export class RefMaker {
   }
 }
 
-/** A table key for references made by `RefMaker`: 53 of their random bits. Two in one table may never share it. */
+/** A table key for references made by `RefMaker`: 30 of their random bits, so that it needs no allocation. Two in one table may never share it. */
 export function ownRefKey(ref: Reference): number {
-  return (ref.words[1] ?? 0) * 0x20_0000 + ((ref.words[2] ?? 0) & 0x1f_ffff);
+  return (ref.words[1] ?? 0) >>> 2;
 }
 
 export function sameRef(a: Reference, b: Reference): boolean {

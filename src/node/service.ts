@@ -6,7 +6,7 @@ import { refKey } from "../process/term-keys.ts";
 import { Atom, type Pid, type Term, Tuple } from "../term/types.ts";
 import type { ReplyTerm, ServiceHandlers } from "./api.ts";
 import { type GenCall, type ReplyTo, readGenCall, readGenCast } from "./gen.ts";
-import { type MessageContext, OwnedLifetime } from "./message-context.ts";
+import { CallContext, type MessageContext } from "./message-context.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
 import { callFailure } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
@@ -61,33 +61,42 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
       this.#fail(session, ctx.self, replyTo, denied(newDecisionId(this.#core.random)));
       return;
     }
-    const lifetime = new OwnedLifetime();
-    const key = replyTo.monitor === undefined || session === undefined ? undefined : refKey(replyTo.monitor);
-    if (key !== undefined) session?.openCalls.set(key, lifetime);
-    const done = (): void => {
-      if (key !== undefined) session?.openCalls.delete(key);
-    };
+    const callCtx = new CallContext(ctx);
     let pending: ReplyTerm | Promise<ReplyTerm>;
     try {
-      pending = this.#handlers.call(call.request, ctx.forCall(lifetime));
+      pending = this.#handlers.call(call.request, callCtx);
     } catch (error) {
-      done();
       this.#crashed(session, ctx.self, replyTo, error);
       return;
     }
     if (!(pending instanceof Promise)) {
-      done();
       this.#answer(session, ctx.self, replyTo, pending as Term);
       return;
     }
+    return this.#answerLater(session, ctx.self, replyTo, callCtx, pending);
+  }
+
+  /** Answers once the handler is done; until then the caller's end of waiting aborts the handler's signal. */
+  #answerLater(
+    session: Session | undefined,
+    self: Pid,
+    to: ReplyTo,
+    callCtx: CallContext,
+    pending: Promise<ReplyTerm>,
+  ): Promise<void> {
+    const key = to.monitor === undefined ? undefined : refKey(to.monitor);
+    if (key !== undefined) session?.openCalls.set(key, callCtx);
+    const done = (): void => {
+      if (key !== undefined) session?.openCalls.delete(key);
+    };
     return pending.then(
       (value) => {
         done();
-        this.#answer(session, ctx.self, replyTo, value as Term);
+        this.#answer(session, self, to, value as Term);
       },
       (error: unknown) => {
         done();
-        this.#crashed(session, ctx.self, replyTo, error);
+        this.#crashed(session, self, to, error);
       },
     );
   }

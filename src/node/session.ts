@@ -50,7 +50,7 @@ export class Session implements RemoteEnd, Incarnation {
   /** Remote processes were started with our output sink as group leader: their output may come. */
   takesOutput = false;
   /** Work to abort when a call's monitor is taken back, by reference key. */
-  readonly openCalls: Map<string, OwnedLifetime> = new Map();
+  readonly openCalls: Map<string, { end(): void }> = new Map();
   readonly #ownedLifetime = new OwnedLifetime();
   readonly #names = new Map<string, Control>();
   readonly #mainPid: Pid;
@@ -125,7 +125,7 @@ export class Session implements RemoteEnd, Incarnation {
   ended(): void {
     this.warm = undefined;
     this.#ownedLifetime.end();
-    for (const lifetime of this.openCalls.values()) lifetime.end();
+    for (const call of this.openCalls.values()) call.end();
     this.openCalls.clear();
     this.tables.disconnected();
   }

@@ -26,8 +26,13 @@ export class RealRandom implements Random {
 
   uint32(): number {
     const start = this.#take(4);
-    const value = this.#pool.readUInt32BE(start);
-    this.#pool.fill(0, start, start + 4);
+    const pool = this.#pool;
+    const value = pool.readUInt32BE(start);
+    // Byte by byte: `fill` costs as much as everything else here.
+    pool[start] = 0;
+    pool[start + 1] = 0;
+    pool[start + 2] = 0;
+    pool[start + 3] = 0;
     return value;
   }
 
