@@ -34,6 +34,21 @@ export function closedDuringHandshake(isTls: boolean, target: NodeName | undefin
   });
 }
 
+/** What came in the handshake cannot be of a node: another protocol, or TLS where plain TCP was expected. */
+export function notADistPeer(target: NodeName | undefined, cause: SallyportError): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_INCOMPATIBLE",
+    "NOT_A_DIST_PEER",
+    "what came from the other side is no handshake of the distribution protocol",
+    {
+      ...peerOf(target),
+      stage: "port",
+      advice: "check the port, and that both sides use the same transport, TLS or plain",
+      cause,
+    },
+  );
+}
+
 /** Something arrived that the other side may not send yet. */
 export function frameTooEarly(what: string): SallyportError {
   return new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_EARLY", `the peer sent ${what}`, {
@@ -90,7 +105,8 @@ export function connectionBug(cause: unknown): SallyportError {
 
 /** A refusal was told to the peer in words that must still leave; whoever broke the rules or the deadline is cut off. */
 export function isRefusal(cause: SallyportError | undefined): boolean {
-  return cause?.code === "ERR_DENIED" || cause?.code === "ERR_CLOSED" || cause?.code === "ERR_PEER_INCOMPATIBLE";
+  if (cause === undefined || cause.reason === "NOT_A_DIST_PEER") return false;
+  return cause.code === "ERR_DENIED" || cause.code === "ERR_CLOSED" || cause.code === "ERR_PEER_INCOMPATIBLE";
 }
 
 function peerOf(target: NodeName | undefined): { readonly peer?: NodeName } {

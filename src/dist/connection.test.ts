@@ -474,7 +474,7 @@ describe("what may not come yet", () => {
     const { sink, connect, write } = bareOf("acceptor");
     connect();
     write(Buffer.from([0, 0, 16, 1]));
-    expect(sink.downs).toEqual(["down ERR_LIMIT FRAME_TOO_LARGE"]);
+    expect(sink.downs).toEqual(["down ERR_PEER_INCOMPATIBLE NOT_A_DIST_PEER"]);
   });
 
   it("does not send before the session is up or after it", () => {

@@ -16,6 +16,7 @@ import {
   frameTooSlow,
   handshakeTimeout,
   isRefusal,
+  notADistPeer,
   peerSilent,
   sessionClosed,
   writeStalled,
@@ -412,7 +413,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
   }
 
   #fail(error: unknown): void {
-    this.#close(isSallyportError(error) ? error : connectionBug(error), false);
+    const known = isSallyportError(error) ? error : connectionBug(error);
+    // Text, a TLS alert or a web request, read as a length: no handshake message is that long.
+    const isForeign = this.#state.kind === "handshake" && known.reason === "FRAME_TOO_LARGE";
+    this.#close(isForeign ? notADistPeer(this.#parts.target, known) : known, false);
   }
 
   #close(cause: SallyportError | undefined, inGoodOrder: boolean): void {

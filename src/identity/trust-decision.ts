@@ -55,8 +55,8 @@ export type TrustRefusal =
 
 /** What must be made durable before the session counts. */
 export type TrustCommit =
-  /** Nothing. */
-  | { readonly kind: "none" }
+  /** Nothing; the session rests on a pin that stands, or on a CA. */
+  | { readonly kind: "none"; readonly rests: "pin" | "ca" }
   /** Remember as pending: in memory, reserving no name. */
   | { readonly kind: "pending" }
   /** Pin in `first-use/`. */
@@ -79,8 +79,6 @@ export type TrustDecision =
       readonly fault?: SuccessionFault;
     };
 
-const NOTHING: TrustCommit = { kind: "none" };
-
 /**
  * The trust table of docs/identity.md, for both roles. Pure: it changes nothing, and an acceptance is worth nothing
  * before its `commit` was carried out.
@@ -100,7 +98,7 @@ export function decideTrust(view: TrustView, facts: TrustFacts, crypto: Identity
   if (otherName !== undefined) return { kind: "refuse", reason: "KEY_REUSED", otherName };
   // Before the CA: an invite is the operator's word about this very peer, and what it gives ranks higher.
   if (facts.inviteValid) return { kind: "accept", assurance: "pinned", commit: { kind: "invite" } };
-  if (facts.caNamesPeer) return { kind: "accept", assurance: "ca", commit: NOTHING };
+  if (facts.caNamesPeer) return { kind: "accept", assurance: "ca", commit: { kind: "none", rests: "ca" } };
   if (view.mode === "strict") return refuse("KEY_UNTRUSTED");
   const reserves = facts.role === "dialler" || facts.cookieProven;
   return { kind: "accept", assurance: "tofu", commit: { kind: reserves ? "first-use" : "pending" } };
@@ -111,11 +109,12 @@ function refuse(reason: TrustRefusal): TrustDecision {
 }
 
 function decidePinned(mode: TrustMode, pin: Pin, facts: TrustFacts, otherName: NodeName | undefined): TrustDecision {
+  const nothing: TrustCommit = { kind: "none", rests: "pin" };
   // The operator put this key there, under each of its names.
-  if (pin.place === "trusted") return { kind: "accept", assurance: "pinned", commit: NOTHING };
+  if (pin.place === "trusted") return { kind: "accept", assurance: "pinned", commit: nothing };
   if (otherName !== undefined) return { kind: "refuse", reason: "KEY_REUSED", otherName };
   if (facts.inviteValid) return { kind: "accept", assurance: "pinned", commit: { kind: "invite" } };
-  return mode === "tofu" ? { kind: "accept", assurance: "tofu", commit: NOTHING } : refuse("KEY_UNTRUSTED");
+  return mode === "tofu" ? { kind: "accept", assurance: "tofu", commit: nothing } : refuse("KEY_UNTRUSTED");
 }
 
 function decideSuccession(

@@ -124,19 +124,19 @@ describe.each(TRANSPORTS)("in the handshake over %s", (transport) => {
 
     it("garbage", async () => {
       const { reason } = await refusedBy(attack((raw) => raw.write(GARBAGE)));
-      expect(reason).toBe("FRAME_TOO_LARGE");
+      expect(reason).toBe("NOT_A_DIST_PEER");
     });
 
     it("the greatest length", async () => {
       const { reason } = await refusedBy(attack((raw) => raw.write(Buffer.alloc(prefix, 255))));
-      expect(reason).toBe("FRAME_TOO_LARGE");
+      expect(reason).toBe("NOT_A_DIST_PEER");
     });
 
     it("a length just above the limit", async () => {
       const { reason } = await refusedBy(
         attack((raw) => raw.write(Buffer.from(prefix === 2 ? "1001" : "00001001", "hex"))),
       );
-      expect(reason).toBe("FRAME_TOO_LARGE");
+      expect(reason).toBe("NOT_A_DIST_PEER");
     });
 
     it("a length of zero", async () => {
