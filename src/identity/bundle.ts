@@ -3,7 +3,14 @@ import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { canonicalName, type NodeName, tryNodeName } from "../base/node-name.ts";
 import type { NodeKey } from "./node-key.ts";
 import { asObject, parseObject } from "./pin-meta.ts";
-import { type Fingerprint, fingerprintOf, formatPublicKey, KEY_BYTES, type PublicKey, tryPublicKey } from "./public-key.ts";
+import {
+  type Fingerprint,
+  fingerprintOf,
+  formatPublicKey,
+  KEY_BYTES,
+  type PublicKey,
+  tryPublicKey,
+} from "./public-key.ts";
 import { SIGNATURE_BYTES, verifyText } from "./signed-text.ts";
 import type { TrustChange } from "./trust-change.ts";
 import type { TrustStore } from "./trust-store.ts";

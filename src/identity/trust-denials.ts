@@ -2,7 +2,13 @@ import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 
 /** Why a key is not accepted for a name, when it comes to writing. */
-export type DeniedReason = "KEY_MISMATCH" | "KEY_UNTRUSTED" | "KEY_REVOKED" | "KEY_REUSED" | "PIN_BROKEN" | "OWN_IDENTITY";
+export type DeniedReason =
+  | "KEY_MISMATCH"
+  | "KEY_UNTRUSTED"
+  | "KEY_REVOKED"
+  | "KEY_REUSED"
+  | "PIN_BROKEN"
+  | "OWN_IDENTITY";
 
 const ADVICE: Readonly<Record<DeniedReason, string>> = {
   KEY_MISMATCH: "ask the peer's operator whether the key changed; if so, remove the pin and pin the new key",

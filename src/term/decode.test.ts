@@ -283,16 +283,16 @@ describe("compressed terms", () => {
 });
 
 describe("buffers", () => {
-  it("copies binaries under 4096 bytes and shares larger ones", () => {
+  it("copies binaries under 1024 bytes and shares larger ones", () => {
     const bytes = encodeTerm(
-      tuple(Buffer.alloc(4095, 1), Buffer.alloc(4096, 1), Buffer.alloc(20, 1), Buffer.alloc(100, 1)),
+      tuple(Buffer.alloc(1023, 1), Buffer.alloc(1024, 1), Buffer.alloc(20, 1), Buffer.alloc(100, 1)),
     );
     const decoder = new TermDecoder();
     const term = decoder.decodeAt(bytes, 1, bytes.length);
     bytes.fill(2);
     const parts = term instanceof Tuple ? term.elements : [];
     expect(parts.map((part) => part instanceof Uint8Array && part[0])).toEqual([1, 2, 1, 1]);
-    expect(parts.map((part) => part instanceof Uint8Array && part.length)).toEqual([4095, 4096, 20, 100]);
+    expect(parts.map((part) => part instanceof Uint8Array && part.length)).toEqual([1023, 1024, 20, 100]);
     expect(parts.every((part) => Buffer.isBuffer(part))).toBe(true);
   });
 

@@ -63,8 +63,8 @@ import {
 } from "./types.ts";
 import { atomNameFromLatin1, atomNameFromUtf8 } from "./utf8.ts";
 
-/** Binaries of at least this many bytes are handed out as views of the message; smaller ones are copied. */
-const VIEW_FROM_BYTES = 4096;
+/** Smaller binaries are copied; from here on they are views, at a sixth of the cost, which pin the chunk they came in. */
+const VIEW_FROM_BYTES = 1024;
 const NOTHING: Buffer = Buffer.alloc(0);
 /** What containers charge against `maxElements` beyond their elements: about their own size in memory. */
 const MAP_CHARGE = 6;
@@ -79,7 +79,7 @@ const MAX_RESERVED = 65_536;
  * Decodes terms of the external term format (otp-distribution section 5) as a BEAM does, within `TermLimits`. One for
  * each connection; not reentrant. What a BEAM refuses is refused; 0.0 and -0.0 are different map keys, as from OTP 27.
  *
- * Binaries under 4096 bytes are copies. Larger ones, and the bytes of larger bit strings, are views of the buffer given:
+ * Binaries under 1024 bytes are copies. Larger ones, and the bytes of larger bit strings, are views of the buffer given:
  * shared, read-only, and valid only as long as the owner of that buffer leaves it alone.
  */
 export class TermDecoder {
