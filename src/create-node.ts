@@ -10,24 +10,33 @@ import type { CarrierDialer, Listener } from "./carrier/carrier.ts";
 import type { ListenAddress } from "./carrier/listen.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
-import { createTlsDialer, listenTls } from "./carrier/tls.ts";
-import { type LoadedTlsMaterial, loadTlsMaterial } from "./carrier/tls-material.ts";
+import { createTlsDialer, listenTls, type TlsCarrierOptions } from "./carrier/tls.ts";
+import {
+  type LoadedTlsMaterial,
+  loadTlsMaterial,
+  type TlsMaterial,
+  type TlsMaterialWarning,
+} from "./carrier/tls-material.ts";
 import { type EpmdParts, epmdResolver, registerAtEpmd } from "./discovery/epmd-client.ts";
 import { chainResolvers, hostPartResolver, parseAddress, staticResolver } from "./discovery/static.ts";
+import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
 import { readCookies } from "./identity/cookies.ts";
 import type { Node } from "./node/api.ts";
+import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import type { NodeOptions } from "./node/options.ts";
 import type { CertificateJudge, Resolver } from "./node/ports.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
+import { RealIdentityCrypto } from "./system/real-identity-crypto.ts";
 import { RealRandom } from "./system/real-random.ts";
 import { EPMD_PORT, epmdEntry } from "./wire/epmd.ts";
 import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
 import { readCertificateNames } from "./x509/certificate-names.ts";
+import { issueSelfSigned } from "./x509/issue.ts";
 import { matchCertificate } from "./x509/match-name.ts";
 
 /** First and last port tried when a listener names none (design D9). */
@@ -46,27 +55,43 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const name = parseNodeName(options.name);
   const warnings: { reason: string; message: string }[] = [];
   const tls = loadTls(options, system.files, system.clock, warnings);
+  const material = tls?.material ?? (options.identity === undefined ? undefined : await ownMaterial(system, name));
   const plaintext = options.dangerous?.plaintext ?? false;
   if (plaintext !== false) {
     const message = "plain TCP is on: whoever can read the network reads and forges everything";
     warnings.push({ reason: "DANGEROUS_PLAINTEXT", message });
   }
-  const scheme = tls === undefined && plaintext !== false ? "tcp" : "tls";
+  const scheme = material === undefined && plaintext !== false ? "tcp" : "tls";
   const epmd = { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT };
-  const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, tls !== undefined));
+  const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, material !== undefined));
   const cookies = readCookies(options.cookie, system.files);
   warnings.push(...cookies.warnings);
   const profile = options.profile ?? "standard";
-  const tlsOptions = options.tls?.minVersion === undefined ? {} : { minVersion: options.tls.minVersion };
+  const own = {
+    name,
+    creation: newCreation(system.random),
+    flags: options.visible === true ? DEFAULT_FLAGS | PUBLISHED : DEFAULT_FLAGS,
+  };
+  const judgeCertificate = judgeWith(profile);
+  const identityWorld = {
+    ...system,
+    crypto: new RealIdentityCrypto(),
+    cookies: cookies.book,
+    judgeCertificate,
+    profile,
+  };
+  const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
+  warnings.push(...(identity?.warnings ?? []));
+  const tlsOptions: TlsCarrierOptions = {
+    ...(options.tls?.minVersion === undefined ? {} : { minVersion: options.tls.minVersion }),
+    ...(identity === undefined ? {} : { alpn: [NATIVE_ALPN] }),
+  };
   const dialers: { tls?: CarrierDialer; tcp?: CarrierDialer } = {};
-  if (tls !== undefined) dialers.tls = createTlsDialer(system, tls.material, tlsOptions);
+  if (material !== undefined) dialers.tls = createTlsDialer(system, material, tlsOptions);
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
   const node = new SallyportNode({
-    own: {
-      name,
-      creation: newCreation(system.random),
-      flags: options.visible === true ? DEFAULT_FLAGS | PUBLISHED : DEFAULT_FLAGS,
-    },
+    own,
+    identity: identity?.keeper,
     clock: system.clock,
     random: system.random,
     handshake: {
@@ -77,7 +102,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     },
     dialers,
     resolver: makeResolver(options, scheme, epmd),
-    judgeCertificate: judgeWith(profile),
+    judgeCertificate,
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
@@ -87,7 +112,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   try {
     const gate = new AcceptGate(system, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
-    for (const listen of listeners) await bind(node, listen, { ...system, gate }, tls, tlsOptions);
+    for (const listen of listeners) await bind(node, listen, { ...system, gate }, material, tlsOptions);
     if (options.epmd === "register") await register(node, options, name, epmd);
   } catch (error) {
     await node.close({ timeoutMs: 0 });
@@ -132,19 +157,36 @@ function judgeWith(profile: "standard" | "strict"): CertificateJudge {
   };
 }
 
+/** A self-signed certificate for this run: it secures the channel and says nothing about who; the identity key does. */
+async function ownMaterial(
+  world: { readonly clock: Clock; readonly random: Random },
+  name: NodeName,
+): Promise<TlsMaterial> {
+  const { certPem, keyPem } = await issueSelfSigned(world, { name });
+  return { certPem, keyPem, passphrase: undefined, caPem: undefined };
+}
+
 function loadTls(options: NodeOptions, files: Files, clock: Clock, warnings: Warning[]): LoadedTlsMaterial | undefined {
   if (options.tls === undefined) return undefined;
   const loaded = loadTlsMaterial(files, options.tls, clock.wallMs());
   for (const warning of loaded.warnings) {
-    if (options.profile === "strict") {
-      throw new SallyportError("ERR_CONFIG", warning.reason, warning.message, {
-        stage: "tls",
-        advice: "make the key readable by its owner only (chmod 600), or use profile standard",
-      });
-    }
+    if (options.profile === "strict") throw exposedKey(warning);
     warnings.push(warning);
   }
   return loaded;
+}
+
+/** In profile strict nobody else may have a hand on the key file. */
+function exposedKey({ reason, message }: TlsMaterialWarning): SallyportError {
+  return reason === "KEY_PERMISSIONS"
+    ? new SallyportError("ERR_CONFIG", "KEY_PERMISSIONS", message, {
+        stage: "tls",
+        advice: "make the key readable by its owner only (chmod 600), or use profile standard",
+      })
+    : new SallyportError("ERR_CONFIG", "KEY_DIRECTORY_WRITABLE", message, {
+        stage: "tls",
+        advice: "let only the owner write the directory of the key (chmod go-w), or use profile standard",
+      });
 }
 
 /** Parses `tls://HOST[:PORT]`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
@@ -207,12 +249,12 @@ async function bind(
   node: SallyportNode,
   listen: ListenOption,
   parts: { readonly clock: Clock; readonly gate: AcceptGate },
-  tls: LoadedTlsMaterial | undefined,
-  tlsOptions: { readonly minVersion?: "TLSv1.2" | "TLSv1.3" },
+  material: TlsMaterial | undefined,
+  tlsOptions: TlsCarrierOptions,
 ): Promise<void> {
   let listener: Listener;
   if (listen.scheme === "tcp") listener = await listenTcp(parts, listen, node.accept);
-  else if (tls !== undefined) listener = await listenTls(parts, listen, tls.material, node.accept, tlsOptions);
+  else if (material !== undefined) listener = await listenTls(parts, listen, material, node.accept, tlsOptions);
   else return;
   const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
   node.attach({ endpoint: `${listen.scheme}://${host}:${listener.port}`, close: () => listener.close() });

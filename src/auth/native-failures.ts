@@ -1,7 +1,8 @@
 import { type ErrorContext, SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { KeyFault } from "../identity/public-key.ts";
-import { NATIVE_VERSION, type NativeMessage, type RefuseReason } from "../wire/native-handshake.ts";
+import { NATIVE_VERSION, type NativeMessage } from "../wire/native-handshake.ts";
+import type { RefuseReason } from "../wire/refuse-reason.ts";
 
 /** How a native handshake ends badly: the error with all detail for us, one word of the closed list for the peer. */
 export interface NativeFailure {

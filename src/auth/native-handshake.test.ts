@@ -5,7 +5,8 @@ import { parsePublicKey } from "../identity/public-key.ts";
 import { makeStatement } from "../identity/succession.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { type NativeAnswers, NativeEnd, nativeChannel, nativeTestNode, runNative } from "../testkit/native-end.ts";
-import { decodeNative, type NativeMessage, type RefuseReason } from "../wire/native-handshake.ts";
+import { decodeNative, type NativeMessage } from "../wire/native-handshake.ts";
+import type { RefuseReason } from "../wire/refuse-reason.ts";
 import type { CookieKey } from "./native-cookie.ts";
 import type { DiallerInvite, NativeIdentity, NativeTools } from "./native-types.ts";
 

@@ -1,6 +1,7 @@
 import { assertNever, isSallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import { decodeNative, encodeNative, type RefuseReason } from "../wire/native-handshake.ts";
+import { decodeNative, encodeNative } from "../wire/native-handshake.ts";
+import type { RefuseReason } from "../wire/refuse-reason.ts";
 import { type AcceptorState, startAcceptor, stepAcceptor } from "./native-acceptor.ts";
 import { type DiallerState, startDialler, stepDialler } from "./native-dialler.ts";
 import { decodeFailure, type NativeFailure } from "./native-failures.ts";

@@ -6,13 +6,8 @@ import { keyFault, type PublicKey, sameKey, tryPublicKey } from "../identity/pub
 import { type MacLabel, macInput } from "../identity/signed-text.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
 import { commonFlags, missingMandatory } from "../wire/flags.ts";
-import {
-  encodeNative,
-  type Hello,
-  type NativeMessage,
-  type NativeMethod,
-  type RefuseReason,
-} from "../wire/native-handshake.ts";
+import { encodeNative, type Hello, type NativeMessage, type NativeMethod } from "../wire/native-handshake.ts";
+import type { RefuseReason } from "../wire/refuse-reason.ts";
 import {
   bindingMissing,
   keyUnsafe,

@@ -38,8 +38,6 @@ export class OtpAcceptor {
   readonly #own: OtpIdentity;
   readonly #tools: OtpHandshakeTools;
   readonly #sink: OtpAcceptorSink;
-  /** Never on this side: the acceptor's own proof is the last message. */
-  readonly repliedToChallenge: boolean = false;
   #state: State = { kind: "expect-name" };
 
   constructor(own: OtpIdentity, tools: OtpHandshakeTools, sink: OtpAcceptorSink) {

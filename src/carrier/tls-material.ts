@@ -97,7 +97,7 @@ function readPem(files: Files, path: string, option: string): string {
         detail: { option, path, system },
         stage: "tls",
         advice: missing
-          ? "correct the path, or issue the file with `sallyport certs`"
+          ? "correct the path; sallyport init makes certificates for a first node"
           : "let the node's user read the file",
         cause,
       },

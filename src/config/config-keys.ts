@@ -99,7 +99,21 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema", Field>>
         minVersion: { shape: { kind: "choice", values: ["TLSv1.2", "TLSv1.3"] }, says: "Default TLSv1.2, for OTP 25." },
       },
     },
-    says: "Certificates. Without them no TLS peer can be reached.",
+    says: "Certificates. Without them, and without identity, no TLS peer can be reached.",
+  },
+  identity: {
+    shape: {
+      kind: "object",
+      keys: {
+        dir: {
+          shape: { kind: "string", path: true, example: "data/keys" },
+          says: "Key directory, made at first start.",
+          required: true,
+        },
+        trust: { shape: { kind: "choice", values: ["strict", "tofu"] }, says: "Default strict." },
+      },
+    },
+    says: "Identity by key: sessions with other Sallyport nodes prove it.",
   },
   resolve: {
     shape: { kind: "by-node", of: { kind: "string", example: "203.0.113.7:9100" } },

@@ -49,6 +49,16 @@ export function notADistPeer(target: NodeName | undefined, cause: SallyportError
   );
 }
 
+/** The native handshake was negotiated under a TLS that it cannot be bound to. */
+export function tlsTooOld(version: string | undefined): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_INCOMPATIBLE",
+    "NATIVE_NEEDS_TLS13",
+    `the native handshake was negotiated under ${version ?? "an unknown TLS version"}`,
+    { stage: "tls", advice: "allow TLS 1.3 on both sides" },
+  );
+}
+
 /** Something arrived that the other side may not send yet. */
 export function frameTooEarly(what: string): SallyportError {
   return new SallyportError("ERR_PEER_MISBEHAVED", "FRAME_TOO_EARLY", `the peer sent ${what}`, {

@@ -25,6 +25,9 @@ const BACK: Control = { kind: "send", from: new Pid(B, 2, 0, 7), to: new Pid(A, 
 
 /** A sink that writes down what it hears, and answers at once unless told otherwise. */
 class Recorder implements DistSink {
+  trustAsked(): void {}
+  arbitrationAsked(): void {}
+  commitAsked(): void {}
   readonly events: string[] = [];
   readonly payloads: Term[] = [];
   connection: DistConnection | undefined;

@@ -1,3 +1,13 @@
+import type { NativeSink } from "../auth/native-machine.ts";
+import type {
+  Arbitration,
+  ArbitrationQuestion,
+  CommitAnswer,
+  CommitRequest,
+  NativeSession,
+  TrustAnswer,
+  TrustQuestion,
+} from "../auth/native-types.ts";
 import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
@@ -19,9 +29,17 @@ import {
   notADistPeer,
   peerSilent,
   sessionClosed,
+  tlsTooOld,
   writeStalled,
 } from "./connection-failures.ts";
-import { type Handshake, type HandshakeSink, startOtpHandshake } from "./handshake.ts";
+import {
+  type Handshake,
+  type HandshakeSink,
+  NATIVE_ALPN,
+  type NativeParts,
+  startNativeHandshake,
+  startOtpHandshake,
+} from "./handshake.ts";
 import type { DistLimits } from "./limits.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
@@ -34,6 +52,8 @@ export interface ConnectionParts {
   /** The dialled name; undefined on the accepting side. */
   readonly target: NodeName | undefined;
   readonly tools: OtpHandshakeTools;
+  /** Undefined where this node has no identity key: it speaks OTP only. */
+  readonly native?: NativeParts | undefined;
   readonly clock: Clock;
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
@@ -59,7 +79,7 @@ type State =
  * Order of work for one chunk: read the clock once, take the frames, let the owner run what became ready;
  * flush once the turn is over, promises included.
  */
-export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, SendOut {
+export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, NativeSink, SendOut {
   readonly role: Role;
   readonly #parts: ConnectionParts;
   readonly #sink: DistSink;
@@ -203,7 +223,13 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
       const { own, target, tools } = this.#parts;
       // The dialling machine sends from its constructor, so the prefix must be known before.
       this.#handshakePrefix = info.transport === "tcp" ? 2 : 4;
-      const machine = startOtpHandshake(own, target, tools, this);
+      const { native } = this.#parts;
+      const isNative = info.alpn === NATIVE_ALPN && native !== undefined;
+      // An old TLS has no exporter worth the name (rulings C22).
+      if (isNative && info.tlsVersion !== "TLSv1.3") throw tlsTooOld(info.tlsVersion);
+      const machine = isNative
+        ? startNativeHandshake(native, target, info, this)
+        : startOtpHandshake(own, target, tools, this);
       this.#state = { kind: "handshake", info, machine };
     });
   }
@@ -287,9 +313,49 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Se
   proven(session: OtpSession): void {
     if (this.#state.kind !== "handshake") return;
     const { info, machine } = this.#state;
-    const peer = { name: session.peer, creation: session.peerCreation, flags: session.flags, info, role: this.role };
+    const { peer: name, peerCreation: creation, flags } = session;
+    const peer: ProvenPeer = { name, creation, flags, info, role: this.role, native: undefined };
     this.#state = { kind: "admitting", peer, machine };
     this.#sink.proven(peer);
+  }
+
+  // NativeSink
+
+  askTrust(question: TrustQuestion): void {
+    this.#sink.trustAsked(question);
+  }
+
+  arbitrate(question: ArbitrationQuestion): void {
+    this.#sink.arbitrationAsked(question);
+  }
+
+  commit(request: CommitRequest): void {
+    this.#sink.commitAsked(request);
+  }
+
+  up(session: NativeSession): void {
+    if (this.#state.kind !== "handshake") return;
+    const { info } = this.#state;
+    const { peer: name, peerCreation: creation, flags } = session;
+    this.#goUp({ name, creation, flags, info, role: this.role, native: session });
+  }
+
+  /** Answers `DistSink.trustAsked`. */
+  answerTrust(answer: TrustAnswer): void {
+    const state = this.#state;
+    if (state.kind === "handshake") this.#guard(() => state.machine.native?.trustAnswered(answer));
+  }
+
+  /** Answers `DistSink.arbitrationAsked`. */
+  answerArbitration(answer: Arbitration): void {
+    const state = this.#state;
+    if (state.kind === "handshake") this.#guard(() => state.machine.native?.arbitrated(answer));
+  }
+
+  /** Answers `DistSink.commitAsked`. */
+  answerCommit(answer: CommitAnswer): void {
+    const state = this.#state;
+    if (state.kind === "handshake") this.#guard(() => state.machine.native?.committed(answer));
   }
 
   // SendOut

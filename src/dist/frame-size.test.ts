@@ -38,6 +38,9 @@ function sessionWith(flags: bigint) {
       ticks: DEFAULT_TICK_OPTIONS,
     },
     {
+      trustAsked: nothing,
+      arbitrationAsked: nothing,
+      commitAsked: nothing,
       secured: nothing,
       claimed: () => connection.answerClaim("ok"),
       proven: () => connection.admit(),

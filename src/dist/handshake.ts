@@ -1,8 +1,27 @@
+import { acceptNative, dialNative, type NativeMachine, type NativeSink } from "../auth/native-machine.ts";
+import type { DiallerInvite, NativeIdentity, NativeTools } from "../auth/native-types.ts";
 import { OtpAcceptor } from "../auth/otp-acceptor.ts";
 import { OtpInitiator } from "../auth/otp-initiator.ts";
 import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { ClaimAnswer } from "./sink.ts";
+
+/** ALPN of the native handshake. */
+export const NATIVE_ALPN = "sallyport/1";
+
+/** RFC 9266: the exporter that binds a proof to its TLS session. */
+const CHANNEL_BINDING_LABEL = "EXPORTER-Channel-Binding";
+const CHANNEL_BINDING_BYTES = 32;
+
+/** What a node brings to its native handshakes. */
+export interface NativeParts {
+  /** Asked for each handshake: the key may have been rotated. */
+  identity(): NativeIdentity;
+  readonly tools: NativeTools;
+  /** The invite to show to a node, when there is one. */
+  inviteFor(target: NodeName): DiallerInvite | undefined;
+}
 
 /** What a handshake of any protocol tells its connection. */
 export interface HandshakeSink {
@@ -20,6 +39,35 @@ export interface Handshake {
   dispose(): void;
   /** Our answer to the other side's challenge is out: if it closes now, it did not like the answer. */
   readonly repliedToChallenge: boolean;
+  /** The machine behind it, when the protocol is ours. */
+  readonly native: NativeMachine | undefined;
+}
+
+/** Starts the native handshake on a TLS session that negotiated it. Errors as `dialNative` and `acceptNative`. */
+export function startNativeHandshake(
+  parts: NativeParts,
+  target: NodeName | undefined,
+  info: CarrierInfo,
+  sink: NativeSink,
+): Handshake {
+  const channel = {
+    exporter: info.exporter?.(CHANNEL_BINDING_LABEL, CHANNEL_BINDING_BYTES),
+    ownCertificate: info.ownCertDer,
+    peerCertificate: info.peerCertDer,
+  };
+  const identity = parts.identity();
+  const machine =
+    target === undefined
+      ? acceptNative(identity, channel, parts.tools, sink)
+      : dialNative(identity, target, channel, parts.tools, sink, parts.inviteFor(target));
+  return {
+    receive: (buffer, start, end) => machine.receive(buffer, start, end),
+    answerClaim: () => {},
+    admit: () => {},
+    dispose: () => machine.dispose(),
+    repliedToChallenge: false,
+    native: machine,
+  };
 }
 
 /** Starts the OTP handshake: with a target as the dialling side, without one as the accepting side. */
@@ -29,7 +77,17 @@ export function startOtpHandshake(
   tools: OtpHandshakeTools,
   sink: HandshakeSink,
 ): Handshake {
-  if (target === undefined) return new OtpAcceptor(own, tools, sink);
+  if (target === undefined) {
+    const acceptor = new OtpAcceptor(own, tools, sink);
+    return {
+      receive: (buffer, start, end) => acceptor.receive(buffer, start, end),
+      answerClaim: (answer) => acceptor.answerClaim(answer),
+      admit: () => acceptor.admit(),
+      dispose: () => acceptor.dispose(),
+      repliedToChallenge: false,
+      native: undefined,
+    };
+  }
   const initiator = new OtpInitiator(own, target, tools, sink);
   return {
     receive: (buffer, start, end) => initiator.receive(buffer, start, end),
@@ -39,5 +97,6 @@ export function startOtpHandshake(
     get repliedToChallenge() {
       return initiator.repliedToChallenge;
     },
+    native: undefined,
   };
 }

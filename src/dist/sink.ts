@@ -1,3 +1,4 @@
+import type { ArbitrationQuestion, CommitRequest, NativeSession, TrustQuestion } from "../auth/native-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
@@ -23,6 +24,8 @@ export interface ProvenPeer {
   readonly flags: bigint;
   readonly info: CarrierInfo;
   readonly role: Role;
+  /** What the native handshake proved; undefined after the OTP handshake. */
+  readonly native: NativeSession | undefined;
 }
 
 /**
@@ -36,6 +39,12 @@ export interface DistSink {
   claimed(claim: PeerClaim): void;
   /** The peer has proven what it must. Answer with `connection.admit()` or `connection.destroy(error)`. */
   proven(peer: ProvenPeer): void;
+  /** Native: the peer's key is proven. Answer with `connection.answerTrust`; nothing may be written yet. */
+  trustAsked(question: TrustQuestion): void;
+  /** Native: may this connection become the session? Answer with `connection.answerArbitration`. */
+  arbitrationAsked(question: ArbitrationQuestion): void;
+  /** Native: make it durable, then answer with `connection.answerCommit`. */
+  commitAsked(request: CommitRequest): void;
   /** The session stands on both sides. */
   up(peer: ProvenPeer): void;
   /** First fragment of a large message: false drops the rest unbuffered. */

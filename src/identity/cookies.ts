@@ -30,6 +30,11 @@ export class CookieBook {
   cookieFor(peer: NodeName): Uint8Array | undefined {
     return this.#peers.size === 0 ? this.#default : (this.#peers.get(canonicalName(peer)) ?? this.#default);
   }
+
+  /** Every cookie of the book. */
+  all(): readonly Uint8Array[] {
+    return [...(this.#default === undefined ? [] : [this.#default]), ...this.#peers.values()];
+  }
 }
 
 export interface CookieReading {

@@ -169,9 +169,7 @@ export class InviteStore {
     // The mark goes after the invite: until then it is all that says the invite was used.
     for (const name of this.#names()) {
       const id = name.slice(0, 32);
-      if (name === `${id}.burned` && this.#world.files.facts(this.#openPath(id)) === undefined) {
-        this.#removeQuietly(this.#burnedPath(id));
-      }
+      if (name === `${id}.burned` && this.#isLapsed(id, nowMs)) this.#removeQuietly(this.#burnedPath(id));
     }
     return open.sort((a, b) => a.createdMs - b.createdMs);
   }
@@ -181,6 +179,19 @@ export class InviteStore {
       return this.#world.files.list(this.#directory);
     } catch (cause) {
       throw notDurable(cause);
+    }
+  }
+
+  /** Whether a mark has done its work. It stays for a while, for a process that saw the invite just before. */
+  #isLapsed(id: string, nowMs: number): boolean {
+    const { files } = this.#world;
+    try {
+      const mark = files.facts(this.#burnedPath(id));
+      return (
+        mark !== undefined && nowMs - mark.changedMs > INVITE_TTL_MS && files.facts(this.#openPath(id)) === undefined
+      );
+    } catch {
+      return false;
     }
   }
 

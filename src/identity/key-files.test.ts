@@ -6,7 +6,7 @@ import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import { type KeyFilesOptions, loadNodeKey } from "./key-files.ts";
 import { type RotationOptions, rollbackNodeKey, rotateNodeKey } from "./key-rotation.ts";
-import { judgeChain } from "./succession.ts";
+import { encodeChain, judgeChain } from "./succession.ts";
 
 const crypto = new RealIdentityCrypto();
 const NOW = Date.UTC(2026, 0, 1);
@@ -66,6 +66,19 @@ describe("loading the node's key", () => {
     const { files: other } = made();
     other.put(KEY, Buffer.alloc(32, 9));
     expect(() => load(other)).toThrow(fails("KEYPAIR_MISMATCH"));
+  });
+
+  it("does not take a statement that the old key did not sign for an interrupted rotation", () => {
+    const { files } = made();
+    const { chain } = rotateNodeKey(options(files));
+    const [good] = chain;
+    const former = files.read("/keys/backups/20260101T000000Z/node.pub");
+    files.put(PUB, former);
+    files.put("/keys/succession", encodeChain([{ ...good!, signature: Buffer.alloc(64) }]));
+    expect(() => load(files)).toThrow(fails("KEYPAIR_MISMATCH"));
+    files.put("/keys/succession", encodeChain(chain));
+    expect(load(files).key.publicKey.equals(good!.newKey)).toBe(true);
+    expect(files.read(PUB).equals(good!.newKey)).toBe(true);
   });
 
   it.each([0, 1, 31, 33, 64])("refuses files of %d bytes", (length) => {

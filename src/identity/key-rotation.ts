@@ -45,7 +45,7 @@ const STALE_LOCK_MS = 60_000;
 const STAMP = /^\d{8}T\d{6}Z$/;
 
 /** Two rotations in one second get stamps one second apart; this many times at most. */
-const STAMP_ATTEMPTS = 60;
+const STAMP_ATTEMPTS = 3600;
 
 /**
  * Makes a new pair. The old one goes to `backups/YYYYMMDDTHHMMSSZ/`, and a statement of succession signed by it is added
@@ -179,6 +179,7 @@ function backUp(options: RotationOptions, key: NodeKey, seed: Buffer): string {
     const path = `${directory}/${BACKUPS_DIRECTORY}/${utcStamp(nowMs + attempt * 1000)}`;
     const keyPath = `${path}/${NODE_KEY_FILE}`;
     try {
+      if (attempt < STAMP_ATTEMPTS && files.facts(keyPath) !== undefined) continue;
       files.makeDirectory(path, DIRECTORY_MODE);
       files.writeNew(keyPath, seed, SECRET_MODE);
     } catch (cause) {

@@ -1,6 +1,6 @@
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type Fingerprint, fingerprintOf, KEY_BYTES, type PublicKey, parsePublicKey } from "./public-key.ts";
-import { type SignatureLabel, signText } from "./signed-text.ts";
+import { isSignatureInput, type SignatureLabel, signText } from "./signed-text.ts";
 import { makeStatement, type SuccessionStatement } from "./succession.ts";
 
 /**
@@ -27,6 +27,16 @@ export class NodeKey {
   sign(label: SignatureLabel, content: Uint8Array): Buffer {
     this.#alive();
     return signText(label, content, this.#seed, this.#crypto);
+  }
+
+  /**
+   * Signs an input that `signatureInput` made, and nothing else. 64 octets.
+   * @throws RangeError for bytes of another form, and after `destroy`
+   */
+  signInput(input: Uint8Array): Buffer {
+    this.#alive();
+    if (!isSignatureInput(input)) throw new RangeError("these bytes are not an input of this project's signatures");
+    return this.#crypto.ed25519Sign(this.#seed, input);
   }
 
   /** Vouches for the key that follows this one. */

@@ -51,6 +51,14 @@ export function verifyText(
   return crypto.ed25519Verify(publicKey, signatureInput(label, content, crypto), signature);
 }
 
+/** Whether bytes have the form that `signatureInput` makes, with a label of this project. */
+export function isSignatureInput(bytes: Uint8Array): boolean {
+  for (let i = 0; i < PREFIX_BYTES; i++) if (bytes[i] !== SPACE) return false;
+  const end = bytes.length - DIGEST_BYTES - 1;
+  if (end <= PREFIX_BYTES || bytes[end] !== 0) return false;
+  return Buffer.from(bytes.subarray(PREFIX_BYTES, end)).toString("latin1").startsWith("sallyport/1 ");
+}
+
 function labelled(label: string, digest: Uint8Array): Buffer {
   if (digest.length !== DIGEST_BYTES) throw new RangeError(`a digest of ${digest.length} octets, not ${DIGEST_BYTES}`);
   const out = Buffer.alloc(PREFIX_BYTES + label.length + 1 + DIGEST_BYTES, SPACE);

@@ -162,7 +162,7 @@ export class TrustStore {
       if (fingerprint !== undefined && pin.fingerprint !== fingerprint) {
         throw denied("KEY_MISMATCH", name, `it has the key ${pin.fingerprint}`);
       }
-      return this.#books.trust(name, pin.key, "promoted", nowMs, true);
+      return this.#books.trust(name, pin.key, "promoted", nowMs, false);
     }
     const waiting = this.#books.pending.list(nowMs).filter((peer) => peer.name === name);
     if (fingerprint === undefined && waiting.length > 0) {
@@ -193,7 +193,7 @@ export class TrustStore {
         advice: "compare fingerprints with the peer's operator, then ask for replacement explicitly",
       });
     }
-    return this.#books.trust(name, key, options.origin ?? "operator", options.nowMs, true);
+    return this.#books.trust(name, key, options.origin ?? "operator", options.nowMs, options.replace === true);
   }
 
   /** What stands against pinning this key under this name without replacement; undefined when nothing does. */
@@ -349,7 +349,11 @@ export class TrustStore {
       if (pin.place !== "first-use") continue;
       const meta = this.#books.disk.readMeta(pin.name);
       if (meta === undefined || meta === "broken" || nowMs - (meta.lastSeenMs ?? meta.addedMs) <= ttlMs) continue;
-      changes.push(...this.remove(pin.name));
+      try {
+        for (const change of this.remove(pin.name)) changes.push(change);
+      } catch {
+        // It stays pinned, and the next reload tries again; the other changes must reach the caller.
+      }
     }
     return changes;
   }

@@ -1,10 +1,13 @@
+import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
 import type { Assurance } from "../base/assurance.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
+import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
@@ -14,6 +17,8 @@ import { type AnsweredClaim, giveWay, type Sessions } from "./sessions.ts";
 export interface ConnectionHost {
   readonly sessions: Sessions;
   readonly judgeCertificate: CertificateJudge;
+  /** Undefined for a node without an identity key: it speaks OTP only. */
+  readonly identity: IdentityKeeper | undefined;
   /** Makes and announces the session of an admitted peer. */
   sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session;
   sessionDown(session: Session, cause: SallyportError | undefined): void;
@@ -33,6 +38,8 @@ export class ConnectionSink implements DistSink {
   readonly #target: NodeName | undefined;
   readonly #settled: () => void;
   #connection: DistConnection | undefined;
+  #info: CarrierInfo | undefined;
+  #pending: PendingTrust | undefined;
   #claim: AnsweredClaim | undefined;
   #assurance: Assurance = "none";
   #session: Session | undefined;
@@ -50,15 +57,21 @@ export class ConnectionSink implements DistSink {
   }
 
   secured(info: CarrierInfo): void {
-    const role = this.#target === undefined ? "acceptor" : "initiator";
-    checkChain(info, role, this.#target);
-    if (this.#target !== undefined) this.#assurance = checkName(info, this.#target, this.#host.judgeCertificate);
+    this.#info = info;
+    const target = this.#target;
+    const { identity, judgeCertificate } = this.#host;
+    // The native handshake proves the key itself, and is bound to this very TLS session.
+    if (info.alpn === NATIVE_ALPN && identity !== undefined) return;
+    if (target !== undefined && identity?.hasPin(target) === true) throw nativeOnly(target);
+    checkChain(info, target === undefined ? "acceptor" : "initiator", target);
+    if (target !== undefined) this.#assurance = checkName(info, target, judgeCertificate);
   }
 
   claimed(claim: PeerClaim): void {
     const connection = this.#connection;
     if (connection === undefined) return;
     try {
+      if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
       this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
     } catch (error) {
       connection.refuseClaim(error);
@@ -88,10 +101,29 @@ export class ConnectionSink implements DistSink {
     }
   }
 
+  trustAsked(question: TrustQuestion): void {
+    const { identity } = this.#host;
+    if (identity === undefined || this.#info === undefined) return;
+    const { answer, pending } = identity.decide(question, this.#info);
+    this.#pending = pending;
+    this.#connection?.answerTrust(answer);
+  }
+
+  arbitrationAsked(question: ArbitrationQuestion): void {
+    const key = this.#pending?.question.publicKey;
+    this.#connection?.answerArbitration(this.#host.sessions.arbitrate(question, key));
+  }
+
+  commitAsked(request: CommitRequest): void {
+    const answer = this.#host.identity?.commit(request, this.#pending, this.#info?.remoteAddress ?? "");
+    if (answer !== undefined) this.#connection?.answerCommit(answer);
+  }
+
   up(peer: ProvenPeer): void {
     if (this.#connection === undefined) return;
     this.#settled();
-    this.#session = this.#host.sessionUp(this.#connection, peer, this.#assurance);
+    const assurance = peer.native?.assurance ?? this.#assurance;
+    this.#session = this.#host.sessionUp(this.#connection, peer, assurance);
   }
 
   wanted(control: Control): boolean {
@@ -133,4 +165,13 @@ export class ConnectionSink implements DistSink {
       );
     if (this.#connection !== undefined) this.#host.failed(this.#connection, this.#connection.remoteAddress, error);
   }
+}
+
+/** A name with a pinned key is spoken to by key only, in both directions (rulings S1). */
+function nativeOnly(name: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "NATIVE_ONLY", `${name} has a pinned key and may not connect without it`, {
+    peer: name,
+    stage: "identity",
+    advice: "run the peer with its identity key, or remove its pin if it is a BEAM node now",
+  });
 }

@@ -88,6 +88,9 @@ async function make() {
       ticks: DEFAULT_TICK_OPTIONS,
     },
     {
+      trustAsked: () => {},
+      arbitrationAsked: () => {},
+      commitAsked: () => {},
       secured: () => {},
       claimed: () => {},
       proven: () => peer.admit(),

@@ -11,6 +11,14 @@ export type CookieOption =
   | SecretSource
   | { readonly default?: SecretSource; readonly peers: Readonly<Record<string, SecretSource>> };
 
+/** The node's own key, and which keys of others it trusts (docs/identity.md). */
+export interface IdentityOption {
+  /** Key directory: `node.key`, `node.pub`, `trusted/`, `first-use/`, `revoked/`. Made at first start. */
+  readonly dir: string;
+  /** `strict` (default) takes keys that were provisioned; `tofu` also takes a key at first sight. */
+  readonly trust?: "strict" | "tofu";
+}
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -24,7 +32,7 @@ export interface NodeOptions {
   readonly listen?: readonly string[];
   /** `host:port` under which others reach the first listener, when it differs from the bound one. */
   readonly advertise?: string;
-  /** CA profile: PEM files. Without it no TLS peer can be reached. */
+  /** CA profile: PEM files. Without it, and with `identity`, a certificate of its own is made: native peers only. */
   readonly tls?: {
     readonly certFile: string;
     readonly keyFile: string;
@@ -32,6 +40,8 @@ export interface NodeOptions {
     /** Default TLSv1.2, which OTP 25 speaks unless told otherwise. */
     readonly minVersion?: "TLSv1.2" | "TLSv1.3";
   };
+  /** Identity by key: sessions with other Sallyport nodes prove it. Without it the node speaks to BEAM nodes only. */
+  readonly identity?: IdentityOption;
   /** Addresses by node name, `host:port` or `tls://host:port`; or a chain of resolvers, first hit wins. */
   readonly resolve?: Readonly<Record<string, string>> | readonly Resolver[];
   /**

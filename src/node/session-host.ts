@@ -8,12 +8,15 @@ import { DistConnection } from "../dist/connection.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
+import { tryPublicKey } from "../identity/public-key.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
+import { type IdentityKeeper, isCut } from "./identity-keeper.ts";
 import type { Inbound } from "./inbound.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -21,7 +24,7 @@ import type { CertificateJudge, Dialers, Resolver } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
-import { Sessions } from "./sessions.ts";
+import { Sessions, sessionReplaced } from "./sessions.ts";
 
 /** What connections are made of; put together by `createNode`. */
 export interface ConnectionParts {
@@ -31,6 +34,8 @@ export interface ConnectionParts {
   readonly dialers: Dialers;
   readonly resolver: Resolver;
   readonly judgeCertificate: CertificateJudge;
+  /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
+  readonly identity?: IdentityKeeper | undefined;
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
 }
@@ -39,6 +44,7 @@ export interface ConnectionParts {
 export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
   readonly judgeCertificate: CertificateJudge;
+  readonly identity: IdentityKeeper | undefined;
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
@@ -55,6 +61,8 @@ export class SessionHost implements ConnectionHost {
     this.#spawns = spawns;
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
+    this.identity = parts.identity;
+    this.identity?.watch((changes) => this.#cutUntrusted(changes));
     this.sessions = new Sessions(parts.own.name);
   }
 
@@ -137,6 +145,7 @@ export class SessionHost implements ConnectionHost {
 
   /** Ends everything: dials, handshakes, sessions. */
   endAll(error: SallyportError): void {
+    this.identity?.stop();
     for (const dial of [...this.sessions.dials()]) dial.fail(error);
     for (const session of [...this.sessions.all()]) session.connection.end();
     for (const connection of [...this.#handshaking]) connection.destroy(error);
@@ -146,7 +155,10 @@ export class SessionHost implements ConnectionHost {
 
   sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session {
     this.#handshaking.delete(connection);
-    const session = new Session(connection, peer, assurance, this.#core.processes, this.#core.mainPid);
+    const key = peer.native?.publicKey;
+    const fingerprint = key === undefined ? null : (this.identity?.fingerprintOf(key) ?? null);
+    this.sessions.get(peer.name)?.connection.destroy(sessionReplaced(peer.name));
+    const session = new Session(connection, peer, assurance, this.#core.processes, this.#core.mainPid, fingerprint);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -195,6 +207,16 @@ export class SessionHost implements ConnectionHost {
     this.#core.processes.queue.run();
   }
 
+  /** Ends the sessions whose key was revoked, replaced or unpinned. */
+  #cutUntrusted(changes: readonly TrustChange[]): void {
+    for (const session of [...this.sessions.all()]) {
+      const key = session.peer.publicKey === null ? undefined : tryPublicKey(session.peer.publicKey);
+      const fingerprint = key === undefined ? undefined : this.identity?.fingerprintOf(key);
+      if (fingerprint === undefined || !isCut(changes, session.peer.name, fingerprint)) continue;
+      session.connection.destroy(trustWithdrawn(session.peer.name));
+    }
+  }
+
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
@@ -212,11 +234,24 @@ export class SessionHost implements ConnectionHost {
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled);
     const { own, clock, handshake, limits, ticks } = this.#parts;
-    const connection = new DistConnection({ own, target, tools: handshake, clock, limits, ticks }, sink, makeCarrier);
+    const connection = new DistConnection(
+      { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks },
+      sink,
+      makeCarrier,
+    );
     sink.attach(connection);
     this.#handshaking.add(connection);
     return connection;
   }
+}
+
+/** The key of a live session lost its standing. */
+function trustWithdrawn(name: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "TRUST_WITHDRAWN", `the key of ${name} was revoked, replaced or unpinned`, {
+    peer: name,
+    stage: "identity",
+    advice: "add the peer's key again if it should go on",
+  });
 }
 
 function selfConnect(name: NodeName): SallyportError {

@@ -39,6 +39,8 @@ export class Session implements RemoteEnd, Incarnation {
   readonly creation: number;
   readonly connection: DistConnection;
   readonly tables: PeerTables<MessageContext, AllowRule | undefined>;
+  /** The peer's life, by the native handshake; undefined after the OTP handshake, which has no order of lives. */
+  readonly incarnation: bigint | undefined;
   /** Both sides know aliases. */
   readonly hasAlias: boolean;
   /** Both sides know SPAWN_REQUEST. */
@@ -63,6 +65,7 @@ export class Session implements RemoteEnd, Incarnation {
     assurance: Assurance,
     processes: NodeProcesses,
     mainPid: Pid,
+    fingerprint: string | null = null,
   ) {
     this.connection = connection;
     this.node = proven.name;
@@ -70,15 +73,16 @@ export class Session implements RemoteEnd, Incarnation {
     this.#mainPid = mainPid;
     this.peer = {
       name: proven.name,
-      fingerprint: null,
-      publicKey: null,
+      fingerprint,
+      publicKey: proven.native?.publicKey ?? null,
       assurance,
-      protocol: "otp",
+      protocol: proven.native === undefined ? "otp" : "native",
       certificate: proven.info.peerCertDer ?? null,
       incarnation: proven.creation,
       address: proven.info.remoteAddress,
     };
     this.facts = { name: canonicalName(proven.name), assurance };
+    this.incarnation = proven.native?.peerIncarnation;
     this.hasAlias = (proven.flags & ALIAS) !== 0n;
     this.hasSpawn = (proven.flags & SPAWN) !== 0n;
     this.lifetime = this.#ownedLifetime;

@@ -1,3 +1,4 @@
+import type { Arbitration, ArbitrationQuestion } from "../auth/native-types.ts";
 import { SallyportError } from "../base/errors.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
 import type { DistConnection } from "../dist/connection.ts";
@@ -81,14 +82,30 @@ export class Sessions {
     const theirsByRule = peer.role === "acceptor" && (existing.connection.role === "acceptor" || peer.name > this.#own);
     const oursByRule = peer.role === "initiator" && this.#own > peer.name;
     if (!isReplacement && !theirsByRule && !oursByRule) return "other-wins";
-    existing.connection.destroy(
-      new SallyportError("ERR_CLOSED", "SESSION_REPLACED", `${peer.name} connected anew`, {
-        peer: peer.name,
-        stage: "session",
-        advice: "nothing: the new session goes on",
-      }),
-    );
+    existing.connection.destroy(sessionReplaced(peer.name));
     return "admit";
+  }
+
+  /**
+   * Whether a native connection may become the session. The acceptor decides: a younger life of the peer replaces its
+   * leftover, an older one is refused, the same one is asked whether it still wants this connection; of crossing dials the
+   * one of the smaller name goes on (docs/identity.md). Somebody with another key never displaces a session, whatever the
+   * name: `key` is the proven one, undefined in cookie-only mode.
+   */
+  arbitrate(question: ArbitrationQuestion, key: Uint8Array | undefined): Arbitration {
+    const existing = this.#sessions.get(canonicalName(question.name));
+    const known = existing?.incarnation;
+    if (existing !== undefined && !isSameKey(existing.peer.publicKey, key)) return "other-wins";
+    if (question.role === "dialler") {
+      if (existing === undefined) return "go";
+      return question.peerHoldsSession ? "alive" : "other-wins";
+    }
+    if (existing !== undefined) {
+      if (known === undefined || question.incarnation === known) return "alive";
+      return question.incarnation > known ? "go" : "stale";
+    }
+    if (this.dial(question.name) === undefined) return "go";
+    return canonicalName(this.#own) < canonicalName(question.name) ? "other-wins" : "go";
   }
 
   add(session: Session): void {
@@ -117,4 +134,17 @@ export function otherConnectionWins(peer: NodeName): SallyportError {
 /** Ends a connection in favour of another one. */
 export function giveWay(connection: DistConnection, peer: NodeName): void {
   connection.destroy(otherConnectionWins(peer));
+}
+
+/** The end of a session whose peer came anew. */
+export function sessionReplaced(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "SESSION_REPLACED", `${peer} connected anew`, {
+    peer,
+    stage: "session",
+    advice: "nothing: the new session goes on",
+  });
+}
+
+function isSameKey(a: Buffer | null, b: Uint8Array | undefined): boolean {
+  return a === null || b === undefined ? a === null && b === undefined : a.equals(b);
 }

@@ -160,10 +160,10 @@ function linkLimit(limit: number): SallyportError {
   return new SallyportError(
     "ERR_LIMIT",
     "LINK_LIMIT",
-    `${limit} links to this peer exist, which is maxLinks; unlink some or raise maxLinks`,
+    `${limit} links to this peer exist, which is maxLinks; unlink some`,
     {
       detail: { limit, value: limit + 1, option: "maxLinks" },
-      advice: "unlink what is no longer needed, or raise maxLinks",
+      advice: "unlink what is no longer needed",
     },
   );
 }

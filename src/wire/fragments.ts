@@ -106,7 +106,7 @@ export class Reassembler<T> {
         "the peer began",
         count,
         "messages at once",
-        "maxSequences",
+        "maxReassemblySequences",
         this.#maxSequences,
       );
     }

@@ -1,5 +1,5 @@
 import { misbehaved } from "./misbehaved.ts";
-import { type RefuseReason, refuseNumber, refuseReason } from "./native-handshake.ts";
+import { type RefuseReason, refuseNumber, refuseReason } from "./refuse-reason.ts";
 
 // The one frame kind of our own beside the distribution's, in native sessions only: `F0 kind:8 body` (docs/identity.md).
 

@@ -4,6 +4,7 @@ import { KEY_BYTES } from "../identity/public-key.ts";
 import { SIGNATURE_BYTES } from "../identity/signed-text.ts";
 import { decodeChain, encodeChain, MAX_SUCCESSIONS, type SuccessionChain } from "../identity/succession.ts";
 import { misbehaved } from "./misbehaved.ts";
+import { type RefuseReason, refuseNumber, refuseReason } from "./refuse-reason.ts";
 
 // Messages of the native handshake `sallyport/1` (docs/identity.md), without the 4-byte length before each frame.
 
@@ -44,42 +45,6 @@ export type NativeMethod = "key" | "key-cookie" | "cookie";
 
 /** Wire number of each method. */
 export const METHOD_NUMBERS: Readonly<Record<NativeMethod, number>> = { key: 1, "key-cookie": 2, cookie: 4 };
-
-/** Why a side ends the handshake, as far as the other side is told. A closed list: the detail stays at home. */
-export type RefuseReason =
-  | "version"
-  | "method"
-  | "cert"
-  | "wrong-node"
-  | "busy"
-  | "auth"
-  | "secret"
-  | "other-wins"
-  | "stale"
-  | "failed";
-
-const REASONS: readonly RefuseReason[] = [
-  "version",
-  "method",
-  "cert",
-  "wrong-node",
-  "busy",
-  "auth",
-  "secret",
-  "other-wins",
-  "stale",
-  "failed",
-];
-
-/** Wire number of a refusal: 1 to 10. */
-export function refuseNumber(reason: RefuseReason): number {
-  return REASONS.indexOf(reason) + 1;
-}
-
-/** The refusal of a wire number, or undefined. */
-export function refuseReason(number: number): RefuseReason | undefined {
-  return REASONS[number - 1];
-}
 
 /** Type 1. The acceptor puts the version it chose into both version fields. Buffers belong to the receiver. */
 export interface Hello {

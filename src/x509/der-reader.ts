@@ -96,7 +96,6 @@ export class DerReader {
 export function malformed(what: string): SallyportError {
   return new SallyportError("ERR_DENIED", "CERT_MALFORMED", `certificate cannot be read: ${what}`, {
     stage: "identity",
-    advice:
-      "issue the certificate anew with a tool that writes DER as RFC 5280 asks, for example `sallyport certs issue`",
+    advice: "issue the certificate anew with a tool that writes DER as RFC 5280 asks, such as openssl",
   });
 }

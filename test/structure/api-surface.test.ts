@@ -41,7 +41,10 @@ function surfaceOf(path: string, trail: readonly string[] = []): Surface {
         `^(?:abstract )?(?:async )?(class|function|const|let|interface|type) ${inner}\\b`,
         "m",
       ).exec(bare);
-      found.set(outer, from.get(inner) ?? (m[2] === undefined ? local?.[1] : undefined) ?? "unknown");
+      const kind = from.get(inner) ?? (m[2] === undefined ? local?.[1] : undefined) ?? "unknown";
+      // A class exported as a type alone has no value at run time.
+      const isTypeOnly = m[0].startsWith("export type") || /^\s*type\s/.test(part);
+      found.set(outer, isTypeOnly && kind === "class" ? "type" : kind);
     }
   }
   return found;

@@ -158,7 +158,6 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
   "src/term/term-decoder.ts": "the cursor and the containers that recurse through it share one set of private state",
   "src/term/encode.ts": "one recursion over all kinds of terms, measured as one function group",
   "src/dist/connection.ts": "the driver: every transition of the one connection state machine stands beside the others",
-  "src/wire/native-handshake.ts": "encoder and decoder of each message stand side by side",
 };
 
 /** At least this much must have been read, so that an empty scan cannot pass. Raise it as the tree grows. */
