@@ -1,5 +1,7 @@
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { ByeReason } from "../wire/link-frames.ts";
+import type { RefuseReason } from "../wire/refuse-reason.ts";
 
 /** A connection was not a session in time. `isTls`: not even TLS had finished. */
 export function handshakeTimeout(isTls: boolean, ms: number, target: NodeName | undefined): SallyportError {
@@ -57,6 +59,26 @@ export function tlsTooOld(version: string | undefined): SallyportError {
     `the native handshake was negotiated under ${version ?? "an unknown TLS version"}`,
     { stage: "tls", advice: "allow TLS 1.3 on both sides" },
   );
+}
+
+/** The peer said goodbye. */
+export function peerLeft(peer: NodeName, reason: ByeReason): SallyportError {
+  return new SallyportError("ERR_CLOSED", "PEER_LEFT", `${peer} left: ${reason}`, {
+    peer,
+    stage: "session",
+    detail: { reason },
+    advice: "nothing: connect again when it is wanted",
+  });
+}
+
+/** The peer ended a standing session for a reason of its own. */
+export function endedByPeer(peer: NodeName, reason: RefuseReason): SallyportError {
+  return new SallyportError("ERR_CLOSED", "ENDED_BY_PEER", `${peer} ended the session: ${reason}`, {
+    peer,
+    stage: "session",
+    detail: { reason },
+    advice: "look into the log of the other side",
+  });
 }
 
 /** Something arrived that the other side may not send yet. */

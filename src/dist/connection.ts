@@ -18,15 +18,18 @@ import type { Term } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
+import { type ByeReason, decodeLinkFrame, encodeLinkFrame, isLinkFrame, type LinkFrame } from "../wire/link-frames.ts";
 import {
   closedAfterReply,
   closedDuringHandshake,
   connectionBug,
+  endedByPeer,
   frameTooEarly,
   frameTooSlow,
   handshakeTimeout,
   isRefusal,
   notADistPeer,
+  peerLeft,
   peerSilent,
   sessionClosed,
   tlsTooOld,
@@ -96,6 +99,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #partialSince: MonotonicMs | undefined;
   #hasWideFrames = false;
   #endWhenSent = false;
+  #bye: ByeReason | undefined;
 
   /** `makeCarrier` is called once with this connection as its sink; for accepted ones it returns the existing carrier. */
   constructor(parts: ConnectionParts, sink: DistSink, makeCarrier: (sink: CarrierSink) => Carrier) {
@@ -195,11 +199,12 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     });
   }
 
-  /** Lets what waits leave, large messages included, then closes. Idempotent. */
-  end(): void {
+  /** Lets what waits leave, large messages included, says goodbye where the protocol knows it, then closes. Idempotent. */
+  end(reason: ByeReason = "disconnect"): void {
     const state = this.#state;
     if (state.kind === "up") {
       state.sender.flush();
+      this.#bye = state.peer.native === undefined ? undefined : reason;
       this.#endWhenSent = state.sender.hasLargeMessages;
       if (this.#endWhenSent) return;
     }
@@ -271,6 +276,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#partialSince = undefined;
     switch (state.kind) {
       case "up":
+        if (state.peer.native !== undefined && isLinkFrame(buffer, start)) {
+          this.#linkFrame(decodeLinkFrame(buffer, start, end), state.peer, state.sender);
+          return;
+        }
         state.receiver.frame(buffer, start, end, this.#now);
         if (this.#hasWideFrames && state.receiver.heldBytes > 0) this.#narrowFrames();
         return;
@@ -282,6 +291,21 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
         throw frameTooEarly("a frame before its turn");
       case "closed":
         return;
+    }
+  }
+
+  #linkFrame(frame: LinkFrame, peer: ProvenPeer, sender: Sender): void {
+    switch (frame.kind) {
+      case "ping":
+        sender.link(encodeLinkFrame({ kind: "pong", token: frame.token }));
+        return;
+      case "pong":
+        return; // life itself: every byte counts as such already
+      case "bye":
+        this.#close(peerLeft(peer.name, frame.reason), true);
+        return;
+      case "refuse":
+        throw endedByPeer(peer.name, frame.reason);
     }
   }
 
@@ -488,6 +512,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #close(cause: SallyportError | undefined, inGoodOrder: boolean): void {
     const state = this.#state;
     if (state.kind === "closed") return;
+    if (state.kind === "up" && this.#bye !== undefined) {
+      state.sender.link(encodeLinkFrame({ kind: "bye", reason: this.#bye }));
+    }
     this.#state = { kind: "closed" };
     this.#timer?.cancel();
     this.#deframer.stop();

@@ -131,6 +131,13 @@ export class Sender {
     return this.#finish(control, start, payloadAt);
   }
 
+  /** Sends a link frame of a native session at once, ahead of large messages. */
+  link(frame: Uint8Array): void {
+    this.#writer.u32(frame.length);
+    this.#writer.bytes(frame);
+    this.flush();
+  }
+
   /** Sends an empty frame. */
   tick(): void {
     this.#writer.u32(0);

@@ -147,7 +147,7 @@ export class SessionHost implements ConnectionHost {
   endAll(error: SallyportError): void {
     this.identity?.stop();
     for (const dial of [...this.sessions.dials()]) dial.fail(error);
-    for (const session of [...this.sessions.all()]) session.connection.end();
+    for (const session of [...this.sessions.all()]) session.connection.end("stopping");
     for (const connection of [...this.#handshaking]) connection.destroy(error);
   }
 
