@@ -251,8 +251,8 @@ describe("certificates", () => {
 
   it("does not fall back to the system's or the public authorities without a CA", async () => {
     const issued = await authority.issue("node@localhost");
-    const child = new URL("./tls-no-ca-child.ts", import.meta.url).pathname;
-    const out = execFileSync(process.execPath, ["--import", "tsx", child, issued.certFile, issued.keyFile], {
+    const child = new URL("./tls-no-ca-child.mjs", import.meta.url).pathname;
+    const out = execFileSync(process.execPath, [child, issued.certFile, issued.keyFile], {
       env: { ...process.env, NODE_EXTRA_CA_CERTS: authority.caFile },
     });
     expect(out.toString()).toBe("[false,false]");

@@ -1,17 +1,16 @@
 import { readFileSync } from "node:fs";
-import { AcceptGate } from "../../src/carrier/accept-gate.ts";
-import type { CarrierSink } from "../../src/carrier/carrier.ts";
-import { createTlsDialer, listenTls } from "../../src/carrier/tls.ts";
-import { RealClock } from "../../src/system/real-clock.ts";
-import { RealRandom } from "../../src/system/real-random.ts";
+import { AcceptGate } from "../../lib/carrier/accept-gate.js";
+import { createTlsDialer, listenTls } from "../../lib/carrier/tls.js";
+import { RealClock } from "../../lib/system/real-clock.js";
+import { RealRandom } from "../../lib/system/real-random.js";
 
 /** Run as its own process with NODE_EXTRA_CA_CERTS: connects to itself without a configured CA and prints both verdicts. */
 const [certFile = "", keyFile = ""] = process.argv.slice(2);
 const material = { certPem: readFileSync(certFile, "utf8"), keyPem: readFileSync(keyFile, "utf8") };
 const clock = new RealClock();
 const gate = new AcceptGate({ clock, random: new RealRandom() });
-const verdicts: boolean[] = [];
-const sink = (): CarrierSink => ({
+const verdicts = [];
+const sink = () => ({
   opened(info) {
     verdicts.push(info.chainTrusted);
     if (verdicts.length < 2) return;
