@@ -1,11 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { isSallyportError } from "../base/errors.ts";
 import { type NodeName, parseNodeName } from "../base/node-name.ts";
+import { signatureInput } from "../identity/signed-text.ts";
+import { makeStatement } from "../identity/succession.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { NativeEnd, nativeChannel, nativeTestNode, runNative } from "../testkit/native-end.ts";
-import { decodeNative, encodeNative, type Hello, type NativeMessage } from "../wire/native-handshake.ts";
+import {
+  decodeNative,
+  encodeNative,
+  type Hello,
+  type NativeMessage,
+  type NativeMethod,
+} from "../wire/native-handshake.ts";
 import { refuseNumber } from "../wire/refuse-reason.ts";
 import type { CookieKey } from "./native-cookie.ts";
+import { encodeTranscript } from "./native-transcript.ts";
 import type { NativeIdentity, NativeTools } from "./native-types.ts";
 
 // The authentication rows of the threat model (section 5) at the level of the machines.
@@ -61,6 +70,23 @@ function helloOf(node: ReturnType<typeof nativeTestNode>, change: Partial<Hello>
     name,
     ...change,
   });
+}
+/** The proof of `m`, whose HELLO was `helloOf(m, { method })`, for what the acceptor on node B answered. */
+function proofOfM(acceptor: NativeEnd, method: NativeMethod): Extract<NativeMessage, { kind: "proof" }> {
+  const crypto = new RealIdentityCrypto();
+  const m = nativeTestNode("m@h", 3, crypto).identity;
+  const side = { ...m, method, nonce: Buffer.alloc(32, 0x99) };
+  const { exporter, ownCertificate, peerCertificate } = AT_DIALLER;
+  const bytes = encodeTranscript({
+    versionLow: 1,
+    versionHigh: 1,
+    version: 1,
+    dialler: { ...side, certificateHash: crypto.sha256(ownCertificate!) },
+    acceptor: { ...hello(acceptor.sent[0]!), certificateHash: crypto.sha256(peerCertificate!) },
+    exporter: exporter!,
+  });
+  const signature = m.sign(signatureInput("sallyport/1 dialler proof", bytes, crypto));
+  return { kind: "proof", signature, cookieMac: undefined, invite: undefined };
 }
 /** An acceptor on node B that was given some messages. */
 function accepted(w: ReturnType<typeof world>, messages: readonly Buffer[]): NativeEnd {
@@ -258,6 +284,67 @@ describe("AU-18 to AU-21: lengths, methods, flags, versions, names", () => {
     dialler.receive(helloOf(w.b, { method: "cookie", publicKey: Buffer.alloc(32) }));
     expect(reason(dialler)).toBe("METHOD_MISMATCH");
     expect(kinds(dialler.sent)).toEqual(["hello", "refuse"]);
+  });
+
+  it.each([
+    ["key-cookie", undefined],
+    ["key", K],
+  ] as const)("a dialler by %s that goes on although the cookie is one-sided is told secret", (method, ours) => {
+    const w = world({ cookieFor: () => ours });
+    const acceptor = accepted(w, [helloOf(w.m, { method })]);
+    const cookieMac = method === "key" ? undefined : Buffer.alloc(32, 1);
+    acceptor.receive(encodeNative({ ...proofOfM(acceptor, method), cookieMac }));
+    expect(reason(acceptor)).toBe("SECRET_MISMATCH");
+    expect(acceptor.asked[0]?.cookieProven).toBe(false);
+    expect(acceptor.sent.at(-1)).toEqual(encodeNative({ kind: "refuse", reason: "secret" }));
+  });
+
+  it("a dialler's confirmation carries nothing", () => {
+    const w = world();
+    const acceptor = accepted(w, [helloOf(w.m)]);
+    acceptor.receive(encodeNative(proofOfM(acceptor, "key")));
+    expect(acceptor.machine.stateKind).toBe("expect-confirm");
+    acceptor.receive(encodeNative({ kind: "confirm", cookieMac: Buffer.alloc(32) }));
+    expect(reason(acceptor)).toBe("HANDSHAKE_UNEXPECTED");
+    expect(acceptor.session).toBeUndefined();
+  });
+
+  it("one chain of successions is taken from a side, and none in cookie-only mode", () => {
+    const w = world();
+    const chainFor = (node: typeof w.m) =>
+      encodeNative({
+        kind: "succession",
+        chain: [
+          makeStatement(
+            {
+              serial: 1,
+              notBefore: 1,
+              notAfter: 2,
+              oldKey: w.a.identity.publicKey,
+              newKey: node.identity.publicKey,
+              name: node.identity.name,
+            },
+            Buffer.alloc(32, 1),
+            w.crypto,
+          ),
+        ],
+      });
+    const acceptor = accepted(w, [helloOf(w.m), chainFor(w.m)]);
+    expect(acceptor.machine.stateKind).toBe("expect-proof");
+    acceptor.receive(chainFor(w.m));
+    expect(reason(acceptor)).toBe("HANDSHAKE_UNEXPECTED");
+    const dialler = new NativeEnd().dial(w.a, B, AT_DIALLER);
+    dialler.receive(helloOf(w.b));
+    dialler.receive(chainFor(w.b));
+    expect(dialler.machine.stateKind).toBe("expect-proof");
+    dialler.receive(chainFor(w.b));
+    expect(reason(dialler)).toBe("HANDSHAKE_UNEXPECTED");
+    const only = world({ cookieFor: () => K, cookieOnly: () => true, hasCookieOnly: true });
+    const byCookie = accepted(only, [
+      helloOf(only.m, { method: "cookie", publicKey: Buffer.alloc(32) }),
+      chainFor(w.m),
+    ]);
+    expect(reason(byCookie)).toBe("HANDSHAKE_UNEXPECTED");
   });
 
   it("a method changed on the way is found out", () => {

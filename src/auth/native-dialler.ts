@@ -186,11 +186,11 @@ function takeHello(context: DiallerContext, { own, cookie }: In<"expect-hello">,
     return fail(versionUnknown(hello.name, hello.versionHigh));
   }
   if (!sameNode(hello.name, target)) return fail(wrongNode(target, hello.name));
+  const bad = checkHello(context, hello);
+  if (bad !== undefined) return fail(bad);
   if ((own.method === "cookie") !== (hello.method === "cookie")) {
     return fail(methodsDiffer(hello.name, "only one side wants cookie-only mode"));
   }
-  const bad = checkHello(context, hello);
-  if (bad !== undefined) return fail(bad);
   const acceptor = peerSide(hello, channel);
   const transcript = {
     versionLow: NATIVE_VERSION,

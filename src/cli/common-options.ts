@@ -20,6 +20,10 @@ export interface CommonFlags {
   readonly config?: string | boolean;
   readonly visible?: boolean;
   readonly tickTime?: number;
+  /** Key directory: identity by key. */
+  readonly keyDir?: string;
+  /** Path of the control socket; false for --no-control. */
+  readonly control?: string | boolean;
 }
 
 /** Milliseconds for one operation, dialling included. */
@@ -31,13 +35,14 @@ const MAX_TIME_MS = 0x7fff_ffff;
 /** Options of commands that run a node, in the order of `--help`. */
 export function nodeOptions(): Option[] {
   return [
-    new Option("--config <file>", "configuration file (default: ./sallyport.jsonc when there is one)"),
-    new Option("--no-config", "read no configuration file"),
+    ...configOptions(),
     new Option("--name <node>", "name of this node, local@host (default: the one in the certificate)"),
     new Option("--cookie-file <file>", "file with the cookie of the network"),
     new Option("--tls-cert <file>", "certificate of this node, PEM"),
     new Option("--tls-key <file>", "its private key, PEM"),
     new Option("--tls-ca <file>", "certificates of the CAs to trust, PEM"),
+    keyDirOption(),
+    ...controlOptions(),
     new Option("--listen <address>", "accept connections on tls://HOST[:PORT]; may be repeated").argParser(collect),
     new Option("--resolve <node=host:port>", "address of a node; may be repeated").argParser(collect),
     new Option("--epmd <mode>", "what to do with EPMD (default: lookup)").choices(["lookup", "register", "off"]),
@@ -51,6 +56,25 @@ export function nodeOptions(): Option[] {
       "--dangerous-plaintext [scope]",
       "allow tcp:// without TLS, on loopback addresses; with =any everywhere",
     ).argParser(plaintextScope),
+  ];
+}
+
+/** Which configuration file counts, for commands that run no node. */
+export function configOptions(): Option[] {
+  return [
+    new Option("--config <file>", "configuration file (default: ./sallyport.jsonc when there is one)"),
+    new Option("--no-config", "read no configuration file"),
+  ];
+}
+
+export function keyDirOption(): Option {
+  return new Option("--key-dir <dir>", "directory with the key of this node and those it trusts");
+}
+
+export function controlOptions(): Option[] {
+  return [
+    new Option("--control <socket>", "control socket of the running node (default: see `sallyport status --help`)"),
+    new Option("--no-control", "neither open nor use a control socket"),
   ];
 }
 

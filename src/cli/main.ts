@@ -5,6 +5,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { RealClock } from "../system/real-clock.ts";
 import { RealFiles } from "../system/real-files.ts";
+import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { RealRandom } from "../system/real-random.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { wantsJson } from "./normalize-arguments.ts";
@@ -28,6 +29,7 @@ const world: CommandWorld = {
   clock: new RealClock(),
   random: new RealRandom(),
   files: new RealFiles(),
+  identityCrypto: new RealIdentityCrypto(),
   environment,
   directory: process.cwd(),
   hostname: hostname(),

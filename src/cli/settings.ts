@@ -34,7 +34,8 @@ export const CLI_KEY = "cli.key";
  */
 export function settingsOfNode(flags: CommonFlags, world: SettingsWorld): NodeOptions {
   const merged = merge(flags, readConfig(flags, world) ?? {}, world);
-  const listen = merged.listen ?? [merged.tls === undefined ? "tcp://127.0.0.1" : "tls://127.0.0.1"];
+  const secure = merged.tls !== undefined || merged.identity !== undefined;
+  const listen = merged.listen ?? [secure ? "tls://127.0.0.1" : "tcp://127.0.0.1"];
   return { ...merged, listen, name: merged.name ?? ownName(merged.tls?.certFile, world) };
 }
 
@@ -58,7 +59,27 @@ function cliCertificate(tls: NonNullable<NodeOptions["tls"]>, files: Files): Non
   return files.exists(certFile) && files.exists(keyFile) ? { ...tls, certFile, keyFile } : tls;
 }
 
-function readConfig(flags: CommonFlags, world: SettingsWorld): ConfigOptions | undefined {
+function readConfig(flags: ConfigFlags, world: SettingsWorld): ConfigOptions | undefined {
+  return findConfig(flags, world)?.options;
+}
+
+/** The flags that say which configuration file counts. */
+export type ConfigFlags = Pick<CommonFlags, "config">;
+
+/** A configuration file that was read. */
+export interface FoundConfig {
+  /** Absolute path. */
+  readonly file: string;
+  /** Whether the command line names it; else it lies in the working directory. */
+  readonly named: boolean;
+  readonly options: ConfigOptions;
+}
+
+/**
+ * The configuration file that a command goes by; undefined when there is none.
+ * @throws {SallyportError} ERR_CONFIG CONFIG_UNREADABLE and what `parseConfig` throws
+ */
+export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfig | undefined {
   if (flags.config === false) return undefined;
   const named = typeof flags.config === "string" ? flags.config : undefined;
   const file = resolve(world.directory, named ?? CONFIG_FILE);
@@ -73,12 +94,12 @@ function readConfig(flags: CommonFlags, world: SettingsWorld): ConfigOptions | u
       cause,
     });
   }
-  return parseConfig(text, { file, environment: world.environment });
+  return { file, named: named !== undefined, options: parseConfig(text, { file, environment: world.environment }) };
 }
 
 type Merged = Omit<NodeOptions, "name"> & { readonly name?: string };
 
-function merge(flags: CommonFlags, config: ConfigOptions, world: SettingsWorld): Merged {
+function merge(flags: CommonFlags, { control: _control, ...config }: ConfigOptions, world: SettingsWorld): Merged {
   const path = (file: string): string => resolve(world.directory, file);
   const plaintext = flags.dangerousPlaintext;
   const tls = mergeTls(flags, config.tls, path);
@@ -86,6 +107,7 @@ function merge(flags: CommonFlags, config: ConfigOptions, world: SettingsWorld):
     ...config,
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.cookieFile === undefined ? {} : { cookie: { file: path(flags.cookieFile) } }),
+    ...(flags.keyDir === undefined ? {} : { identity: { ...config.identity, dir: path(flags.keyDir) } }),
     ...(flags.listen === undefined ? {} : { listen: flags.listen }),
     ...(flags.resolve === undefined
       ? {}
@@ -97,7 +119,8 @@ function merge(flags: CommonFlags, config: ConfigOptions, world: SettingsWorld):
     ...(plaintext === undefined ? {} : { dangerous: { plaintext: plaintext === "any" ? ("any" as const) : true } }),
     ...(tls === undefined ? {} : { tls }),
   };
-  if (tls === undefined && (merged.dangerous?.plaintext ?? false) === false) throw noCertificates();
+  const unproven = tls === undefined && merged.identity === undefined;
+  if (unproven && (merged.dangerous?.plaintext ?? false) === false) throw noCertificates();
   return merged;
 }
 

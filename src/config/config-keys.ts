@@ -73,7 +73,7 @@ const PROCESS_LIMITS: Readonly<Record<keyof ProcessLimits, Field>> = {
  * Every key of `sallyport.jsonc`. The names are those of `NodeOptions`, and the compiler holds the two together: a new
  * option does not build until it has a line here.
  */
-export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema", Field>> = {
+export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "control", Field>> = {
   $schema: { shape: TEXT, says: "Where editors find the JSON Schema of this file. Not used otherwise." },
   name: { shape: { kind: "string", example: "my_node@192.0.2.7" }, says: "Name of this node: local@host." },
   cookie: { shape: COOKIE, says: "Shared secret of the network; needed to talk to Erlang nodes. No default." },
@@ -137,6 +137,22 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema", Field>>
   },
   processLimits: { shape: { kind: "object", keys: PROCESS_LIMITS }, says: "Bounds of the processes of this node." },
   maxOpenCalls: { shape: COUNT, says: "Open calls at once. Default 100000." },
+  control: {
+    shape: {
+      kind: "false-or",
+      object: {
+        kind: "object",
+        keys: {
+          path: {
+            shape: { ...FILE, example: "data/control.sock" },
+            says: "Path of the socket, in a directory of mode 0700.",
+            required: true,
+          },
+        },
+      },
+    },
+    says: "Socket through which commands of this machine reach the running node. false: none.",
+  },
   dangerous: {
     shape: {
       kind: "object",

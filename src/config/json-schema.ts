@@ -36,6 +36,8 @@ function schemaOf(shape: Shape): JsonObject {
       return objectSchema(shape.keys);
     case "string-or":
       return { anyOf: [{ type: "string" }, ...shape.objects.map(schemaOf)] };
+    case "false-or":
+      return { anyOf: [{ const: false }, schemaOf(shape.object)] };
   }
 }
 

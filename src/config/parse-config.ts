@@ -15,8 +15,11 @@ import { type Environment, expandVariables } from "./expand-variables.ts";
 import { nearestName } from "./nearest-name.ts";
 import { expectation, type Field, type Shape } from "./shape.ts";
 
-/** What a configuration file says: options of `createNode`; the name may come from elsewhere. */
-export type ConfigOptions = Partial<NodeOptions>;
+/** What a configuration file says: options of `createNode`; the name may come from elsewhere. And what `start` takes. */
+export type ConfigOptions = Partial<NodeOptions> & {
+  /** The control socket of the running node; false for none. */
+  readonly control?: { readonly path: string } | false;
+};
 
 export interface ConfigSource {
   /** Path of the file: for messages, and its folder is where relative paths start. */
@@ -47,7 +50,7 @@ export function parseConfig(text: string, source: ConfigSource): ConfigOptions {
   }
   const reader = new ConfigReader(text, source);
   const { $schema: _, ...options } = reader.read(CONFIG_KEYS);
-  // The reader built exactly what the table says, and the table has exactly the keys of NodeOptions.
+  // The reader built exactly what the table says, and the table has exactly the keys of ConfigOptions.
   return options as ConfigOptions;
 }
 
@@ -105,6 +108,10 @@ class ConfigReader {
       case "string-or":
         if (node.type === "string") return this.#string(node, false, path);
         return this.#value(node, this.#alternative(node, shape, path), path);
+      case "false-or":
+        if (node.value === false) return false;
+        if (node.type !== "object") throw this.#wrong(node, shape, path);
+        return this.#value(node, shape.object, path);
     }
   }
 

@@ -19,7 +19,9 @@ export type Shape =
   | { readonly kind: "by-node"; readonly of: Shape }
   | { readonly kind: "object"; readonly keys: Readonly<Record<string, Field>> }
   /** A string, or one of several objects, told apart by a key that only one of them has. */
-  | { readonly kind: "string-or"; readonly objects: readonly (Shape & { readonly kind: "object" })[] };
+  | { readonly kind: "string-or"; readonly objects: readonly (Shape & { readonly kind: "object" })[] }
+  /** `false`, or an object. */
+  | { readonly kind: "false-or"; readonly object: Shape & { readonly kind: "object" } };
 
 /** Names a shape in a message: `a string`, `true, false or "any"`. */
 export function expectation(shape: Shape): string {
@@ -40,6 +42,8 @@ export function expectation(shape: Shape): string {
       return `an object with ${Object.keys(shape.keys).slice(0, 4).join(", ")}`;
     case "string-or":
       return oneOf(["a string", ...shape.objects.map(expectation)]);
+    case "false-or":
+      return `false or ${expectation(shape.object)}`;
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -116,6 +117,11 @@ export class RealFiles implements StoreFiles {
       return;
     }
     syncDirectory(dirname(path));
+  }
+
+  /** Sets the permission bits of what a path leads to. */
+  setMode(path: string, mode: number): void {
+    chmodSync(path, mode);
   }
 
   exposed(path: string): boolean {

@@ -1,0 +1,32 @@
+import type { Fields } from "../../control/control-protocol.ts";
+import type { CommandWorld } from "../command-world.ts";
+import type { ControlFlags } from "../control-path.ts";
+import { reportResult } from "../report.ts";
+import { askRunningNode } from "../running-node.ts";
+import { fields, moment } from "../table.ts";
+
+/** `status`: what the running node says of itself. */
+export async function status(world: CommandWorld, flags: ControlFlags): Promise<void> {
+  const result = await askRunningNode(world, flags, "status");
+  reportResult(world.terminal, result, human(result, world));
+}
+
+function human(result: Fields, { terminal }: CommandWorld): string {
+  const { name, creation, endpoints, sessions, fingerprint, trust, startedMs, warnings } = result;
+  const rows: (readonly [string, string])[] = [
+    ["name", String(name)],
+    ["creation", String(creation)],
+    ["since", typeof startedMs === "number" ? moment(startedMs) : "?"],
+    ["endpoints", Array.isArray(endpoints) && endpoints.length > 0 ? endpoints.join(", ") : "none, it only dials"],
+    ["sessions", String(sessions)],
+    ["fingerprint", typeof fingerprint === "string" ? fingerprint : "none, it has no identity by key"],
+    ["trust", typeof trust === "string" ? trust : "by certificate authority"],
+  ];
+  const list: readonly unknown[] = Array.isArray(warnings) ? warnings : [];
+  for (const warning of list) rows.push(["warning", messageOf(warning)]);
+  return fields(rows, terminal.colours.dim);
+}
+
+function messageOf(warning: unknown): string {
+  return typeof warning === "object" && warning !== null && "message" in warning ? String(warning.message) : "?";
+}

@@ -1,0 +1,111 @@
+import { resolve } from "node:path";
+import { SallyportError } from "../base/errors.ts";
+import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import { type NodeName, parseNodeName } from "../base/node-name.ts";
+import { type KeyFilesOptions, type LoadedKey, loadNodeKey } from "../identity/key-files.ts";
+import { type IdentityWarning, NODE_KEY_FILE, quotePath } from "../identity/key-layout.ts";
+import { TrustStore } from "../identity/trust-store.ts";
+import type { CommandWorld } from "./command-world.ts";
+import { type ControlFlags, DEFAULT_KEY_DIRECTORY, keyDirectoryOf } from "./control-path.ts";
+import { ownerOfCertificate } from "./own-name.ts";
+import { findConfig } from "./settings.ts";
+import { printable } from "./terminal.ts";
+
+/** Flags of every command that works on a key directory. */
+export interface KeyFlags extends ControlFlags {
+  readonly name?: string;
+  readonly json?: boolean;
+}
+
+/** What Erlang calls a node without a name. Nobody can have it as a pin's name by accident. */
+const NAMELESS = "nonode@nohost";
+
+/** A key directory as the command line names it. */
+export class KeyDirectory {
+  /** Absolute. */
+  readonly path: string;
+  /** Of the node that owns the directory, when anything says it: `--name`, the configuration or its certificate. */
+  readonly name: NodeName | undefined;
+  readonly trustMode: "strict" | "tofu";
+  readonly #world: CommandWorld;
+  readonly #crypto: IdentityCrypto;
+  readonly #profile: "standard" | "strict";
+
+  /** @throws {SallyportError} as `findConfig`; ERR_CONFIG NAME_INVALID */
+  constructor(world: CommandWorld, flags: KeyFlags) {
+    const config = findConfig(flags, world);
+    const named = flags.keyDir === undefined ? undefined : resolve(world.directory, flags.keyDir);
+    this.path =
+      named ?? (config === undefined ? resolve(world.directory, DEFAULT_KEY_DIRECTORY) : keyDirectoryOf(config));
+    const certFile = config?.options.tls?.certFile;
+    const name = flags.name ?? config?.options.name;
+    this.name =
+      name === undefined
+        ? certFile === undefined
+          ? undefined
+          : ownerOfCertificate(world.files, certFile).name
+        : parseNodeName(name);
+    this.trustMode = config?.options.identity?.trust ?? "strict";
+    this.#profile = config?.options.profile ?? "standard";
+    this.#world = world;
+    this.#crypto = world.identityCrypto;
+  }
+
+  /** The name, where the command cannot do without. @throws {SallyportError} ERR_CONFIG NAME_NEEDED */
+  mustHaveName(): NodeName {
+    if (this.name !== undefined) return this.name;
+    throw new SallyportError("ERR_CONFIG", "NAME_NEEDED", `nothing says which node ${quotePath(this.path)} belongs to`, {
+      stage: "name",
+      advice: "add --name local@host, or name the node's configuration with --config",
+    });
+  }
+
+  /** What the functions of `identity/` take. */
+  options(): KeyFilesOptions {
+    const { files, random, clock } = this.#world;
+    const { path: directory } = this;
+    return { files, crypto: this.#crypto, random, directory, profile: this.#profile, nowMs: clock.wallMs() };
+  }
+
+  /**
+   * The pair, which must be there. Destroy the key after use.
+   * @throws {SallyportError} ERR_CONFIG KEY_MISSING, and what `loadNodeKey` throws
+   */
+  load(): LoadedKey {
+    if (!this.#world.files.exists(`${this.path}/${NODE_KEY_FILE}`)) throw this.#missing();
+    const loaded = loadNodeKey(this.options());
+    this.warn(loaded.warnings);
+    return loaded;
+  }
+
+  /** The trust store, for one change or listing. @throws as `load`, and what `TrustStore` throws */
+  trust(): TrustStore {
+    const { key } = this.load();
+    const { files, clock } = this.#world;
+    const store = new TrustStore({
+      files,
+      crypto: this.#crypto,
+      directory: this.path,
+      mode: this.trustMode,
+      ownName: this.name ?? parseNodeName(NAMELESS),
+      ownKey: key.publicKey,
+      nowMs: clock.wallMs(),
+    });
+    key.destroy();
+    return store;
+  }
+
+  /** Says warnings on stderr, where people see them beside the result. */
+  warn(warnings: readonly IdentityWarning[]): void {
+    const { terminal } = this.#world;
+    if (terminal.json) return;
+    for (const { message } of warnings) terminal.note(`${terminal.errorColours.yellow("warning:")} ${printable(message)}`);
+  }
+
+  #missing(): SallyportError {
+    return new SallyportError("ERR_CONFIG", "KEY_MISSING", `there is no key in ${quotePath(this.path)}`, {
+      stage: "identity",
+      advice: "make one with: sallyport keys init, or name the directory with --key-dir",
+    });
+  }
+}

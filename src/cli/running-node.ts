@@ -1,0 +1,152 @@
+import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { quotePeerText } from "../base/escape.ts";
+import { type ControlClient, connectControl } from "../control/control-client.ts";
+import { type ControlOp, type Fields, MAX_OPERATION_MS } from "../control/control-protocol.ts";
+import { MAX_CHANGES } from "../control/perform.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
+import type { CommandWorld } from "./command-world.ts";
+import type { CommonFlags } from "./common-options.ts";
+import { type ControlFlags, controlPathOf } from "./control-path.ts";
+
+/** Longest wait for answers that need no other node, milliseconds. */
+const LOCAL_MS = 10_000;
+
+/** What the client waits beyond `--timeout`: the node's own error says more, milliseconds. */
+const GRACE_MS = 1_500;
+
+/** Options about the node that would dial: a running node cannot take them over. */
+const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
+  name: "--name",
+  cookieFile: "--cookie-file",
+  tlsCert: "--tls-cert",
+  tlsKey: "--tls-key",
+  tlsCa: "--tls-ca",
+  listen: "--listen",
+  resolve: "--resolve",
+  epmd: "--epmd",
+  epmdPort: "--epmd-port",
+  visible: "--visible",
+  tickTime: "--tick-time",
+  dangerousPlaintext: "--dangerous-plaintext",
+};
+
+/**
+ * Lets the running node that owns this key directory or configuration do an operation (rulings U12): a second process with
+ * its identity would push its sessions aside. Undefined when no such node runs.
+ * @throws {SallyportError} ERR_CONFIG CONTROL_OPTIONS, what `connectControl` and `ControlClient.request` throw
+ */
+export async function byRunningNode(
+  world: CommandWorld,
+  flags: CommonFlags,
+  op: ControlOp,
+  args: Fields,
+): Promise<Fields | undefined> {
+  const client = await clientFor(world, flags);
+  if (client === undefined) return undefined;
+  try {
+    refuseOwnOptions(flags);
+    const timeoutMs = Math.min(flags.timeout, MAX_OPERATION_MS);
+    return await client.request(op, { ...args, timeoutMs }, timeoutMs + GRACE_MS);
+  } finally {
+    client.close();
+  }
+}
+
+/**
+ * Asks the running node something about itself.
+ * @throws {SallyportError} ERR_UNREACHABLE NODE_NOT_RUNNING, and as `byRunningNode`
+ */
+export async function askRunningNode(world: CommandWorld, flags: ControlFlags, op: ControlOp): Promise<Fields> {
+  const client = await clientFor(world, flags);
+  if (client === undefined) throw notRunning(controlPathOf(flags, world));
+  try {
+    return await client.request(op, {}, LOCAL_MS);
+  } finally {
+    client.close();
+  }
+}
+
+/** The same where no running node is a proper answer. */
+export async function askIfRunning(
+  world: CommandWorld,
+  flags: ControlFlags,
+  op: ControlOp,
+): Promise<Fields | undefined> {
+  const client = await clientFor(world, flags);
+  try {
+    return await client?.request(op, {}, LOCAL_MS);
+  } finally {
+    client?.close();
+  }
+}
+
+/** Whether the running node knows what was changed on disk: `none` runs, or it has no identity by key. */
+export type Told = "told" | "none" | "without-identity";
+
+/**
+ * Tells the running node that files of trust were changed, so that sessions end that have lost their standing.
+ * @throws {SallyportError} ERR_REMOTE NODE_NOT_TOLD
+ */
+export function tellTrust(world: CommandWorld, flags: ControlFlags, changes: readonly TrustChange[]): Promise<Told> {
+  return tell(world, flags, async (client) => {
+    for (let i = 0; i < changes.length; i += MAX_CHANGES) {
+      await client.request("trustChanged", { changes: changes.slice(i, i + MAX_CHANGES) }, LOCAL_MS);
+    }
+  });
+}
+
+/** Tells the running node that it has a new key pair. @throws {SallyportError} ERR_REMOTE NODE_NOT_TOLD */
+export function tellRotation(world: CommandWorld, flags: ControlFlags): Promise<Told> {
+  return tell(world, flags, async (client) => void (await client.request("keysRotated", {}, LOCAL_MS)));
+}
+
+async function tell(
+  world: CommandWorld,
+  flags: ControlFlags,
+  say: (client: ControlClient) => Promise<void>,
+): Promise<Told> {
+  let client: ControlClient | undefined;
+  try {
+    client = await clientFor(world, flags);
+    if (client === undefined) return "none";
+    await say(client);
+    return "told";
+  } catch (cause) {
+    if (isSallyportError(cause) && cause.reason === "NO_IDENTITY") return "without-identity";
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SallyportError("ERR_REMOTE", "NODE_NOT_TOLD", `the files are changed, but the node was not told: ${why}`, {
+      stage: "identity",
+      advice: "restart the node when it must count at once",
+      cause,
+    });
+  } finally {
+    client?.close();
+  }
+}
+
+async function clientFor(world: CommandWorld, flags: ControlFlags): Promise<ControlClient | undefined> {
+  const path = controlPathOf(flags, world);
+  return path === undefined ? undefined : connectControl(world, path);
+}
+
+function refuseOwnOptions(flags: CommonFlags): void {
+  for (const [flag, option] of Object.entries(OWN_OPTIONS)) {
+    if (!Object.hasOwn(flags, flag)) continue;
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "CONTROL_OPTIONS",
+      `the running node does this command, and cannot take ${option} over`,
+      { advice: `leave ${option} out, or add --no-control to do it from a node of this command's own` },
+    );
+  }
+}
+
+function notRunning(path: string | undefined): SallyportError {
+  const where = path === undefined ? "no control socket is named" : `no node runs at ${quotePeerText(path)}`;
+  return new SallyportError("ERR_UNREACHABLE", "NODE_NOT_RUNNING", where, {
+    advice:
+      path === undefined
+        ? "name the node's configuration with --config, its key directory with --key-dir or its socket with --control"
+        : "start it: sallyport start, with the same --config, --key-dir or --control",
+  });
+}

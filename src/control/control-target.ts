@@ -1,0 +1,97 @@
+import type { TrustChange } from "../identity/trust-change.ts";
+import type { Health } from "../node/api.ts";
+import type { Term } from "../term/types.ts";
+
+/** What `status` tells of a node. */
+export interface ControlStatus {
+  readonly name: string;
+  readonly creation: number;
+  readonly endpoints: readonly string[];
+  readonly sessions: number;
+  /** `SHA256:...` of the node's key, or null without identity by key. */
+  readonly fingerprint: string | null;
+  readonly trust: "strict" | "tofu" | null;
+  /** Unix milliseconds. */
+  readonly startedMs: number;
+  /** The latest, oldest first. */
+  readonly warnings: readonly { readonly reason: string; readonly message: string }[];
+}
+
+/** One row of `peers`. */
+export interface ControlPeer {
+  readonly name: string;
+  readonly protocol: string;
+  readonly assurance: string;
+  readonly fingerprint: string | null;
+  readonly address: string;
+  /** When the session came up, Unix milliseconds. */
+  readonly sinceMs: number;
+}
+
+/** A stranger that waits for `trust promote`. */
+export interface ControlPending {
+  readonly name: string;
+  /** `ed25519:...` */
+  readonly key: string;
+  readonly fingerprint: string;
+  readonly address: string;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+}
+
+export interface ControlPing {
+  readonly peer: string;
+  readonly protocol: string;
+  readonly assurance: string;
+  readonly fingerprint: string | null;
+  readonly rttMs: number;
+}
+
+/** How long an operation may take, and when nobody waits for it any more. */
+export interface OperationBounds {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface MessageTo {
+  /** `name@host`, or `name@host:port`. */
+  readonly node: string;
+  /** Registered name. */
+  readonly name: string;
+  readonly message: Term;
+}
+
+/** The node behind a control socket. What a method throws goes to the client. */
+export interface ControlTarget {
+  status(): ControlStatus;
+  peers(): readonly ControlPeer[];
+  health(): Health;
+  /** Strangers that wait; empty without identity by key. */
+  pending(): readonly ControlPending[];
+  /**
+   * Files of trust were changed: reads them anew and ends sessions that have lost their standing. `changes` is what the
+   * client did, as a hint. Returns how many sessions ended.
+   * @throws {SallyportError} ERR_CONFIG NO_IDENTITY
+   */
+  trustChanged(changes: readonly TrustChange[]): number | Promise<number>;
+  /**
+   * The key pair on disk is a new one: takes it for the next handshakes. Returns its fingerprint.
+   * @throws {SallyportError} ERR_CONFIG NO_IDENTITY
+   */
+  keysRotated(): string | Promise<string>;
+  ping(node: string, bounds: OperationBounds): Promise<ControlPing>;
+  call(to: MessageTo, bounds: OperationBounds): Promise<Term>;
+  /** Resolves when the message has left. */
+  cast(to: MessageTo, bounds: OperationBounds): Promise<void>;
+  /** Resolves when the message has left. */
+  send(to: MessageTo, bounds: OperationBounds): Promise<void>;
+  rpc(
+    to: { readonly node: string; readonly module: string; readonly function: string; readonly args: readonly Term[] },
+    bounds: OperationBounds,
+  ): Promise<Term>;
+  /** Resolves with the new process. */
+  spawn(
+    to: { readonly node: string; readonly function: string; readonly args: readonly Term[] },
+    bounds: OperationBounds,
+  ): Promise<Term>;
+}

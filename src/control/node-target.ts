@@ -1,0 +1,153 @@
+import type { Clock } from "../base/clock.ts";
+import { SallyportError } from "../base/errors.ts";
+import { parseDialTarget, sameNode } from "../base/node-name.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
+import type { Health, Node, Peer } from "../node/api.ts";
+import type { Term } from "../term/types.ts";
+import type {
+  ControlPeer,
+  ControlPending,
+  ControlPing,
+  ControlStatus,
+  ControlTarget,
+  MessageTo,
+  OperationBounds,
+} from "./control-target.ts";
+
+/** The identity by key of a running node, as far as the control socket deals with it. */
+export interface ControlIdentity {
+  /** Of the key in use now. */
+  readonly fingerprint: string;
+  readonly trust: "strict" | "tofu";
+  pending(): readonly ControlPending[];
+  /** See `ControlTarget.trustChanged`. */
+  trustChanged(changes: readonly TrustChange[]): number | Promise<number>;
+  /** See `ControlTarget.keysRotated`. */
+  keysRotated(): string | Promise<string>;
+}
+
+/** Warnings that `status` shows; older ones go. */
+const MAX_WARNINGS = 32;
+
+/** A node behind a control socket, over its public interface. Make it right after the node, so that it sees all sessions. */
+export class NodeTarget implements ControlTarget {
+  readonly #node: Node;
+  readonly #clock: Clock;
+  readonly #identity: ControlIdentity | undefined;
+  readonly #startedMs: number;
+  readonly #since = new WeakMap<Peer, number>();
+  readonly #warnings: { readonly reason: string; readonly message: string }[] = [];
+
+  /** @param identity undefined for a node that has none */
+  constructor(node: Node, clock: Clock, identity: ControlIdentity | undefined) {
+    this.#node = node;
+    this.#clock = clock;
+    this.#identity = identity;
+    this.#startedMs = clock.wallMs();
+    node.on("nodeup", (peer) => this.#since.set(peer, clock.wallMs()));
+    node.on("warning", ({ reason, message }) => {
+      this.#warnings.push({ reason, message });
+      if (this.#warnings.length > MAX_WARNINGS) this.#warnings.shift();
+    });
+  }
+
+  status(): ControlStatus {
+    const node = this.#node;
+    return {
+      name: node.name,
+      creation: node.creation,
+      endpoints: node.endpoints,
+      sessions: node.peers().length,
+      fingerprint: this.#identity?.fingerprint ?? null,
+      trust: this.#identity?.trust ?? null,
+      startedMs: this.#startedMs,
+      warnings: [...this.#warnings],
+    };
+  }
+
+  peers(): readonly ControlPeer[] {
+    const peers = this.#node.peers().map((peer) => {
+      const { name, protocol, assurance, fingerprint, address } = peer;
+      return { name, protocol, assurance, fingerprint, address, sinceMs: this.#since.get(peer) ?? this.#startedMs };
+    });
+    return peers.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  health(): Health {
+    return this.#node.health();
+  }
+
+  pending(): readonly ControlPending[] {
+    return this.#identity?.pending() ?? [];
+  }
+
+  async trustChanged(changes: readonly TrustChange[]): Promise<number> {
+    return this.#mustHaveIdentity().trustChanged(changes);
+  }
+
+  async keysRotated(): Promise<string> {
+    return this.#mustHaveIdentity().keysRotated();
+  }
+
+  async ping(node: string, bounds: OperationBounds): Promise<ControlPing> {
+    const { peer, rttMs } = await this.#node.ping(node, bounds);
+    const { name, protocol, assurance, fingerprint } = peer;
+    return { peer: name, protocol, assurance, fingerprint, rttMs: Math.round(rttMs * 1000) / 1000 };
+  }
+
+  async call({ node, name, message }: MessageTo, bounds: OperationBounds): Promise<Term> {
+    const { at, rest } = await this.#reach(node, bounds);
+    return this.#node.call({ name, node: at }, message, rest());
+  }
+
+  async cast({ node, name, message }: MessageTo, bounds: OperationBounds): Promise<void> {
+    const { at } = await this.#reach(node, bounds);
+    this.#node.cast({ name, node: at }, message);
+    await this.#left(at);
+  }
+
+  async send({ node, name, message }: MessageTo, bounds: OperationBounds): Promise<void> {
+    const { at } = await this.#reach(node, bounds);
+    this.#node.send({ name, node: at }, message);
+    await this.#left(at);
+  }
+
+  async rpc(to: Parameters<ControlTarget["rpc"]>[0], bounds: OperationBounds): Promise<Term> {
+    const { at, rest } = await this.#reach(to.node, bounds);
+    return this.#node.rpc(at, to.module, to.function, to.args, rest());
+  }
+
+  async spawn(to: Parameters<ControlTarget["spawn"]>[0], bounds: OperationBounds): Promise<Term> {
+    const { at, rest } = await this.#reach(to.node, bounds);
+    return this.#node.spawnRemote(at, to.function, to.args, rest());
+  }
+
+  /** Connects where there is no session, and says what is left of the time. The node itself is always reached. */
+  async #reach(
+    node: string,
+    { timeoutMs, signal }: OperationBounds,
+  ): Promise<{ readonly at: string; rest(): OperationBounds }> {
+    const startedAt = this.#clock.now();
+    const { name } = parseDialTarget(node);
+    const at = sameNode(name, this.#node.name)
+      ? this.#node.name
+      : (await this.#node.connect(node, { timeoutMs, signal })).name;
+    const rest = (): OperationBounds => {
+      return { timeoutMs: Math.max(1, Math.ceil(timeoutMs - (this.#clock.now() - startedAt))), signal };
+    };
+    return { at, rest };
+  }
+
+  /** A message has left when the node is no longer behind with this peer. */
+  async #left(at: string): Promise<void> {
+    if (at !== this.#node.name) await this.#node.drained(at);
+  }
+
+  #mustHaveIdentity(): ControlIdentity {
+    if (this.#identity !== undefined) return this.#identity;
+    throw new SallyportError("ERR_CONFIG", "NO_IDENTITY", `${this.#node.name} runs without identity by key`, {
+      stage: "identity",
+      advice: "set identity in its configuration and start it again; until then its peers are known by certificate",
+    });
+  }
+}

@@ -1,0 +1,102 @@
+import { tryNodeName } from "../base/node-name.ts";
+import { asObject } from "../identity/pin-meta.ts";
+import { tryFingerprint } from "../identity/public-key.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
+import { parseTermText, printTerm } from "../term/public.ts";
+import type { Term } from "../term/types.ts";
+import { type ControlRequest, type Fields, MAX_OPERATION_MS, malformed } from "./control-protocol.ts";
+import type { ControlTarget, OperationBounds } from "./control-target.ts";
+
+/** Default time of an operation, milliseconds. */
+export const DEFAULT_OPERATION_MS = 5_000;
+
+/** Most changes of trust in one request; a client with more sends several. */
+export const MAX_CHANGES = 512;
+
+/**
+ * Does what a request asks for, and answers the fields of its result.
+ * @throws {SallyportError} ERR_API_MISUSE CONTROL_REQUEST, ERR_CONFIG TERM_SYNTAX, and what the target throws
+ */
+export async function perform(target: ControlTarget, request: ControlRequest, signal: AbortSignal): Promise<Fields> {
+  const { args } = request;
+  switch (request.op) {
+    case "status":
+      return { ...target.status() };
+    case "peers":
+      return { peers: target.peers() };
+    case "health":
+      return { ...target.health() };
+    case "pending":
+      return { pending: target.pending() };
+    case "trustChanged":
+      return { ended: await target.trustChanged(changesOf(args)) };
+    case "keysRotated":
+      return { fingerprint: await target.keysRotated() };
+    case "ping":
+      return { ...(await target.ping(text(args, "node"), boundsOf(args, signal))) };
+    case "call":
+      return { term: printTerm(await target.call(messageOf(args), boundsOf(args, signal))) };
+    case "cast":
+      await target.cast(messageOf(args), boundsOf(args, signal));
+      return {};
+    case "send":
+      await target.send(messageOf(args), boundsOf(args, signal));
+      return {};
+    case "rpc": {
+      const to = { node: text(args, "node"), module: text(args, "module"), function: text(args, "function") };
+      return { term: printTerm(await target.rpc({ ...to, args: listOf(args) }, boundsOf(args, signal))) };
+    }
+    case "spawn": {
+      const to = { node: text(args, "node"), function: text(args, "function"), args: listOf(args) };
+      return { term: printTerm(await target.spawn(to, boundsOf(args, signal))) };
+    }
+  }
+}
+
+function messageOf(args: Fields): { node: string; name: string; message: Term } {
+  return { node: text(args, "node"), name: text(args, "name"), message: parseTermText(text(args, "term")) };
+}
+
+function listOf(args: Fields): readonly Term[] {
+  const term = parseTermText(text(args, "args"));
+  if (!Array.isArray(term)) throw malformed("args is no list of terms");
+  return term;
+}
+
+function boundsOf(args: Fields, signal: AbortSignal): OperationBounds {
+  const timeoutMs = args["timeoutMs"] ?? DEFAULT_OPERATION_MS;
+  if (typeof timeoutMs === "number" && Number.isInteger(timeoutMs) && timeoutMs > 0 && timeoutMs <= MAX_OPERATION_MS) {
+    return { timeoutMs, signal };
+  }
+  throw malformed(`timeoutMs is no whole number from 1 to ${MAX_OPERATION_MS}`);
+}
+
+function text(args: Fields, name: string): string {
+  const value = args[name];
+  if (typeof value === "string" && value !== "") return value;
+  throw malformed(`${name} is missing or no text`);
+}
+
+function changesOf(args: Fields): readonly TrustChange[] {
+  const list = args["changes"];
+  if (!Array.isArray(list) || list.length > MAX_CHANGES) {
+    throw malformed(`changes is no list of at most ${MAX_CHANGES}`);
+  }
+  return list.map((item, i) => {
+    const change = changeOf(asObject(item));
+    if (change === undefined) throw malformed(`change ${i + 1} is none that is known`);
+    return change;
+  });
+}
+
+function changeOf(fields: Fields | undefined): TrustChange | undefined {
+  const { kind, name: nameText, fingerprint: printText, place } = fields ?? {};
+  const fingerprint = typeof printText === "string" ? tryFingerprint(printText) : undefined;
+  if (fingerprint === undefined) return undefined;
+  if (kind === "revoked") return { kind, fingerprint };
+  const name = typeof nameText === "string" ? tryNodeName(nameText) : undefined;
+  if (name === undefined) return undefined;
+  if (kind === "unpinned" || kind === "promoted") return { kind, name, fingerprint };
+  if (kind === "pinned" && (place === "trusted" || place === "first-use")) return { kind, name, fingerprint, place };
+  return undefined;
+}
