@@ -106,6 +106,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
+    maxSessions: options.maxSessions,
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });

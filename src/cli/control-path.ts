@@ -15,14 +15,34 @@ const SOCKET_IN_KEY_DIRECTORY = "control.sock";
 export type ControlFlags = Pick<CommonFlags, "config" | "control" | "keyDir">;
 
 /**
- * The control socket of the node that a command line is about, as an absolute path; undefined when it has none. `start`
- * and the commands that look for a running node come to the same answer from the same flags.
+ * Where a command looks for the running node, as an absolute path; undefined when nothing names a place.
  *
- * `--control` and `control` of the configuration name it. `--key-dir` of another directory than the configuration's has it
- * inside. A configuration that was named by `--config`, or that has an `identity`, has it at `data/control.sock`.
+ * `--control` and `control` of the configuration name it. A `--key-dir` that is not the configuration's has it inside. Else
+ * it is `data/control.sock` beside the configuration.
  * @throws what `findConfig` throws
  */
 export function controlPathOf(flags: ControlFlags, world: SettingsWorld): string | undefined {
+  return place(flags, world, () => true);
+}
+
+/**
+ * Where `start` opens the control socket: in the same place, but beside a configuration that merely lies in the working
+ * directory only when it gives the node an identity, which commands of this machine must not take for themselves.
+ * @throws what `findConfig` throws
+ */
+export function ownControlPathOf(flags: ControlFlags, world: SettingsWorld): string | undefined {
+  return place(
+    flags,
+    world,
+    ({ named, options }) => named || options.identity !== undefined || flags.keyDir !== undefined,
+  );
+}
+
+function place(
+  flags: ControlFlags,
+  world: SettingsWorld,
+  beside: (config: FoundConfig) => boolean,
+): string | undefined {
   if (flags.control === false) return undefined;
   if (typeof flags.control === "string") return resolve(world.directory, flags.control);
   const config = findConfig(flags, world);
@@ -33,8 +53,7 @@ export function controlPathOf(flags: ControlFlags, world: SettingsWorld): string
   const control = config?.options.control;
   if (config === undefined || control === false) return undefined;
   if (control !== undefined) return control.path;
-  const inUse = config.named || config.options.identity !== undefined || keyDirectory !== undefined;
-  return inUse ? join(dirname(config.file), DEFAULT_CONTROL_SOCKET) : undefined;
+  return beside(config) ? join(dirname(config.file), DEFAULT_CONTROL_SOCKET) : undefined;
 }
 
 /** The key directory of a configuration, absolute. */

@@ -54,10 +54,15 @@ export class KeyDirectory {
   /** The name, where the command cannot do without. @throws {SallyportError} ERR_CONFIG NAME_NEEDED */
   mustHaveName(): NodeName {
     if (this.name !== undefined) return this.name;
-    throw new SallyportError("ERR_CONFIG", "NAME_NEEDED", `nothing says which node ${quotePath(this.path)} belongs to`, {
-      stage: "name",
-      advice: "add --name local@host, or name the node's configuration with --config",
-    });
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "NAME_NEEDED",
+      `nothing says which node ${quotePath(this.path)} belongs to`,
+      {
+        stage: "name",
+        advice: "add --name local@host, or name the node's configuration with --config",
+      },
+    );
   }
 
   /** What the functions of `identity/` take. */
@@ -99,7 +104,8 @@ export class KeyDirectory {
   warn(warnings: readonly IdentityWarning[]): void {
     const { terminal } = this.#world;
     if (terminal.json) return;
-    for (const { message } of warnings) terminal.note(`${terminal.errorColours.yellow("warning:")} ${printable(message)}`);
+    for (const { message } of warnings)
+      terminal.note(`${terminal.errorColours.yellow("warning:")} ${printable(message)}`);
   }
 
   #missing(): SallyportError {

@@ -1,6 +1,8 @@
 /** What must be known of the options to find the command among the arguments. */
 export interface ArgumentGrammar {
   readonly commands: readonly string[];
+  /** Commands that hold others, by name. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
   /** Options whose value is the next argument, as `--name`. */
   readonly takesValue: ReadonlySet<string>;
   /** Options whose value is optional and only ever follows a `=`, with the value that stands for none. */
@@ -18,6 +20,7 @@ export function normalizeArguments(args: readonly string[], grammar: ArgumentGra
   const after = end < 0 ? [] : args.slice(end);
   const out: string[] = [];
   let command: string | undefined;
+  let inner: string | undefined;
   let valueNext = false;
   let others = 0;
   for (const arg of before) {
@@ -32,12 +35,19 @@ export function normalizeArguments(args: readonly string[], grammar: ArgumentGra
       valueNext = grammar.takesValue.has(arg);
     } else if (command === undefined && others === 0 && grammar.commands.includes(arg)) {
       command = arg;
+    } else if (inner === undefined && others === 0 && isInner(grammar, command, arg)) {
+      inner = arg;
     } else {
       others++;
       out.push(arg);
     }
   }
-  return [...(command === undefined ? [] : [command]), ...out, ...after];
+  const head = [command, inner].filter((word) => word !== undefined);
+  return [...head, ...out, ...after];
+}
+
+function isInner(grammar: ArgumentGrammar, group: string | undefined, arg: string): boolean {
+  return group !== undefined && (grammar.groups.get(group)?.includes(arg) ?? false);
 }
 
 /** True when `--json` was given, read without the parser, so that its own complaints come as JSON too. */

@@ -1,9 +1,12 @@
+import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { type ControlOp, type Fields, MAX_OPERATION_MS } from "../control/control-protocol.ts";
 import { createNode } from "../create-node.ts";
 import type { Node, Peer } from "../node/api.ts";
 import type { CommandWorld } from "./command-world.ts";
 import type { CommonFlags } from "./common-options.ts";
 import { whileWaiting } from "./progress.ts";
+import { clientFor } from "./running-node.ts";
 import { settingsOfOneShot } from "./settings.ts";
 
 /** One operation on a connected peer; `remainingMs` is what is left of `--timeout`. */
@@ -15,6 +18,48 @@ export interface Operation {
 
 /** Longest wait for queued bytes to leave when the operation is over, in milliseconds. */
 const DRAIN_MS = 2_000;
+
+/** What the client waits beyond `--timeout`: the node's own error says more, milliseconds. */
+const GRACE_MS = 1_500;
+
+/** Options about the node that would dial: a running node cannot take them over. */
+const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
+  name: "--name",
+  cookieFile: "--cookie-file",
+  tlsCert: "--tls-cert",
+  tlsKey: "--tls-key",
+  tlsCa: "--tls-ca",
+  listen: "--listen",
+  resolve: "--resolve",
+  epmd: "--epmd",
+  epmdPort: "--epmd-port",
+  visible: "--visible",
+  tickTime: "--tick-time",
+  dangerousPlaintext: "--dangerous-plaintext",
+};
+
+/**
+ * Lets the running node that owns this key directory or configuration do an operation (rulings U12): a second process with
+ * its identity would push its sessions aside. Undefined when no such node runs.
+ * @throws {SallyportError} ERR_CONFIG CONTROL_OPTIONS, what `connectControl` and `ControlClient.request` throw
+ */
+export async function byRunningNode(
+  world: CommandWorld,
+  flags: CommonFlags,
+  op: ControlOp,
+  args: Fields,
+): Promise<Fields | undefined> {
+  const client = await clientFor(world, flags);
+  if (client === undefined) return undefined;
+  try {
+    refuseOwnOptions(flags);
+    const timeoutMs = Math.min(flags.timeout, MAX_OPERATION_MS);
+    const answer = client.request(op, { ...args, timeoutMs }, timeoutMs + GRACE_MS);
+    return await whileWaiting(world.terminal, "waiting for the running node", answer);
+  } finally {
+    client.close();
+  }
+}
 
 /**
  * Runs one operation from a short-lived node: makes it, connects to `target`, runs, and closes it once everything
@@ -41,5 +86,17 @@ export async function withPeer<T>(
     return await whileWaiting(terminal, `waiting for ${shown}`, run({ node, peer, remainingMs }));
   } finally {
     await node.close({ timeoutMs: DRAIN_MS });
+  }
+}
+
+function refuseOwnOptions(flags: CommonFlags): void {
+  for (const [flag, option] of Object.entries(OWN_OPTIONS)) {
+    if (!Object.hasOwn(flags, flag)) continue;
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "CONTROL_OPTIONS",
+      `the running node does this command, and cannot take ${option} over`,
+      { advice: `leave ${option} out, or add --no-control to do it from a node of this command's own` },
+    );
   }
 }

@@ -1,4 +1,5 @@
 import { Argument, Command, type Option } from "commander";
+import { addCommand, type CommandParts, placeOf } from "./add-command.ts";
 import {
   type DemoFlags,
   demoOptions,
@@ -11,10 +12,11 @@ import type { MessageArguments } from "./commands/message.ts";
 import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
 import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
+import { addIdentityCommands, type IdentityActions } from "./identity-commands.ts";
 import type { ArgumentGrammar } from "./normalize-arguments.ts";
 
 /** What each command does, once its arguments are read. */
-export interface Actions {
+export interface Actions extends IdentityActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
   ping(flags: CommonFlags, node: string): Promise<void>;
@@ -44,17 +46,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
     .addHelpText("after", `\n${START_HELP}\n\n${EXIT_CODES_HELP}`);
 
   const common = nodeOptions();
-  const add = (name: string, says: string, parts: CommandParts): Command => {
-    const command = program
-      .command(name)
-      .usage([...(parts.arguments ?? []).map(placeOf), "[options]"].join(" "))
-      .summary(parts.summary ?? says)
-      .description(parts.long ?? sentence(says));
-    for (const argument of parts.arguments ?? []) command.addArgument(argument);
-    for (const option of parts.options) command.addOption(option);
-    const examples = parts.examples.map((example) => `  $ ${example}`).join("\n");
-    return command.addHelpText("after", `\nExamples:\n${examples}\n\n${EXIT_CODES_HELP}`);
-  };
+  const add = (name: string, says: string, parts: CommandParts): Command => addCommand(program, name, says, parts);
   const oneShot = [timeoutOption(), jsonOption(JSON_RESULT), ...common];
 
   add("init", "write what a node needs: configuration, cookie, certificates, an example service", {
@@ -130,6 +122,8 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
     actions.spawn(flags, { node, function: fn, args }),
   );
 
+  addIdentityCommands(program, actions);
+
   add("demo", "show a TypeScript node and an Erlang node at work together, on this machine", {
     long:
       "Starts a Sallyport node and an Erlang node (a second Sallyport process where there is no erl) with certificates " +
@@ -138,7 +132,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
     examples: ["sallyport demo"],
   }).action((flags: DemoFlags) => actions.demo(flags));
 
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...allCommands(program)]) {
     command
       .exitOverride()
       .showSuggestionAfterError(true)
@@ -150,17 +144,20 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
 
 /** What `normalizeArguments` must know of the program. */
 export function grammarOf(program: Command): ArgumentGrammar {
-  const options = program.commands.flatMap((command) => command.options);
+  const options = allCommands(program).flatMap((command) => command.options);
   const takesValue = options.filter((option) => option.required).flatMap((option) => [option.long, option.short]);
+  const groups = program.commands.filter((command) => command.commands.length > 0);
   return {
     commands: [...program.commands.map((command) => command.name()), "help"],
+    groups: new Map(groups.map((group) => [group.name(), [...group.commands.map((inner) => inner.name()), "help"]])),
     takesValue: new Set(takesValue.filter((name) => typeof name === "string")),
     bareValue: BARE_VALUES,
   };
 }
 
-function sentence(text: string): string {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+/** Every command, those of groups too. */
+function allCommands(program: Command): readonly Command[] {
+  return program.commands.flatMap((command) => [command, ...command.commands]);
 }
 
 /** `call NODE NAME TERM` */
@@ -168,21 +165,9 @@ function commandTerm(command: Command): string {
   return [command.name(), ...command.registeredArguments.map(placeOf)].join(" ");
 }
 
-function placeOf(argument: Argument): string {
-  return argument.required ? argument.name() : `[${argument.name()}]`;
-}
-
 /** `--dangerous-plaintext` takes its value behind a `=` only. */
 function optionTerm(option: Option): string {
   return option.flags.replace(" [scope]", "[=any]");
-}
-
-interface CommandParts {
-  readonly summary?: string;
-  readonly long?: string;
-  readonly arguments?: readonly Argument[];
-  readonly options: readonly Option[];
-  readonly examples: readonly string[];
 }
 
 const START_HELP = `Start here:

@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { SallyportError } from "../base/errors.ts";
 import type { CommandWorld } from "./command-world.ts";
 import type { ExitCode } from "./exit-codes.ts";
-import { normalizeArguments } from "./normalize-arguments.ts";
+import { type ArgumentGrammar, normalizeArguments } from "./normalize-arguments.ts";
 import { type Actions, buildProgram, grammarOf } from "./program.ts";
 import { reportFailure } from "./report.ts";
 
@@ -22,14 +22,7 @@ export async function run(world: CommandWorld, args: readonly string[], version:
       else world.terminal.line(text);
       return 0;
     }
-    return reportFailure(
-      world.terminal,
-      usageError(
-        failure,
-        normal[0],
-        program.commands.map((command) => command.name()),
-      ),
-    );
+    return reportFailure(world.terminal, usageError(failure, normal, grammarOf(program)));
   }
 }
 
@@ -44,18 +37,38 @@ function actionsOf(world: CommandWorld): Actions {
     send: async (flags, args) => (await import("./commands/message.ts")).send(world, flags, args),
     rpc: async (flags, args) => (await import("./commands/run.ts")).rpc(world, flags, args),
     spawn: async (flags, args) => (await import("./commands/run.ts")).spawn(world, flags, args),
+    keysInit: async (flags) => (await import("./commands/keys.ts")).keysInit(world, flags),
+    keysShow: async (flags) => (await import("./commands/keys.ts")).keysShow(world, flags),
+    keysRotate: async (flags) => (await import("./commands/keys.ts")).keysRotate(world, flags),
+    keysRollback: async (flags, stamp) => (await import("./commands/keys.ts")).keysRollback(world, flags, stamp),
+    keysExport: async (flags) => (await import("./commands/keys-exchange.ts")).keysExport(world, flags),
+    keysImport: async (flags, file) => (await import("./commands/keys-exchange.ts")).keysImport(world, flags, file),
+    keysInvite: async (flags, name) => (await import("./commands/keys-exchange.ts")).keysInvite(world, flags, name),
+    trustList: async (flags) => (await import("./commands/trust-list.ts")).trustList(world, flags),
+    trustAdd: async (flags, name, key) => (await import("./commands/trust.ts")).trustAdd(world, flags, name, key),
+    trustRemove: async (flags, name) => (await import("./commands/trust.ts")).trustRemove(world, flags, name),
+    trustPromote: async (flags, name, fingerprint) =>
+      (await import("./commands/trust.ts")).trustPromote(world, flags, name, fingerprint),
+    trustRevoke: async (flags, whom) => (await import("./commands/trust.ts")).trustRevoke(world, flags, whom),
+    status: async (flags) => (await import("./commands/status.ts")).status(world, flags),
+    peers: async (flags) => (await import("./commands/peers.ts")).peers(world, flags),
     demo: async (flags) => (await import("./demo/demo.ts")).demo(world, flags),
   };
 }
 
 /** What the parser complains about, in our form. */
-function usageError(failure: CommanderError, first: string | undefined, commands: readonly string[]): SallyportError {
+function usageError(
+  failure: CommanderError,
+  [first = "", second = ""]: readonly string[],
+  { commands, groups }: ArgumentGrammar,
+): SallyportError {
   const missing = failure.code === "commander.help";
   const said = failure.message
     .replace(/^error: /, "")
     .replaceAll(/\s*\n\s*/g, " ")
     .trim();
-  const command = first !== undefined && commands.includes(first) ? ` ${first}` : "";
+  const inner = groups.get(first)?.includes(second) === true ? ` ${second}` : "";
+  const command = commands.includes(first) ? ` ${first}${inner}` : "";
   return new SallyportError("ERR_CONFIG", "USAGE", missing ? "a command is missing" : said, {
     advice: `see: sallyport${command} --help`,
   });

@@ -1,56 +1,14 @@
 import { isSallyportError, SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { type ControlClient, connectControl } from "../control/control-client.ts";
-import { type ControlOp, type Fields, MAX_OPERATION_MS } from "../control/control-protocol.ts";
+import type { ControlOp, Fields } from "../control/control-protocol.ts";
 import { MAX_CHANGES } from "../control/perform.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import type { CommandWorld } from "./command-world.ts";
-import type { CommonFlags } from "./common-options.ts";
 import { type ControlFlags, controlPathOf } from "./control-path.ts";
 
 /** Longest wait for answers that need no other node, milliseconds. */
 const LOCAL_MS = 10_000;
-
-/** What the client waits beyond `--timeout`: the node's own error says more, milliseconds. */
-const GRACE_MS = 1_500;
-
-/** Options about the node that would dial: a running node cannot take them over. */
-const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
-  name: "--name",
-  cookieFile: "--cookie-file",
-  tlsCert: "--tls-cert",
-  tlsKey: "--tls-key",
-  tlsCa: "--tls-ca",
-  listen: "--listen",
-  resolve: "--resolve",
-  epmd: "--epmd",
-  epmdPort: "--epmd-port",
-  visible: "--visible",
-  tickTime: "--tick-time",
-  dangerousPlaintext: "--dangerous-plaintext",
-};
-
-/**
- * Lets the running node that owns this key directory or configuration do an operation (rulings U12): a second process with
- * its identity would push its sessions aside. Undefined when no such node runs.
- * @throws {SallyportError} ERR_CONFIG CONTROL_OPTIONS, what `connectControl` and `ControlClient.request` throw
- */
-export async function byRunningNode(
-  world: CommandWorld,
-  flags: CommonFlags,
-  op: ControlOp,
-  args: Fields,
-): Promise<Fields | undefined> {
-  const client = await clientFor(world, flags);
-  if (client === undefined) return undefined;
-  try {
-    refuseOwnOptions(flags);
-    const timeoutMs = Math.min(flags.timeout, MAX_OPERATION_MS);
-    return await client.request(op, { ...args, timeoutMs }, timeoutMs + GRACE_MS);
-  } finally {
-    client.close();
-  }
-}
 
 /**
  * Asks the running node something about itself.
@@ -80,8 +38,8 @@ export async function askIfRunning(
   }
 }
 
-/** Whether the running node knows what was changed on disk: `none` runs, or it has no identity by key. */
-export type Told = "told" | "none" | "without-identity";
+/** Whether the running node knows what was changed on disk: `none` runs, it has no identity by key, or must be restarted. */
+export type Told = "told" | "none" | "without-identity" | "restart-needed";
 
 /**
  * Tells the running node that files of trust were changed, so that sessions end that have lost their standing.
@@ -113,32 +71,30 @@ async function tell(
     return "told";
   } catch (cause) {
     if (isSallyportError(cause) && cause.reason === "NO_IDENTITY") return "without-identity";
+    if (isSallyportError(cause) && cause.reason === "RESTART_NEEDED") return "restart-needed";
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SallyportError("ERR_REMOTE", "NODE_NOT_TOLD", `the files are changed, but the node was not told: ${why}`, {
-      stage: "identity",
-      advice: "restart the node when it must count at once",
-      cause,
-    });
+    throw new SallyportError(
+      "ERR_REMOTE",
+      "NODE_NOT_TOLD",
+      `the files are changed, but the node was not told: ${why}`,
+      {
+        stage: "identity",
+        advice: "restart the node when it must count at once",
+        cause,
+      },
+    );
   } finally {
     client?.close();
   }
 }
 
-async function clientFor(world: CommandWorld, flags: ControlFlags): Promise<ControlClient | undefined> {
+/**
+ * Connects to the running node that the flags name; undefined when none runs.
+ * @throws as `controlPathOf` and `connectControl`
+ */
+export async function clientFor(world: CommandWorld, flags: ControlFlags): Promise<ControlClient | undefined> {
   const path = controlPathOf(flags, world);
   return path === undefined ? undefined : connectControl(world, path);
-}
-
-function refuseOwnOptions(flags: CommonFlags): void {
-  for (const [flag, option] of Object.entries(OWN_OPTIONS)) {
-    if (!Object.hasOwn(flags, flag)) continue;
-    throw new SallyportError(
-      "ERR_CONFIG",
-      "CONTROL_OPTIONS",
-      `the running node does this command, and cannot take ${option} over`,
-      { advice: `leave ${option} out, or add --no-control to do it from a node of this command's own` },
-    );
-  }
 }
 
 function notRunning(path: string | undefined): SallyportError {
@@ -147,6 +103,6 @@ function notRunning(path: string | undefined): SallyportError {
     advice:
       path === undefined
         ? "name the node's configuration with --config, its key directory with --key-dir or its socket with --control"
-        : "start it: sallyport start, with the same --config, --key-dir or --control",
+        : "start it with --config, --key-dir or --control, and use the same here",
   });
 }

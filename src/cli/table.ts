@@ -7,7 +7,11 @@ export type Cell = string | { readonly text: string; readonly colour: (text: str
  * Rows as aligned text, two spaces between columns, nothing at the ends of lines. Text is made safe for a terminal here;
  * colours come on top.
  */
-export function table(head: readonly string[], rows: readonly (readonly Cell[])[], dim: (text: string) => string): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  dim: (text: string) => string,
+): string {
   const all: readonly (readonly Cell[])[] = [head.map((text) => ({ text, colour: dim })), ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => plain(row[column] ?? "").length)));
   return all

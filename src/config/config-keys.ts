@@ -136,6 +136,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "Bounds of connections that are not authenticated yet.",
   },
   processLimits: { shape: { kind: "object", keys: PROCESS_LIMITS }, says: "Bounds of the processes of this node." },
+  maxSessions: {
+    shape: { kind: "integer", min: 1, max: 1_000_000 },
+    says: "Sessions with other nodes at once. Default 10,000.",
+  },
   maxOpenCalls: { shape: COUNT, says: "Open calls at once. Default 100000." },
   control: {
     shape: {

@@ -22,7 +22,7 @@ export interface ControlIdentity {
   pending(): readonly ControlPending[];
   /** See `ControlTarget.trustChanged`. */
   trustChanged(changes: readonly TrustChange[]): number | Promise<number>;
-  /** See `ControlTarget.keysRotated`. */
+  /** See `ControlTarget.keysRotated`. @throws {SallyportError} ERR_CONFIG RESTART_NEEDED when it counts from the next start on */
   keysRotated(): string | Promise<string>;
 }
 

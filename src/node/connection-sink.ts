@@ -62,16 +62,20 @@ export class ConnectionSink implements DistSink {
     const { identity, judgeCertificate } = this.#host;
     // The native handshake proves the key itself, and is bound to this very TLS session.
     if (info.alpn === NATIVE_ALPN && identity !== undefined) return;
-    if (target !== undefined && identity?.hasPin(target) === true) throw nativeOnly(target);
-    checkChain(info, target === undefined ? "acceptor" : "initiator", target);
-    if (target !== undefined) this.#assurance = checkName(info, target, judgeCertificate);
+    // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
+    if (target === undefined) return;
+    if (identity?.hasPin(target) === true) throw nativeOnly(target);
+    checkChain(info, "initiator", target);
+    this.#assurance = checkName(info, target, judgeCertificate);
   }
 
   claimed(claim: PeerClaim): void {
     const connection = this.#connection;
     if (connection === undefined) return;
     try {
+      checkChain(claim.info, "acceptor", undefined);
       if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
+      this.#host.sessions.checkRoom(claim.name);
       this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
     } catch (error) {
       connection.refuseClaim(error);
@@ -106,6 +110,7 @@ export class ConnectionSink implements DistSink {
     if (identity === undefined || this.#info === undefined) return;
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
+    if (answer.kind === "granted" && question.role === "acceptor") this.#host.sessions.checkRoom(question.name);
     this.#connection?.answerTrust(answer);
   }
 

@@ -63,6 +63,8 @@ export interface NodeOptions {
   readonly acceptLimits?: AcceptGateLimits;
   /** Bounds of the processes of this node; see docs/limits.md. */
   readonly processLimits?: ProcessLimits;
+  /** Sessions with other nodes at once; a further node that dials in is refused. Default 10,000. */
+  readonly maxSessions?: number;
   /** Open calls at once. Default 100,000. */
   readonly maxOpenCalls?: number;
   /** What needs a second thought. Each emits a warning at start. */

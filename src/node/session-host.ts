@@ -36,6 +36,7 @@ export interface ConnectionParts {
   readonly judgeCertificate: CertificateJudge;
   /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
   readonly identity?: IdentityKeeper | undefined;
+  readonly maxSessions?: number | undefined;
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
 }
@@ -63,7 +64,7 @@ export class SessionHost implements ConnectionHost {
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
     this.identity?.watch((changes) => this.#cutUntrusted(changes));
-    this.sessions = new Sessions(parts.own.name);
+    this.sessions = new Sessions(parts.own.name, parts.maxSessions);
   }
 
   /** For listeners: takes an accepted carrier. */

@@ -6,6 +6,9 @@ import type { ClaimAnswer, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { Dial } from "./dial.ts";
 import type { Session } from "./session.ts";
 
+/** Sessions at once, of all names; dials of this node itself are not refused. */
+export const DEFAULT_MAX_SESSIONS = 10_000;
+
 /** What is to be done with a proven peer. `after-dial`: our own dial goes first; admit the peer if that one fails. */
 export type Admission = "admit" | "other-wins" | "after-dial";
 
@@ -23,13 +26,15 @@ export interface AnsweredClaim {
  */
 export class Sessions {
   readonly #own: NodeName;
+  readonly #maxSessions: number;
   readonly #sessions = new Map<string, Session>();
   /** Also under the exact bytes of the peer's name, so that the send path needs no folding. */
   readonly #byExactName = new Map<string, Session>();
   readonly #dials = new Map<string, Dial>();
 
-  constructor(own: NodeName) {
+  constructor(own: NodeName, maxSessions: number = DEFAULT_MAX_SESSIONS) {
     this.#own = own;
+    this.#maxSessions = maxSessions;
   }
 
   get size(): number {
@@ -59,6 +64,25 @@ export class Sessions {
 
   removeDial(dial: Dial): void {
     if (this.#dials.get(canonicalName(dial.target)) === dial) this.#dials.delete(canonicalName(dial.target));
+  }
+
+  /**
+   * Whether a node that dials us finds room; one that has a session keeps its place.
+   * @throws {SallyportError} ERR_LIMIT SESSIONS_FULL
+   */
+  checkRoom(name: NodeName): void {
+    if (this.#sessions.size < this.#maxSessions || this.#sessions.has(canonicalName(name))) return;
+    throw new SallyportError(
+      "ERR_LIMIT",
+      "SESSIONS_FULL",
+      `${this.#sessions.size} sessions stand, which is maxSessions ${this.#maxSessions}`,
+      {
+        peer: name,
+        stage: "session",
+        detail: { limit: this.#maxSessions, option: "maxSessions" },
+        advice: "raise maxSessions, or find out who opens so many names",
+      },
+    );
   }
 
   /** How to answer an inbound claim. */

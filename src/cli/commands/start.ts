@@ -1,7 +1,10 @@
+import { type ControlServer, openControlServer } from "../../control/control-server.ts";
+import { NodeTarget } from "../../control/node-target.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
 import type { StartFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
+import { ownControlPathOf } from "../control-path.ts";
 import { registerDemoServices } from "../demo-services.ts";
 import { loadServices } from "../load-services.ts";
 import { settingsOfNode } from "../settings.ts";
@@ -14,6 +17,7 @@ import {
   type StartEvent,
 } from "../start-events.ts";
 import type { Terminal } from "../terminal.ts";
+import { WatchedIdentity } from "../watched-identity.ts";
 
 /** Longest wait for queued bytes to leave after SIGTERM or SIGINT, in milliseconds. */
 const DRAIN_MS = 5_000;
@@ -26,26 +30,48 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
   // Before all else, so that a signal never finds the process unprepared.
   const signal = new StopSignal(world);
   const events = new EventPrinter(world.terminal, () => world.clock.wallMs());
+  let control: ControlServer | undefined;
   try {
-    const node = await startNode(world, flags, events);
+    // Before the node: a second one with this identity must fail before any peer hears of it.
+    control = await openControl(world, flags);
+    const node = await startNode(world, flags, events, control);
     events.begin({ event: "listening", name: node.name, endpoints: node.endpoints, fingerprint: null });
     const reason = await signal.came;
+    control?.close();
     await node.close({ timeoutMs: DRAIN_MS });
     events.print({ event: "stopped", reason });
   } finally {
+    control?.close();
     signal.forget();
   }
 }
 
+/** Opens the control socket where the flags or the configuration ask for one. */
+async function openControl(world: CommandWorld, flags: StartFlags): Promise<ControlServer | undefined> {
+  const path = ownControlPathOf(flags, world);
+  if (path === undefined) return undefined;
+  return openControlServer({ clock: world.clock, files: world.files, path });
+}
+
 /** Makes the node and registers its services; closes it again when one of them fails. */
-async function startNode(world: CommandWorld, flags: StartFlags, events: EventPrinter): Promise<Node> {
+async function startNode(
+  world: CommandWorld,
+  flags: StartFlags,
+  events: EventPrinter,
+  control: ControlServer | undefined,
+): Promise<Node> {
   const settings = settingsOfNode(flags, world);
   const services = flags.services === undefined ? [] : [await loadServices(world.directory, flags.services)];
   const node = await createNode(settings);
   listen(node, events);
   try {
+    const { clock, files, identityCrypto: crypto } = world;
+    const option = settings.identity;
+    const identity = option === undefined ? undefined : new WatchedIdentity({ node, option, clock, files, crypto });
+    const target = new NodeTarget(node, clock, identity);
     if (flags.demoServices === true) registerDemoServices(node);
     await Promise.all(services.map((register) => register(node)));
+    control?.serve(target);
   } catch (error) {
     await node.close({ timeoutMs: 0 });
     throw error;
