@@ -121,6 +121,13 @@ describe("ControlConnection", () => {
     expect(state.destroyed).toBe(true);
   });
 
+  it("does not cut who waits because of another request that was refused meanwhile", () => {
+    const { send, state, clock } = rig();
+    send('{"id":1,"op":"ping","args":{"node":"b@h","timeoutMs":5000}}\n{"id":2,"op":"nonsense"}\n');
+    clock.advance(4000);
+    expect(state.destroyed).toBe(false);
+  });
+
   it("gives up what takes longer than its time and a second, and answers once", async () => {
     const { send, clock, pings, answers } = rig();
     send(PING);

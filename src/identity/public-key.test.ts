@@ -102,7 +102,7 @@ describe("public keys", () => {
     );
   });
 
-  it("would otherwise verify signatures that nobody made: the system accepts them", () => {
+  it("would otherwise verify signatures that nobody made, wherever the system accepts them", () => {
     // The signature R = neutral element, S = 0 satisfies the equation whenever k * A is the neutral element.
     const forged = Buffer.concat([encode(1n, 0), Buffer.alloc(32)]);
     const accepted = new Map<string, number>();
@@ -112,6 +112,11 @@ describe("public keys", () => {
         if (crypto.ed25519Verify(Buffer.from(text, "hex"), Buffer.from(`message ${i}`), forged)) count++;
       }
       accepted.set(text, count);
+    }
+    if (Number(process.versions.node.split(".")[0]) >= 26) {
+      // Node 26 refuses them by itself; the check stays for all others.
+      expect([...accepted.values()].every((count) => count === 0)).toBe(true);
+      return;
     }
     // By the order of the point: 1 accepts all, 2 a half, 4 a quarter, 8 an eighth.
     expect(accepted.get(`01${"00".repeat(31)}`)).toBe(128);

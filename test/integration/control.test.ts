@@ -407,8 +407,8 @@ describe("keys and trust on files alone", () => {
         { name: "carl@h.example", action: "own" },
       ],
     });
-    writeFileSync(file, String(bundle).replace("ada@", "eve@"));
-    expect(await refused(ADA, "keys", "import", file)).toMatchObject({ exit: 3 });
+    writeFileSync(file, String(bundle).replace("ada@", "abe@"));
+    expect(await refused(ADA, "keys", "import", file)).toMatchObject({ exit: 3, reason: "BUNDLE_SIGNATURE" });
   });
 
   it("writes an invite into a file for its owner alone, and never twice", async () => {
