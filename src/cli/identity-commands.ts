@@ -111,7 +111,7 @@ function addKeys(program: Command, actions: IdentityActions): void {
     ),
     examples: ["sallyport keys import shop.key", "sallyport keys import cluster.bundle --dry-run"],
   }).action((file: string, flags: KeysImportFlags) => actions.keysImport(flags, file));
-  addCommand(keys, "invite", "print a one-time token with which another node joins", {
+  addCommand(keys, "invite", "print a one-time token for joining (preview: no node can join with it yet)", {
     long:
       "Prints a secret that NAME shows once: the two nodes then pin each other, also in strict mode. It holds the " +
       "fingerprint of this node, so nobody else can take its place.",

@@ -147,6 +147,9 @@ export async function keysInvite(world: CommandWorld, flags: KeysInviteFlags, in
   if (terminal.json) return;
   const { dim } = terminal.errorColours;
   terminal.note(dim(`for ${token.invitee}, once, until ${moment(expiresMs)}`));
+  terminal.note(
+    "preview: joining with an invite is not connected yet; until then exchange keys with `keys export` and `keys import`",
+  );
   terminal.note(dim("It is a secret: hand it over on a private channel, as a file, never as an argument."));
 }
 
