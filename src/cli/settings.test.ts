@@ -22,7 +22,7 @@ function world(disk: Readonly<Record<string, string>>): SettingsWorld {
     files,
     random: new SeededRandom(1),
     environment: () => undefined,
-    directory: "/work",
+    directory: "/srv/shop",
     hostname: "box.example",
   };
 }
@@ -41,7 +41,7 @@ const CONFIG = JSON.stringify({
 
 describe("settingsOfNode", () => {
   it("takes the configuration file of the working directory, and the command line over it", () => {
-    const disk = world({ "/work/sallyport.jsonc": CONFIG });
+    const disk = world({ "/srv/shop/sallyport.jsonc": CONFIG });
     const flags = {
       ...FLAGS,
       resolve: ["b@h=tls://h:3"],
@@ -55,8 +55,8 @@ describe("settingsOfNode", () => {
       listen: ["tls://0.0.0.0:9100"],
       advertise: "db1:9100",
       epmd: "off",
-      cookie: { file: "/work/other" },
-      tls: { certFile: "/work/data/tls/node.crt", keyFile: "/work/data/tls/node.key", caFile: "/work/data/tls/ca.crt" },
+      cookie: { file: "/srv/shop/other" },
+      tls: { certFile: "/srv/shop/data/tls/node.crt", keyFile: "/srv/shop/data/tls/node.key", caFile: "/srv/shop/data/tls/ca.crt" },
       resolve: { "a@h": "h:1", "b@h": "tls://h:3" },
       tickTimeMs: 8000,
       visible: true,
@@ -95,21 +95,21 @@ describe("settingsOfNode", () => {
 
 describe("settingsOfOneShot", () => {
   it("leaves the name, the listeners and the registration to the running node", () => {
-    const settings = settingsOfOneShot(FLAGS, world({ "/work/sallyport.jsonc": CONFIG }));
+    const settings = settingsOfOneShot(FLAGS, world({ "/srv/shop/sallyport.jsonc": CONFIG }));
     expect(settings).not.toHaveProperty("listen");
     expect(settings).not.toHaveProperty("advertise");
     expect(settings.epmd).toBe("lookup");
     expect(settings.name).toMatch(/^cli-[0-9a-f]{8}@box\.example$/);
-    expect(settings.cookie).toEqual({ file: "/work/cookie" });
+    expect(settings.cookie).toEqual({ file: "/srv/shop/cookie" });
   });
 
   it("uses the command line's own certificate beside the node's, unless one is given", () => {
-    const disk = world({ "/work/sallyport.jsonc": CONFIG, "/work/data/tls/cli.crt": "", "/work/data/tls/cli.key": "" });
+    const disk = world({ "/srv/shop/sallyport.jsonc": CONFIG, "/srv/shop/data/tls/cli.crt": "", "/srv/shop/data/tls/cli.key": "" });
     expect(() => settingsOfOneShot(FLAGS, disk)).toThrow(expect.objectContaining({ reason: "CERT_PARSE" }));
-    expect(settingsOfOneShot({ ...FLAGS, name: "me@h" }, disk).tls?.certFile).toBe("/work/data/tls/cli.crt");
+    expect(settingsOfOneShot({ ...FLAGS, name: "me@h" }, disk).tls?.certFile).toBe("/srv/shop/data/tls/cli.crt");
     expect(settingsOfOneShot({ ...FLAGS, ...TLS_FLAGS, name: "me@h" }, disk).tls).toEqual({
-      certFile: "/work/c.crt",
-      keyFile: "/work/c.key",
+      certFile: "/srv/shop/c.crt",
+      keyFile: "/srv/shop/c.key",
       caFile: "/etc/ca.crt",
     });
   });
