@@ -56,7 +56,11 @@ describe("settingsOfNode", () => {
       advertise: "db1:9100",
       epmd: "off",
       cookie: { file: "/srv/shop/other" },
-      tls: { certFile: "/srv/shop/data/tls/node.crt", keyFile: "/srv/shop/data/tls/node.key", caFile: "/srv/shop/data/tls/ca.crt" },
+      tls: {
+        certFile: "/srv/shop/data/tls/node.crt",
+        keyFile: "/srv/shop/data/tls/node.key",
+        caFile: "/srv/shop/data/tls/ca.crt",
+      },
       resolve: { "a@h": "h:1", "b@h": "tls://h:3" },
       tickTimeMs: 8000,
       visible: true,
@@ -104,7 +108,11 @@ describe("settingsOfOneShot", () => {
   });
 
   it("uses the command line's own certificate beside the node's, unless one is given", () => {
-    const disk = world({ "/srv/shop/sallyport.jsonc": CONFIG, "/srv/shop/data/tls/cli.crt": "", "/srv/shop/data/tls/cli.key": "" });
+    const disk = world({
+      "/srv/shop/sallyport.jsonc": CONFIG,
+      "/srv/shop/data/tls/cli.crt": "",
+      "/srv/shop/data/tls/cli.key": "",
+    });
     expect(() => settingsOfOneShot(FLAGS, disk)).toThrow(expect.objectContaining({ reason: "CERT_PARSE" }));
     expect(settingsOfOneShot({ ...FLAGS, name: "me@h" }, disk).tls?.certFile).toBe("/srv/shop/data/tls/cli.crt");
     expect(settingsOfOneShot({ ...FLAGS, ...TLS_FLAGS, name: "me@h" }, disk).tls).toEqual({
