@@ -26,6 +26,17 @@ export interface CarrierInfo {
   readonly exporter: ((label: string, length: number) => Buffer) | undefined;
 }
 
+/** What is known where nothing is secured, or not yet. */
+export const UNSECURED = {
+  tlsVersion: undefined,
+  alpn: undefined,
+  ownCertDer: undefined,
+  peerCertDer: undefined,
+  chainTrusted: false,
+  chainError: undefined,
+  exporter: undefined,
+} as const satisfies Omit<CarrierInfo, "transport" | "remoteAddress" | "localAddress">;
+
 /**
  * A byte transport under one connection, secured or not. All calls are synchronous; nothing throws after close.
  * `write` takes ownership: the buffer must not change until it was written.

@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
-import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "./carrier.ts";
+import { type Carrier, type CarrierInfo, type CarrierSink, type ChannelId, UNSECURED } from "./carrier.ts";
 
 export interface MemoryOptions {
   /** Deliveries run in its `afterTurn`; absent: only `MemoryPair.pump` delivers. */
@@ -270,13 +270,7 @@ function memoryInfo(remoteAddress: string, localAddress: string, given: Partial<
     transport: "memory",
     remoteAddress,
     localAddress,
-    tlsVersion: undefined,
-    alpn: undefined,
-    ownCertDer: undefined,
-    peerCertDer: undefined,
-    chainTrusted: false,
-    chainError: undefined,
-    exporter: undefined,
+    ...UNSECURED,
     ...given,
   };
 }

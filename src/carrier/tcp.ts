@@ -1,14 +1,15 @@
 import { connect, createServer, type Socket } from "node:net";
 import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
-import type {
-  AcceptHandler,
-  Carrier,
-  CarrierDialer,
-  CarrierInfo,
-  CarrierSink,
-  DialAddress,
-  Listener,
+import {
+  type AcceptHandler,
+  type Carrier,
+  type CarrierDialer,
+  type CarrierInfo,
+  type CarrierSink,
+  type DialAddress,
+  type Listener,
+  UNSECURED,
 } from "./carrier.ts";
 import { bindServer, type ListenAddress } from "./listen.ts";
 import { formatAddress } from "./socket-address.ts";
@@ -67,12 +68,6 @@ function tcpInfo(remoteAddress: string, socket: Socket): CarrierInfo {
     transport: "tcp",
     remoteAddress,
     localAddress: formatAddress(socket.localAddress, socket.localPort),
-    tlsVersion: undefined,
-    alpn: undefined,
-    ownCertDer: undefined,
-    peerCertDer: undefined,
-    chainTrusted: false,
-    chainError: undefined,
-    exporter: undefined,
+    ...UNSECURED,
   };
 }

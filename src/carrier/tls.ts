@@ -14,14 +14,15 @@ import {
 import { SallyportError } from "../base/errors.ts";
 import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
-import type {
-  AcceptHandler,
-  Carrier,
-  CarrierDialer,
-  CarrierInfo,
-  CarrierSink,
-  DialAddress,
-  Listener,
+import {
+  type AcceptHandler,
+  type Carrier,
+  type CarrierDialer,
+  type CarrierInfo,
+  type CarrierSink,
+  type DialAddress,
+  type Listener,
+  UNSECURED,
 } from "./carrier.ts";
 import { bindServer, type ListenAddress } from "./listen.ts";
 import { formatAddress } from "./socket-address.ts";
@@ -220,13 +221,7 @@ function openingInfo(remoteAddress: string, socket: Socket): CarrierInfo {
     transport: "tls",
     remoteAddress,
     localAddress: formatAddress(socket.localAddress, socket.localPort),
-    tlsVersion: undefined,
-    alpn: undefined,
-    ownCertDer: undefined,
-    peerCertDer: undefined,
-    chainTrusted: false,
-    chainError: undefined,
-    exporter: undefined,
+    ...UNSECURED,
   };
 }
 
