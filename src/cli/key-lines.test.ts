@@ -1,21 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
 import { parseNodeName } from "../base/node-name.ts";
+import { failureOf } from "../testkit/failure.ts";
 import { durationArgument } from "./duration.ts";
 import { formatKeyLine, parseKeyLines, wholeKey } from "./key-lines.ts";
 
 const KEY = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 const OTHER = "ed25519:PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=";
-
-function failure(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "no failure";
-}
 
 describe("key lines", () => {
   it("are read as they are written, with the host in lower case", () => {
@@ -38,7 +28,7 @@ describe("key lines", () => {
     ["a@h SHA256:If4x36FUomFia/hUBG/SJxt77UtqvkWqWId+9H+XIbk", "ERR_CONFIG KEY_NEEDED"],
     [`a@h ed25519:${Buffer.alloc(32).toString("base64")}`, "ERR_DENIED KEY_SMALL_ORDER"],
   ])("refuse %j", (text, reason) => {
-    expect(failure(() => parseKeyLines(text, "f"))).toBe(reason);
+    expect(failureOf(() => parseKeyLines(text, "f"))).toBe(reason);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
+import { reasonOf } from "../testkit/failure.ts";
 import { compareTerms, mapGet, mapHas, termEquals } from "./compare.ts";
 import {
   Atom,
@@ -51,21 +51,12 @@ describe("termEquals", () => {
   });
 
   it("gives an error for what is no term and for terms that contain themselves", () => {
-    const reason = (run: () => unknown): string => {
-      try {
-        run();
-      } catch (error) {
-        if (isSallyportError(error)) return error.reason;
-        throw error;
-      }
-      return "no error";
-    };
-    expect(reason(() => termEquals({} as unknown as Term, 1))).toBe("TERM_UNENCODABLE");
+    expect(reasonOf(() => termEquals({} as unknown as Term, 1))).toBe("TERM_UNENCODABLE");
     const a: Term[] = [];
     a.push(a);
     const b: Term[] = [];
     b.push(b);
-    expect(reason(() => termEquals(a, b))).toBe("TERM_DEPTH");
+    expect(reasonOf(() => termEquals(a, b))).toBe("TERM_DEPTH");
   });
 });
 

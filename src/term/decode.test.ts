@@ -1,6 +1,6 @@
 import { inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
+import { failureOf } from "../testkit/failure.ts";
 import { AtomTable } from "./atom-table.ts";
 import { decodeTerm, TermDecoder } from "./decode.ts";
 import { encodeTerm } from "./encode.ts";
@@ -27,16 +27,6 @@ function hex(text: string): Buffer {
 
 function decode(text: string, limits: Partial<TermLimits> = {}): Term {
   return decodeTerm(hex(`83${text}`), { limits });
-}
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "no error";
 }
 
 function u32(value: number): string {
@@ -105,8 +95,8 @@ describe("numbers", () => {
     const at = hex(`83 6f ${u32(65_536)} 00 ${"ff".repeat(65_536)}`);
     expect(decodeTerm(at)).toBe((1n << 524_288n) - 1n);
     const over = `6f ${u32(65_537)} 00 ${"00".repeat(65_537)}`;
-    expect(reasonOf(() => decode(over))).toBe("ERR_LIMIT TERM_INTEGER_BYTES");
-    expect(reasonOf(() => decode("6e 03 00 010000", { maxIntegerBytes: 2 }))).toBe("ERR_LIMIT TERM_INTEGER_BYTES");
+    expect(failureOf(() => decode(over))).toBe("ERR_LIMIT TERM_INTEGER_BYTES");
+    expect(failureOf(() => decode("6e 03 00 010000", { maxIntegerBytes: 2 }))).toBe("ERR_LIMIT TERM_INTEGER_BYTES");
   });
 });
 
@@ -138,11 +128,11 @@ describe("refusals", () => {
     ["export fun of negative arity", "71 770161 770162 62ffffffff", "TERM_FUN_INVALID"],
     ["trailing bytes", "6101 00", "TERM_TRAILING_BYTES"],
   ])("refuses: %s", (_, text, reason) => {
-    expect(reasonOf(() => decode(text))).toBe(`ERR_PEER_MISBEHAVED ${reason}`);
+    expect(failureOf(() => decode(text))).toBe(`ERR_PEER_MISBEHAVED ${reason}`);
   });
 
   it("refuses a stand-alone term that does not start with 131", () => {
-    expect(reasonOf(() => decodeTerm(hex("6101")))).toBe("ERR_PEER_MISBEHAVED TERM_VERSION_INVALID");
+    expect(failureOf(() => decodeTerm(hex("6101")))).toBe("ERR_PEER_MISBEHAVED TERM_VERSION_INVALID");
   });
 
   it("refuses every cut of a term of all shapes", () => {
@@ -154,8 +144,8 @@ describe("refusals", () => {
     decoder.decodeAt(whole, 0, whole.length);
     expect(decoder.position).toBe(whole.length);
     for (let end = 0; end < whole.length; end++) {
-      expect(reasonOf(() => decoder.decodeAt(whole, 0, end))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
-      expect(reasonOf(() => skipTerm(whole, 0, end))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
+      expect(failureOf(() => decoder.decodeAt(whole, 0, end))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
+      expect(failureOf(() => skipTerm(whole, 0, end))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
     }
   });
 
@@ -163,8 +153,8 @@ describe("refusals", () => {
     const fun = (size: number): string =>
       `70 ${u32(size)} 00 ${"00".repeat(16)} 00000000 00000000 770161 6100 6100 58770161 00000001 00000002 00000003`;
     expect(decode(fun(52))).toBeInstanceOf(Fun);
-    expect(reasonOf(() => decode(fun(51)))).toBe("ERR_PEER_MISBEHAVED TERM_FUN_INVALID");
-    expect(reasonOf(() => decode(fun(53)))).toBe("ERR_PEER_MISBEHAVED TERM_FUN_INVALID");
+    expect(failureOf(() => decode(fun(51)))).toBe("ERR_PEER_MISBEHAVED TERM_FUN_INVALID");
+    expect(failureOf(() => decode(fun(53)))).toBe("ERR_PEER_MISBEHAVED TERM_FUN_INVALID");
   });
 });
 
@@ -184,8 +174,8 @@ describe("map keys", () => {
     ["the same large integer", "6e0900000000000000000001", "6e0900000000000000000001"],
   ];
   it.each(doubles)("are refused: %s", (_, a, b) => {
-    expect(reasonOf(() => decode(pairs([a, b])))).toBe("ERR_PEER_MISBEHAVED TERM_MAP_DUPLICATE_KEY");
-    expect(reasonOf(() => decode(pairs([a, ...filler, b])))).toBe("ERR_PEER_MISBEHAVED TERM_MAP_DUPLICATE_KEY");
+    expect(failureOf(() => decode(pairs([a, b])))).toBe("ERR_PEER_MISBEHAVED TERM_MAP_DUPLICATE_KEY");
+    expect(failureOf(() => decode(pairs([a, ...filler, b])))).toBe("ERR_PEER_MISBEHAVED TERM_MAP_DUPLICATE_KEY");
   });
 
   const distinct: [string, string, string][] = [
@@ -215,9 +205,9 @@ describe("limits", () => {
   it("allows a nesting of maxDepth and no more", () => {
     const nest = (depth: number): string => `${"6801".repeat(depth)}6a`;
     expect(decode(nest(512))).toBeInstanceOf(Tuple);
-    expect(reasonOf(() => decode(nest(513)))).toBe("ERR_LIMIT TERM_DEPTH");
-    expect(reasonOf(() => decode(nest(3), { maxDepth: 2 }))).toBe("ERR_LIMIT TERM_DEPTH");
-    expect(reasonOf(() => skipTerm(hex(nest(513)), 0, 99_999))).toBe("ERR_LIMIT TERM_DEPTH");
+    expect(failureOf(() => decode(nest(513)))).toBe("ERR_LIMIT TERM_DEPTH");
+    expect(failureOf(() => decode(nest(3), { maxDepth: 2 }))).toBe("ERR_LIMIT TERM_DEPTH");
+    expect(failureOf(() => skipTerm(hex(nest(513)), 0, 99_999))).toBe("ERR_LIMIT TERM_DEPTH");
     expect(skipTerm(hex(nest(512)), 0, 99_999)).toBe(1025);
   });
 
@@ -229,7 +219,7 @@ describe("limits", () => {
     for (const options of [{}, { atoms: new AtomTable() }]) {
       expect(new TermDecoder(options).decodeAt(ok, 0, ok.length)).toHaveLength(30_000);
       const refused = (): unknown => new TermDecoder(options).decodeAt(different, 0, different.length);
-      expect(reasonOf(refused)).toBe("ERR_LIMIT TERM_ATOMS");
+      expect(failureOf(refused)).toBe("ERR_LIMIT TERM_ATOMS");
     }
   });
 
@@ -237,25 +227,25 @@ describe("limits", () => {
     const decoder = new TermDecoder({ limits: { maxAtoms: 3 }, atoms: new AtomTable() });
     const bytes = hex("6802 770161 58 770162 000000010000000200000003");
     decoder.decodeAt(bytes, 0, bytes.length);
-    expect(reasonOf(() => decoder.decodeAt(bytes, 0, bytes.length))).toBe("ERR_LIMIT TERM_ATOMS");
+    expect(failureOf(() => decoder.decodeAt(bytes, 0, bytes.length))).toBe("ERR_LIMIT TERM_ATOMS");
     decoder.resetBudget();
     expect(decoder.decodeAt(bytes, 0, bytes.length)).toBeInstanceOf(Tuple);
   });
 
   it("counts elements, map pairs and the bytes of lists", () => {
     for (const text of ["6803 610161016101", "6b0003 010203", "6c00000003 610161016101 6a", "7400000000"]) {
-      expect(reasonOf(() => decode(text, { maxElements: 3 }))).toBe("ERR_LIMIT TERM_ELEMENTS");
-      expect(reasonOf(() => decode(text, { maxElements: 6 }))).toBe("no error");
+      expect(failureOf(() => decode(text, { maxElements: 3 }))).toBe("ERR_LIMIT TERM_ELEMENTS");
+      expect(failureOf(() => decode(text, { maxElements: 6 }))).toBe("no error");
     }
   });
 
   it("bounds the bytes of a term", () => {
-    expect(reasonOf(() => decode("6d00000004 01020304", { maxBytes: 8 }))).toBe("ERR_LIMIT TERM_BYTES");
+    expect(failureOf(() => decode("6d00000004 01020304", { maxBytes: 8 }))).toBe("ERR_LIMIT TERM_BYTES");
   });
 
   it("refuses limits that make no sense", () => {
-    expect(reasonOf(() => new TermDecoder({ limits: { maxDepth: 513 } }))).toBe("ERR_CONFIG TERM_LIMIT_INVALID");
-    expect(reasonOf(() => new TermDecoder({ limits: { maxAtoms: 0 } }))).toBe("ERR_CONFIG TERM_LIMIT_INVALID");
+    expect(failureOf(() => new TermDecoder({ limits: { maxDepth: 513 } }))).toBe("ERR_CONFIG TERM_LIMIT_INVALID");
+    expect(failureOf(() => new TermDecoder({ limits: { maxAtoms: 0 } }))).toBe("ERR_CONFIG TERM_LIMIT_INVALID");
   });
 });
 
@@ -265,17 +255,17 @@ describe("compressed terms", () => {
   const zipped = hex("83 50 00000021 789c cb 66 90 67 27 06 00 001bab 00f6");
 
   it("need the option", () => {
-    expect(reasonOf(() => decodeTerm(zipped))).toBe("ERR_PEER_MISBEHAVED TERM_TAG_REFUSED");
+    expect(failureOf(() => decodeTerm(zipped))).toBe("ERR_PEER_MISBEHAVED TERM_TAG_REFUSED");
   });
 
   it("are refused when they are damaged, too long, or of another size than they say", () => {
     const options = { compressed: true, inflate } as const;
-    expect(reasonOf(() => decodeTerm(hex("83 50 00000002 0102"), options))).toBe(
+    expect(failureOf(() => decodeTerm(hex("83 50 00000002 0102"), options))).toBe(
       "ERR_PEER_MISBEHAVED TERM_COMPRESSED_INVALID",
     );
-    expect(reasonOf(() => decodeTerm(hex("83 50 7fffffff 0102"), options))).toBe("ERR_LIMIT TERM_BYTES");
+    expect(failureOf(() => decodeTerm(hex("83 50 7fffffff 0102"), options))).toBe("ERR_LIMIT TERM_BYTES");
     const short = { compressed: true, inflate: () => Buffer.from([97, 1]) } as const;
-    expect(reasonOf(() => decodeTerm(hex("83 50 00000003 0102"), short))).toBe(
+    expect(failureOf(() => decodeTerm(hex("83 50 00000003 0102"), short))).toBe(
       "ERR_PEER_MISBEHAVED TERM_COMPRESSED_INVALID",
     );
     expect(decodeTerm(hex("83 50 00000002 0102"), short)).toBe(1);
@@ -309,7 +299,7 @@ describe("buffers", () => {
     const decoder = new TermDecoder();
     expect(decoder.decodeAt(hex("ffff 6105 6106"), 2, 6)).toBe(5);
     expect(decoder.position).toBe(4);
-    expect(reasonOf(() => decoder.decodeAt(hex("6d00000002 01"), 0, 7))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
+    expect(failureOf(() => decoder.decodeAt(hex("6d00000002 01"), 0, 7))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
   });
 
   it("reads atom references of the header, also as node names", () => {
@@ -323,7 +313,7 @@ describe("buffers", () => {
         expect.objectContaining({ node: "a@b", id: 1, serial: 2, creation: 3 }) as unknown as Pid,
       ),
     );
-    expect(reasonOf(() => decoder.decodeAt(hex("5202"), 0, 2))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_REF_INVALID");
+    expect(failureOf(() => decoder.decodeAt(hex("5202"), 0, 2))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_REF_INVALID");
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { isSallyportError } from "../base/errors.ts";
+import { failureOf } from "../testkit/failure.ts";
 import { termEquals } from "./compare.ts";
 import { decodeTerm } from "./decode.ts";
 import { encodeAtomInto, encodeInto, encodePidInto, encodeReferenceInto, encodeTerm, type Splice } from "./encode.ts";
@@ -19,16 +20,6 @@ import {
   type Term,
   tuple,
 } from "./types.ts";
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "no error";
-}
 
 const bad = (value: unknown): Term => value as Term;
 const pid = new Pid("a@b", 1, 2, 3);
@@ -98,26 +89,26 @@ describe("encodeTerm", () => {
   it("refuses a term that contains itself, and one nested too deep", () => {
     const loop: Term[] = [1];
     loop.push(loop, loop);
-    expect(reasonOf(() => encodeTerm(loop))).toBe("ERR_LIMIT TERM_DEPTH");
+    expect(failureOf(() => encodeTerm(loop))).toBe("ERR_LIMIT TERM_DEPTH");
     const map = new Map<Term, Term>();
     map.set(1, map);
-    expect(reasonOf(() => encodeTerm(map))).toBe("ERR_LIMIT TERM_DEPTH");
+    expect(failureOf(() => encodeTerm(map))).toBe("ERR_LIMIT TERM_DEPTH");
     let deep: Term = [];
     for (let i = 0; i < 511; i++) deep = tuple(deep);
     expect(encodeTerm(deep)).toHaveLength(1 + 511 * 2 + 1);
-    expect(reasonOf(() => encodeTerm(tuple(deep)))).toBe("ERR_LIMIT TERM_DEPTH");
+    expect(failureOf(() => encodeTerm(tuple(deep)))).toBe("ERR_LIMIT TERM_DEPTH");
   });
 
   it("refuses a small graph that would write without end", () => {
     let term: Term = [Buffer.alloc(1000)];
     for (let i = 0; i < 60; i++) term = [term, term];
-    expect(reasonOf(() => encodeInto(new ByteWriter(), term, { bytesLimit: 100_000 }))).toBe("ERR_LIMIT TERM_BYTES");
+    expect(failureOf(() => encodeInto(new ByteWriter(), term, { bytesLimit: 100_000 }))).toBe("ERR_LIMIT TERM_BYTES");
   });
 
   it("writes an integer of 64 KiB fast, and none larger", () => {
     const large = (1n << 524_288n) - 1n;
     expect(termEquals(decodeTerm(encodeTerm(-large)), -large)).toBe(true);
-    expect(reasonOf(() => encodeTerm(large + 1n))).toBe("ERR_LIMIT TERM_INTEGER_BYTES");
+    expect(failureOf(() => encodeTerm(large + 1n))).toBe("ERR_LIMIT TERM_INTEGER_BYTES");
   });
 });
 
@@ -146,8 +137,8 @@ describe("encodeInto", () => {
     const size = encodeTerm(term).length - 1;
     for (const splices of [undefined, []]) {
       const options = splices === undefined ? {} : { splices };
-      expect(reasonOf(() => encodeInto(new ByteWriter(), term, { ...options, bytesLimit: size }))).toBe("no error");
-      expect(reasonOf(() => encodeInto(new ByteWriter(), term, { ...options, bytesLimit: size - 1 }))).toBe(
+      expect(failureOf(() => encodeInto(new ByteWriter(), term, { ...options, bytesLimit: size }))).toBe("no error");
+      expect(failureOf(() => encodeInto(new ByteWriter(), term, { ...options, bytesLimit: size - 1 }))).toBe(
         "ERR_LIMIT TERM_BYTES",
       );
     }
@@ -157,7 +148,7 @@ describe("encodeInto", () => {
     const writer = new ByteWriter();
     writer.u8(1);
     const splices: Splice[] = [{ at: 0, bytes: Buffer.alloc(1) }];
-    expect(reasonOf(() => encodeInto(writer, [Buffer.alloc(65_536), bad({})], { splices }))).not.toBe("no error");
+    expect(failureOf(() => encodeInto(writer, [Buffer.alloc(65_536), bad({})], { splices }))).not.toBe("no error");
     expect([writer.length, splices.length]).toEqual([1, 1]);
   });
 
@@ -234,7 +225,7 @@ describe("encodeInto", () => {
     expect(writer.takeCopy().toString("hex")).toBe(
       "77026f6b5877036140620000000100000002000000035a000177036140620000000100000002",
     );
-    expect(reasonOf(() => encodeAtomInto(writer, "x".repeat(256)))).toBe("ERR_API_MISUSE TERM_UNENCODABLE");
-    expect(reasonOf(() => encodePidInto(writer, new Pid("\ud800", 1, 1, 1)))).toBe("ERR_API_MISUSE TERM_UNENCODABLE");
+    expect(failureOf(() => encodeAtomInto(writer, "x".repeat(256)))).toBe("ERR_API_MISUSE TERM_UNENCODABLE");
+    expect(failureOf(() => encodePidInto(writer, new Pid("\ud800", 1, 1, 1)))).toBe("ERR_API_MISUSE TERM_UNENCODABLE");
   });
 });

@@ -1,19 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
+import { reasonOf } from "../testkit/failure.ts";
 import { decodeTerm } from "./decode.ts";
 import { NumericKeyMap } from "./numeric-key-map.ts";
 import { skipTerm } from "./skip.ts";
 import type { Term } from "./types.ts";
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return error.reason;
-    throw error;
-  }
-  return "no error";
-}
 
 /** Processor time, so that a busy machine does not fail the test; generous against what linear work takes. */
 function cpuMs(run: () => void): number {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../base/byte-writer.ts";
-import { isSallyportError } from "../base/errors.ts";
 import { AtomTable } from "../term/atom-table.ts";
 import { encodeInto } from "../term/encode.ts";
 import { TermDecoder } from "../term/term-decoder.ts";
 import { Atom, ImproperList, Pid, Reference, type Term, tuple } from "../term/types.ts";
+import { failureOf } from "../testkit/failure.ts";
 import { InboundAtomCache } from "./atom-cache.ts";
 import { ControlDecoder } from "./control.ts";
 import { ControlEncoder, encodeControlInto, encodeControlTermInto } from "./control-encoder.ts";
@@ -19,16 +19,6 @@ const JS_REF = new Reference("js@127.0.0.1", 0x01020304, [1, 2, 3]);
 
 function a(release: number, id: number, creation = 0x6b00d47b): Pid {
   return new Pid(`a${release}@127.0.0.1`, id, 0, creation);
-}
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "nothing thrown";
 }
 
 /** The external form of a term, without the version byte. */
@@ -151,7 +141,7 @@ describe("control messages, captured", () => {
       alias: JS_REF,
     });
     const off = new ControlDecoder({ style: "pass-through" });
-    expect(reasonOf(() => off.decode(frame, 5, frame.length))).toBe("ERR_PEER_MISBEHAVED CONTROL_UNKNOWN_OP");
+    expect(failureOf(() => off.decode(frame, 5, frame.length))).toBe("ERR_PEER_MISBEHAVED CONTROL_UNKNOWN_OP");
   });
 
   it("decodes sends through the atom cache (V13), and the head of fragments (V14)", () => {
@@ -297,7 +287,7 @@ describe("control messages, every operation", () => {
       () => encodeControlTermInto(writer, control, true),
       () => encodeControlTermInto(writer, { kind: "exit", from: BEAM, to: ME, reason: "payload" }, false),
     ]) {
-      expect(reasonOf(run)).toMatch(/^ERR_API_MISUSE /);
+      expect(failureOf(run)).toMatch(/^ERR_API_MISUSE /);
       expect(writer.length).toBe(1);
     }
   });
@@ -308,7 +298,7 @@ describe("control messages, every operation", () => {
       { kind: "exit2", from: BEAM, to: ME, reason: "payload" },
       { kind: "monitor-exit", target: "x", to: ME, ref: REF, reason: "payload" },
     ] as const) {
-      expect(reasonOf(() => encodeControlTermInto(new ByteWriter(), control, false))).toBe(
+      expect(failureOf(() => encodeControlTermInto(new ByteWriter(), control, false))).toBe(
         "ERR_API_MISUSE CONTROL_NEEDS_EXIT_PAYLOAD",
       );
     }
@@ -318,7 +308,9 @@ describe("control messages, every operation", () => {
   it("refuses every wrong arity", () => {
     for (const [elements] of [...EACH_OP, ...ALTACT]) {
       for (const wrong of [elements.slice(0, -1), [...elements, TOKEN]]) {
-        expect(reasonOf(() => decode(tuple(...wrong), { altact: true }))).toBe("ERR_PEER_MISBEHAVED CONTROL_BAD_ARITY");
+        expect(failureOf(() => decode(tuple(...wrong), { altact: true }))).toBe(
+          "ERR_PEER_MISBEHAVED CONTROL_BAD_ARITY",
+        );
       }
     }
   });
@@ -334,7 +326,7 @@ describe("control messages, every operation", () => {
         for (const wrong of [-1, 2n ** 64n, [ME], new ImproperList([ME], ME), tuple(ME), new Map(), 1.5]) {
           if (Array.isArray(wrong) && Array.isArray(old)) continue;
           const changed = elements.map((element, n) => (n === i ? wrong : element));
-          expect(reasonOf(() => decode(tuple(...changed), { altact: true }))).toBe(
+          expect(failureOf(() => decode(tuple(...changed), { altact: true }))).toBe(
             "ERR_PEER_MISBEHAVED CONTROL_BAD_FIELD",
           );
           refused++;
@@ -355,7 +347,7 @@ describe("control messages, every operation", () => {
       [37, 32, BEAM, ME],
     ];
     for (const elements of bad) {
-      expect(reasonOf(() => decode(tuple(...elements), { altact: true }))).toBe(
+      expect(failureOf(() => decode(tuple(...elements), { altact: true }))).toBe(
         "ERR_PEER_MISBEHAVED CONTROL_BAD_FIELD",
       );
     }
@@ -366,26 +358,26 @@ describe("control messages, every operation", () => {
     for (let number = 0; number < 256; number++) {
       if (known.has(number)) continue;
       for (const elements of [[number], [number, BEAM, ME], [number, BEAM, ME, REF]]) {
-        expect(reasonOf(() => decode(tuple(...elements), { altact: true }))).toBe(
+        expect(failureOf(() => decode(tuple(...elements), { altact: true }))).toBe(
           "ERR_PEER_MISBEHAVED CONTROL_UNKNOWN_OP",
         );
       }
     }
-    expect(reasonOf(() => decode(tuple(37, 0, BEAM, ME)))).toBe("ERR_PEER_MISBEHAVED CONTROL_UNKNOWN_OP");
+    expect(failureOf(() => decode(tuple(37, 0, BEAM, ME)))).toBe("ERR_PEER_MISBEHAVED CONTROL_UNKNOWN_OP");
   });
 
   it("refuses what is not a tuple with a small number in front, and a missing or surplus version byte", () => {
     const malformed = "ERR_PEER_MISBEHAVED CONTROL_MALFORMED";
     for (const term of [tuple(), 1, [1, BEAM, ME], tuple(256, BEAM, ME), tuple(NAME, BEAM, ME)]) {
-      expect(reasonOf(() => decode(term))).toBe(malformed);
+      expect(failureOf(() => decode(term))).toBe(malformed);
     }
     const bytes = external(tuple(1, BEAM, ME));
     const passThrough = new ControlDecoder({ style: "pass-through" });
-    expect(reasonOf(() => passThrough.decode(bytes, 0, bytes.length))).toBe(malformed);
+    expect(failureOf(() => passThrough.decode(bytes, 0, bytes.length))).toBe(malformed);
     const versioned = Buffer.concat([Buffer.from([0x83]), bytes]);
-    expect(reasonOf(() => decode2(versioned))).toBe(malformed);
+    expect(failureOf(() => decode2(versioned))).toBe(malformed);
     expect(passThrough.decode(versioned, 0, versioned.length).kind).toBe("link");
-    expect(reasonOf(() => passThrough.decode(versioned, 0, 0))).toBe(malformed);
+    expect(failureOf(() => passThrough.decode(versioned, 0, 0))).toBe(malformed);
   });
 });
 
@@ -461,7 +453,7 @@ describe("recent sends", () => {
     const decoder = new ControlDecoder({ style: "header" });
     const bytes = sends[0]!;
     decoder.decode(bytes, 0, bytes.length);
-    expect(reasonOf(() => decoder.decode(bytes, 0, bytes.length - 1))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
+    expect(failureOf(() => decoder.decode(bytes, 0, bytes.length - 1))).toBe("ERR_PEER_MISBEHAVED TERM_TRUNCATED");
   });
 
   it("does not survive a change of the bytes it was made from", () => {
@@ -481,7 +473,7 @@ describe("recent sends", () => {
     const first = decoder.decode(bytes, 0, bytes.length, [new Atom("b@h")]);
     const second = decoder.decode(bytes, 0, bytes.length, [new Atom("c@h")]);
     expect([first, second]).toMatchObject([{ from: { node: "b@h" } }, { from: { node: "c@h" } }]);
-    expect(reasonOf(() => decoder.decode(bytes, 0, bytes.length))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_REF_INVALID");
+    expect(failureOf(() => decoder.decode(bytes, 0, bytes.length))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_REF_INVALID");
   });
 });
 

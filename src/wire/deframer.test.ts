@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
+import { failureOf } from "../testkit/failure.ts";
 import { Deframer, type FrameSink } from "./deframer.ts";
 
 /** Records events; `onFrame` runs inside the sink. */
@@ -17,16 +17,6 @@ class Recorder implements FrameSink {
   tick(): void {
     this.events.push("<tick>");
   }
-}
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "nothing thrown";
 }
 
 describe("Deframer", () => {
@@ -94,7 +84,7 @@ describe("Deframer", () => {
     const exact = new Deframer({ prefix: 2, maxFrameBytes: 2 });
     exact.receive(Buffer.from("\0\x02ab"), sink);
     expect(sink.events).toEqual(["ab"]);
-    expect(reasonOf(() => exact.receive(Buffer.from("\0\x03"), sink))).toBe("ERR_LIMIT FRAME_TOO_LARGE");
+    expect(failureOf(() => exact.receive(Buffer.from("\0\x03"), sink))).toBe("ERR_LIMIT FRAME_TOO_LARGE");
   });
 
   it("treats each chunk as one frame without a prefix, within the limit", () => {
@@ -104,7 +94,7 @@ describe("Deframer", () => {
     deframer.receive(Buffer.from("d"), sink);
     deframer.receive(Buffer.alloc(0), sink);
     expect(sink.events).toEqual(["abc", "d"]);
-    expect(reasonOf(() => deframer.receive(Buffer.from("abcd"), sink))).toBe("ERR_LIMIT FRAME_TOO_LARGE");
+    expect(failureOf(() => deframer.receive(Buffer.from("abcd"), sink))).toBe("ERR_LIMIT FRAME_TOO_LARGE");
   });
 
   it("counts the waiting bytes, prefix included", () => {
@@ -120,9 +110,9 @@ describe("Deframer", () => {
   it("refuses a change of prefix in the middle of a frame, and being entered twice", () => {
     const deframer: Deframer = new Deframer({ prefix: 2, maxFrameBytes: 10 });
     deframer.receive(Buffer.from("\0"), new Recorder());
-    expect(reasonOf(() => deframer.setPrefix(4))).toBe("ERR_API_MISUSE DEFRAMER_MID_FRAME");
+    expect(failureOf(() => deframer.setPrefix(4))).toBe("ERR_API_MISUSE DEFRAMER_MID_FRAME");
     const sink: Recorder = new Recorder(() => deframer.receive(Buffer.from("\0\x01y"), sink));
-    expect(reasonOf(() => deframer.receive(Buffer.from("\x01x"), sink))).toBe("ERR_API_MISUSE DEFRAMER_REENTERED");
+    expect(failureOf(() => deframer.receive(Buffer.from("\x01x"), sink))).toBe("ERR_API_MISUSE DEFRAMER_REENTERED");
     expect(deframer.stopped).toBe(true);
   });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
+import { failureOf } from "../testkit/failure.ts";
 import {
   decodeEpmdRequest,
   encodeAliveAnswer,
@@ -16,16 +16,6 @@ import { AliveAnswerParser, NamesAnswerParser, PortAnswerParser } from "./epmd-a
 
 function hex(text: string): Buffer {
   return Buffer.from(text.replaceAll(" ", ""), "hex");
-}
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "nothing thrown";
 }
 
 function decode(text: string) {
@@ -82,19 +72,19 @@ describe("EPMD requests", () => {
       [alive.replace("15b3", "0000"), "EPMD_BAD_FIELD"],
       [`${alive.slice(0, -4)}0401`, "EPMD_BAD_FIELD"],
     ];
-    for (const [text, reason] of cases) expect(reasonOf(() => decode(text))).toBe(`ERR_PEER_MISBEHAVED ${reason}`);
+    for (const [text, reason] of cases) expect(failureOf(() => decode(text))).toBe(`ERR_PEER_MISBEHAVED ${reason}`);
     for (let length = 1; length < hex(alive).length; length++) {
-      expect(reasonOf(() => decodeEpmdRequest(hex(alive), 0, length))).toBe("ERR_PEER_MISBEHAVED EPMD_TRUNCATED");
+      expect(failureOf(() => decodeEpmdRequest(hex(alive), 0, length))).toBe("ERR_PEER_MISBEHAVED EPMD_TRUNCATED");
     }
   });
 
   it("refuses to write what another EPMD might read differently", () => {
     for (const name of ["", "a@b", "a\n", "a.b", "a".repeat(256)]) {
-      expect(reasonOf(() => encodePortPleaseRequest(name))).toBe("ERR_CONFIG EPMD_NAME_INVALID");
-      expect(reasonOf(() => encodeAliveRequest({ ...JS, name }))).toBe("ERR_CONFIG EPMD_NAME_INVALID");
+      expect(failureOf(() => encodePortPleaseRequest(name))).toBe("ERR_CONFIG EPMD_NAME_INVALID");
+      expect(failureOf(() => encodeAliveRequest({ ...JS, name }))).toBe("ERR_CONFIG EPMD_NAME_INVALID");
     }
     for (const port of [0, 65_536, 1.5, Number.NaN]) {
-      expect(reasonOf(() => encodeAliveRequest({ ...JS, port }))).toBe("ERR_CONFIG EPMD_PORT_INVALID");
+      expect(failureOf(() => encodeAliveRequest({ ...JS, port }))).toBe("ERR_CONFIG EPMD_PORT_INVALID");
     }
     const longest = { ...epmdEntry("a".repeat(255), 1, true), extra: Buffer.alloc(1024) };
     expect(encodeAliveRequest(longest).length - 2).toBe(MAX_EPMD_REQUEST_BYTES);
@@ -135,25 +125,25 @@ describe("EPMD answers", () => {
       ],
       skipped: 5,
     });
-    expect(reasonOf(() => new NamesAnswerParser().end())).toBe("ERR_PEER_MISBEHAVED EPMD_TRUNCATED");
+    expect(failureOf(() => new NamesAnswerParser().end())).toBe("ERR_PEER_MISBEHAVED EPMD_TRUNCATED");
   });
 
   it("refuses unknown, trailing and endless answers", () => {
     const mis = (reason: string) => `ERR_PEER_MISBEHAVED ${reason}`;
-    expect(reasonOf(() => new AliveAnswerParser().push(hex("77")))).toBe(mis("EPMD_UNKNOWN_ANSWER"));
-    expect(reasonOf(() => new AliveAnswerParser().push(hex("79 00 0002 00")))).toBe(mis("EPMD_TRAILING_BYTES"));
-    expect(reasonOf(() => new AliveAnswerParser().push(Buffer.alloc(7)))).toBe("ERR_LIMIT EPMD_ANSWER_TOO_LONG");
-    expect(reasonOf(() => new PortAnswerParser().push(hex("48")))).toBe(mis("EPMD_UNKNOWN_ANSWER"));
-    expect(reasonOf(() => new PortAnswerParser().push(hex("7701 00")))).toBe(mis("EPMD_TRAILING_BYTES"));
-    expect(reasonOf(() => new PortAnswerParser().push(hex("7700 90e5 4d 00 0006 0005 ffff")))).toBe(
+    expect(failureOf(() => new AliveAnswerParser().push(hex("77")))).toBe(mis("EPMD_UNKNOWN_ANSWER"));
+    expect(failureOf(() => new AliveAnswerParser().push(hex("79 00 0002 00")))).toBe(mis("EPMD_TRAILING_BYTES"));
+    expect(failureOf(() => new AliveAnswerParser().push(Buffer.alloc(7)))).toBe("ERR_LIMIT EPMD_ANSWER_TOO_LONG");
+    expect(failureOf(() => new PortAnswerParser().push(hex("48")))).toBe(mis("EPMD_UNKNOWN_ANSWER"));
+    expect(failureOf(() => new PortAnswerParser().push(hex("7701 00")))).toBe(mis("EPMD_TRAILING_BYTES"));
+    expect(failureOf(() => new PortAnswerParser().push(hex("7700 90e5 4d 00 0006 0005 ffff")))).toBe(
       mis("EPMD_BAD_NAME"),
     );
-    expect(reasonOf(() => new PortAnswerParser().push(hex("7700 90e5 4d 00 0006 0005 0001 61 0000 00")))).toBe(
+    expect(failureOf(() => new PortAnswerParser().push(hex("7700 90e5 4d 00 0006 0005 0001 61 0000 00")))).toBe(
       mis("EPMD_TRAILING_BYTES"),
     );
     const names = new NamesAnswerParser(10);
     names.push(Buffer.alloc(10));
-    expect(reasonOf(() => names.push(Buffer.alloc(1)))).toBe("ERR_LIMIT EPMD_ANSWER_TOO_LONG");
+    expect(failureOf(() => names.push(Buffer.alloc(1)))).toBe("ERR_LIMIT EPMD_ANSWER_TOO_LONG");
   });
 
   it("gives a value or a SallyportError for arbitrary bytes", () => {
@@ -176,7 +166,7 @@ describe("EPMD answers", () => {
           () => new NamesAnswerParser().push(bytes),
           () => decodeEpmdRequest(bytes, 0, bytes.length),
         ];
-        for (const run of runs) reasonOf(run);
+        for (const run of runs) failureOf(run);
       }),
       { numRuns: 500 },
     );

@@ -1,19 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { MonotonicMs } from "../base/clock.ts";
-import { isSallyportError } from "../base/errors.ts";
+import { failureOf } from "../testkit/failure.ts";
 import { Reassembler } from "./fragments.ts";
 
 const T0 = 1000 as MonotonicMs;
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "nothing thrown";
-}
 
 function first(r: Reassembler<string>, seqId: bigint, fragId: bigint, text: string, now: MonotonicMs = T0) {
   return r.first(seqId, fragId, `ctx${seqId}`, Buffer.from(text), 0, text.length, now);
@@ -62,19 +52,19 @@ describe("Reassembler", () => {
       [() => next(r, 5n, 1n, "a"), "FRAGMENT_OUT_OF_ORDER"],
       [() => next(r, 5n, 0n, "a"), "FRAGMENT_OUT_OF_ORDER"],
     ];
-    for (const [run, reason] of cases) expect(reasonOf(run)).toBe(`ERR_PEER_MISBEHAVED ${reason}`);
+    for (const [run, reason] of cases) expect(failureOf(run)).toBe(`ERR_PEER_MISBEHAVED ${reason}`);
   });
 
   it("bounds bytes over all sequences, sequences, and fragments of one message", () => {
     const r = new Reassembler<string>({ maxBytes: 10, maxSequences: 2, maxFragments: 4 });
-    expect(reasonOf(() => first(r, 1n, 5n, "a"))).toBe("ERR_LIMIT TOO_MANY_FRAGMENTS");
-    expect(reasonOf(() => first(r, 1n, 1n, "a".repeat(11)))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
+    expect(failureOf(() => first(r, 1n, 5n, "a"))).toBe("ERR_LIMIT TOO_MANY_FRAGMENTS");
+    expect(failureOf(() => first(r, 1n, 1n, "a".repeat(11)))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
     first(r, 1n, 4n, "aaaa");
     first(r, 2n, 2n, "bbbb");
-    expect(reasonOf(() => first(r, 3n, 2n, "c"))).toBe("ERR_LIMIT TOO_MANY_SEQUENCES");
+    expect(failureOf(() => first(r, 3n, 2n, "c"))).toBe("ERR_LIMIT TOO_MANY_SEQUENCES");
     expect(first(r, 3n, 1n, "cc")).toBeDefined();
-    expect(reasonOf(() => next(r, 1n, 3n, "aaa"))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
-    expect(reasonOf(() => next(r, 2n, 1n, "bbb"))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
+    expect(failureOf(() => next(r, 1n, 3n, "aaa"))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
+    expect(failureOf(() => next(r, 2n, 1n, "bbb"))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
     expect(text(next(r, 2n, 1n, "bb"))).toBe("bbbbbb");
     expect(r.bytes).toBe(4);
   });
@@ -88,11 +78,11 @@ describe("Reassembler", () => {
     expect([r.bytes, r.sequences]).toEqual([0, 1]);
     expect(next(r, 1n, 3n, "a".repeat(1000))).toBeUndefined();
     expect(r.bytes).toBe(0);
-    expect(reasonOf(() => next(r, 1n, 3n, "a"))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_OUT_OF_ORDER");
+    expect(failureOf(() => next(r, 1n, 3n, "a"))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_OUT_OF_ORDER");
     expect(next(r, 1n, 2n, "a")).toBeUndefined();
     expect(next(r, 1n, 1n, "a")).toBeUndefined();
     expect(r.sequences).toBe(0);
-    expect(reasonOf(() => next(r, 1n, 1n, "a"))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_UNKNOWN_SEQUENCE");
+    expect(failureOf(() => next(r, 1n, 1n, "a"))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_UNKNOWN_SEQUENCE");
   });
 
   it("expires sequences by the age of their first fragment", () => {
@@ -105,7 +95,7 @@ describe("Reassembler", () => {
     expect([r.bytes, r.sequences]).toEqual([2, 1]);
     expect(r.expire(10_101 as MonotonicMs, 100)).toEqual(["ctx2"]);
     expect(r.bytes).toBe(0);
-    expect(reasonOf(() => next(r, 2n, 2n, "b"))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_UNKNOWN_SEQUENCE");
+    expect(failureOf(() => next(r, 2n, 2n, "b"))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_UNKNOWN_SEQUENCE");
   });
 
   it("forgets everything when cleared", () => {

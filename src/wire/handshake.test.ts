@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
 import { parseNodeName } from "../base/node-name.ts";
+import { failureOf } from "../testkit/failure.ts";
 import {
   type AcceptorMessage,
   decodeFromAcceptor,
@@ -23,17 +23,6 @@ function fromInitiator(bytes: Buffer): InitiatorMessage {
 
 function fromAcceptor(bytes: Buffer): AcceptorMessage {
   return decodeFromAcceptor(bytes, 0, bytes.length);
-}
-
-/** `CODE REASON` of what `run` throws. */
-function failure(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "nothing thrown";
 }
 
 interface Vector {
@@ -169,16 +158,16 @@ describe("handshake messages", () => {
     const fill = (bytes: Buffer, length: number) => Buffer.concat([bytes, Buffer.alloc(length - bytes.length)]);
     expect(fromInitiator(fill(name, MAX_HANDSHAKE_BYTES))).toEqual(fromInitiator(name));
     const tooLong = "ERR_PEER_MISBEHAVED HANDSHAKE_TOO_LONG";
-    expect(failure(() => fromInitiator(fill(name, MAX_HANDSHAKE_BYTES + 1)))).toBe(tooLong);
-    expect(failure(() => fromAcceptor(fill(challenge, MAX_HANDSHAKE_BYTES + 1)))).toBe(tooLong);
+    expect(failureOf(() => fromInitiator(fill(name, MAX_HANDSHAKE_BYTES + 1)))).toBe(tooLong);
+    expect(failureOf(() => fromAcceptor(fill(challenge, MAX_HANDSHAKE_BYTES + 1)))).toBe(tooLong);
   });
 
   it("refuses the name message of version 5 and a request for a generated name as incompatible", () => {
-    expect(failure(() => fromInitiator(hex("6e000500000000 6a73406831")))).toBe(
+    expect(failureOf(() => fromInitiator(hex("6e000500000000 6a73406831")))).toBe(
       "ERR_PEER_INCOMPATIBLE OLD_NAME_MESSAGE",
     );
     // V5: flags with NAME_ME, name without @.
-    expect(failure(() => fromInitiator(hex("4e 0000000f075f5fbd 00000000 0009 3132372e302e302e31")))).toBe(
+    expect(failureOf(() => fromInitiator(hex("4e 0000000f075f5fbd 00000000 0009 3132372e302e302e31")))).toBe(
       "ERR_PEER_INCOMPATIBLE NAME_ME_REFUSED",
     );
   });
@@ -191,7 +180,7 @@ describe("handshake messages", () => {
     };
     const names = ["", "a", "@h", "a@", "a@b@c", "../x@h", "a\n@h", "a@h\0", "a b@h", "\x1b[0m@h", "n\u00e4me@h"];
     for (const name of [...names.map((n) => Buffer.from(n, "latin1")), Buffer.alloc(256, "a@")]) {
-      expect(failure(() => fromInitiator(send(name)))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_BAD_NAME");
+      expect(failureOf(() => fromInitiator(send(name)))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_BAD_NAME");
     }
     expect(fromInitiator(send(Buffer.from(`a@${"h".repeat(253)}`)))).toMatchObject({ kind: "send-name" });
   });
@@ -209,26 +198,26 @@ describe("handshake messages", () => {
       const bytes = hex(text);
       decode(bytes);
       for (let length = 0; length < bytes.length; length++) {
-        const reason = failure(() => decode(bytes.subarray(0, length)));
+        const reason = failureOf(() => decode(bytes.subarray(0, length)));
         expect(reason).toMatch(/^ERR_PEER_MISBEHAVED HANDSHAKE_(EMPTY|TRUNCATED|BAD_STATUS)$/);
         // The decoder must go by `end`, not by the end of the buffer.
         expect(
-          failure(() => (decode === fromInitiator ? decodeFromInitiator : decodeFromAcceptor)(bytes, 0, length)),
+          failureOf(() => (decode === fromInitiator ? decodeFromInitiator : decodeFromAcceptor)(bytes, 0, length)),
         ).toBe(reason);
       }
     }
   });
 
   it("refuses unknown tags, statuses and lengths", () => {
-    expect(failure(() => fromInitiator(hex("61 00")))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_UNKNOWN_MESSAGE");
-    expect(failure(() => fromAcceptor(hex("72 00")))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_UNKNOWN_MESSAGE");
-    expect(failure(() => fromInitiator(Buffer.from("sok")))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_BAD_STATUS");
+    expect(failureOf(() => fromInitiator(hex("61 00")))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_UNKNOWN_MESSAGE");
+    expect(failureOf(() => fromAcceptor(hex("72 00")))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_UNKNOWN_MESSAGE");
+    expect(failureOf(() => fromInitiator(Buffer.from("sok")))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_BAD_STATUS");
     for (const text of ["s", "sno", "sokk", "sok ", "sok_simultaneous2", "snameD:"]) {
-      expect(failure(() => fromAcceptor(Buffer.from(text)))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_BAD_STATUS");
+      expect(failureOf(() => fromAcceptor(Buffer.from(text)))).toBe("ERR_PEER_MISBEHAVED HANDSHAKE_BAD_STATUS");
     }
     const trailing = "ERR_PEER_MISBEHAVED HANDSHAKE_TRAILING_BYTES";
-    expect(failure(() => fromInitiator(hex(`${VECTORS[0]!.frames[3].slice(4)}00`)))).toBe(trailing);
-    expect(failure(() => fromAcceptor(hex(`${VECTORS[0]!.frames[4].slice(4)}00`)))).toBe(trailing);
+    expect(failureOf(() => fromInitiator(hex(`${VECTORS[0]!.frames[3].slice(4)}00`)))).toBe(trailing);
+    expect(failureOf(() => fromAcceptor(hex(`${VECTORS[0]!.frames[4].slice(4)}00`)))).toBe(trailing);
   });
 
   it("hands out digests that do not share memory with the input", () => {

@@ -1,20 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { isSallyportError } from "../base/errors.ts";
 import { AtomTable } from "../term/atom-table.ts";
 import { Atom } from "../term/types.ts";
+import { failureOf } from "../testkit/failure.ts";
 import { InboundAtomCache } from "./atom-cache.ts";
 import type { FrameStyle } from "./flags.ts";
 import { Packet, PacketParser } from "./packet.ts";
-
-function reasonOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isSallyportError(error)) return `${error.code} ${error.reason}`;
-    throw error;
-  }
-  return "nothing thrown";
-}
 
 function parserOf(style: FrameStyle): PacketParser {
   return new PacketParser(style, new InboundAtomCache(new AtomTable()));
@@ -69,10 +59,10 @@ describe("PacketParser", () => {
   it("refuses the other style and unknown beginnings", () => {
     const wrong = "ERR_PEER_MISBEHAVED PACKET_WRONG_STYLE";
     for (const hex of ["83440068", "71836803", "70846803", "f0000000"]) {
-      expect(reasonOf(() => parse("pass-through", hex))).toBe(wrong);
+      expect(failureOf(() => parse("pass-through", hex))).toBe(wrong);
     }
     for (const hex of ["70836803", "83430068", "83500068", "83470068", "84440068", "70440068", "f0000000"]) {
-      expect(reasonOf(() => parse("header", hex))).toBe(wrong);
+      expect(failureOf(() => parse("header", hex))).toBe(wrong);
     }
   });
 
@@ -85,7 +75,7 @@ describe("PacketParser", () => {
     ] as const) {
       const body = Buffer.from(`${hex}00`, "hex");
       for (let length = 0; length < whole; length++) {
-        expect(reasonOf(() => parserOf(style).parse(new Packet(), body, 0, length))).toMatch(
+        expect(failureOf(() => parserOf(style).parse(new Packet(), body, 0, length))).toMatch(
           /^ERR_PEER_MISBEHAVED (PACKET_TRUNCATED|ATOM_HEADER_TRUNCATED)$/,
         );
       }
@@ -100,16 +90,16 @@ describe("PacketParser", () => {
     expect(at("header", "834400 61 62", 4, true)).toBe(4);
     expect(at("pass-through", "7083 61", 3, false)).toBe(3);
     const mis = (reason: string) => `ERR_PEER_MISBEHAVED ${reason}`;
-    expect(reasonOf(() => at("pass-through", "7083 61 84 62", 3, true))).toBe(mis("PACKET_NO_PAYLOAD"));
-    expect(reasonOf(() => at("pass-through", "7083 61 83", 3, true))).toBe(mis("PACKET_NO_PAYLOAD"));
-    expect(reasonOf(() => at("pass-through", "7083 61", 3, true))).toBe(mis("PACKET_NO_PAYLOAD"));
-    expect(reasonOf(() => at("header", "834400 61", 4, true))).toBe(mis("PACKET_NO_PAYLOAD"));
-    expect(reasonOf(() => at("header", "834400 61 62", 4, false))).toBe(mis("PACKET_TRAILING_BYTES"));
-    expect(reasonOf(() => at("pass-through", "7083 61 83", 3, false))).toBe(mis("PACKET_TRAILING_BYTES"));
+    expect(failureOf(() => at("pass-through", "7083 61 84 62", 3, true))).toBe(mis("PACKET_NO_PAYLOAD"));
+    expect(failureOf(() => at("pass-through", "7083 61 83", 3, true))).toBe(mis("PACKET_NO_PAYLOAD"));
+    expect(failureOf(() => at("pass-through", "7083 61", 3, true))).toBe(mis("PACKET_NO_PAYLOAD"));
+    expect(failureOf(() => at("header", "834400 61", 4, true))).toBe(mis("PACKET_NO_PAYLOAD"));
+    expect(failureOf(() => at("header", "834400 61 62", 4, false))).toBe(mis("PACKET_TRAILING_BYTES"));
+    expect(failureOf(() => at("pass-through", "7083 61 83", 3, false))).toBe(mis("PACKET_TRAILING_BYTES"));
     const fragment = "8345 0000000000000001 0000000000000002 00 61";
     expect(at("header", fragment, 20, true)).toBe(20);
-    expect(reasonOf(() => at("header", fragment, 20, false))).toBe(mis("PACKET_UNEXPECTED_PAYLOAD"));
-    expect(reasonOf(() => parserOf("header").payloadEnd(parse("header", "83440061"), 3))).toBe(
+    expect(failureOf(() => at("header", fragment, 20, false))).toBe(mis("PACKET_UNEXPECTED_PAYLOAD"));
+    expect(failureOf(() => parserOf("header").payloadEnd(parse("header", "83440061"), 3))).toBe(
       mis("PACKET_TRAILING_BYTES"),
     );
     parserOf("header").payloadEnd(parse("header", "83440061"), 4);
@@ -146,7 +136,7 @@ describe("InboundAtomCache", () => {
     const cache = new InboundAtomCache(new AtomTable());
     read(cache, "01 08 05 01 61");
     for (const hex of ["01 00 06", "01 01 05"]) {
-      expect(reasonOf(() => read(cache, hex))).toBe("ERR_PEER_MISBEHAVED ATOM_HEADER_UNSET_SLOT");
+      expect(failureOf(() => read(cache, hex))).toBe("ERR_PEER_MISBEHAVED ATOM_HEADER_UNSET_SLOT");
     }
   });
 
@@ -156,7 +146,7 @@ describe("InboundAtomCache", () => {
     for (const bytes of [whole, full]) {
       for (let length = 0; length < full.length; length++) {
         const cache = new InboundAtomCache(new AtomTable());
-        expect(reasonOf(() => cache.readHeader(bytes, 0, length))).toBe("ERR_PEER_MISBEHAVED ATOM_HEADER_TRUNCATED");
+        expect(failureOf(() => cache.readHeader(bytes, 0, length))).toBe("ERR_PEER_MISBEHAVED ATOM_HEADER_TRUNCATED");
       }
     }
     const cache = new InboundAtomCache(new AtomTable());
@@ -166,12 +156,14 @@ describe("InboundAtomCache", () => {
       const bytes = Buffer.from(hex, "hex");
       for (let length = 0; length < (hex.startsWith("02") ? 5 : 6); length++) {
         for (const buffer of [bytes, Buffer.from(bytes.subarray(0, length))]) {
-          expect(reasonOf(() => cache.readHeader(buffer, 0, length))).toBe("ERR_PEER_MISBEHAVED ATOM_HEADER_TRUNCATED");
+          expect(failureOf(() => cache.readHeader(buffer, 0, length))).toBe(
+            "ERR_PEER_MISBEHAVED ATOM_HEADER_TRUNCATED",
+          );
         }
       }
     }
-    expect(reasonOf(() => read(cache, "01 08 05 01 ff"))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_INVALID");
-    expect(reasonOf(() => read(cache, `01 18 05 0100 ${"61".repeat(256)}`))).toBe(
+    expect(failureOf(() => read(cache, "01 08 05 01 ff"))).toBe("ERR_PEER_MISBEHAVED TERM_ATOM_INVALID");
+    expect(failureOf(() => read(cache, `01 18 05 0100 ${"61".repeat(256)}`))).toBe(
       "ERR_PEER_MISBEHAVED TERM_ATOM_INVALID",
     );
   });
