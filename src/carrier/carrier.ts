@@ -27,7 +27,7 @@ export interface CarrierInfo {
 }
 
 /** What is known where nothing is secured, or not yet. */
-export const UNSECURED = {
+export const UNSECURED: Readonly<Omit<CarrierInfo, "transport" | "remoteAddress" | "localAddress">> = {
   tlsVersion: undefined,
   alpn: undefined,
   ownCertDer: undefined,
@@ -35,7 +35,7 @@ export const UNSECURED = {
   chainTrusted: false,
   chainError: undefined,
   exporter: undefined,
-} as const satisfies Omit<CarrierInfo, "transport" | "remoteAddress" | "localAddress">;
+};
 
 /**
  * A byte transport under one connection, secured or not. All calls are synchronous; nothing throws after close.

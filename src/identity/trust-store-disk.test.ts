@@ -1,54 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { parseNodeName } from "../base/node-name.ts";
-import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
-import { NodeKey } from "./node-key.ts";
+import { crypto, F, K, NOW, name, open, outcome, seen } from "../testkit/trust-world.ts";
 import { MAX_TRUST_FILES, pinStem } from "./pin-files.ts";
 import { fingerprintHex } from "./public-key.ts";
 import { losesStanding } from "./trust-change.ts";
-import type { TrustFacts } from "./trust-decision.ts";
-import { TrustStore, type TrustStoreOptions } from "./trust-store.ts";
+import type { TrustStore } from "./trust-store.ts";
 
-const crypto = new RealIdentityCrypto();
-const NOW = Date.UTC(2026, 0, 1);
-const seen = { address: "192.0.2.1:9100", nowMs: NOW };
-const name = parseNodeName;
-const keys = Array.from({ length: 60 }, (_, i) => new NodeKey(Buffer.alloc(32, i + 1), crypto));
-const own = keys[0]!;
-const K = (i: number) => keys[i]!.publicKey;
-const F = (i: number) => keys[i]!.fingerprint;
-
-function open(files: FaultyFiles, change: Partial<TrustStoreOptions> = {}): TrustStore {
-  return new TrustStore({
-    files,
-    crypto,
-    directory: "/keys",
-    mode: "tofu",
-    ownName: name("me@h"),
-    ownKey: own.publicKey,
-    nowMs: NOW,
-    ...change,
-  });
-}
-
-function facts(peer: string, key: number, change: Partial<TrustFacts> = {}): TrustFacts {
-  return {
-    role: "dialler",
-    name: name(peer),
-    key: K(key),
-    chain: [],
-    caNamesPeer: false,
-    inviteValid: false,
-    cookieProven: false,
-    nowMs: NOW,
-    ...change,
-  };
-}
-
-const outcome = (store: TrustStore, peer: string, key: number, change: Partial<TrustFacts> = {}) => {
-  const decision = store.decide(facts(peer, key, change));
-  return decision.kind === "accept" ? decision.assurance : decision.reason;
-};
 const fails = (reason: string, code = "ERR_DENIED") => expect.objectContaining({ code, reason });
 
 describe("what is on disk", () => {
