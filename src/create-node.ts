@@ -79,6 +79,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     cookies: cookies.book,
     judgeCertificate,
     profile,
+    allowShortCookie: options.dangerous?.shortCookie ?? false,
   };
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
@@ -111,7 +112,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
   try {
-    const gate = new AcceptGate(system, options.acceptLimits);
+    const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
     for (const listen of listeners) await bind(node, listen, { ...system, gate }, material, tlsOptions);
     if (options.epmd === "register") await register(node, options, name, epmd);

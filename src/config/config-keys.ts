@@ -111,6 +111,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
           required: true,
         },
         trust: { shape: { kind: "choice", values: ["strict", "tofu"] }, says: "Default strict." },
+        cookieOnly: {
+          shape: { kind: "list", of: { kind: "string", example: "*@lan.example" } },
+          says: "Peers known by the cookie alone: name@host, each half a word or *. Both sides must list each other.",
+        },
       },
     },
     says: "Identity by key: sessions with other Sallyport nodes prove it.",
@@ -164,6 +168,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
         plaintext: {
           shape: { kind: "choice", values: [true, false, "any"] },
           says: 'Connections without TLS: true for loopback addresses only, "any" for all. Default false.',
+        },
+        shortCookie: {
+          shape: { kind: "boolean" },
+          says: "Cookies below 16 bytes in cookie-only mode. Default false.",
         },
       },
     },

@@ -149,6 +149,55 @@ export interface Denied {
   readonly target: string;
 }
 
+/** A stranger that dialled us, proved a key and waits for an operator; it has no rights beyond those of first use. */
+export interface WaitingPeer {
+  readonly name: NodeName;
+  /** `SHA256:...` */
+  readonly fingerprint: string;
+  /** 32 bytes. */
+  readonly publicKey: Buffer;
+  /** `host:port` it came from. */
+  readonly address: string;
+  /** Unix milliseconds. */
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+}
+
+/** What `NodeIdentity.join` says of an invite that it has kept. */
+export interface HeldInvite {
+  /** The node that made it: connect to it to use the invite. */
+  readonly acceptor: NodeName;
+  /** Its fingerprint, `SHA256:...`: no other node is shown the invite. */
+  readonly fingerprint: string;
+  /** Unix milliseconds. */
+  readonly expiresMs: number;
+}
+
+/** The node's identity by key (docs/identity.md). */
+export interface NodeIdentity {
+  /** `SHA256:...` of the key in use now. */
+  readonly fingerprint: string;
+  /** 32 bytes. */
+  readonly publicKey: Buffer;
+  readonly trust: "strict" | "tofu";
+  /** Strangers that wait, the one not seen for the longest time first. */
+  waiting(): readonly WaitingPeer[];
+  /**
+   * Keeps an invite of another node for the next connection to it: that one then pins both sides, also in strict mode.
+   * @param invite its text, a secret
+   * @throws {SallyportError} ERR_CONFIG INVITE_INVALID, INVITE_OTHER_NODE, INVITE_OWN; ERR_DENIED INVITE_EXPIRED,
+   * INVITE_NOT_KEPT; ERR_LIMIT INVITES_HELD
+   */
+  join(invite: string): HeldInvite;
+  /**
+   * Takes the key pair and the trusted keys from disk as they are now, and ends sessions whose key has lost its standing.
+   * Trusted keys are also looked at twice a second without being told.
+   * @returns how many sessions ended
+   * @throws {SallyportError} ERR_CONFIG KEY_MISSING, KEY_UNREADABLE, TRUST_UNREADABLE and the like: all goes on as before
+   */
+  reload(): number;
+}
+
 /** Health of a node at one moment. */
 export interface Health {
   readonly selfNode: NodeName;
@@ -167,6 +216,8 @@ export interface Node {
   readonly creation: number;
   /** The endpoints really bound, such as `tls://127.0.0.1:9100`. Empty for a dial-only node. */
   readonly endpoints: readonly string[];
+  /** Identity by key; null for a node that runs without. */
+  readonly identity: NodeIdentity | null;
   /** Registers a named service. @throws {SallyportError} ERR_API_MISUSE NAME_TAKEN, NAME_RESERVED */
   register(name: string, handlers: ServiceHandlers, options?: RegisterOptions): LocalProcessHandle;
   /** Ends a service and frees its name; false when there was none. */

@@ -16,6 +16,7 @@ import type {
   LocalProcessHandle,
   Node,
   NodeEvents,
+  NodeIdentity,
   Peer,
   ProcessHandler,
   RegisteredFunction,
@@ -37,6 +38,7 @@ import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { NameRules } from "./name-rules.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
 import { Outbound } from "./outbound.ts";
+import { OwnIdentity } from "./own-identity.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { RefMaker } from "./refs.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
@@ -126,6 +128,7 @@ export class SallyportNode implements Node {
     const inbound = new Inbound(this.#core, this.#functions, this.#spawns, { netKernel, rex, outputSink });
     this.#host = new SessionHost(parts, this.#core, this.#deadlines, this.#spawns, inbound);
     this.accept = this.#host.accept;
+    this.identity = parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host);
     this.#outbound = new Outbound(
       this.#core,
       {
@@ -149,6 +152,13 @@ export class SallyportNode implements Node {
 
   /** For listeners: takes an accepted carrier. */
   readonly accept: AcceptHandler;
+
+  readonly identity: NodeIdentity | null;
+
+  /** For listeners: whether a peer that is surely who it says came from this host before. */
+  isKnownHost(host: string): boolean {
+    return this.#host.knownAddresses.has(host);
+  }
 
   register(name: string, handlers: ServiceHandlers, options: RegisterOptions = {}): LocalProcessHandle {
     this.#checkOpen();

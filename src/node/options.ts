@@ -17,6 +17,11 @@ export interface IdentityOption {
   readonly dir: string;
   /** `strict` (default) takes keys that were provisioned; `tofu` also takes a key at first sight. */
   readonly trust?: "strict" | "tofu";
+  /**
+   * Peers that are known by the cookie alone, over self-signed TLS and without keys: `name@host`, each half a word or `*`.
+   * Both sides must list each other. A peer with a pinned key is not taken so. Needs a cookie of 16 bytes or more.
+   */
+  readonly cookieOnly?: readonly string[];
 }
 
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
@@ -71,5 +76,7 @@ export interface NodeOptions {
   readonly dangerous?: {
     /** Plain TCP: `true` on loopback addresses only, `"any"` everywhere. */
     readonly plaintext?: boolean | "any";
+    /** Cookies below 16 bytes in cookie-only mode: one seen handshake is enough to guess them. */
+    readonly shortCookie?: boolean;
   };
 }

@@ -18,6 +18,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { type IdentityKeeper, isCut } from "./identity-keeper.ts";
 import type { Inbound } from "./inbound.ts";
+import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { CertificateJudge, Dialers, Resolver } from "./ports.ts";
@@ -46,6 +47,7 @@ export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
+  readonly knownAddresses: KnownAddresses = new KnownAddresses();
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
@@ -63,7 +65,11 @@ export class SessionHost implements ConnectionHost {
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
-    this.identity?.watch((changes) => this.#cutUntrusted(changes));
+    for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
+    this.identity?.watch(
+      (changes) => this.cutUntrusted(changes),
+      ({ reason, message }) => core.events.emit("warning", { reason, message }),
+    );
     this.sessions = new Sessions(parts.own.name, parts.maxSessions);
   }
 
@@ -163,6 +169,7 @@ export class SessionHost implements ConnectionHost {
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
+    this.knownAddresses.sessionUp(session.peer.address, assurance);
     this.#core.events.emit("nodeup", session.peer);
     this.sessions.dial(peer.name)?.succeeded(session);
     return session;
@@ -208,14 +215,17 @@ export class SessionHost implements ConnectionHost {
     this.#core.processes.queue.run();
   }
 
-  /** Ends the sessions whose key was revoked, replaced or unpinned. */
-  #cutUntrusted(changes: readonly TrustChange[]): void {
+  /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
+  cutUntrusted(changes: readonly TrustChange[]): number {
+    let ended = 0;
     for (const session of [...this.sessions.all()]) {
       const key = session.peer.publicKey === null ? undefined : tryPublicKey(session.peer.publicKey);
       const fingerprint = key === undefined ? undefined : this.identity?.fingerprintOf(key);
       if (fingerprint === undefined || !isCut(changes, session.peer.name, fingerprint)) continue;
       session.connection.destroy(trustWithdrawn(session.peer.name));
+      ended++;
     }
+    return ended;
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
