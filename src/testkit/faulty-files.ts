@@ -82,6 +82,11 @@ export class FaultyFiles implements StoreFiles {
     this.#unreadable.set(path, code);
   }
 
+  /** Takes `forbid` back. */
+  permit(path: string): void {
+    this.#unreadable.delete(path);
+  }
+
   /** Puts bytes in place without steps, as somebody else's editor does. */
   put(path: string, data: Uint8Array | string, mode: number = 0o600): void {
     for (let at = path.indexOf("/", 1); at !== -1; at = path.indexOf("/", at + 1)) {
