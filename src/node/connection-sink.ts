@@ -127,7 +127,13 @@ export class ConnectionSink implements DistSink {
   up(peer: ProvenPeer): void {
     if (this.#connection === undefined) return;
     this.#settled();
-    const assurance = peer.native?.assurance ?? this.#assurance;
+    const { native } = peer;
+    const { sessions } = this.#host;
+    if (native !== undefined && !sessions.mayReplace(peer.name, native.publicKey, native.peerIncarnation)) {
+      giveWay(this.#connection, peer.name);
+      return;
+    }
+    const assurance = native?.assurance ?? this.#assurance;
     this.#session = this.#host.sessionUp(this.#connection, peer, assurance);
   }
 
