@@ -19,10 +19,10 @@ export function exampleConfig(name: NodeName): string {
     "caFile": "data/tls/ca.crt",
   },
 
-  // Identity by key: with this, other Sallyport nodes know this one by its key, and it knows them. "tofu" takes a key at
-  // first sight; "strict" only those that were pinned: see \`sallyport keys --help\`. Commands in this directory are then
-  // done by the node that runs here.
-  // "identity": { "dir": "data/keys", "trust": "tofu" },
+  // Identity by key: other Sallyport nodes know this one by its key, and it knows them. "tofu" takes a key at first sight,
+  // "strict" only keys that were pinned before: \`sallyport keys --help\`. Commands in this directory are done by the node
+  // that runs here.
+  "identity": { "dir": "data/keys", "trust": "tofu" },
 
   // The secret that all nodes of one network share; Erlang nodes need it. It opens no door by itself.
   "cookie": { "file": "cookie" },

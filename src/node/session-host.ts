@@ -269,7 +269,7 @@ function selfConnect(name: NodeName): SallyportError {
   return new SallyportError("ERR_DENIED", "SELF_CONNECT", `${name} is this node itself`, {
     peer: name,
     stage: "name",
-    advice: "send to the registered name or the pid without a node",
+    advice: "name another node; what runs on this one is reached by its registered name or pid alone",
   });
 }
 
