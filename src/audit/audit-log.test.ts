@@ -115,6 +115,7 @@ describe("AuditLog", () => {
     world.files.failAt(3, "ENOSPC");
     attempts(world, 5);
     expect(world.log.isFailing).toBe(true);
+    world.clock.runTurn();
     expect(world.warnings).toEqual(["AUDIT_NOT_WRITTEN"]);
     expect(world.trail.counters()).toMatchObject({ audit_written: 1, audit_lost: 5 });
     world.clock.advance(AUDIT_RETRY_MS);

@@ -80,10 +80,10 @@ export class AuditLog {
     return this.#failing;
   }
 
-  /** Permission bits of the directory; undefined when there is none. */
+  /** Permission bits of the directory; undefined when the log is not there. */
   get directoryMode(): number | undefined {
     try {
-      return this.#parts.files.facts(this.#parts.directory)?.mode;
+      return this.#failing ? undefined : this.#parts.files.facts(this.#parts.directory)?.mode;
     } catch {
       return undefined;
     }

@@ -8,6 +8,9 @@ import { type AuditFields, type ChainHead, peerText } from "./record.ts";
 /** Shortest time between two warnings that the log cannot be written, milliseconds. */
 export const AUDIT_WARNING_MS = 60_000;
 
+/** Warnings kept for a listener that has not come yet. */
+const MAX_EARLY_WARNINGS = 4;
+
 /** Permission bits that let somebody else look into the directory or change it. */
 const OTHERS = 0o077;
 
@@ -30,6 +33,11 @@ export class AuditTrail {
   #faults = 0;
   #warnedAt: number | undefined;
   #over = false;
+  /** Warnings that nobody has heard. */
+  readonly #early: Parameters<Warn>[] = [];
+  #warn: Warn = (...warning) => {
+    if (this.#early.length < MAX_EARLY_WARNINGS) this.#early.push(warning);
+  };
 
   constructor(log: AuditLog, clock: Clock, limits: AuditLimits) {
     this.#log = log;
@@ -63,21 +71,26 @@ export class AuditTrail {
     };
   }
 
-  /** Opens the log of the node `name`. `warn` tells the operator. */
-  start(name: string, warn: Warn): void {
+  /** Opens the log of the node `name`. */
+  start(name: string): void {
     this.#log.start({ node: name }, (cause) => {
       const now = this.#clock.now();
       if (this.#warnedAt !== undefined && now - this.#warnedAt < AUDIT_WARNING_MS) return;
       this.#warnedAt = now;
-      warn(
-        "AUDIT_NOT_WRITTEN",
-        `the audit log cannot be written (${whyOf(cause)}); the node goes on, records are lost`,
-      );
+      const message = `the audit log cannot be written (${whyOf(cause)}); the node goes on, records are lost`;
+      this.#warn("AUDIT_NOT_WRITTEN", message);
     });
     const mode = this.#log.directoryMode;
     if (mode !== undefined && (mode & OTHERS) !== 0) {
-      warn("AUDIT_EXPOSED", `others have access to the directory of the audit log (mode ${mode.toString(8)})`);
+      const message = `others have access to the directory of the audit log (mode ${mode.toString(8)})`;
+      this.#warn("AUDIT_EXPOSED", message);
     }
+  }
+
+  /** From now on warnings go to `warn`, in a turn of their own; those since `start` at once. */
+  listen(warn: Warn): void {
+    for (const warning of this.#early.splice(0)) warn(...warning);
+    this.#warn = (reason, message) => this.#clock.later(() => warn(reason, message));
   }
 
   /** One connection attempt. */

@@ -19,6 +19,12 @@ export interface IdentityOption {
   readonly trust?: "strict" | "tofu";
 }
 
+/** Where the records of connection attempts go (docs/audit.md). */
+export interface AuditOption {
+  /** Directory of the log, of this node alone. Made when it is not there. */
+  readonly dir: string;
+}
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -67,6 +73,8 @@ export interface NodeOptions {
   readonly maxSessions?: number;
   /** Open calls at once. Default 100,000. */
   readonly maxOpenCalls?: number;
+  /** Keeps a hash-chained record of every connection attempt and every end of a session. Default none. */
+  readonly audit?: AuditOption;
   /** What needs a second thought. Each emits a warning at start. */
   readonly dangerous?: {
     /** Plain TCP: `true` on loopback addresses only, `"any"` everywhere. */

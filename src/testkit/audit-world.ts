@@ -18,6 +18,7 @@ const DIRECTORY = "/audit";
 export class AuditWorld {
   readonly files: FaultyFiles;
   readonly clock: VirtualClock = new VirtualClock();
+  /** Reasons; those after the start come with the next turn of the clock. */
   readonly warnings: string[] = [];
   readonly log: AuditLog;
   readonly trail: AuditTrail;
@@ -30,7 +31,8 @@ export class AuditWorld {
   }
 
   start(): this {
-    this.trail.start("n@h", (reason) => this.warnings.push(reason));
+    this.trail.start("n@h");
+    this.trail.listen((reason) => this.warnings.push(reason));
     return this;
   }
 
