@@ -19,6 +19,7 @@ import type { Metric, Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
 import { RealCrypto } from "../../src/system/real-crypto.ts";
 import { FLAGS, sendName } from "../attack/frames.ts";
+import { Cli } from "./cli-process.ts";
 
 const A = "a@127.0.0.1";
 const B = "b@127.0.0.1";
@@ -267,5 +268,37 @@ describe("the audit log of a node", () => {
     await down;
     expect(a.peers()).toEqual([]);
     expect((await recordsOf(a)).map(({ kind }) => kind)).toEqual(["attempt", "end"]);
+  });
+});
+
+describe("sallyport start", () => {
+  async function start(home: string, ...args: readonly string[]): Promise<Cli> {
+    const cli = new Cli(home, ["start", "--json", ...args]);
+    await cli.says(/"event":"listening"/);
+    return cli;
+  }
+
+  it("keeps the log beside its configuration, through a kill, and none with --no-audit", async () => {
+    const home = place("start", "");
+    mkdirSync(home, { recursive: true });
+    const config = { name: B, listen: ["tls://127.0.0.1:0"], epmd: "off", identity: { dir: "data/keys" } };
+    writeFileSync(join(home, "sallyport.jsonc"), JSON.stringify(config));
+    const without = await start(home, "--no-audit");
+    without.child.kill("SIGTERM");
+    expect((await without.ended).code).toBe(0);
+    expect(readdirSync(join(home, "data"))).not.toContain("audit");
+    for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+      const cli = await start(home);
+      cli.child.kill(signal);
+      await cli.ended;
+    }
+    const directory = join(home, "data/audit");
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    const [file = "", ...more] = readdirSync(directory);
+    const lines = readFileSync(join(directory, file), "latin1").split("\n");
+    expect(more).toEqual([]);
+    expect(verifyChain(lines, new RealCrypto(), { from: GENESIS })).toMatchObject({ ok: true, records: 3 });
+    const events = lines.slice(0, -1).map((line) => (JSON.parse(line) as AuditFields)["event"]);
+    expect(events).toEqual(["opened", "opened", "closed"]);
   });
 });
