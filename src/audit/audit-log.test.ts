@@ -1,11 +1,30 @@
 import { describe, expect, it } from "vitest";
+import type { AppendFile } from "../base/append-files.ts";
 import { AuditWorld, attemptEntry, crypto, linesOf } from "../testkit/audit-world.ts";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { AUDIT_RETRY_MS, AUDIT_SYNC_MS } from "./audit-log.ts";
+import { AUDIT_WARNING_MS } from "./audit-trail.ts";
 import { GENESIS, seal } from "./record.ts";
 import { verifyChain } from "./verify-chain.ts";
 
 const FIRST = "/audit/audit-000000000001.jsonl";
+
+/** Knows what was done with files that only grow: `open`, `sync` and `close`, each with the file's number. */
+class Watched extends FaultyFiles {
+  readonly done: string[] = [];
+
+  override openAppend(path: string, mode: number): AppendFile {
+    const file = super.openAppend(path, mode);
+    const note = (what: string): void => void this.done.push(`${what} ${Number(/\d+/.exec(path)?.[0])}`);
+    note("open");
+    return {
+      append: (data) => file.append(data),
+      size: () => file.size(),
+      sync: () => note("sync"),
+      close: () => note("close"),
+    };
+  }
+}
 
 /** Writes `count` attempts. */
 function attempts(world: AuditWorld, count: number): void {
@@ -154,6 +173,22 @@ describe("AuditLog", () => {
     expect(world.clock.pendingTimers).toBe(1);
   });
 
+  it("warns of a disk that comes and goes at most once a minute", () => {
+    const world = new AuditWorld().start();
+    const outage = (): void => {
+      world.files.failAt(0);
+      attempts(world, 1);
+      world.clock.advance(AUDIT_RETRY_MS);
+      expect(world.log.isFailing).toBe(false);
+    };
+    outage();
+    outage();
+    expect(world.warnings).toEqual(["AUDIT_NOT_WRITTEN"]);
+    world.clock.advance(AUDIT_WARNING_MS);
+    outage();
+    expect(world.warnings).toHaveLength(2);
+  });
+
   it("follows no link, and reads nothing that is no file of its own", () => {
     for (const facts of [{ link: true }, { kind: "other" as const }, { bytes: 1e9 }]) {
       const world = new AuditWorld();
@@ -174,12 +209,21 @@ describe("AuditLog", () => {
     expect(world.clock.pendingTimers).toBe(0);
   });
 
+  it("syncs a full file before it goes on in the next", () => {
+    const files = new Watched();
+    const world = new AuditWorld(files, { maxFileBytes: 1_000 }).start();
+    while (files.list("/audit").length < 2) attempts(world, 1);
+    expect(files.done.map((what) => what.replace(/\d+$/, ""))).toEqual(["open ", "sync ", "close ", "open "]);
+  });
+
   it("still writes what comes after close, and keeps no file open for it", () => {
-    const world = new AuditWorld().start();
+    const files = new Watched();
+    const world = new AuditWorld(files).start();
     world.log.close();
     attempts(world, 1);
     expect(world.words).toEqual(["opened", "closed", "attempt"]);
     expect(world.clock.pendingTimers).toBe(0);
+    expect(files.done).toEqual(["open 1", "sync 1", "close 1", "open 1", "close 1"]);
   });
 
   it("takes the chain up anew when another writer was there", () => {

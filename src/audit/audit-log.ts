@@ -220,7 +220,7 @@ export class AuditLog {
   }
 
   #syncSoon(): void {
-    if (this.#over || this.#sync !== undefined) return;
+    if (this.#sync !== undefined) return;
     const { clock } = this.#parts;
     const run = (): void => {
       try {

@@ -61,6 +61,19 @@ describe("AuditTrail", () => {
     expect(world.words.at(-1)).toBe("attempt");
   });
 
+  it("begins a new minute when one is over, also when nothing had to be counted", () => {
+    const world = new AuditWorld().start();
+    for (let i = 0; i < 10; i++) world.trail.attempt(attemptEntry());
+    world.clock.advance(FLOOD_WINDOW_MS - 1);
+    world.trail.attempt(attemptEntry());
+    expect(world.words.filter((word) => word === "attempt")).toHaveLength(10);
+    world.clock.advance(1);
+    for (let i = 0; i < 10; i++) world.trail.attempt(attemptEntry());
+    world.clock.advance(FLOOD_WINDOW_MS);
+    for (let i = 0; i < 10; i++) world.trail.attempt(attemptEntry());
+    expect(world.words.filter((word) => word === "attempt")).toHaveLength(30);
+  });
+
   it("counts sessions apart from failures, and by peer", () => {
     const world = new AuditWorld().start();
     for (let i = 0; i < 40; i++) world.trail.attempt(attemptEntry());

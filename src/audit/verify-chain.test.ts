@@ -74,7 +74,14 @@ describe("verifyChain", () => {
   it.each(everyLine)("finds line %i made anew with a hash of its own", (i) => {
     const before = i === 0 ? GENESIS : chain(i).head;
     const forged = seal(before, { kind: "attempt", address: "198.51.100.1:1", peer: "a@h" }, crypto).line;
-    expect(check(lines.with(i, forged))).toMatchObject({ ok: false, line: i === RECORDS - 1 ? i + 2 : i + 2 });
+    expect(check(lines.with(i, forged))).toMatchObject({ ok: false, line: i + 2 });
+  });
+
+  it("finds a number left out, and a first record that follows something", () => {
+    const skipped = seal({ seq: head.seq + 1, hash: head.hash }, { kind: "attempt" }, crypto).line;
+    expect(verifyChain([...lines, skipped], crypto)).toEqual({ ok: false, line: RECORDS + 1, fault: "order" });
+    const { lines: foreign } = chain(2, { seq: 0, hash: "ab".repeat(32) });
+    expect(verifyChain(foreign, crypto)).toEqual({ ok: false, line: 1, fault: "order" });
   });
 
   it("begins where older files were removed, unless told where it must begin", () => {
