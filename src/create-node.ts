@@ -1,3 +1,4 @@
+import { openAuditTrail } from "./audit/open-trail.ts";
 import { OpenChallenges } from "./auth/otp-types.ts";
 import type { Clock } from "./base/clock.ts";
 import { SallyportError } from "./base/errors.ts";
@@ -90,9 +91,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const dialers: { tls?: CarrierDialer; tcp?: CarrierDialer } = {};
   if (material !== undefined) dialers.tls = createTlsDialer(system, material, tlsOptions);
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
+  const audit = openAuditTrail(options.audit, system);
   const node = new SallyportNode({
     own,
     identity: identity?.keeper,
+    audit,
     clock: system.clock,
     random: system.random,
     handshake: {
@@ -122,6 +125,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   }
   system.clock.later(() => {
     for (const warning of warnings) node.warn(warning.reason, warning.message);
+    audit?.listen((reason, message) => node.warn(reason, message));
   });
   return node;
 }

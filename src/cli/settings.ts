@@ -123,7 +123,11 @@ export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfi
 
 type Merged = Omit<NodeOptions, "name"> & { readonly name?: string };
 
-function merge(flags: CommonFlags, { control: _control, ...config }: ConfigOptions, world: SettingsWorld): Merged {
+function merge(
+  flags: CommonFlags,
+  { control: _control, audit: _audit, ...config }: ConfigOptions,
+  world: SettingsWorld,
+): Merged {
   const path = (file: string): string => resolve(world.directory, file);
   const plaintext = flags.dangerousPlaintext;
   const tls = mergeTls(flags, config.tls, path);

@@ -161,6 +161,22 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     },
     says: "Socket through which commands of this machine reach the running node. false: none.",
   },
+  audit: {
+    shape: {
+      kind: "false-or",
+      object: {
+        kind: "object",
+        keys: {
+          dir: {
+            shape: { kind: "string", path: true, example: "data/audit" },
+            says: "Directory of the log, of this node alone. Made when it is not there.",
+            required: true,
+          },
+        },
+      },
+    },
+    says: "Hash-chained record of every connection attempt and end. Default data/audit for start; false: none.",
+  },
   dangerous: {
     shape: {
       kind: "object",

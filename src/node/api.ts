@@ -200,6 +200,10 @@ export interface NodeIdentity {
 
 /** Health of a node at one moment. */
 export interface Health {
+  /** `yellow`: it works, and something needs a look; see `problems`. */
+  readonly state: "green" | "yellow";
+  /** Reasons for `yellow`, those of the warnings that told of them. */
+  readonly problems: readonly string[];
   readonly selfNode: NodeName;
   readonly isDistributed: boolean;
   readonly connectedNodes: readonly NodeName[];
@@ -209,6 +213,24 @@ export interface Health {
   /** Counters since start, by stable name. */
   readonly counters: Readonly<Record<string, number>>;
 }
+
+/** One number, or one distribution of numbers, since the start of the node. Names and labels are stable. */
+export type Metric =
+  | {
+      readonly kind: "counter";
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly value: number;
+    }
+  | {
+      readonly kind: "histogram";
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      /** `count` values were at most `le`; those above the last are only in `count` of the whole. */
+      readonly buckets: readonly { readonly le: number; readonly count: number }[];
+      readonly sum: number;
+      readonly count: number;
+    };
 
 /** A node: the whole public surface. Made by `createNode`. */
 export interface Node {
@@ -259,6 +281,8 @@ export interface Node {
   makeRef(): Reference;
   peers(): readonly Peer[];
   health(): Health;
+  /** Connection attempts: `dist.auth.attempts` by role, protocol, outcome and reason, `dist.auth.duration_ms` by role and outcome. */
+  metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   /** Stops accepting, lets what is queued leave (at most `timeoutMs`, default 5,000), then ends all sessions. Idempotent. */

@@ -24,6 +24,12 @@ export interface IdentityOption {
   readonly cookieOnly?: readonly string[];
 }
 
+/** Where the records of connection attempts go (docs/audit.md). */
+export interface AuditOption {
+  /** Directory of the log, of this node alone. Made when it is not there. */
+  readonly dir: string;
+}
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -72,6 +78,8 @@ export interface NodeOptions {
   readonly maxSessions?: number;
   /** Open calls at once. Default 100,000. */
   readonly maxOpenCalls?: number;
+  /** Keeps a hash-chained record of every connection attempt and every end of a session. Default none. */
+  readonly audit?: AuditOption;
   /** What needs a second thought. Each emits a warning at start. */
   readonly dangerous?: {
     /** Plain TCP: `true` on loopback addresses only, `"any"` everywhere. */

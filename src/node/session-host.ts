@@ -12,6 +12,7 @@ import { tryPublicKey } from "../identity/public-key.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
+import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -53,12 +54,21 @@ export class SessionHost implements ConnectionHost {
   readonly #deadlines: Deadlines;
   readonly #spawns: RemoteSpawns;
   readonly #inbound: Inbound;
+  readonly #attempts: Attempts;
   readonly #byPeer = new Map<Peer, Session>();
   readonly #drainWaiters = new Map<Session, (() => void)[]>();
   readonly #handshaking = new Set<DistConnection>();
 
-  constructor(parts: ConnectionParts, core: NodeCore, deadlines: Deadlines, spawns: RemoteSpawns, inbound: Inbound) {
+  constructor(
+    parts: ConnectionParts,
+    core: NodeCore,
+    deadlines: Deadlines,
+    spawns: RemoteSpawns,
+    inbound: Inbound,
+    attempts: Attempts,
+  ) {
     this.#parts = parts;
+    this.#attempts = attempts;
     this.#core = core;
     this.#deadlines = deadlines;
     this.#spawns = spawns;
@@ -170,9 +180,12 @@ export class SessionHost implements ConnectionHost {
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
     this.knownAddresses.sessionUp(session.peer.address, assurance);
-    this.#core.events.emit("nodeup", session.peer);
-    this.sessions.dial(peer.name)?.succeeded(session);
     return session;
+  }
+
+  announce(session: Session): void {
+    this.#core.events.emit("nodeup", session.peer);
+    this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
   sessionDown(session: Session, cause: SallyportError | undefined): void {
@@ -243,7 +256,7 @@ export class SessionHost implements ConnectionHost {
     settled: () => void,
     makeCarrier: ConstructorParameters<typeof DistConnection>[2],
   ): DistConnection {
-    const sink = new ConnectionSink(this, target, settled);
+    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
     const { own, clock, handshake, limits, ticks } = this.#parts;
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks },

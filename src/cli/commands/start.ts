@@ -2,6 +2,7 @@ import { type ControlServer, openControlServer } from "../../control/control-ser
 import { NodeTarget } from "../../control/node-target.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
+import { auditOf } from "../audit-directory.ts";
 import type { StartFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { ownControlPathOf } from "../control-path.ts";
@@ -64,7 +65,7 @@ async function startNode(
   events: EventPrinter,
   control: ControlServer | undefined,
 ): Promise<Node> {
-  const settings = settingsOfNode(flags, world);
+  const settings = { ...settingsOfNode(flags, world), ...auditOf(flags, world) };
   const services = flags.services === undefined ? [] : [await loadServices(world.directory, flags.services)];
   const node = await createNode(settings);
   listen(node, events);
