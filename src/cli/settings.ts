@@ -50,7 +50,8 @@ export function settingsOfOneShot(flags: CommonFlags, world: SettingsWorld): Nod
   const epmd = config.epmd === "register" ? { epmd: "lookup" as const } : {};
   const tls = config.tls === undefined ? {} : { tls: cliCertificate(config.tls, world.files) };
   const merged = merge(flags, { ...config, ...epmd, ...tls }, world);
-  return { ...merged, name: merged.name ?? ownName(merged.tls?.certFile, world) };
+  const identity = merged.identity === undefined ? {} : { identity: { ...merged.identity, keepCertificate: false } };
+  return { ...merged, ...identity, name: merged.name ?? ownName(merged.tls?.certFile, world) };
 }
 
 function cliCertificate(tls: NonNullable<NodeOptions["tls"]>, files: Files): NonNullable<NodeOptions["tls"]> {

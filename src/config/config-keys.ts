@@ -111,6 +111,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
           required: true,
         },
         trust: { shape: { kind: "choice", values: ["strict", "tofu"] }, says: "Default strict." },
+        keepCertificate: {
+          shape: { kind: "boolean" },
+          says: "Without tls: keep the certificate that the node makes for itself. Default true.",
+        },
       },
     },
     says: "Identity by key: sessions with other Sallyport nodes prove it.",

@@ -19,6 +19,9 @@ export const REVOKED_DIRECTORY = "revoked";
 export const META_DIRECTORY = "meta";
 export const BACKUPS_DIRECTORY = "backups";
 export const INVITES_DIRECTORY = "invites";
+/** Of the node's own certificate; it has a file `NODE_KEY_FILE` too. */
+export const TLS_DIRECTORY = "tls";
+export const CERTIFICATE_FILE = "node.crt";
 
 /** Only the owner may look into the directories and read secrets. */
 export const DIRECTORY_MODE = 0o700;

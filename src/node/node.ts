@@ -37,6 +37,7 @@ import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { NameRules } from "./name-rules.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
 import { Outbound } from "./outbound.ts";
+import type { OwnCertificate } from "./own-certificate.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { RefMaker } from "./refs.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
@@ -50,6 +51,7 @@ export interface NodeParts extends ConnectionParts {
   readonly random: Random;
   readonly processLimits?: ProcessLimits;
   readonly maxOpenCalls?: number;
+  readonly ownCertificate?: OwnCertificate | undefined;
   /** A listener of the user threw. */
   readonly onListenerError: (error: unknown) => void;
 }
@@ -73,6 +75,8 @@ const CLOSE_POLL_MS = 5;
 export class SallyportNode implements Node {
   readonly name: NodeName;
   readonly creation: number;
+  /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
+  readonly ownCertificate: OwnCertificate | undefined;
   readonly #clock: Clock;
   readonly #core: NodeCore;
   readonly #processes: NodeProcesses;
@@ -87,6 +91,7 @@ export class SallyportNode implements Node {
 
   constructor(parts: NodeParts) {
     this.#clock = parts.clock;
+    this.ownCertificate = parts.ownCertificate;
     this.name = parts.own.name;
     this.creation = parts.own.creation;
     const { clock, random } = parts;

@@ -17,6 +17,11 @@ export interface IdentityOption {
   readonly dir: string;
   /** `strict` (default) takes keys that were provisioned; `tofu` also takes a key at first sight. */
   readonly trust?: "strict" | "tofu";
+  /**
+   * Without `tls`: keep the certificate that the node makes for itself in `tls/` of the directory. Default true; false
+   * makes one for this run, as a short-lived node under another name must that shares the directory.
+   */
+  readonly keepCertificate?: boolean;
 }
 
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
