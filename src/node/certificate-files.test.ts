@@ -148,6 +148,22 @@ describe("the certificate that a node makes for itself", () => {
     expect(reasons(await load(readOnly(odd)))).toEqual(["OWN_CERT_UNREADABLE", "OWN_CERT_NOT_SAVED"]);
   });
 
+  it("is that of a process that was faster", async () => {
+    for (const afterDays of [0, 400]) {
+      const files = afterDays === 0 ? new FaultyFiles() : (await started()).files;
+      const rival = await makePair(options(undefined, { afterDays }));
+      let raced = false;
+      // It writes its pair while this one computes its own, or right before this one writes.
+      const racing = interrupting(files, (_, property) => {
+        if (raced || property !== (afterDays === 0 ? "writeNew" : "list")) return;
+        raced = true;
+        files.put(PAIR_FILE, pairText(rival));
+      });
+      expect(await load(racing, { afterDays })).toEqual({ pair: rival, saved: true, warnings: [] });
+      expect(files.readText(COPY_FILE)).toBe(rival.certPem);
+    }
+  });
+
   it.each([
     ["the key's mode", (files: FaultyFiles) => files.put(PAIR_FILE, files.read(PAIR_FILE), 0o640)],
     ["the directory's mode", (files: FaultyFiles) => files.pretend("/keys/tls", { mode: 0o777 })],
@@ -185,9 +201,13 @@ describe.each(SCENES)("the files of %s", (_, afterDays, prepare) => {
     expect(steps).toBeGreaterThan(100);
     for (let step = 0; step < steps; step++) {
       const files = await prepare();
+      const before = files.steps;
       files.failAt(step, "ENOSPC");
       const loaded = await load(files, { afterDays });
-      expect(reasons(loaded), `step ${step}`).toContain("OWN_CERT_NOT_SAVED");
+      // Signatures, and so certificates, differ in length by an octet or two: the last step may not be reached.
+      const failed = files.steps > before + step;
+      expect(reasons(loaded).includes("OWN_CERT_NOT_SAVED"), `step ${step}`).toBe(failed);
+      expect(failed || step >= steps - 4).toBe(true);
       expect(files.paths.filter((path) => path.includes(".tmp-"))).toEqual([]);
       const next = await load(files, { afterDays });
       expect(reasons(next)).not.toContain("OWN_CERT_MISMATCH");
@@ -249,14 +269,14 @@ function keyOf(files: FaultyFiles): string {
 }
 
 /** Lets `before` run ahead of every operation on the disk, with its number. */
-function interrupting(files: FaultyFiles, before: (operation: number) => void): FaultyFiles {
+function interrupting(files: FaultyFiles, before: (operation: number, property: string) => void): FaultyFiles {
   let operation = 0;
   return new Proxy(files, {
     get(target, property) {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== "function") return value;
       return (...args: unknown[]): unknown => {
-        before(operation++);
+        before(operation++, String(property));
         return value.apply(target, args);
       };
     },

@@ -90,6 +90,8 @@ export function readPair(options: CertificateOptions, path: string): FoundPair {
     }
     text = options.files.readText(path);
   } catch (cause) {
+    // Another process removed it since.
+    if (systemCode(cause) === "ENOENT") return { kind: "missing" };
     return { kind: "broken", unfit: unfit("OWN_CERT_UNREADABLE", `it cannot be read (${systemCode(cause)})`) };
   }
   let pair: CertificatePair;
