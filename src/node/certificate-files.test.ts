@@ -148,6 +148,17 @@ describe("the certificate that a node makes for itself", () => {
     expect(reasons(await load(readOnly(odd)))).toEqual(["OWN_CERT_UNREADABLE", "OWN_CERT_NOT_SAVED"]);
   });
 
+  it("has a copy that another process may remove at any moment", async () => {
+    const { files, pair } = await started();
+    let reads = 0;
+    // The first is of the pair, the second of the copy that was just seen.
+    const removing = interrupting(files, (_, property) => {
+      if (property === "readText" && ++reads === 2) files.take(COPY_FILE);
+    });
+    expect(await load(removing)).toEqual({ pair, saved: true, warnings: [] });
+    expect(files.readText(COPY_FILE)).toBe(pair.certPem);
+  });
+
   it("is that of a process that was faster", async () => {
     for (const afterDays of [0, 400]) {
       const files = afterDays === 0 ? new FaultyFiles() : (await started()).files;

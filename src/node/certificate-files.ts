@@ -28,8 +28,8 @@ export interface LoadedCertificate {
   readonly warnings: readonly IdentityWarning[];
 }
 
-/** Looks at the files again after each of these: a pair was made meanwhile, another process was faster. */
-const LOAD_ATTEMPTS = 4;
+/** Looks at the files at most; each after the first two means that another process was faster, and lost its files again. */
+const LOAD_ATTEMPTS = 8;
 
 /**
  * Loads the certificate that a node makes for itself, or makes it anew where there is none that is fit (docs/identity.md).
@@ -106,10 +106,19 @@ function writeCopy(options: CertificateOptions, { certPem }: CertificatePair, wa
   const { files } = options;
   const path = copyPath(options);
   try {
-    if (files.facts(path)?.kind === "file" && files.readText(path) === certPem) return;
+    if (isCopy(options, path, certPem)) return;
     files.writeAtomic(path, certPem, PUBLIC_MODE);
   } catch (cause) {
     warnings.push(notSaved(path, cause));
+  }
+}
+
+function isCopy({ files }: CertificateOptions, path: string, certPem: string): boolean {
+  try {
+    return files.facts(path)?.bytes === certPem.length && files.readText(path) === certPem;
+  } catch {
+    // Another process removed it since, or writing it says what is wrong.
+    return false;
   }
 }
 

@@ -64,7 +64,6 @@ export class OwnCertificate {
    * @throws {SallyportError} ERR_DENIED KEY_PERMISSIONS; the present certificate stays
    */
   reload(): Promise<void> {
-    if (!this.#options.kept) return Promise.resolve();
     this.#waiting ??= this.#running.then(() => {
       this.#waiting = undefined;
       const running = this.#reload();
