@@ -1,5 +1,6 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { TrustLimits } from "../identity/trust-store.ts";
 import type { NodeOptions } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Field, Shape } from "./shape.ts";
@@ -60,6 +61,14 @@ const ACCEPT_LIMITS: Readonly<Record<keyof AcceptGateLimits, Field>> = {
   minAgeMs: { shape: TIME_MS, says: "Younger ones are never dropped for another. Default 250." },
 };
 
+const TRUST_LIMITS: Readonly<Record<keyof TrustLimits, Field>> = {
+  maxFirstUse: { shape: COUNT, says: "Keys accepted on first use. Default 1024." },
+  firstUseTtlMs: { shape: COUNT, says: "When one that is not seen lapses. Default 180 days." },
+  maxPending: { shape: COUNT, says: "Strangers that wait for an operator. Default 256." },
+  maxPendingPerAddress: { shape: COUNT, says: "The same from one address. Default 16." },
+  pendingTtlMs: { shape: COUNT, says: "How long one waits after it was last seen. Default 24 hours." },
+};
+
 const PROCESS_LIMITS: Readonly<Record<keyof ProcessLimits, Field>> = {
   maxProcesses: { shape: COUNT, says: "Living processes. Default 100000." },
   maxMailboxMessages: { shape: COUNT, says: "Messages waiting for one process. Default 100000." },
@@ -115,6 +124,11 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
           shape: { kind: "list", of: { kind: "string", example: "*@lan.example" } },
           says: "Peers known by the cookie alone: name@host, each half a word or *. Both sides must list each other.",
         },
+        allowReusedKeys: {
+          shape: { kind: "boolean" },
+          says: "One key may stand for several names. Default false.",
+        },
+        limits: { shape: { kind: "object", keys: TRUST_LIMITS }, says: "Bounds of what is kept of peers." },
       },
     },
     says: "Identity by key: sessions with other Sallyport nodes prove it.",

@@ -4,6 +4,7 @@ import { F, facts, K, keyPair, NOW, name, open, outcome, own, seen } from "../te
 import { fingerprintHex } from "./public-key.ts";
 import type { TrustFacts } from "./trust-decision.ts";
 import type { TrustStore } from "./trust-store.ts";
+import { FIRST_USE_TTL_MS } from "./trust-store.ts";
 
 const fails = (reason: string, code = "ERR_DENIED") => expect.objectContaining({ code, reason });
 
@@ -93,16 +94,26 @@ describe("a first contact", () => {
     store.commitFirstUse(name("c@h"), K(3), seen);
   });
 
-  it("lapses only when asked to, by the time of the last sight", () => {
+  it("lapses by the time of the last sight", () => {
     const files = new FaultyFiles();
     const store = open(files, { limits: { firstUseTtlMs: 1000 } });
     store.commitFirstUse(name("a@h"), K(1), seen);
-    store.commitFirstUse(name("b@h"), K(2), { ...seen, nowMs: NOW + 500 });
+    store.commitFirstUse(name("b@h"), K(2), { ...seen, nowMs: NOW + 1900 });
     expect(store.reload(NOW + 1000)).toEqual([]);
-    expect(store.reload(NOW + 1001)).toEqual([{ kind: "unpinned", name: "a@h", fingerprint: F(1) }]);
+    expect(store.reload(NOW + 2001)).toEqual([{ kind: "unpinned", name: "a@h", fingerprint: F(1) }]);
     expect(files.exists("/keys/first-use/a@h.pub")).toBe(false);
     const keeping = open(files);
-    expect(keeping.reload(NOW + 1e12)).toEqual([]);
+    expect(keeping.reload(NOW + 1900 + FIRST_USE_TTL_MS)).toEqual([]);
+    expect(keeping.reload(NOW + 1901 + FIRST_USE_TTL_MS + 3_600_000)).toHaveLength(1);
+  });
+
+  it("is looked at once an hour, since that reads one file for each", () => {
+    const files = new FaultyFiles();
+    const store = open(files);
+    store.commitFirstUse(name("a@h"), K(1), seen);
+    expect(store.reload(NOW + FIRST_USE_TTL_MS - 1000)).toEqual([]);
+    expect(store.reload(NOW + FIRST_USE_TTL_MS + 1000)).toEqual([]);
+    expect(store.reload(NOW + FIRST_USE_TTL_MS + 3_599_000)).toHaveLength(1);
   });
 
   it("that cannot be removed when it lapses hides no other change", () => {

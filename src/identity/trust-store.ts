@@ -23,7 +23,7 @@ import { denied, notFound } from "./trust-denials.ts";
 export interface TrustLimits extends PendingLimits {
   /** Most keys accepted on first use; further strangers are refused, none is forgotten for them. Default 1,024. */
   readonly maxFirstUse?: number;
-  /** When a first-use pin that was not seen lapses, milliseconds. Default: never, since a lapsed pin is a new first use. */
+  /** When a first-use pin that was not seen lapses, milliseconds. Default 180 days. */
   readonly firstUseTtlMs?: number;
 }
 
@@ -49,6 +49,12 @@ export interface PinListing extends Pin {
 
 export const MAX_FIRST_USE = 1024;
 
+/** How long a key that was accepted on first use is held for its name when it is not seen, milliseconds: 180 days. */
+export const FIRST_USE_TTL_MS: number = 180 * 86_400_000;
+
+/** How often the metadata of first-use pins are read to see which have lapsed, milliseconds. */
+const LAPSE_LOOK_MS = 3_600_000;
+
 /**
  * Which keys this node trusts, on disk and in memory. Decisions read memory; changes reach the disk, synced, before
  * memory. `reload` takes over what somebody else changed on disk: call it once a second or after each change. Two
@@ -57,7 +63,8 @@ export const MAX_FIRST_USE = 1024;
 export class TrustStore {
   readonly #crypto: IdentityCrypto;
   readonly #books: TrustBooks;
-  readonly #firstUseTtlMs: number | undefined;
+  readonly #firstUseTtlMs: number;
+  #lapseLookMs: number | undefined;
   /** Revocations that the disk did not take. They hold while this process lives. */
   readonly #unsaved = new Set<Fingerprint>();
   #mode: TrustMode;
@@ -71,7 +78,7 @@ export class TrustStore {
     const disk = new PinFiles(options.files, crypto, options.directory);
     this.#crypto = crypto;
     this.#mode = options.mode;
-    this.#firstUseTtlMs = limits.firstUseTtlMs;
+    this.#firstUseTtlMs = limits.firstUseTtlMs ?? FIRST_USE_TTL_MS;
     this.#books = new TrustBooks({
       crypto,
       disk,
@@ -343,7 +350,10 @@ export class TrustStore {
   /** Removes first-use pins whose time is over. */
   #lapse(nowMs: number): readonly TrustChange[] {
     const ttlMs = this.#firstUseTtlMs;
-    if (ttlMs === undefined) return [];
+    const last = this.#lapseLookMs;
+    // One read a pin: not at each reload. A clock that was set back looks again.
+    if (last !== undefined && nowMs >= last && nowMs - last < Math.min(LAPSE_LOOK_MS, ttlMs)) return [];
+    this.#lapseLookMs = nowMs;
     const changes: TrustChange[] = [];
     for (const pin of [...this.#books.table.pins()]) {
       if (pin.place !== "first-use") continue;
@@ -353,6 +363,7 @@ export class TrustStore {
         for (const change of this.remove(pin.name)) changes.push(change);
       } catch {
         // It stays pinned, and the next reload tries again; the other changes must reach the caller.
+        this.#lapseLookMs = undefined;
       }
     }
     return changes;

@@ -68,7 +68,18 @@ export function loadIdentity(
   const loaded = loadKey();
   const ownKey = loaded.key.publicKey;
   const mode = option.trust ?? "strict";
-  const store = new TrustStore({ files, crypto, directory, mode, ownName: own.name, ownKey, nowMs });
+  const { allowReusedKeys = false, limits = {} } = option;
+  const store = new TrustStore({
+    files,
+    crypto,
+    directory,
+    mode,
+    ownName: own.name,
+    ownKey,
+    allowReusedKeys,
+    nowMs,
+    limits,
+  });
   warnings.push(...loaded.warnings, ...store.warnings);
   const keeper = new IdentityKeeper(
     {

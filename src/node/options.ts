@@ -1,5 +1,6 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { TrustLimits } from "../identity/trust-store.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Resolver } from "./ports.ts";
 
@@ -22,6 +23,10 @@ export interface IdentityOption {
    * Both sides must list each other. A peer with a pinned key is not taken so. Needs a cookie of 16 bytes or more.
    */
   readonly cookieOnly?: readonly string[];
+  /** One key may stand for several names. Default false: the second name is refused, `KEY_REUSED`. */
+  readonly allowReusedKeys?: boolean;
+  /** Bounds of what is kept of peers; see docs/limits.md. */
+  readonly limits?: TrustLimits;
 }
 
 /** Where the records of connection attempts go (docs/audit.md). */
