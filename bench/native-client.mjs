@@ -13,12 +13,17 @@ const node = await createNode({
 });
 const secureContext = tls.createSecureContext({ ...(await selfSigned(NATIVE_CLIENT)), minVersion: "TLSv1.3" });
 
+let told = () => {};
+node.on("nodedown", () => told());
+
 /** From the dial to the session of pinned peers: the acceptor's confirmation has been checked, ours has left. */
 async function native() {
   const peer = await node.connect(NATIVE_SERVER);
   if (peer.assurance !== "pinned") throw new Error(`the session is ${peer.assurance}, not pinned`);
   return async () => {
-    const down = new Promise((done) => node.on("nodedown", done));
+    const down = new Promise((done) => {
+      told = done;
+    });
     node.disconnect(NATIVE_SERVER);
     await down;
   };
