@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
-import { Socket } from "node:net";
+import { once } from "node:events";
+import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
 import { beforeAll, describe, expect, it, vi } from "vitest";
@@ -298,6 +299,18 @@ describe("certificates", () => {
     expect(() => rig.listener.replaceMaterial({ ...renewed, certPem: "rubbish" })).toThrow(
       expect.objectContaining({ code: "ERR_CONFIG", reason: "TLS_MATERIAL" }),
     );
+  });
+
+  it("keeps to the certificate that a running handshake began with", async () => {
+    const rig = await serve();
+    const plain = connect(rig.listener.port, "127.0.0.1");
+    await once(plain, "connect");
+    const far = await rig.nextAccepted();
+    rig.listener.replaceMaterial(material(await authority.issue("renewed@localhost"), authority.caPem));
+    const bare = bareClient(0, { socket: plain, cert: client.certPem, key: client.keyPem });
+    await Promise.all([secured(bare), far.ear.until(isOpen)]);
+    expect(far.ear.info?.ownCertDer).toEqual(bare.getPeerX509Certificate()?.raw);
+    expect(far.ear.info?.ownCertDer).toEqual(new X509Certificate(server.certPem).raw);
   });
 
   it("loads certificate files, with a warning for a key that others may read", async () => {
