@@ -1,3 +1,4 @@
+import { openAuditTrail } from "./audit/open-trail.ts";
 import { OpenChallenges } from "./auth/otp-types.ts";
 import type { Clock } from "./base/clock.ts";
 import { SallyportError } from "./base/errors.ts";
@@ -79,6 +80,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     cookies: cookies.book,
     judgeCertificate,
     profile,
+    allowShortCookie: options.dangerous?.shortCookie ?? false,
   };
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
@@ -89,9 +91,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const dialers: { tls?: CarrierDialer; tcp?: CarrierDialer } = {};
   if (material !== undefined) dialers.tls = createTlsDialer(system, material, tlsOptions);
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
+  const audit = openAuditTrail(options.audit, system);
   const node = new SallyportNode({
     own,
     identity: identity?.keeper,
+    audit,
     clock: system.clock,
     random: system.random,
     handshake: {
@@ -111,7 +115,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
   try {
-    const gate = new AcceptGate(system, options.acceptLimits);
+    const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
     for (const listen of listeners) await bind(node, listen, { ...system, gate }, material, tlsOptions);
     if (options.epmd === "register") await register(node, options, name, epmd);
@@ -121,6 +125,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   }
   system.clock.later(() => {
     for (const warning of warnings) node.warn(warning.reason, warning.message);
+    audit?.listen((reason, message) => node.warn(reason, message));
   });
   return node;
 }

@@ -15,6 +15,7 @@ export {
   type HandlerContext,
   type Health,
   type LocalProcessHandle,
+  type Metric,
   type Node,
   type NodeEvents,
   type Peer,
@@ -27,7 +28,7 @@ export {
   type SpawnRemoteOptions,
   type Target,
 } from "./node/api.ts";
-export type { CookieOption, NodeOptions, SecretSource } from "./node/options.ts";
+export type { AuditOption, CookieOption, NodeOptions, SecretSource } from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
 export type { ProcessLimits } from "./process/process-table.ts";
 export {

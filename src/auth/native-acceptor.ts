@@ -1,4 +1,5 @@
 import { assertNever } from "../base/errors.ts";
+import type { InviteVerdict } from "../identity/invite.ts";
 import { signatureInput, verifyText } from "../identity/signed-text.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
 import {
@@ -198,17 +199,12 @@ function takeKeyProof(context: NativeContext, state: In<"expect-proof">, proof: 
   let verdict: CookieVerdict = "none";
   if (dialler.method !== acceptor.method) verdict = "one-sided";
   else if (cookie !== undefined) verdict = macVerdict(context, cookie.key, agreed, proof);
-  let inviteId: Buffer | undefined;
-  if (proof.invite !== undefined) {
-    // An invite that is not open is not fatal: who was pinned by it and lost the answer comes again with it.
-    const secret = tools.inviteSecret(proof.invite.id, dialler.name);
-    if (secret !== undefined) {
-      const expected = macOf(context, "sallyport/1 invite", secret, agreed);
-      if (!tools.crypto.equal(expected, proof.invite.mac)) return fail(inviteInvalid(dialler.name));
-      inviteId = proof.invite.id;
-    }
-  }
-  return askTrust(state, verdict, inviteId);
+  if (proof.invite === undefined) return askTrust(state, verdict);
+  const { id, mac } = proof.invite;
+  // An invite that is not open is not fatal: who was pinned by it and lost the answer comes again with it.
+  const invite = tools.judgeInvite({ id, mac, transcriptHash: agreed.hash, name: dialler.name });
+  if (invite === "bad-proof") return fail(inviteInvalid(dialler.name));
+  return askTrust(state, verdict, { id, verdict: invite });
 }
 
 function takeCookieProof(context: NativeContext, state: In<"expect-proof">, proof: Proof): Step {
@@ -226,7 +222,7 @@ function takeCookieProof(context: NativeContext, state: In<"expect-proof">, proo
   if (cookie.cookieBytes < MIN_COOKIE_ONLY_BYTES && !tools.allowShortCookie) {
     return fail(methodsDiffer(peer, `its cookie has less than ${MIN_COOKIE_ONLY_BYTES} bytes`));
   }
-  return askTrust(state, "right", undefined);
+  return askTrust(state, "right");
 }
 
 function macVerdict(context: NativeContext, key: Buffer, agreed: Agreed, proof: Proof): CookieVerdict {
@@ -234,8 +230,13 @@ function macVerdict(context: NativeContext, key: Buffer, agreed: Agreed, proof: 
   return proof.cookieMac !== undefined && context.tools.crypto.equal(expected, proof.cookieMac) ? "right" : "wrong";
 }
 
-function askTrust(state: In<"expect-proof">, verdict: CookieVerdict, inviteId: Buffer | undefined): Step {
+function askTrust(
+  state: In<"expect-proof">,
+  verdict: CookieVerdict,
+  invite?: { readonly id: Buffer; readonly verdict: InviteVerdict },
+): Step {
   const { agreed, cookie, chain } = state;
+  const inviteId = invite?.verdict === "valid" ? invite.id : undefined;
   const trust: TrustQuestion = {
     role: "acceptor",
     name: agreed.peer.name,
@@ -244,6 +245,7 @@ function askTrust(state: In<"expect-proof">, verdict: CookieVerdict, inviteId: B
     successions: chain,
     cookieProven: verdict === "right",
     inviteProven: inviteId !== undefined,
+    inviteFault: invite === undefined || invite.verdict === "valid" ? undefined : invite.verdict,
   };
   return proceed(
     { kind: "await-trust", agreed, cookie, verdict, trust, inviteId },

@@ -237,6 +237,7 @@ function askTrust(
     successions,
     cookieProven: false,
     inviteProven,
+    inviteFault: undefined,
   };
   return proceed({ kind: "await-trust", agreed, cookie, trust }, { kind: "ask-trust", question: trust });
 }
@@ -287,10 +288,7 @@ function prove(context: DiallerContext, agreed: Agreed, cookie: CookieKey | unde
       kind: "proof",
       signature: isKeyed ? own.sign(signatureInput(label, agreed.bytes, tools.crypto)) : undefined,
       cookieMac: cookie === undefined ? undefined : macOf(context, "sallyport/1 dialler cookie", cookie.key, agreed),
-      invite:
-        invite === undefined || !isKeyed
-          ? undefined
-          : { id: invite.id, mac: macOf(context, "sallyport/1 invite", invite.secret, agreed) },
+      invite: invite === undefined || !isKeyed ? undefined : { id: invite.id, mac: invite.mac(agreed.hash) },
     }),
   );
   return proceed({ kind: "expect-confirm", agreed, cookie, granted, statusSeen: false }, ...outputs);

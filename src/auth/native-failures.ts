@@ -82,7 +82,8 @@ export function methodsDiffer(peer: NodeName, why: string): NativeFailure {
   const error = new SallyportError("ERR_PEER_INCOMPATIBLE", "METHOD_MISMATCH", `${peer}: ${why}`, {
     stage: "flags",
     peer,
-    advice: "list the peer for cookie-only mode on both sides, or on neither",
+    advice:
+      "list the peer for cookie-only mode on both sides, or on neither; a peer with a pinned key is never taken by cookie alone",
   });
   return { error, tell: "method" };
 }

@@ -5,6 +5,7 @@ import { parsePublicKey } from "../identity/public-key.ts";
 import { makeStatement } from "../identity/succession.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { type NativeAnswers, NativeEnd, nativeChannel, nativeTestNode, runNative } from "../testkit/native-end.ts";
+import { testInvite } from "../testkit/native-invite.ts";
 import { decodeNative, type NativeMessage } from "../wire/native-handshake.ts";
 import type { RefuseReason } from "../wire/refuse-reason.ts";
 import type { CookieKey } from "./native-cookie.ts";
@@ -98,14 +99,9 @@ describe("a native handshake", () => {
   });
 
   it("by invite tells both trust stores, and asks to burn it before CONFIRM", () => {
-    const secret = Buffer.alloc(32, 3);
     const id = Buffer.alloc(16, 4);
-    const invite: DiallerInvite = { id, secret, namesKey: () => true };
-    const { dialler, acceptor } = run(
-      {},
-      { tools: { inviteSecret: (i, name) => (i.equals(id) && name === A ? secret : undefined) } },
-      invite,
-    );
+    const invite = testInvite(id, Buffer.alloc(32, 3), crypto, A);
+    const { dialler, acceptor } = run({}, { tools: { judgeInvite: invite.judge } }, invite.dialler);
     expect(dialler.asked[0]?.inviteProven).toBe(true);
     expect(acceptor.asked[0]?.inviteProven).toBe(true);
     expect(acceptor.commits[0]?.inviteId).toEqual(id);
@@ -266,11 +262,12 @@ describe("cookie-only mode", () => {
 });
 
 describe("an invite", () => {
+  const id = Buffer.alloc(16, 4);
   const secret = Buffer.alloc(32, 3);
-  const invite: DiallerInvite = { id: Buffer.alloc(16, 4), secret, namesKey: () => true };
+  const invite = testInvite(id, secret, crypto);
 
   it("is not shown to a node whose key is not the one it names", () => {
-    const { dialler, acceptor } = run({}, {}, { ...invite, namesKey: () => false });
+    const { dialler, acceptor } = run({}, {}, { ...invite.dialler, namesKey: () => false });
     expect(failed(dialler)).toBe("ERR_DENIED INVITE_WRONG_NODE");
     expect(kinds(dialler.sent)).toEqual(["hello", "refuse"]);
     expect(dialler.asked).toEqual([]);
@@ -278,15 +275,16 @@ describe("an invite", () => {
   });
 
   it("with a wrong proof is a bad proof", () => {
-    const { acceptor } = run({}, { tools: { inviteSecret: () => Buffer.alloc(32, 9) } }, invite);
+    const { judge } = testInvite(id, secret, crypto, undefined, Buffer.alloc(32, 9));
+    const { acceptor } = run({}, { tools: { judgeInvite: judge } }, invite.dialler);
     expect(failed(acceptor)).toBe("ERR_DENIED INVITE_INVALID");
     expect(told(acceptor.sent)).toBe("auth");
     expect(acceptor.asked).toEqual([]);
   });
 
   it("that is no longer open leaves the decision to the pin", () => {
-    const { acceptor } = run({}, {}, invite);
-    expect(acceptor.asked[0]?.inviteProven).toBe(false);
+    const { acceptor } = run({}, {}, invite.dialler);
+    expect(acceptor.asked[0]).toMatchObject({ inviteProven: false, inviteFault: "unknown" });
     expect(acceptor.commits[0]?.inviteId).toBeUndefined();
     expect(acceptor.session?.inviteProven).toBe(false);
   });

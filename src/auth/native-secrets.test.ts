@@ -3,6 +3,7 @@ import { isSallyportError } from "../base/errors.ts";
 import { parseNodeName } from "../base/node-name.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { NativeEnd, nativeChannel, nativeTestNode, runNative } from "../testkit/native-end.ts";
+import { testInvite } from "../testkit/native-invite.ts";
 import type { CookieKey } from "./native-cookie.ts";
 import type { NativeTools } from "./native-types.ts";
 
@@ -26,14 +27,14 @@ class RecordingCrypto extends RealIdentityCrypto {
 }
 
 const SECRET = Buffer.alloc(32, 0x5e);
-const INVITE = { id: Buffer.alloc(16, 0x1d), secret: SECRET, namesKey: () => true };
+const INVITE_ID = Buffer.alloc(16, 0x1d);
 const K: CookieKey = { key: Buffer.alloc(32, 7), cookieBytes: 20 };
 const COOKIE: Partial<NativeTools> = { cookieFor: () => K };
 const ONLY: Partial<NativeTools> = { ...COOKIE, cookieOnly: () => true, hasCookieOnly: true };
 
 interface Scene {
   readonly tools: Partial<NativeTools>;
-  readonly invite?: typeof INVITE;
+  readonly byInvite?: boolean;
   readonly judge: "dialler" | "acceptor";
   /** Type of the message that carries the digest, and where the digest begins in it. */
   readonly type: number;
@@ -47,20 +48,22 @@ const SCENES: readonly (readonly [string, Scene])[] = [
   ["the dialler's cookie", { tools: COOKIE, judge: "acceptor", type: 3, at: 2 + 64 }],
   ["the acceptor's cookie", { tools: COOKIE, judge: "dialler", type: 6, at: 2 }],
   ["the cookie in cookie-only mode", { tools: ONLY, judge: "acceptor", type: 3, at: 2 }],
-  ["an invite", { tools: { inviteSecret: () => SECRET }, invite: INVITE, judge: "acceptor", type: 3, at: 2 + 64 + 16 }],
+  ["an invite", { tools: {}, byInvite: true, judge: "acceptor", type: 3, at: 2 + 64 + 16 }],
 ];
 
 /** What the judging side does and says when the bytes of its proof that `changed` names are wrong. */
 function run(scene: Scene, changed: readonly number[]) {
   const cryptos = { dialler: new RecordingCrypto(), acceptor: new RecordingCrypto() };
   const channel = nativeChannel(1);
+  const invite = testInvite(INVITE_ID, SECRET, cryptos.acceptor);
+  const accepting = { ...scene.tools, judgeInvite: invite.judge };
   const ends = {
-    acceptor: new NativeEnd().accept(nativeTestNode("b@h", 2, cryptos.acceptor, scene.tools), channel.acceptor),
+    acceptor: new NativeEnd().accept(nativeTestNode("b@h", 2, cryptos.acceptor, accepting), channel.acceptor),
     dialler: new NativeEnd().dial(
       nativeTestNode("a@h", 1, cryptos.dialler, scene.tools),
       parseNodeName("b@h"),
       channel.dialler,
-      scene.invite,
+      scene.byInvite === true ? testInvite(INVITE_ID, SECRET, cryptos.dialler).dialler : undefined,
     ),
   };
   runNative(ends.dialler, ends.acceptor, (message, from) => {

@@ -3,6 +3,7 @@ import type { SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
+import type { InviteProof, InviteVerdict } from "../identity/invite.ts";
 import type { PublicKey } from "../identity/public-key.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
 import type { NativeMethod } from "../wire/native-handshake.ts";
@@ -41,9 +42,10 @@ export interface ChannelBinding {
 export interface DiallerInvite {
   /** 16 bytes, public. */
   readonly id: Buffer;
-  readonly secret: Buffer;
   /** Whether this is the key that the token names. */
   namesKey(publicKey: PublicKey): boolean;
+  /** The proof over `H`, 32 bytes. Asked only after the key was found to be the right one. */
+  mac(transcriptHash: Uint8Array): Buffer;
 }
 
 /** Injected parts of the native machines; the same for all handshakes of a node. */
@@ -60,8 +62,8 @@ export interface NativeTools {
   readonly hasCookieOnly: boolean;
   /** Cookies under 16 bytes may be used in cookie-only mode. An option named `dangerous`. */
   readonly allowShortCookie: boolean;
-  /** Acceptor: the secret of an open invite for `name`; undefined when unknown, burned, expired or for another name. */
-  inviteSecret(id: Buffer, name: NodeName): Buffer | undefined;
+  /** Acceptor: what an invite is worth that a peer showed. Uses nothing up. */
+  judgeInvite(proof: InviteProof): InviteVerdict;
 }
 
 /** What the trust store is asked about a peer whose proof held. */
@@ -80,6 +82,8 @@ export interface TrustQuestion {
   readonly cookieProven: boolean;
   /** As acceptor: the peer proved an open invite. As dialler: the key is the one that our invite names. */
   readonly inviteProven: boolean;
+  /** As acceptor: why the invite that the peer showed counts for nothing; undefined when it counts, or when there was none. */
+  readonly inviteFault: Exclude<InviteVerdict, "valid"> | undefined;
 }
 
 /** Answer to `TrustQuestion`. The error says locally why; the peer hears `auth`, whatever it is. */

@@ -73,8 +73,8 @@ describe("the arguments", () => {
   it("collect repeated options and have the documented defaults", async () => {
     const [, flags] = await parsed(["ping", "n@h", "--resolve", "a@h=1.2.3.4:1", "--resolve", "b@h=1.2.3.4:2"]);
     expect(flags).toEqual({ resolve: ["a@h=1.2.3.4:1", "b@h=1.2.3.4:2"], timeout: 5000, protocol: "auto" });
-    expect(await parsed(["start", "--no-config"])).toEqual(["start", { config: false, protocol: "auto" }]);
-    expect(await parsed(["start", "--config", "x"])).toEqual(["start", { config: "x", protocol: "auto" }]);
+    expect(await parsed(["start", "--no-config"])).toEqual(["start", { audit: true, config: false, protocol: "auto" }]);
+    expect(await parsed(["start", "--config", "x"])).toEqual(["start", { audit: true, config: "x", protocol: "auto" }]);
   });
 
   it.each([

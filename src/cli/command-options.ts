@@ -19,11 +19,16 @@ export function initOptions(): Option[] {
 export interface StartFlags extends CommonFlags {
   readonly services?: string;
   readonly demoServices?: boolean;
+  readonly auditDir?: string;
+  /** False for --no-audit. */
+  readonly audit?: boolean;
 }
 
 export function startOptions(): Option[] {
   return [
     new Option("--services <file>", "your ES module: export default function (node, term) { node.register(...) }"),
+    new Option("--audit-dir <dir>", "directory of the audit log (default: data/audit beside the configuration)"),
+    new Option("--no-audit", "keep no audit log"),
     new Option("--demo-services", "offer echo, calc and counter, and functions sleep, demo:add/2, demo:sleep/1"),
   ];
 }

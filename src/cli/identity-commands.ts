@@ -17,6 +17,7 @@ export interface IdentityActions {
   keysExport(flags: KeysExportFlags): Promise<void>;
   keysImport(flags: KeysImportFlags, file: string): Promise<void>;
   keysInvite(flags: KeysInviteFlags, name: string): Promise<void>;
+  keysJoin(flags: KeyFlags, file: string): Promise<void>;
   trustList(flags: KeyFlags): Promise<void>;
   trustAdd(flags: TrustAddFlags, name: string, key: string): Promise<void>;
   trustRemove(flags: KeyFlags, name: string): Promise<void>;
@@ -111,7 +112,7 @@ function addKeys(program: Command, actions: IdentityActions): void {
     ),
     examples: ["sallyport keys import shop.key", "sallyport keys import cluster.bundle --dry-run"],
   }).action((file: string, flags: KeysImportFlags) => actions.keysImport(flags, file));
-  addCommand(keys, "invite", "print a one-time token for joining (preview: no node can join with it yet)", {
+  addCommand(keys, "invite", "print a one-time token with which another node joins", {
     long:
       "Prints a secret that NAME shows once: the two nodes then pin each other, also in strict mode. It holds the " +
       "fingerprint of this node, so nobody else can take its place.",
@@ -125,6 +126,14 @@ function addKeys(program: Command, actions: IdentityActions): void {
       "sallyport keys invite pi@home.example --ttl 30m",
     ],
   }).action((name: string, flags: KeysInviteFlags) => actions.keysInvite(flags, name));
+  addCommand(keys, "join", "keep an invite of another node, for the next connection to it", {
+    long:
+      "Keeps what `keys invite` printed on the other node. The next connection to that node shows it, and then the two " +
+      "have pinned each other. Nobody but the node whose fingerprint the invite holds is ever shown it.",
+    arguments: [new Argument("<FILE>", "output of `keys invite`")],
+    options: keyOptions(),
+    examples: ["sallyport keys join invite.txt", "sallyport ping shop@db1.example"],
+  }).action((file: string, flags: KeyFlags) => actions.keysJoin(flags, file));
 }
 
 function addTrust(program: Command, actions: IdentityActions): void {

@@ -19,6 +19,11 @@ export function exampleConfig(name: NodeName): string {
     "caFile": "data/tls/ca.crt",
   },
 
+  // Identity by key: other Sallyport nodes know this one by its key, and it knows them. "tofu" takes a key at first sight,
+  // "strict" only keys that were pinned before: \`sallyport keys --help\`. Commands in this directory are done by the node
+  // that runs here.
+  "identity": { "dir": "data/keys", "trust": "tofu" },
+
   // The secret that all nodes of one network share; Erlang nodes need it. It opens no door by itself.
   "cookie": { "file": "cookie" },
 
@@ -33,6 +38,9 @@ export function exampleConfig(name: NodeName): string {
 
   // Erlang nodes see this node in nodes() and include it in global only when this is true.
   "visible": false,
+
+  // A record of every connection attempt, each bound to the one before. This is the default; false keeps none.
+  // "audit": { "dir": "data/audit" },
 }
 `;
 }

@@ -8,7 +8,7 @@ import { TrustStore } from "../identity/trust-store.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { type ControlFlags, DEFAULT_KEY_DIRECTORY, keyDirectoryOf } from "./control-path.ts";
 import { ownerOfCertificate } from "./own-name.ts";
-import { findConfig } from "./settings.ts";
+import { findConfig, nameNeeded } from "./settings.ts";
 import { printable } from "./terminal.ts";
 
 /** Flags of every command that works on a key directory. */
@@ -54,15 +54,7 @@ export class KeyDirectory {
   /** The name, where the command cannot do without. @throws {SallyportError} ERR_CONFIG NAME_NEEDED */
   mustHaveName(): NodeName {
     if (this.name !== undefined) return this.name;
-    throw new SallyportError(
-      "ERR_CONFIG",
-      "NAME_NEEDED",
-      `nothing says which node ${quotePath(this.path)} belongs to`,
-      {
-        stage: "name",
-        advice: "add --name local@host, or name the node's configuration with --config",
-      },
-    );
+    throw nameNeeded(this.path);
   }
 
   /** What the functions of `identity/` take. */
@@ -78,6 +70,11 @@ export class KeyDirectory {
    */
   load(): LoadedKey {
     if (!this.#world.files.exists(`${this.path}/${NODE_KEY_FILE}`)) throw this.#missing();
+    return this.loadOrMake();
+  }
+
+  /** The pair, made where there is none. Destroy the key after use. @throws what `loadNodeKey` throws */
+  loadOrMake(): LoadedKey {
     const loaded = loadNodeKey(this.options());
     this.warn(loaded.warnings);
     return loaded;

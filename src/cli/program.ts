@@ -51,8 +51,9 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
 
   add("init", "write what a node needs: configuration, cookie, certificates, an example service", {
     long:
-      "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, a small certificate authority with " +
-      "certificates for the node and for this command line, and an example services.mjs. Nothing is ever overwritten.",
+      "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, an identity key, a small certificate " +
+      "authority with certificates for the node and for this command line, and an example services.mjs. Nothing is ever " +
+      "overwritten.",
     arguments: [new Argument("[DIR]", "directory, made when absent")],
     options: initOptions(),
     examples: ["sallyport init my_node", "sallyport init . --name shop@db1.example"],

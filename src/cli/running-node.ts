@@ -2,8 +2,6 @@ import { isSallyportError, SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { type ControlClient, connectControl } from "../control/control-client.ts";
 import type { ControlOp, Fields } from "../control/control-protocol.ts";
-import { MAX_CHANGES } from "../control/perform.ts";
-import type { TrustChange } from "../identity/trust-change.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { type ControlFlags, controlPathOf } from "./control-path.ts";
 
@@ -38,40 +36,23 @@ export async function askIfRunning(
   }
 }
 
-/** Whether the running node knows what was changed on disk: `none` runs, it has no identity by key, or must be restarted. */
-export type Told = "told" | "none" | "without-identity" | "restart-needed";
+/** Whether the running node knows what was changed on disk: `none` runs, or it has no identity by key. */
+export type Told = "told" | "none" | "without-identity";
 
 /**
- * Tells the running node that files of trust were changed, so that sessions end that have lost their standing.
+ * Tells the running node that its key directory was changed: it takes a new pair for its next handshakes, and ends sessions
+ * whose key has lost its standing.
  * @throws {SallyportError} ERR_REMOTE NODE_NOT_TOLD
  */
-export function tellTrust(world: CommandWorld, flags: ControlFlags, changes: readonly TrustChange[]): Promise<Told> {
-  return tell(world, flags, async (client) => {
-    for (let i = 0; i < changes.length; i += MAX_CHANGES) {
-      await client.request("trustChanged", { changes: changes.slice(i, i + MAX_CHANGES) }, LOCAL_MS);
-    }
-  });
-}
-
-/** Tells the running node that it has a new key pair. @throws {SallyportError} ERR_REMOTE NODE_NOT_TOLD */
-export function tellRotation(world: CommandWorld, flags: ControlFlags): Promise<Told> {
-  return tell(world, flags, async (client) => void (await client.request("keysRotated", {}, LOCAL_MS)));
-}
-
-async function tell(
-  world: CommandWorld,
-  flags: ControlFlags,
-  say: (client: ControlClient) => Promise<void>,
-): Promise<Told> {
+export async function tellRunningNode(world: CommandWorld, flags: ControlFlags): Promise<Told> {
   let client: ControlClient | undefined;
   try {
     client = await clientFor(world, flags);
     if (client === undefined) return "none";
-    await say(client);
+    await client.request("reloadIdentity", {}, LOCAL_MS);
     return "told";
   } catch (cause) {
     if (isSallyportError(cause) && cause.reason === "NO_IDENTITY") return "without-identity";
-    if (isSallyportError(cause) && cause.reason === "RESTART_NEEDED") return "restart-needed";
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new SallyportError(
       "ERR_REMOTE",

@@ -6,6 +6,7 @@ import { tryNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { Environment } from "../config/expand-variables.ts";
 import { type ConfigOptions, parseConfig } from "../config/parse-config.ts";
+import { quotePath } from "../identity/key-layout.ts";
 import type { NodeOptions } from "../node/options.ts";
 import type { CommonFlags } from "./common-options.ts";
 import { ownerOfCertificate, throwawayName } from "./own-name.ts";
@@ -40,17 +41,40 @@ export function settingsOfNode(flags: CommonFlags, world: SettingsWorld): NodeOp
 }
 
 /**
- * Options of a short-lived node for one operation. From a configuration file it takes all but the name and the
- * listeners: under the name of the running node it would push that node's sessions aside. For the same reason it uses
- * `cli.crt` and `cli.key` beside the node's certificate where they exist.
- * @throws {SallyportError} ERR_CONFIG
+ * Options of a short-lived node for one operation. From a configuration file it takes all but the listeners.
+ *
+ * With an identity by key it is that node, since no other name goes with the key, and since the running node would have
+ * done the operation itself. Without one, or when the running node may not be asked, it takes neither name nor identity:
+ * under them it would push the running node's sessions aside. For the same reason it then uses `cli.crt` and `cli.key`
+ * beside the node's certificate where they exist.
+ * @throws {SallyportError} ERR_CONFIG, NAME_NEEDED among them
  */
 export function settingsOfOneShot(flags: CommonFlags, world: SettingsWorld): NodeOptions {
-  const { name: _name, listen: _listen, advertise: _advertise, ...config } = readConfig(flags, world) ?? {};
+  const { listen: _listen, advertise: _advertise, ...config } = readConfig(flags, world) ?? {};
   const epmd = config.epmd === "register" ? { epmd: "lookup" as const } : {};
-  const tls = config.tls === undefined ? {} : { tls: cliCertificate(config.tls, world.files) };
-  const merged = merge(flags, { ...config, ...epmd, ...tls }, world);
+  const mayAsk = flags.control !== false && config.control !== false;
+  const merged = merge(
+    flags,
+    { ...(mayAsk && config.identity !== undefined ? config : asStranger(config, world)), ...epmd },
+    world,
+  );
+  if (merged.identity !== undefined && merged.name === undefined) throw nameNeeded(merged.identity.dir);
   return { ...merged, name: merged.name ?? ownName(merged.tls?.certFile, world) };
+}
+
+function asStranger(
+  { name: _name, identity: _identity, ...config }: ConfigOptions,
+  world: SettingsWorld,
+): ConfigOptions {
+  return config.tls === undefined ? config : { ...config, tls: cliCertificate(config.tls, world.files) };
+}
+
+/** A key is known under one name, so a command that uses it must know that name. */
+export function nameNeeded(directory: string): SallyportError {
+  return new SallyportError("ERR_CONFIG", "NAME_NEEDED", `nothing says which node ${quotePath(directory)} belongs to`, {
+    stage: "name",
+    advice: "add --name local@host, or name the node's configuration with --config: a key is known under one name",
+  });
 }
 
 function cliCertificate(tls: NonNullable<NodeOptions["tls"]>, files: Files): NonNullable<NodeOptions["tls"]> {
@@ -99,7 +123,11 @@ export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfi
 
 type Merged = Omit<NodeOptions, "name"> & { readonly name?: string };
 
-function merge(flags: CommonFlags, { control: _control, ...config }: ConfigOptions, world: SettingsWorld): Merged {
+function merge(
+  flags: CommonFlags,
+  { control: _control, audit: _audit, ...config }: ConfigOptions,
+  world: SettingsWorld,
+): Merged {
   const path = (file: string): string => resolve(world.directory, file);
   const plaintext = flags.dangerousPlaintext;
   const tls = mergeTls(flags, config.tls, path);

@@ -10,7 +10,8 @@ export type StartEvent =
       readonly event: "listening";
       readonly name: string;
       readonly endpoints: readonly string[];
-      readonly fingerprint: null;
+      /** Of the node's key; null without identity by key. */
+      readonly fingerprint: string | null;
     }
   | (Pick<Peer, "protocol" | "assurance" | "fingerprint" | "address"> & {
       readonly event: "nodeup";

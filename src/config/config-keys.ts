@@ -111,6 +111,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
           required: true,
         },
         trust: { shape: { kind: "choice", values: ["strict", "tofu"] }, says: "Default strict." },
+        cookieOnly: {
+          shape: { kind: "list", of: { kind: "string", example: "*@lan.example" } },
+          says: "Peers known by the cookie alone: name@host, each half a word or *. Both sides must list each other.",
+        },
       },
     },
     says: "Identity by key: sessions with other Sallyport nodes prove it.",
@@ -157,6 +161,22 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     },
     says: "Socket through which commands of this machine reach the running node. false: none.",
   },
+  audit: {
+    shape: {
+      kind: "false-or",
+      object: {
+        kind: "object",
+        keys: {
+          dir: {
+            shape: { kind: "string", path: true, example: "data/audit" },
+            says: "Directory of the log, of this node alone. Made when it is not there.",
+            required: true,
+          },
+        },
+      },
+    },
+    says: "Hash-chained record of every connection attempt and end. Default data/audit for start; false: none.",
+  },
   dangerous: {
     shape: {
       kind: "object",
@@ -164,6 +184,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
         plaintext: {
           shape: { kind: "choice", values: [true, false, "any"] },
           says: 'Connections without TLS: true for loopback addresses only, "any" for all. Default false.',
+        },
+        shortCookie: {
+          shape: { kind: "boolean" },
+          says: "Cookies below 16 bytes in cookie-only mode. Default false.",
         },
       },
     },

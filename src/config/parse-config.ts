@@ -9,14 +9,16 @@ import {
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { tryNodeName } from "../base/node-name.ts";
-import type { NodeOptions } from "../node/options.ts";
+import type { AuditOption, NodeOptions } from "../node/options.ts";
 import { CONFIG_KEYS } from "./config-keys.ts";
 import { type Environment, expandVariables } from "./expand-variables.ts";
 import { nearestName } from "./nearest-name.ts";
 import { expectation, type Field, type Shape } from "./shape.ts";
 
 /** What a configuration file says: options of `createNode`; the name may come from elsewhere. And what `start` takes. */
-export type ConfigOptions = Partial<NodeOptions> & {
+export type ConfigOptions = Omit<Partial<NodeOptions>, "audit"> & {
+  /** False for none; when nothing is said, `start` keeps one. */
+  readonly audit?: AuditOption | false;
   /** The control socket of the running node; false for none. */
   readonly control?: { readonly path: string } | false;
 };

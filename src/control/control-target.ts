@@ -1,4 +1,3 @@
-import type { TrustChange } from "../identity/trust-change.ts";
 import type { Health } from "../node/api.ts";
 import type { Term } from "../term/types.ts";
 
@@ -47,6 +46,14 @@ export interface ControlPing {
   readonly rttMs: number;
 }
 
+/** What came of reading the key directory anew. */
+export interface ControlReload {
+  /** Of the key in use now. */
+  readonly fingerprint: string;
+  /** Sessions that ended. */
+  readonly ended: number;
+}
+
 /** How long an operation may take, and when nobody waits for it any more. */
 export interface OperationBounds {
   readonly timeoutMs: number;
@@ -69,16 +76,10 @@ export interface ControlTarget {
   /** Strangers that wait; empty without identity by key. */
   pending(): readonly ControlPending[];
   /**
-   * Files of trust were changed: reads them anew and ends sessions that have lost their standing. `changes` is what the
-   * client did, as a hint. Returns how many sessions ended.
-   * @throws {SallyportError} ERR_CONFIG NO_IDENTITY
+   * The key directory was changed: takes key pair and trust anew, and ends sessions that have lost their standing.
+   * @throws {SallyportError} ERR_CONFIG NO_IDENTITY, and what `NodeIdentity.reload` throws
    */
-  trustChanged(changes: readonly TrustChange[]): number | Promise<number>;
-  /**
-   * The key pair on disk is a new one: takes it for the next handshakes. Returns its fingerprint.
-   * @throws {SallyportError} ERR_CONFIG NO_IDENTITY
-   */
-  keysRotated(): string | Promise<string>;
+  reloadIdentity(): ControlReload;
   ping(node: string, bounds: OperationBounds): Promise<ControlPing>;
   call(to: MessageTo, bounds: OperationBounds): Promise<Term>;
   /** Resolves when the message has left. */

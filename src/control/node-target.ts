@@ -1,30 +1,19 @@
 import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
-import { parseDialTarget, sameNode } from "../base/node-name.ts";
-import type { TrustChange } from "../identity/trust-change.ts";
+import { type NodeName, parseDialTarget, sameNode } from "../base/node-name.ts";
+import { formatPublicKey, parsePublicKey } from "../identity/public-key.ts";
 import type { Health, Node, Peer } from "../node/api.ts";
 import type { Term } from "../term/types.ts";
 import type {
   ControlPeer,
   ControlPending,
   ControlPing,
+  ControlReload,
   ControlStatus,
   ControlTarget,
   MessageTo,
   OperationBounds,
 } from "./control-target.ts";
-
-/** The identity by key of a running node, as far as the control socket deals with it. */
-export interface ControlIdentity {
-  /** Of the key in use now. */
-  readonly fingerprint: string;
-  readonly trust: "strict" | "tofu";
-  pending(): readonly ControlPending[];
-  /** See `ControlTarget.trustChanged`. */
-  trustChanged(changes: readonly TrustChange[]): number | Promise<number>;
-  /** See `ControlTarget.keysRotated`. @throws {SallyportError} ERR_CONFIG RESTART_NEEDED when it counts from the next start on */
-  keysRotated(): string | Promise<string>;
-}
 
 /** Warnings that `status` shows; older ones go. */
 const MAX_WARNINGS = 32;
@@ -33,16 +22,13 @@ const MAX_WARNINGS = 32;
 export class NodeTarget implements ControlTarget {
   readonly #node: Node;
   readonly #clock: Clock;
-  readonly #identity: ControlIdentity | undefined;
   readonly #startedMs: number;
   readonly #since = new WeakMap<Peer, number>();
   readonly #warnings: { readonly reason: string; readonly message: string }[] = [];
 
-  /** @param identity undefined for a node that has none */
-  constructor(node: Node, clock: Clock, identity: ControlIdentity | undefined) {
+  constructor(node: Node, clock: Clock) {
     this.#node = node;
     this.#clock = clock;
-    this.#identity = identity;
     this.#startedMs = clock.wallMs();
     node.on("nodeup", (peer) => this.#since.set(peer, clock.wallMs()));
     node.on("warning", ({ reason, message }) => {
@@ -58,8 +44,8 @@ export class NodeTarget implements ControlTarget {
       creation: node.creation,
       endpoints: node.endpoints,
       sessions: node.peers().length,
-      fingerprint: this.#identity?.fingerprint ?? null,
-      trust: this.#identity?.trust ?? null,
+      fingerprint: node.identity?.fingerprint ?? null,
+      trust: node.identity?.trust ?? null,
       startedMs: this.#startedMs,
       warnings: [...this.#warnings],
     };
@@ -78,15 +64,18 @@ export class NodeTarget implements ControlTarget {
   }
 
   pending(): readonly ControlPending[] {
-    return this.#identity?.pending() ?? [];
+    const waiting = this.#node.identity?.waiting() ?? [];
+    return waiting.map(({ publicKey, ...peer }) => ({
+      ...peer,
+      key: formatPublicKey(parsePublicKey(publicKey, peer.name)),
+    }));
   }
 
-  async trustChanged(changes: readonly TrustChange[]): Promise<number> {
-    return this.#mustHaveIdentity().trustChanged(changes);
-  }
-
-  async keysRotated(): Promise<string> {
-    return this.#mustHaveIdentity().keysRotated();
+  reloadIdentity(): ControlReload {
+    const { identity, name } = this.#node;
+    if (identity === null) throw noIdentity(name);
+    const ended = identity.reload();
+    return { fingerprint: identity.fingerprint, ended };
   }
 
   async ping(node: string, bounds: OperationBounds): Promise<ControlPing> {
@@ -142,12 +131,11 @@ export class NodeTarget implements ControlTarget {
   async #left(at: string): Promise<void> {
     if (at !== this.#node.name) await this.#node.drained(at);
   }
+}
 
-  #mustHaveIdentity(): ControlIdentity {
-    if (this.#identity !== undefined) return this.#identity;
-    throw new SallyportError("ERR_CONFIG", "NO_IDENTITY", `${this.#node.name} runs without identity by key`, {
-      stage: "identity",
-      advice: "set identity in its configuration and start it again; until then its peers are known by certificate",
-    });
-  }
+function noIdentity(name: NodeName): SallyportError {
+  return new SallyportError("ERR_CONFIG", "NO_IDENTITY", `${name} runs without identity by key`, {
+    stage: "identity",
+    advice: "set identity in its configuration and start it again; until then its peers are known by certificate",
+  });
 }

@@ -3,7 +3,7 @@ import { isSallyportError } from "../base/errors.ts";
 import { Atom, Tuple } from "../term/types.ts";
 import type { ControlOp, Fields } from "./control-protocol.ts";
 import type { ControlTarget } from "./control-target.ts";
-import { MAX_CHANGES, perform } from "./perform.ts";
+import { perform } from "./perform.ts";
 
 const FINGERPRINT = "SHA256:If4x36FUomFia/hUBG/SJxt77UtqvkWqWId+9H+XIbk";
 
@@ -22,8 +22,7 @@ function target(): { node: ControlTarget; asked: unknown[][] } {
     peers: record("peers", []),
     health: record("health", { openCalls: 0 } as unknown as ReturnType<ControlTarget["health"]>),
     pending: record("pending", []),
-    trustChanged: record("trustChanged", 2),
-    keysRotated: record("keysRotated", FINGERPRINT),
+    reloadIdentity: record("reloadIdentity", { fingerprint: FINGERPRINT, ended: 2 }),
     ping: record(
       "ping",
       Promise.resolve({ peer: "b@h", protocol: "otp", assurance: "ca", fingerprint: null, rttMs: 1 }),
@@ -62,7 +61,7 @@ describe("perform", () => {
     expect(await run(node, "peers")).toEqual({ peers: [] });
     expect(await run(node, "health")).toEqual({ openCalls: 0 });
     expect(await run(node, "pending")).toEqual({ pending: [] });
-    expect(await run(node, "keysRotated")).toEqual({ fingerprint: FINGERPRINT });
+    expect(await run(node, "reloadIdentity")).toEqual({ fingerprint: FINGERPRINT, ended: 2 });
   });
 
   it("reads terms from text and answers them as text", async () => {
@@ -100,25 +99,7 @@ describe("perform", () => {
     ["ping", { node: 1 }],
     ["call", { node: "b@h", name: "x" }],
     ["rpc", { node: "b@h", module: "m", function: "f", args: "{}" }],
-    ["trustChanged", {}],
-    ["trustChanged", { changes: [{}] }],
-    ["trustChanged", { changes: [{ kind: "revoked", fingerprint: "SHA256:short" }] }],
-    ["trustChanged", { changes: [{ kind: "pinned", name: "b@h", fingerprint: FINGERPRINT, place: "elsewhere" }] }],
-    ["trustChanged", { changes: [{ kind: "unpinned", name: "../../x", fingerprint: FINGERPRINT }] }],
-    ["trustChanged", { changes: Array.from({ length: MAX_CHANGES + 1 }, () => ({})) }],
   ] as const)("asks the node nothing when %s comes with %j", async (op, args) => {
     expect(await failure(op, args)).toBe("ERR_API_MISUSE CONTROL_REQUEST");
-  });
-
-  it("passes on every kind of change of trust", async () => {
-    const { node, asked } = target();
-    const changes = [
-      { kind: "revoked", fingerprint: FINGERPRINT },
-      { kind: "unpinned", name: "b@h", fingerprint: FINGERPRINT },
-      { kind: "promoted", name: "b@h", fingerprint: FINGERPRINT },
-      { kind: "pinned", name: "b@h", fingerprint: FINGERPRINT, place: "trusted" },
-    ];
-    expect(await run(node, "trustChanged", { changes })).toEqual({ ended: 2 });
-    expect(asked).toEqual([["trustChanged", changes]]);
   });
 });

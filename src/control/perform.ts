@@ -1,7 +1,3 @@
-import { tryNodeName } from "../base/node-name.ts";
-import { asObject } from "../identity/pin-meta.ts";
-import { tryFingerprint } from "../identity/public-key.ts";
-import type { TrustChange } from "../identity/trust-change.ts";
 import { parseTermText, printTerm } from "../term/public.ts";
 import type { Term } from "../term/types.ts";
 import { type ControlRequest, type Fields, MAX_OPERATION_MS, malformed } from "./control-protocol.ts";
@@ -9,9 +5,6 @@ import type { ControlTarget, OperationBounds } from "./control-target.ts";
 
 /** Default time of an operation, milliseconds. */
 export const DEFAULT_OPERATION_MS = 5_000;
-
-/** Most changes of trust in one request; a client with more sends several. */
-export const MAX_CHANGES = 512;
 
 /**
  * Does what a request asks for, and answers the fields of its result.
@@ -28,10 +21,8 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
       return { ...target.health() };
     case "pending":
       return { pending: target.pending() };
-    case "trustChanged":
-      return { ended: await target.trustChanged(changesOf(args)) };
-    case "keysRotated":
-      return { fingerprint: await target.keysRotated() };
+    case "reloadIdentity":
+      return { ...target.reloadIdentity() };
     case "ping":
       return { ...(await target.ping(text(args, "node"), boundsOf(args, signal))) };
     case "call":
@@ -75,28 +66,4 @@ function text(args: Fields, name: string): string {
   const value = args[name];
   if (typeof value === "string" && value !== "") return value;
   throw malformed(`${name} is missing or no text`);
-}
-
-function changesOf(args: Fields): readonly TrustChange[] {
-  const list = args["changes"];
-  if (!Array.isArray(list) || list.length > MAX_CHANGES) {
-    throw malformed(`changes is no list of at most ${MAX_CHANGES}`);
-  }
-  return list.map((item, i) => {
-    const change = changeOf(asObject(item));
-    if (change === undefined) throw malformed(`change ${i + 1} is none that is known`);
-    return change;
-  });
-}
-
-function changeOf(fields: Fields | undefined): TrustChange | undefined {
-  const { kind, name: nameText, fingerprint: printText, place } = fields ?? {};
-  const fingerprint = typeof printText === "string" ? tryFingerprint(printText) : undefined;
-  if (fingerprint === undefined) return undefined;
-  if (kind === "revoked") return { kind, fingerprint };
-  const name = typeof nameText === "string" ? tryNodeName(nameText) : undefined;
-  if (name === undefined) return undefined;
-  if (kind === "unpinned" || kind === "promoted") return { kind, name, fingerprint };
-  if (kind === "pinned" && (place === "trusted" || place === "first-use")) return { kind, name, fingerprint, place };
-  return undefined;
 }

@@ -1,7 +1,7 @@
 import { SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
-import { type NodeName, sameNode, tryNodeName } from "../base/node-name.ts";
-import { type Fingerprint, fingerprintHex, fingerprintOfHex } from "./public-key.ts";
+import { type NodeName, tryNodeName } from "../base/node-name.ts";
+import { type Fingerprint, fingerprintHex, fingerprintOf, fingerprintOfHex, type PublicKey } from "./public-key.ts";
 import { macInput } from "./signed-text.ts";
 
 /** What an invite text starts with. */
@@ -61,9 +61,9 @@ export class InviteToken implements InviteContent {
     return inviteMac(this.#secret, transcriptHash, this.#crypto);
   }
 
-  /** Whether the token speaks for this acceptor and has not expired: the dialler's `inviteValid`. */
-  vouchesFor(acceptor: NodeName, key: Fingerprint, nowMs: number): boolean {
-    return sameNode(acceptor, this.acceptor) && key === this.acceptorKey && nowMs <= this.expiresMs;
+  /** Whether this is the acceptor's key. */
+  namesKey(key: PublicKey): boolean {
+    return fingerprintOf(key, this.#crypto) === this.acceptorKey;
   }
 
   /** `sallyport-invite:` and base64url. A secret: hand it over on a private channel, never in an argument list. */

@@ -35,6 +35,16 @@ interface StoredInvite extends OpenInvite {
 /** Why an invite is not accepted. The peer learns only `auth`. */
 export type InviteVerdict = "valid" | "unknown" | "burned" | "expired" | "other-name" | "bad-proof";
 
+/** What a dialler shows of an invite. */
+export interface InviteProof {
+  readonly id: Uint8Array;
+  readonly mac: Uint8Array;
+  /** `H` of the handshake it came in. */
+  readonly transcriptHash: Uint8Array;
+  /** Who shows it; proven. */
+  readonly name: NodeName;
+}
+
 export interface InviteWorld {
   readonly files: StoreFiles;
   readonly crypto: IdentityCrypto;
@@ -101,13 +111,7 @@ export class InviteStore {
   }
 
   /** Judges a proof from a handshake. Burns nothing. Never throws on a peer's bytes. */
-  check(proof: {
-    readonly id: Uint8Array;
-    readonly mac: Uint8Array;
-    readonly transcriptHash: Uint8Array;
-    readonly name: NodeName;
-    readonly nowMs: number;
-  }): InviteVerdict {
+  check(proof: InviteProof, nowMs: number): InviteVerdict {
     if (proof.id.length !== INVITE_ID_BYTES) return "unknown";
     const { crypto } = this.#world;
     const id = Buffer.from(proof.id).toString("hex");
@@ -118,7 +122,7 @@ export class InviteStore {
     stored.secret.fill(0);
     if (!crypto.equal(expected, proof.mac)) return "bad-proof";
     if (!sameNode(stored.invitee, proof.name)) return "other-name";
-    return proof.nowMs > stored.expiresMs ? "expired" : "valid";
+    return nowMs > stored.expiresMs ? "expired" : "valid";
   }
 
   /**

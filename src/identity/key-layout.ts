@@ -19,6 +19,7 @@ export const REVOKED_DIRECTORY = "revoked";
 export const META_DIRECTORY = "meta";
 export const BACKUPS_DIRECTORY = "backups";
 export const INVITES_DIRECTORY = "invites";
+export const JOINING_DIRECTORY = "joining";
 
 /** Only the owner may look into the directories and read secrets. */
 export const DIRECTORY_MODE = 0o700;

@@ -149,8 +149,61 @@ export interface Denied {
   readonly target: string;
 }
 
+/** A stranger that dialled us, proved a key and waits for an operator; it has no rights beyond those of first use. */
+export interface WaitingPeer {
+  readonly name: NodeName;
+  /** `SHA256:...` */
+  readonly fingerprint: string;
+  /** 32 bytes. */
+  readonly publicKey: Buffer;
+  /** `host:port` it came from. */
+  readonly address: string;
+  /** Unix milliseconds. */
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+}
+
+/** What `NodeIdentity.join` says of an invite that it has kept. */
+export interface HeldInvite {
+  /** The node that made it: connect to it to use the invite. */
+  readonly acceptor: NodeName;
+  /** Its fingerprint, `SHA256:...`: no other node is shown the invite. */
+  readonly fingerprint: string;
+  /** Unix milliseconds. */
+  readonly expiresMs: number;
+}
+
+/** The node's identity by key (docs/identity.md). */
+export interface NodeIdentity {
+  /** `SHA256:...` of the key in use now. */
+  readonly fingerprint: string;
+  /** 32 bytes. */
+  readonly publicKey: Buffer;
+  readonly trust: "strict" | "tofu";
+  /** Strangers that wait, the one not seen for the longest time first. */
+  waiting(): readonly WaitingPeer[];
+  /**
+   * Keeps an invite of another node for the next connection to it: that one then pins both sides, also in strict mode.
+   * @param invite its text, a secret
+   * @throws {SallyportError} ERR_CONFIG INVITE_INVALID, INVITE_OTHER_NODE, INVITE_OWN; ERR_DENIED INVITE_EXPIRED,
+   * INVITE_NOT_KEPT; ERR_LIMIT INVITES_HELD
+   */
+  join(invite: string): HeldInvite;
+  /**
+   * Takes the key pair and the trusted keys from disk as they are now, and ends sessions whose key has lost its standing.
+   * Trusted keys are also looked at twice a second without being told.
+   * @returns how many sessions ended
+   * @throws {SallyportError} ERR_CONFIG KEY_MISSING, KEY_UNREADABLE, TRUST_UNREADABLE and the like: all goes on as before
+   */
+  reload(): number;
+}
+
 /** Health of a node at one moment. */
 export interface Health {
+  /** `yellow`: it works, and something needs a look; see `problems`. */
+  readonly state: "green" | "yellow";
+  /** Reasons for `yellow`, those of the warnings that told of them. */
+  readonly problems: readonly string[];
   readonly selfNode: NodeName;
   readonly isDistributed: boolean;
   readonly connectedNodes: readonly NodeName[];
@@ -161,12 +214,32 @@ export interface Health {
   readonly counters: Readonly<Record<string, number>>;
 }
 
+/** One number, or one distribution of numbers, since the start of the node. Names and labels are stable. */
+export type Metric =
+  | {
+      readonly kind: "counter";
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly value: number;
+    }
+  | {
+      readonly kind: "histogram";
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      /** `count` values were at most `le`; those above the last are only in `count` of the whole. */
+      readonly buckets: readonly { readonly le: number; readonly count: number }[];
+      readonly sum: number;
+      readonly count: number;
+    };
+
 /** A node: the whole public surface. Made by `createNode`. */
 export interface Node {
   readonly name: NodeName;
   readonly creation: number;
   /** The endpoints really bound, such as `tls://127.0.0.1:9100`. Empty for a dial-only node. */
   readonly endpoints: readonly string[];
+  /** Identity by key; null for a node that runs without. */
+  readonly identity: NodeIdentity | null;
   /** Registers a named service. @throws {SallyportError} ERR_API_MISUSE NAME_TAKEN, NAME_RESERVED */
   register(name: string, handlers: ServiceHandlers, options?: RegisterOptions): LocalProcessHandle;
   /** Ends a service and frees its name; false when there was none. */
@@ -208,6 +281,8 @@ export interface Node {
   makeRef(): Reference;
   peers(): readonly Peer[];
   health(): Health;
+  /** Connection attempts: `dist.auth.attempts` by role, protocol, outcome and reason, `dist.auth.duration_ms` by role and outcome. */
+  metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   /** Stops accepting, lets what is queued leave (at most `timeoutMs`, default 5,000), then ends all sessions. Idempotent. */

@@ -6,7 +6,9 @@ import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import { tryPublicKey } from "../identity/public-key.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { Attempt, AttemptFacts } from "./attempts.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
 import type { CertificateJudge } from "./ports.ts";
@@ -19,8 +21,10 @@ export interface ConnectionHost {
   readonly judgeCertificate: CertificateJudge;
   /** Undefined for a node without an identity key: it speaks OTP only. */
   readonly identity: IdentityKeeper | undefined;
-  /** Makes and announces the session of an admitted peer. */
+  /** Makes the session of an admitted peer. */
   sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session;
+  /** Tells of a new session; whoever hears of it may end it at once. */
+  announce(session: Session): void;
   sessionDown(session: Session, cause: SallyportError | undefined): void;
   /** The connection ended before it was a session. */
   failed(connection: DistConnection, address: string, error: SallyportError): void;
@@ -37,18 +41,21 @@ export class ConnectionSink implements DistSink {
   readonly #host: ConnectionHost;
   readonly #target: NodeName | undefined;
   readonly #settled: () => void;
+  readonly #attempt: Attempt;
   #connection: DistConnection | undefined;
   #info: CarrierInfo | undefined;
   #pending: PendingTrust | undefined;
   #claim: AnsweredClaim | undefined;
+  #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
   #session: Session | undefined;
 
   /** `settled` is called once the connection is authenticated or closed. */
-  constructor(host: ConnectionHost, target: NodeName | undefined, settled: () => void) {
+  constructor(host: ConnectionHost, target: NodeName | undefined, settled: () => void, attempt: Attempt) {
     this.#host = host;
     this.#target = target;
     this.#settled = settled;
+    this.#attempt = attempt;
   }
 
   /** To be called once, before anything can arrive. */
@@ -60,8 +67,10 @@ export class ConnectionSink implements DistSink {
     this.#info = info;
     const target = this.#target;
     const { identity, judgeCertificate } = this.#host;
+    const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
+    this.#attempt.secured(isNative ? "native" : "otp");
     // The native handshake proves the key itself, and is bound to this very TLS session.
-    if (info.alpn === NATIVE_ALPN && identity !== undefined) return;
+    if (isNative) return;
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
     if (target === undefined) return;
     if (identity?.hasPin(target) === true) throw nativeOnly(target);
@@ -72,6 +81,7 @@ export class ConnectionSink implements DistSink {
   claimed(claim: PeerClaim): void {
     const connection = this.#connection;
     if (connection === undefined) return;
+    this.#claimed = claim.name;
     try {
       checkChain(claim.info, "acceptor", undefined);
       if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
@@ -108,6 +118,7 @@ export class ConnectionSink implements DistSink {
   trustAsked(question: TrustQuestion): void {
     const { identity } = this.#host;
     if (identity === undefined || this.#info === undefined) return;
+    this.#claimed = question.name;
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
     if (answer.kind === "granted" && question.role === "acceptor") this.#host.sessions.checkRoom(question.name);
@@ -127,8 +138,16 @@ export class ConnectionSink implements DistSink {
   up(peer: ProvenPeer): void {
     if (this.#connection === undefined) return;
     this.#settled();
-    const assurance = peer.native?.assurance ?? this.#assurance;
-    this.#session = this.#host.sessionUp(this.#connection, peer, assurance);
+    const { native } = peer;
+    const { sessions } = this.#host;
+    if (native !== undefined && !sessions.mayReplace(peer.name, native.publicKey, native.peerIncarnation)) {
+      giveWay(this.#connection, peer.name);
+      return;
+    }
+    const session = this.#host.sessionUp(this.#connection, peer, native?.assurance ?? this.#assurance);
+    this.#session = session;
+    this.#attempt.accepted(session.peer);
+    this.#host.announce(session);
   }
 
   wanted(control: Control): boolean {
@@ -153,6 +172,7 @@ export class ConnectionSink implements DistSink {
 
   down(cause: SallyportError | undefined): void {
     if (this.#session !== undefined) {
+      this.#attempt.ended(cause?.reason ?? "CLOSED");
       this.#host.sessionDown(this.#session, cause);
       return;
     }
@@ -168,7 +188,17 @@ export class ConnectionSink implements DistSink {
           advice: "connect again",
         },
       );
-    if (this.#connection !== undefined) this.#host.failed(this.#connection, this.#connection.remoteAddress, error);
+    if (this.#connection === undefined) return;
+    const address = this.#connection.remoteAddress;
+    this.#attempt.failed(error, address, this.#facts());
+    this.#host.failed(this.#connection, address, error);
+  }
+
+  #facts(): AttemptFacts {
+    const { identity } = this.#host;
+    const proven = this.#pending?.question.publicKey;
+    const key = proven === undefined ? undefined : tryPublicKey(proven);
+    return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
 }
 

@@ -1,25 +1,50 @@
-import type { CommitAnswer, CommitRequest, NativeIdentity, TrustAnswer, TrustQuestion } from "../auth/native-types.ts";
+import {
+  type CommitAnswer,
+  type CommitRequest,
+  type NativeIdentity,
+  type NativeTools,
+  OpenNonces,
+  type TrustAnswer,
+  type TrustQuestion,
+} from "../auth/native-types.ts";
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
 import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { Random } from "../base/random.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { NativeParts } from "../dist/handshake.ts";
-import type { NodeKey } from "../identity/node-key.ts";
+import type { HeldInvites } from "../identity/held-invites.ts";
+import type { InviteStore } from "../identity/invite.ts";
+import type { InviteContent } from "../identity/invite-token.ts";
+import type { LoadedKey } from "../identity/key-files.ts";
+import type { NamePatterns } from "../identity/name-patterns.ts";
+import type { PendingPeer } from "../identity/pending-peers.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey } from "../identity/public-key.ts";
 import { losesStanding, type TrustChange } from "../identity/trust-change.ts";
-import type { TrustDecision, TrustRefusal } from "../identity/trust-decision.ts";
+import type { TrustDecision, TrustMode, TrustRefusal } from "../identity/trust-decision.ts";
 import type { TrustStore } from "../identity/trust-store.ts";
 import type { CertificateJudge } from "./ports.ts";
 
 /** How often the trust store is compared with the disk: revocations act within this time and a bit. */
 const RELOAD_MS = 500;
 
+/** Who this node is in its native handshakes, besides its key. */
+export type OwnFacts = Pick<NativeIdentity, "name" | "creation" | "incarnation" | "flags">;
+
 export interface IdentityKeeperParts {
-  readonly key: NodeKey;
+  readonly own: OwnFacts;
+  /** Reads the pair from disk anew, as after a rotation. Makes none. */
+  readonly reloadKey: () => LoadedKey;
   readonly store: TrustStore;
-  readonly native: NativeParts;
+  readonly invites: InviteStore;
+  readonly heldInvites: HeldInvites;
+  /** Names that are known by the cookie alone, unless they have a pin. */
+  readonly cookieOnly: NamePatterns;
+  readonly allowShortCookie: boolean;
+  readonly cookieFor: NativeTools["cookieFor"];
   readonly crypto: IdentityCrypto;
+  readonly random: Random;
   readonly clock: Clock;
   readonly judgeCertificate: CertificateJudge;
 }
@@ -33,23 +58,65 @@ export interface PendingTrust {
 
 /** The node's own key and its trust in others': answers the questions of native handshakes. */
 export class IdentityKeeper {
-  readonly fingerprint: Fingerprint;
-  readonly publicKey: PublicKey;
+  /** What connections bring to their handshakes; each takes the key that is in use when it begins. */
+  readonly native: NativeParts;
   readonly #parts: IdentityKeeperParts;
+  #identity: NativeIdentity;
   #timer: Timer | undefined;
 
-  constructor(parts: IdentityKeeperParts) {
+  /** @param loaded the pair to begin with */
+  constructor(parts: IdentityKeeperParts, loaded: LoadedKey) {
     this.#parts = parts;
-    this.fingerprint = parts.key.fingerprint;
-    this.publicKey = parts.key.publicKey;
+    this.#identity = identityOf(parts.own, loaded);
+    const { crypto, random, clock, heldInvites, invites, cookieOnly } = parts;
+    this.native = {
+      identity: () => this.#identity,
+      inviteFor: (acceptor) => heldInvites.find(acceptor, clock.wallMs()),
+      tools: {
+        crypto,
+        random,
+        openNonces: new OpenNonces(),
+        cookieFor: parts.cookieFor,
+        cookieOnly: (peer) => cookieOnly.matches(peer) && !this.hasPin(peer),
+        hasCookieOnly: !cookieOnly.isEmpty,
+        allowShortCookie: parts.allowShortCookie,
+        judgeInvite: (proof) => invites.check(proof, clock.wallMs()),
+      },
+    };
   }
 
-  get native(): NativeParts {
-    return this.#parts.native;
+  get fingerprint(): Fingerprint {
+    return this.fingerprintOf(this.publicKey);
   }
 
-  get identity(): NativeIdentity {
-    return this.#parts.native.identity();
+  get publicKey(): PublicKey {
+    return this.#identity.publicKey;
+  }
+
+  get trust(): TrustMode {
+    return this.#parts.store.mode;
+  }
+
+  /** Strangers that wait for an operator, the one not seen for the longest time first. */
+  waiting(): readonly PendingPeer[] {
+    return this.#parts.store.pending(this.#parts.clock.wallMs());
+  }
+
+  /** Keeps an invite for the next dial to its acceptor. @throws as `HeldInvites.hold` */
+  join(invite: string): InviteContent {
+    const own = { name: this.#parts.own.name, key: this.fingerprint };
+    return this.#parts.heldInvites.hold(invite, own, this.#parts.clock.wallMs());
+  }
+
+  /**
+   * Takes key pair and trust from disk as they are now. Handshakes under way end with the key they began with.
+   * @throws as `loadNodeKey` and `TrustStore.reload`; what was read before stays in force then
+   */
+  reload(): readonly TrustChange[] {
+    const loaded = this.#parts.reloadKey();
+    this.#identity = identityOf(this.#parts.own, loaded);
+    this.#parts.store.setOwnKey(loaded.key.publicKey);
+    return this.#parts.store.reload(this.#parts.clock.wallMs());
   }
 
   fingerprintOf(key: PublicKey): Fingerprint {
@@ -80,10 +147,16 @@ export class IdentityKeeper {
       nowMs: clock.wallMs(),
     });
     if (decision.kind === "refuse") {
-      const error = untrusted(decision.reason, name, this.fingerprintOf(key), decision.pinned);
+      const error = untrusted(decision, question, this.fingerprintOf(key));
       return { answer: { kind: "refused", error }, pending: { question, decision: undefined } };
     }
     return { answer: { kind: "granted", assurance: decision.assurance }, pending: { question, decision } };
+  }
+
+  /** Addresses at which peers that the operator trusts were last seen. Reads the disk. */
+  addressesOfTrusted(): readonly string[] {
+    const pins = this.#parts.store.list().filter((pin) => pin.place === "trusted");
+    return pins.flatMap((pin) => pin.meta?.address ?? []);
   }
 
   /** Makes a decision durable; the peer is confirmed only when this says ok. */
@@ -92,8 +165,14 @@ export class IdentityKeeper {
     if (key === undefined) return { ok: true };
     if (pending?.decision === undefined) return { ok: false, error: undecided(request.trust.name) };
     try {
-      const sighting = { address, nowMs: this.#parts.clock.wallMs() };
-      this.#parts.store.commit(request.trust.name, key, pending.decision.commit, sighting);
+      const { store, invites, heldInvites, clock } = this.#parts;
+      const { commit } = pending.decision;
+      // Used up before the pin stands: of two handshakes with one invite, one gets it.
+      if (commit.kind === "invite" && request.inviteId !== undefined) {
+        invites.burn(request.inviteId, this.fingerprintOf(key));
+      }
+      store.commit(request.trust.name, key, commit, { address, nowMs: clock.wallMs() });
+      if (commit.kind === "invite" && request.trust.role === "dialler") heldInvites.drop(request.trust.name);
       return { ok: true };
     } catch (error) {
       if (isSallyportError(error)) return { ok: false, error };
@@ -101,13 +180,24 @@ export class IdentityKeeper {
     }
   }
 
-  /** Watches the trust store for what others change on disk; `changed` hears of what may end sessions. */
-  watch(changed: (changes: readonly TrustChange[]) => void): void {
+  /**
+   * Watches the trust store for what others change on disk; `changed` hears of what may end sessions. When the disk cannot
+   * be read, what was read before stays in force, and `failed` hears of it once until it can be read again.
+   */
+  watch(changed: (changes: readonly TrustChange[]) => void, failed: (error: SallyportError) => void): void {
     const { clock, store } = this.#parts;
+    let told: string | undefined;
     const look = (): void => {
       this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
-      const changes = store.reload(clock.wallMs());
-      if (changes.length > 0) changed(changes);
+      try {
+        const changes = store.reload(clock.wallMs());
+        told = undefined;
+        if (changes.length > 0) changed(changes);
+      } catch (error) {
+        if (!isSallyportError(error)) throw error;
+        if (error.reason !== told) failed(error);
+        told = error.reason;
+      }
     };
     this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
   }
@@ -115,6 +205,10 @@ export class IdentityKeeper {
   stop(): void {
     this.#timer?.cancel();
   }
+}
+
+function identityOf(own: OwnFacts, { key, chain }: LoadedKey): NativeIdentity {
+  return { ...own, publicKey: key.publicKey, successions: chain, sign: (input) => key.signInput(input) };
 }
 
 /** True when a session of `name` authenticated by `fingerprint` may not go on after these changes. */
@@ -133,18 +227,31 @@ const ADVICE: Readonly<Record<TrustRefusal, string>> = {
   KEY_UNTRUSTED: "add the key to the trusted ones after comparing its fingerprint, or use trust mode tofu",
 };
 
+/** What is wrong with an invite that the peer showed, for the operator. */
+const INVITE_FAULTS: Readonly<Record<NonNullable<TrustQuestion["inviteFault"]>, string>> = {
+  unknown: "is not known here, or was withdrawn",
+  burned: "was used before",
+  expired: "has expired",
+  "other-name": "is for another node",
+  "bad-proof": "was not proven",
+};
+
 function untrusted(
-  reason: TrustRefusal,
-  peer: NodeName,
+  { reason, pinned }: Extract<TrustDecision, { kind: "refuse" }>,
+  { name: peer, inviteFault }: TrustQuestion,
   shown: Fingerprint,
-  pinned: Fingerprint | undefined,
 ): SallyportError {
   const known = pinned === undefined ? "" : `, pinned is ${pinned}`;
-  return new SallyportError("ERR_DENIED", reason, `${peer} showed the key ${shown}${known}: ${reason}`, {
+  const invite = inviteFault === undefined ? "" : `; its invite ${INVITE_FAULTS[inviteFault]}`;
+  return new SallyportError("ERR_DENIED", reason, `${peer} showed the key ${shown}${known}: ${reason}${invite}`, {
     peer,
     stage: "identity",
-    detail: { shown, ...(pinned === undefined ? {} : { pinned }) },
-    advice: ADVICE[reason],
+    detail: {
+      shown,
+      ...(pinned === undefined ? {} : { pinned }),
+      ...(inviteFault === undefined ? {} : { invite: inviteFault }),
+    },
+    advice: inviteFault === undefined ? ADVICE[reason] : "make a new invite for it, or pin its key",
   });
 }
 

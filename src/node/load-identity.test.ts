@@ -23,9 +23,10 @@ function startAt(files: FaultyFiles, wallMs: number): bigint {
       cookies: readCookies(undefined, files).book,
       judgeCertificate: () => ({ matched: false, presented: [] }),
       profile: "standard",
+      allowShortCookie: false,
     },
   );
-  return keeper.identity.incarnation;
+  return keeper.native.identity().incarnation;
 }
 
 describe("the number of a life", () => {

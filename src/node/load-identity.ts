@@ -1,20 +1,26 @@
-import { stretchCookie } from "../auth/native-cookie.ts";
-import { type NativeIdentity, OpenNonces } from "../auth/native-types.ts";
+import { MIN_COOKIE_ONLY_BYTES, stretchCookie } from "../auth/native-cookie.ts";
+import type { NativeTools } from "../auth/native-types.ts";
 import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
+import { quotePeerText } from "../base/escape.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
-import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { CookieBook } from "../identity/cookies.ts";
-import { loadNodeKey } from "../identity/key-files.ts";
+import { HeldInvites } from "../identity/held-invites.ts";
+import { InviteStore } from "../identity/invite.ts";
+import { type LoadedKey, loadNodeKey } from "../identity/key-files.ts";
+import { NODE_KEY_FILE, quotePath } from "../identity/key-layout.ts";
+import { NamePatterns } from "../identity/name-patterns.ts";
 import { TrustStore } from "../identity/trust-store.ts";
-import { IdentityKeeper } from "./identity-keeper.ts";
+import { IdentityKeeper, type OwnFacts } from "./identity-keeper.ts";
 import type { IdentityOption } from "./options.ts";
 import type { CertificateJudge } from "./ports.ts";
 
-/** Stretched cookies kept ready; a cluster has one cookie, or one for each of a few peers. */
-const MAX_STRETCHED = 256;
+interface Warning {
+  readonly reason: string;
+  readonly message: string;
+}
 
 export interface IdentityWorld {
   readonly files: StoreFiles;
@@ -24,81 +30,110 @@ export interface IdentityWorld {
   readonly cookies: CookieBook;
   readonly judgeCertificate: CertificateJudge;
   readonly profile: "standard" | "strict";
+  /** An option named `dangerous`: cookies below 16 bytes in cookie-only mode. */
+  readonly allowShortCookie: boolean;
 }
 
 export interface LoadedIdentity {
   readonly keeper: IdentityKeeper;
-  readonly warnings: readonly { readonly reason: string; readonly message: string }[];
-}
-
-/** Who this node is in its native handshakes, besides its key. */
-export interface OwnFacts {
-  readonly name: NodeName;
-  readonly creation: number;
-  readonly flags: bigint;
+  readonly warnings: readonly Warning[];
 }
 
 /**
  * Loads the node's key pair (made at first start) and its trust store.
- * @throws {SallyportError} ERR_CONFIG and ERR_DENIED of `loadNodeKey` and `TrustStore`; ERR_CONFIG INCARNATION_UNREADABLE
+ * @throws {SallyportError} ERR_CONFIG and ERR_DENIED of `loadNodeKey` and `TrustStore`; ERR_CONFIG INCARNATION_UNREADABLE,
+ * NAME_PATTERN, COOKIE_MISSING, COOKIE_TOO_SHORT
  */
-export function loadIdentity(option: IdentityOption, own: OwnFacts, world: IdentityWorld): LoadedIdentity {
-  const { files, crypto, random, clock, cookies } = world;
+export function loadIdentity(
+  option: IdentityOption,
+  own: Omit<OwnFacts, "incarnation">,
+  world: IdentityWorld,
+): LoadedIdentity {
+  const { files, crypto, random, clock, cookies, judgeCertificate, allowShortCookie } = world;
   const directory = option.dir.replace(/\/+$/, "");
+  const cookieOnly = new NamePatterns(option.cookieOnly ?? []);
+  const warnings: Warning[] = [];
+  if (!cookieOnly.isEmpty) {
+    checkCookies(cookies, allowShortCookie);
+    warnings.push(cookieOnlyWarning(option.cookieOnly ?? []));
+  }
   const nowMs = clock.wallMs();
-  const loaded = loadNodeKey({ files, crypto, random, directory, profile: world.profile, nowMs });
-  const mode = option.trust ?? "strict";
-  const store = new TrustStore({
-    files,
-    crypto,
-    directory,
-    mode,
-    ownName: own.name,
-    ownKey: loaded.key.publicKey,
-    nowMs,
-  });
-  const identity: NativeIdentity = {
-    ...own,
-    incarnation: nextIncarnation(files, directory, nowMs),
-    publicKey: loaded.key.publicKey,
-    successions: loaded.chain,
-    sign: (input) => loaded.key.signInput(input),
+  const loadKey = (): LoadedKey =>
+    loadNodeKey({ files, crypto, random, directory, profile: world.profile, nowMs: clock.wallMs() });
+  const reloadKey = (): LoadedKey => {
+    // A running node has an identity: it never makes itself another one.
+    if (!files.exists(`${directory}/${NODE_KEY_FILE}`)) throw keyMissing(directory);
+    return loadKey();
   };
-  const stretched = new Map<Uint8Array, ReturnType<typeof stretchCookie>>();
-  const keeper = new IdentityKeeper({
-    key: loaded.key,
-    store,
-    crypto,
-    clock,
-    judgeCertificate: world.judgeCertificate,
-    native: {
-      identity: () => identity,
-      inviteFor: () => undefined,
-      tools: {
-        crypto,
-        random,
-        openNonces: new OpenNonces(),
-        cookieFor(peer) {
-          const cookie = cookies.cookieFor(peer);
-          if (cookie === undefined) return undefined;
-          let key = stretched.get(cookie);
-          if (key === undefined) {
-            if (stretched.size >= MAX_STRETCHED) stretched.clear();
-            key = stretchCookie(cookie, crypto);
-            stretched.set(cookie, key);
-          }
-          return key;
-        },
-        cookieOnly: () => false,
-        hasCookieOnly: false,
-        allowShortCookie: false,
-        inviteSecret: () => undefined,
-      },
+  const loaded = loadKey();
+  const ownKey = loaded.key.publicKey;
+  const mode = option.trust ?? "strict";
+  const store = new TrustStore({ files, crypto, directory, mode, ownName: own.name, ownKey, nowMs });
+  warnings.push(...loaded.warnings, ...store.warnings);
+  const keeper = new IdentityKeeper(
+    {
+      own: { ...own, incarnation: nextIncarnation(files, directory, nowMs) },
+      reloadKey,
+      store,
+      invites: new InviteStore({ files, crypto, random, directory }),
+      heldInvites: new HeldInvites({ files, crypto, directory }),
+      cookieOnly,
+      allowShortCookie,
+      cookieFor: stretchedCookies(cookies, crypto),
+      crypto,
+      random,
+      clock,
+      judgeCertificate,
     },
+    loaded,
+  );
+  return { keeper, warnings };
+}
+
+function keyMissing(directory: string): SallyportError {
+  return new SallyportError("ERR_CONFIG", "KEY_MISSING", `there is no key in ${quotePath(directory)} any more`, {
+    stage: "identity",
+    advice: "put node.key back; until then the node goes on with the key it has in memory",
   });
-  // The first stretching takes tens of milliseconds: now, and not when the first peer is waiting.
-  for (const cookie of cookies.all()) stretched.set(cookie, stretchCookie(cookie, crypto));
-  return { keeper, warnings: [...loaded.warnings, ...store.warnings] };
+}
+
+/** The stretched cookie of a peer. Stretching takes tens of milliseconds each: now, and not when a peer is waiting. */
+function stretchedCookies(cookies: CookieBook, crypto: IdentityCrypto): NativeTools["cookieFor"] {
+  const stretched = new Map(cookies.all().map((cookie) => [cookie, stretchCookie(cookie, crypto)]));
+  return (peer) => {
+    const cookie = cookies.cookieFor(peer);
+    return cookie === undefined ? undefined : stretched.get(cookie);
+  };
+}
+
+/** Where the cookie is all there is, it must be there, and hard to guess (rulings U5). */
+function checkCookies(cookies: CookieBook, allowShort: boolean): void {
+  const all = cookies.all();
+  if (all.length === 0) {
+    throw new SallyportError("ERR_CONFIG", "COOKIE_MISSING", "cookieOnly is set, but there is no cookie", {
+      stage: "cookie",
+      advice: "set a cookie of at least 16 random bytes, or take cookieOnly out",
+    });
+  }
+  const short = all.find((cookie) => cookie.length < MIN_COOKIE_ONLY_BYTES);
+  if (short === undefined || allowShort) return;
+  throw new SallyportError(
+    "ERR_CONFIG",
+    "COOKIE_TOO_SHORT",
+    `cookieOnly is set, and a cookie has ${short.length} bytes, less than ${MIN_COOKIE_ONLY_BYTES}`,
+    {
+      stage: "cookie",
+      detail: { bytes: short.length, least: MIN_COOKIE_ONLY_BYTES },
+      advice: `use at least ${MIN_COOKIE_ONLY_BYTES} random bytes; dangerous.shortCookie allows less`,
+    },
+  );
+}
+
+function cookieOnlyWarning(patterns: readonly string[]): Warning {
+  const message =
+    `${quotePeerText(patterns.join(", "))}: known by the cookie alone, without a key; ` +
+    "whoever has the cookie can be any of them";
+  return { reason: "COOKIE_ONLY", message };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { AuditTrail } from "../audit/audit-trail.ts";
 import { addMs, type Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
@@ -14,8 +15,10 @@ import type {
   FunctionName,
   Health,
   LocalProcessHandle,
+  Metric,
   Node,
   NodeEvents,
+  NodeIdentity,
   Peer,
   ProcessHandler,
   RegisteredFunction,
@@ -25,6 +28,7 @@ import type {
   SpawnRemoteOptions,
   Target,
 } from "./api.ts";
+import { Attempts } from "./attempts.ts";
 import { CallTable } from "./call-table.ts";
 import { Counters } from "./counters.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -37,6 +41,7 @@ import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { NameRules } from "./name-rules.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
 import { Outbound } from "./outbound.ts";
+import { OwnIdentity } from "./own-identity.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { RefMaker } from "./refs.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
@@ -50,6 +55,8 @@ export interface NodeParts extends ConnectionParts {
   readonly random: Random;
   readonly processLimits?: ProcessLimits;
   readonly maxOpenCalls?: number;
+  /** Where connection attempts and ends are recorded; undefined: nowhere. */
+  readonly audit?: AuditTrail | undefined;
   /** A listener of the user threw. */
   readonly onListenerError: (error: unknown) => void;
 }
@@ -80,6 +87,8 @@ export class SallyportNode implements Node {
   readonly #functions: Functions;
   readonly #spawns: RemoteSpawns;
   readonly #host: SessionHost;
+  readonly #attempts: Attempts;
+  readonly #audit: AuditTrail | undefined;
   readonly #outbound: Outbound;
   readonly #lifetime = new OwnedLifetime();
   readonly #attachments: Attachment[] = [];
@@ -124,8 +133,12 @@ export class SallyportNode implements Node {
     const netKernel = this.#ownProcess("net_kernel", new NetKernel(this.#core, sessionOf));
     const rex = this.#ownProcess("rex", new Rex(this.#core, this.#functions, sessionOf));
     const inbound = new Inbound(this.#core, this.#functions, this.#spawns, { netKernel, rex, outputSink });
-    this.#host = new SessionHost(parts, this.#core, this.#deadlines, this.#spawns, inbound);
+    this.#attempts = new Attempts(parts);
+    this.#audit = parts.audit;
+    this.#audit?.start(this.name);
+    this.#host = new SessionHost(parts, this.#core, this.#deadlines, this.#spawns, inbound, this.#attempts);
     this.accept = this.#host.accept;
+    this.identity = parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host);
     this.#outbound = new Outbound(
       this.#core,
       {
@@ -149,6 +162,13 @@ export class SallyportNode implements Node {
 
   /** For listeners: takes an accepted carrier. */
   readonly accept: AcceptHandler;
+
+  readonly identity: NodeIdentity | null;
+
+  /** For listeners: whether a peer that is surely who it says came from this host before. */
+  isKnownHost(host: string): boolean {
+    return this.#host.knownAddresses.has(host);
+  }
 
   register(name: string, handlers: ServiceHandlers, options: RegisterOptions = {}): LocalProcessHandle {
     this.#checkOpen();
@@ -269,7 +289,10 @@ export class SallyportNode implements Node {
 
   health(): Health {
     const connectedNodes = this.peers().map((peer) => peer.name);
+    const problems = this.#audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : [];
     return {
+      state: problems.length === 0 ? "green" : "yellow",
+      problems,
       selfNode: this.name,
       isDistributed: this.#closing === undefined,
       connectedNodes,
@@ -278,9 +301,14 @@ export class SallyportNode implements Node {
       openCalls: this.#core.calls.size,
       counters: Object.assign(
         this.#core.counters.snapshot(),
+        this.#audit?.counters(),
         ...this.#attachments.map((attachment) => attachment.counters?.()),
       ),
     };
+  }
+
+  metrics(): readonly Metric[] {
+    return this.#attempts.snapshot();
   }
 
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {
@@ -352,6 +380,7 @@ export class SallyportNode implements Node {
     this.#host.endAll(nodeClosed());
     this.#lifetime.end();
     this.#deadlines.stop();
+    this.#audit?.close();
   }
 
   /** Resolves when no session has bytes waiting, or after `timeoutMs`. */

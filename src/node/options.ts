@@ -17,6 +17,17 @@ export interface IdentityOption {
   readonly dir: string;
   /** `strict` (default) takes keys that were provisioned; `tofu` also takes a key at first sight. */
   readonly trust?: "strict" | "tofu";
+  /**
+   * Peers that are known by the cookie alone, over self-signed TLS and without keys: `name@host`, each half a word or `*`.
+   * Both sides must list each other. A peer with a pinned key is not taken so. Needs a cookie of 16 bytes or more.
+   */
+  readonly cookieOnly?: readonly string[];
+}
+
+/** Where the records of connection attempts go (docs/audit.md). */
+export interface AuditOption {
+  /** Directory of the log, of this node alone. Made when it is not there. */
+  readonly dir: string;
 }
 
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
@@ -67,9 +78,13 @@ export interface NodeOptions {
   readonly maxSessions?: number;
   /** Open calls at once. Default 100,000. */
   readonly maxOpenCalls?: number;
+  /** Keeps a hash-chained record of every connection attempt and every end of a session. Default none. */
+  readonly audit?: AuditOption;
   /** What needs a second thought. Each emits a warning at start. */
   readonly dangerous?: {
     /** Plain TCP: `true` on loopback addresses only, `"any"` everywhere. */
     readonly plaintext?: boolean | "any";
+    /** Cookies below 16 bytes in cookie-only mode: one seen handshake is enough to guess them. */
+    readonly shortCookie?: boolean;
   };
 }

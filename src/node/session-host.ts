@@ -12,12 +12,14 @@ import { tryPublicKey } from "../identity/public-key.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
+import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { type IdentityKeeper, isCut } from "./identity-keeper.ts";
 import type { Inbound } from "./inbound.ts";
+import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { CertificateJudge, Dialers, Resolver } from "./ports.ts";
@@ -46,24 +48,38 @@ export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
+  readonly knownAddresses: KnownAddresses = new KnownAddresses();
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
   readonly #spawns: RemoteSpawns;
   readonly #inbound: Inbound;
+  readonly #attempts: Attempts;
   readonly #byPeer = new Map<Peer, Session>();
   readonly #drainWaiters = new Map<Session, (() => void)[]>();
   readonly #handshaking = new Set<DistConnection>();
 
-  constructor(parts: ConnectionParts, core: NodeCore, deadlines: Deadlines, spawns: RemoteSpawns, inbound: Inbound) {
+  constructor(
+    parts: ConnectionParts,
+    core: NodeCore,
+    deadlines: Deadlines,
+    spawns: RemoteSpawns,
+    inbound: Inbound,
+    attempts: Attempts,
+  ) {
     this.#parts = parts;
+    this.#attempts = attempts;
     this.#core = core;
     this.#deadlines = deadlines;
     this.#spawns = spawns;
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
-    this.identity?.watch((changes) => this.#cutUntrusted(changes));
+    for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
+    this.identity?.watch(
+      (changes) => this.cutUntrusted(changes),
+      ({ reason, message }) => core.events.emit("warning", { reason, message }),
+    );
     this.sessions = new Sessions(parts.own.name, parts.maxSessions);
   }
 
@@ -163,9 +179,13 @@ export class SessionHost implements ConnectionHost {
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
-    this.#core.events.emit("nodeup", session.peer);
-    this.sessions.dial(peer.name)?.succeeded(session);
+    this.knownAddresses.sessionUp(session.peer.address, assurance);
     return session;
+  }
+
+  announce(session: Session): void {
+    this.#core.events.emit("nodeup", session.peer);
+    this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
   sessionDown(session: Session, cause: SallyportError | undefined): void {
@@ -208,14 +228,17 @@ export class SessionHost implements ConnectionHost {
     this.#core.processes.queue.run();
   }
 
-  /** Ends the sessions whose key was revoked, replaced or unpinned. */
-  #cutUntrusted(changes: readonly TrustChange[]): void {
+  /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
+  cutUntrusted(changes: readonly TrustChange[]): number {
+    let ended = 0;
     for (const session of [...this.sessions.all()]) {
       const key = session.peer.publicKey === null ? undefined : tryPublicKey(session.peer.publicKey);
       const fingerprint = key === undefined ? undefined : this.identity?.fingerprintOf(key);
       if (fingerprint === undefined || !isCut(changes, session.peer.name, fingerprint)) continue;
       session.connection.destroy(trustWithdrawn(session.peer.name));
+      ended++;
     }
+    return ended;
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
@@ -233,7 +256,7 @@ export class SessionHost implements ConnectionHost {
     settled: () => void,
     makeCarrier: ConstructorParameters<typeof DistConnection>[2],
   ): DistConnection {
-    const sink = new ConnectionSink(this, target, settled);
+    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
     const { own, clock, handshake, limits, ticks } = this.#parts;
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks },
@@ -259,7 +282,7 @@ function selfConnect(name: NodeName): SallyportError {
   return new SallyportError("ERR_DENIED", "SELF_CONNECT", `${name} is this node itself`, {
     peer: name,
     stage: "name",
-    advice: "send to the registered name or the pid without a node",
+    advice: "name another node; what runs on this one is reached by its registered name or pid alone",
   });
 }
 

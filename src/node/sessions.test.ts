@@ -11,6 +11,29 @@ const session = (text: string) =>
   ({ peer: { name: name(text) }, facts: { name: canonicalName(name(text)) } }) as unknown as Session;
 const dial = (text: string) => ({ target: name(text) }) as unknown as Dial;
 
+describe("a native handshake that ends beside a session of the same name", () => {
+  const key = Buffer.alloc(32, 1);
+  const standing = (publicKey: Buffer | null, incarnation: bigint | undefined): Sessions => {
+    const sessions = new Sessions(name("m@h"));
+    const { facts, peer } = session("a@h");
+    sessions.add({ facts, peer: { ...peer, publicKey }, incarnation } as unknown as Session);
+    return sessions;
+  };
+
+  it("replaces it with the same key and no older a life", () => {
+    expect(new Sessions(name("m@h")).mayReplace(name("a@h"), key, 5n)).toBe(true);
+    for (const life of [5n, 6n]) expect(standing(key, 5n).mayReplace(name("a@H"), Buffer.from(key), life)).toBe(true);
+    expect(standing(key, 5n).mayReplace(name("a@h"), key, 4n)).toBe(false);
+    expect(standing(null, 5n).mayReplace(name("a@h"), undefined, 5n)).toBe(true);
+  });
+
+  it("does not with another key, or with one where there was none", () => {
+    expect(standing(key, 5n).mayReplace(name("a@h"), Buffer.alloc(32, 2), 6n)).toBe(false);
+    expect(standing(key, 5n).mayReplace(name("a@h"), undefined, 6n)).toBe(false);
+    expect(standing(null, undefined).mayReplace(name("a@h"), key, 6n)).toBe(false);
+  });
+});
+
 describe("Sessions.answerClaim (otp-distribution section 2.3)", () => {
   it("says ok to a stranger", () => {
     expect(new Sessions(name("m@h")).answerClaim(claim("a@h"))).toBe("ok");

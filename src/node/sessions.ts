@@ -132,6 +132,16 @@ export class Sessions {
     return canonicalName(this.#own) < canonicalName(question.name) ? "other-wins" : "go";
   }
 
+  /**
+   * Whether a native connection whose handshake has just ended may take the place of what stands now: since it was asked
+   * about, another one may have come up. Neither somebody with another key nor an older life of the peer may.
+   */
+  mayReplace(name: NodeName, key: Uint8Array | undefined, incarnation: bigint): boolean {
+    const existing = this.#sessions.get(canonicalName(name));
+    if (existing === undefined) return true;
+    return isSameKey(existing.peer.publicKey, key) && (existing.incarnation ?? 0n) <= incarnation;
+  }
+
   add(session: Session): void {
     this.#sessions.set(session.facts.name, session);
     this.#byExactName.set(session.peer.name, session);

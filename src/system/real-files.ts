@@ -19,7 +19,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import type { AppendFile, AppendFiles } from "../base/append-files.ts";
 import type { FileFacts, StoreFiles } from "../base/store-files.ts";
+import { RealAppendFile } from "./real-append-file.ts";
 
 const CREATE_EXCLUSIVE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -36,7 +38,7 @@ const NO_HARD_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENO
  * The local disk. Reads follow symbolic links, because read-only secret mounts are made of them; writes never do: a
  * link standing at the target path is replaced, not followed.
  */
-export class RealFiles implements StoreFiles {
+export class RealFiles implements StoreFiles, AppendFiles {
   read(path: string): Buffer {
     return readFileSync(path);
   }
@@ -117,6 +119,12 @@ export class RealFiles implements StoreFiles {
       return;
     }
     syncDirectory(dirname(path));
+  }
+
+  openAppend(path: string, mode: number): AppendFile {
+    const { file, isNew } = RealAppendFile.open(path, mode);
+    if (isNew) syncDirectory(dirname(path));
+    return file;
   }
 
   /** Sets the permission bits of what a path leads to. */

@@ -1,3 +1,4 @@
+import type { AppendFile, AppendFiles } from "../base/append-files.ts";
 import type { FileFacts, StoreFiles } from "../base/store-files.ts";
 
 interface Entry {
@@ -26,7 +27,7 @@ export class InjectedFault extends Error {
  * process that was killed, and `survivor()` is what the next process finds. Links and owners are not modelled, except
  * as facts that a test sets.
  */
-export class FaultyFiles implements StoreFiles {
+export class FaultyFiles implements StoreFiles, AppendFiles {
   readonly #files: Map<string, Entry>;
   readonly #directories: Set<string>;
   readonly #facts = new Map<string, Partial<FileFacts>>();
@@ -80,6 +81,11 @@ export class FaultyFiles implements StoreFiles {
   /** Makes reads of a path fail with a system code. */
   forbid(path: string, code: string = "EACCES"): void {
     this.#unreadable.set(path, code);
+  }
+
+  /** Takes `forbid` back. */
+  permit(path: string): void {
+    this.#unreadable.delete(path);
   }
 
   /** Puts bytes in place without steps, as somebody else's editor does. */
@@ -192,6 +198,35 @@ export class FaultyFiles implements StoreFiles {
   exposed(path: string): boolean {
     this.#alive();
     return this.#exposed.has(path);
+  }
+
+  openAppend(path: string, mode: number): AppendFile {
+    this.#step(`open ${path}`);
+    if (this.#directories.has(path)) throw new InjectedFault("EISDIR", path);
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    if (!this.#directories.has(directory)) throw new InjectedFault("ENOENT", directory);
+    if (!this.#files.has(path)) this.#files.set(path, this.#entry("", mode));
+    return {
+      append: (data) => this.#grow(path, Buffer.from(data)),
+      size: () => this.facts(path)?.bytes,
+      sync: () => this.#step(`sync of ${path}`),
+      close: () => this.#alive(),
+    };
+  }
+
+  /** Adds to a file, sixteen bytes with each step. */
+  #grow(path: string, data: Buffer): void {
+    const before = this.#files.get(path);
+    const written = (end: number): void => {
+      const bytes = Buffer.concat([before?.bytes ?? Buffer.alloc(0), data.subarray(0, end)]);
+      this.#files.set(path, this.#entry(bytes, before?.mode ?? 0));
+    };
+    for (let end = 0; end < data.length; end += BYTES_PER_STEP) {
+      if (end > 0) written(end);
+      this.#step(`byte ${end} for ${path}`);
+    }
+    written(data.length);
+    this.#step(`end of an append to ${path}`);
   }
 
   #writeTemporary(path: string, data: Uint8Array | string, mode: number): string {

@@ -62,7 +62,7 @@ export function nativeTestNode(
       cookieOnly: () => false,
       hasCookieOnly: false,
       allowShortCookie: false,
-      inviteSecret: () => undefined,
+      judgeInvite: () => "unknown",
       ...tools,
     },
   };

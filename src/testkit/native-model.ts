@@ -135,7 +135,7 @@ export class Model {
         cookieOnly: () => method === "cookie",
         hasCookieOnly: method === "cookie",
         allowShortCookie: false,
-        inviteSecret: () => undefined,
+        judgeInvite: () => "unknown",
       },
       channel: {
         exporter: honest === undefined ? Buffer.alloc(32, 0x40 + number) : Buffer.from(honest.padEnd(32, "=")),

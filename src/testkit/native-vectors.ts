@@ -6,6 +6,7 @@ import { parseNodeName } from "../base/node-name.ts";
 import { parsePublicKey } from "../identity/public-key.ts";
 import { makeStatement } from "../identity/succession.ts";
 import { NativeEnd, nativeChannel, nativeTestNode, runNative } from "./native-end.ts";
+import { testInvite } from "./native-invite.ts";
 
 /** One recorded handshake. All values are hex but names and numbers; messages begin with their type byte. */
 export interface NativeVector {
@@ -24,13 +25,19 @@ export function makeNativeVectors(crypto: IdentityCrypto): NativeVector[] {
   const key = stretchCookie(Buffer.from(COOKIE), crypto);
   const id = Buffer.alloc(16, 0x1d);
   const secret = Buffer.alloc(32, 0x5e);
-  const invite: DiallerInvite = { id, secret, namesKey: () => true };
+  const invite = testInvite(id, secret, crypto);
   const cookie = { cookie: Buffer.from(COOKIE).toString("hex") };
-  const cookieTools: Partial<NativeTools> = { cookieFor: () => key, inviteSecret: () => secret };
+  const cookieTools: Partial<NativeTools> = { cookieFor: () => key, judgeInvite: invite.judge };
   const only: Partial<NativeTools> = { ...cookieTools, cookieOnly: () => true, hasCookieOnly: true };
   return [
     record("keys", {}, crypto),
-    record("keys-cookie-invite-succession", cookieTools, crypto, { ...cookie, ...inviteInputs(id, secret) }, invite),
+    record(
+      "keys-cookie-invite-succession",
+      cookieTools,
+      crypto,
+      { ...cookie, ...inviteInputs(id, secret) },
+      invite.dialler,
+    ),
     record("cookie-only", only, crypto, cookie),
   ];
 }

@@ -24,9 +24,9 @@ const STRANGER = join(ROOT, "stranger");
 let node: Cli;
 let endpoint = "";
 
-/** Runs a command against the running node. */
+/** Runs a command against the running node, as a stranger with a certificate of the same authority. */
 function at(...args: readonly string[]): Promise<Ran> {
-  return runCli(HOME, [...args, "--resolve", `${NODE}=${endpoint}`, "--epmd", "off"]);
+  return runCli(HOME, [...args, "--no-control", "--resolve", `${NODE}=${endpoint}`, "--epmd", "off"]);
 }
 
 /** The one JSON document on standard output. */
@@ -80,9 +80,11 @@ describe("init", () => {
     expect(ran).toMatchObject({ code: 0, err: "" });
     expect(ran.out).toContain("cd third && sallyport start");
     const modeOf = (path: string): number => statSync(join(ROOT, "third", path)).mode & 0o777;
-    expect(["data", "data/tls"].map(modeOf)).toEqual([0o700, 0o700]);
-    const secrets = ["cookie", "data/tls/ca.key", "data/tls/node.key", "data/tls/cli.key"];
-    expect(secrets.map(modeOf)).toEqual([0o600, 0o600, 0o600, 0o600]);
+    expect(["data", "data/tls", "data/keys"].map(modeOf)).toEqual([0o700, 0o700, 0o700]);
+    const secrets = ["cookie", "data/tls/ca.key", "data/tls/node.key", "data/tls/cli.key", "data/keys/node.key"];
+    expect(secrets.map(modeOf)).toEqual([0o600, 0o600, 0o600, 0o600, 0o600]);
+    const shown = await runCli(join(ROOT, "third"), ["keys", "show", "--json"]);
+    expect(ran.out).toContain(String((document(shown)["result"] as Record<string, unknown>)["fingerprint"]));
     expect(readFileSync(join(ROOT, "third/cookie"), "utf8")).toMatch(/^[0-9a-f]{64}\n$/);
   });
 
@@ -110,7 +112,7 @@ describe("a command that succeeds", () => {
   });
 
   it("takes host and port with the name", async () => {
-    const ran = await runCli(HOME, ["ping", `${NODE}:${endpoint.split(":").at(-1)}`, "--epmd", "off"]);
+    const ran = await runCli(HOME, ["ping", `${NODE}:${endpoint.split(":").at(-1)}`, "--no-control", "--epmd", "off"]);
     expect(ran).toMatchObject({ code: 0, err: "" });
   });
 
@@ -215,11 +217,21 @@ describe("a command that fails", () => {
   });
 
   it("exits with 4 when the connection is lost before the answer", async () => {
-    const args = ["start", "--demo-services", "--listen", "tls://127.0.0.1:0", "--epmd", "off", "--json"];
+    const args = [
+      "start",
+      "--no-control",
+      "--demo-services",
+      "--listen",
+      "tls://127.0.0.1:0",
+      "--epmd",
+      "off",
+      "--json",
+    ];
     const victim = new Cli(HOME, args);
     const found = /tls:\/\/127\.0\.0\.1:\d+/.exec(await victim.says(/listening.*\n/));
     const waiting = runCli(HOME, [
       "rpc",
+      "--no-control",
       `${NODE}`,
       "demo",
       "sleep",
@@ -244,7 +256,7 @@ describe("start", () => {
       at: expect.any(String),
       name: NODE,
       endpoints: [endpoint],
-      fingerprint: null,
+      fingerprint: expect.stringMatching(/^SHA256:/),
     });
     const seen = new Set(node.events.map(({ event }) => event));
     expect([...seen]).toEqual(expect.arrayContaining(["nodeup", "nodedown", "denied", "refused", "handler_error"]));
@@ -269,7 +281,7 @@ describe("start", () => {
   });
 
   it("speaks to people without --json, and stops at SIGINT", async () => {
-    const human = new Cli(HOME, ["start", "--listen", "tls://127.0.0.1:0", "--epmd", "off"]);
+    const human = new Cli(HOME, ["start", "--no-control", "--listen", "tls://127.0.0.1:0", "--epmd", "off"]);
     await human.says(/listening/);
     const ran = await human.kill("SIGINT");
     expect(ran.code).toBe(0);
@@ -280,10 +292,10 @@ describe("start", () => {
 
   it("refuses a services file that cannot be used, before it listens", async () => {
     writeFileSync(join(ROOT, "bad.mjs"), "export const answer = 42;");
-    const ran = await runCli(HOME, ["start", "--services", "../bad.mjs", "--json"]);
+    const ran = await runCli(HOME, ["start", "--no-control", "--services", "../bad.mjs", "--json"]);
     expect(ran.code).toBe(2);
     expect(document(ran)).toMatchObject({ ok: false, error: { reason: "SERVICES_INVALID" } });
-    const broken = await runCli(HOME, ["start", "--services", "../no.mjs", "--json"]);
+    const broken = await runCli(HOME, ["start", "--no-control", "--services", "../no.mjs", "--json"]);
     expect(document(broken)).toMatchObject({ ok: false, error: { reason: "SERVICES_UNLOADABLE" } });
   });
 

@@ -1,79 +1,22 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createTcpServer, type Socket, connect as tcpConnect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer, type TLSSocket, connect as tlsConnect } from "node:tls";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { createNode } from "../../src/create-node.ts";
-import type { Node, NodeEvents } from "../../src/node/api.ts";
+import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
 import { isAtom } from "../../src/term/types.ts";
 import type { TestAuthority } from "../../src/testkit/certificates.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
+import { A, B, dialling, NativeRig, nextRefusal } from "./native-rig.ts";
 
-const A = "a@127.0.0.1";
-const B = "b@127.0.0.1";
-
-let root: string;
 let authority: TestAuthority;
-const open: Node[] = [];
+const { root, keyDir, node, makeKey, pin, own } = new NativeRig();
 
 beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), "sallyport-native-"));
   authority = await testAuthority(join(root, "ca"));
 });
-
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-let run = 0;
-afterEach(async () => {
-  for (const node of open.splice(0)) await node.close({ timeoutMs: 0 });
-  run++;
-});
-
-const keyDir = (who: string): string => join(root, `run${run}`, who);
-
-async function node(name: string, trust: "strict" | "tofu", extra: Partial<NodeOptions> = {}): Promise<Node> {
-  const made = await createNode({
-    name,
-    epmd: "off",
-    identity: { dir: keyDir(name), trust },
-    listen: ["tls://127.0.0.1:0"],
-    ...extra,
-  });
-  open.push(made);
-  return made;
-}
-
-/** A node that dials `to` under the name `at`. */
-const dialling = (to: Node, at: string = to.name): Partial<NodeOptions> => ({
-  resolve: { [at]: to.endpoints[0] ?? "" },
-});
-
-/** Makes the key pair of a node without running it for long. */
-async function makeKey(name: string): Promise<void> {
-  const made = await node(name, "strict", { listen: [] });
-  await made.close({ timeoutMs: 0 });
-}
-
-/** Pins the key of `whose` at `owner`, as an operator who copies the file. */
-function pin(owner: string, whose: string): void {
-  mkdirSync(join(keyDir(owner), "trusted"), { recursive: true, mode: 0o700 });
-  copyFileSync(join(keyDir(whose), "node.pub"), join(keyDir(owner), "trusted", `${whose}.pub`));
-}
-
-function nextRefusal(of: Node): Promise<NodeEvents["refused"][0]> {
-  return new Promise((resolve) => of.on("refused", resolve));
-}
 
 const failure = (promise: Promise<unknown>): Promise<{ code: string; reason: string }> =>
   promise.then(
@@ -212,13 +155,11 @@ describe("a native session", () => {
     await makeKey(B);
     pin(A, B);
     // The same name, the right certificate and cookie, but no key: whoever holds the path could do this.
-    const plain = await createNode({ name: B, epmd: "off", cookie, tls, listen: ["tls://127.0.0.1:0"] });
-    open.push(plain);
+    const plain = own(await createNode({ name: B, epmd: "off", cookie, tls, listen: ["tls://127.0.0.1:0"] }));
     const a = await node(A, "strict", { ...dialling(plain), tls: ownTls, cookie });
     expect(await failure(a.connect(B))).toMatchObject({ code: "ERR_DENIED", reason: "NATIVE_ONLY" });
     const refused = nextRefusal(a);
-    const dialler = await createNode({ name: B, epmd: "off", cookie, tls, ...dialling(a) });
-    open.push(dialler);
+    const dialler = own(await createNode({ name: B, epmd: "off", cookie, tls, ...dialling(a) }));
     expect(await failure(dialler.connect(A))).toMatchObject({ code: "ERR_DENIED" });
     expect((await refused).error).toMatchObject({ reason: "NATIVE_ONLY" });
   });

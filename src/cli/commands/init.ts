@@ -1,6 +1,9 @@
 import { join, relative, resolve } from "node:path";
 import { SallyportError } from "../../base/errors.ts";
 import { type NodeName, parseNodeName } from "../../base/node-name.ts";
+import { NODE_KEY_FILE, NODE_PUB_FILE } from "../../identity/key-layout.ts";
+import { NodeKey } from "../../identity/node-key.ts";
+import { KEY_BYTES } from "../../identity/public-key.ts";
 import { createAuthority, issueNodeCertificate } from "../../x509/issue.ts";
 import type { InitFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
@@ -27,7 +30,7 @@ interface NewFile {
   /** Relative to the directory. */
   readonly path: string;
   readonly mode: number;
-  readonly text: string;
+  readonly text: string | Uint8Array;
   readonly says: string;
 }
 
@@ -56,6 +59,9 @@ async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly 
     hostOnly: true,
   });
   const cookie = world.random.bytes(COOKIE_BYTES).toString("hex");
+  const seed = world.random.bytes(KEY_BYTES);
+  const identity = new NodeKey(seed, world.identityCrypto);
+  identity.destroy();
   return [
     { path: CONFIG_FILE, mode: PUBLIC, text: exampleConfig(name), says: "configuration, with comments" },
     { path: "services.mjs", mode: PUBLIC, text: exampleServices(), says: "an example service" },
@@ -81,6 +87,13 @@ async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly 
       says: "certificate for this command line",
     },
     { path: `data/tls/${CLI_KEY}`, mode: SECRET, text: cli.keyPem, says: "its key" },
+    {
+      path: `data/keys/${NODE_KEY_FILE}`,
+      mode: SECRET,
+      text: seed,
+      says: "identity of the node: keep it, copy it nowhere",
+    },
+    { path: `data/keys/${NODE_PUB_FILE}`, mode: PUBLIC, text: identity.publicKey, says: identity.fingerprint },
   ];
 }
 
@@ -88,7 +101,7 @@ function write(world: CommandWorld, root: string, files: readonly NewFile[]): vo
   let path = root;
   try {
     world.files.makeDirectory(root, 0o755);
-    for (const directory of ["data", "data/tls"]) {
+    for (const directory of ["data", "data/tls", "data/keys"]) {
       path = join(root, directory);
       world.files.makeDirectory(path, PRIVATE_DIRECTORY);
     }

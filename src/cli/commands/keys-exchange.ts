@@ -10,17 +10,17 @@ import {
   makeBundle,
   parseBundle,
 } from "../../identity/bundle.ts";
+import { HeldInvites } from "../../identity/held-invites.ts";
 import { INVITE_TTL_MS, InviteStore } from "../../identity/invite.ts";
 import { quotePath, SECRET_MODE, systemCode } from "../../identity/key-layout.ts";
 import { fingerprintOf, formatPublicKey, parseFingerprint, sameKey } from "../../identity/public-key.ts";
-import type { TrustChange } from "../../identity/trust-change.ts";
 import type { TrustStore } from "../../identity/trust-store.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { type ImportAction, type PlannedPin, planImport } from "../import-plan.ts";
 import { KeyDirectory, type KeyFlags } from "../key-directory.ts";
 import { formatKeyLine, parseKeyLines } from "../key-lines.ts";
 import { reportResult } from "../report.ts";
-import { tellTrust } from "../running-node.ts";
+import { tellRunningNode } from "../running-node.ts";
 import { moment, table } from "../table.ts";
 import { printable } from "../terminal.ts";
 
@@ -78,26 +78,28 @@ export async function keysImport(world: CommandWorld, flags: KeysImportFlags, fi
   const store = directory.trust();
   const plan = planImport(store, bundle?.nodes ?? parseKeyLines(text, file), world.identityCrypto, replace);
   const dryRun = flags.dryRun === true;
-  let changes: readonly TrustChange[] = [];
-  if (!dryRun) changes = bundle === undefined ? pin(store, plan, nowMs, replace) : vouch(world, store, bundle, flags);
-  const node = dryRun ? "none" : await tellTrust(world, flags, changes);
+  if (!dryRun) {
+    if (bundle === undefined) pin(store, plan, nowMs, replace);
+    else vouch(world, store, bundle, flags);
+  }
+  const node = dryRun ? "none" : await tellRunningNode(world, flags);
   const signer = bundle === undefined ? null : fingerprintOf(bundle.signer, world.identityCrypto);
   const pins = plan.map(({ name, fingerprint, action }) => ({ name, fingerprint, action }));
   reportResult(world.terminal, { pins, signer, dryRun, node }, human(world, plan, signer, dryRun));
 }
 
-function pin(store: TrustStore, plan: readonly PlannedPin[], nowMs: number, replace: boolean): TrustChange[] {
-  return plan
-    .filter(({ action }) => action !== "own")
-    .flatMap(({ name, key }) => [...store.add(name, key, { nowMs, replace, origin: "operator" })]);
+function pin(store: TrustStore, plan: readonly PlannedPin[], nowMs: number, replace: boolean): void {
+  for (const { name, key, action } of plan) {
+    if (action !== "own") store.add(name, key, { nowMs, replace, origin: "operator" });
+  }
 }
 
-function vouch(world: CommandWorld, store: TrustStore, bundle: Bundle, flags: KeysImportFlags): readonly TrustChange[] {
-  return importBundle(store, bundle, world.identityCrypto, {
+function vouch(world: CommandWorld, store: TrustStore, bundle: Bundle, flags: KeysImportFlags): void {
+  importBundle(store, bundle, world.identityCrypto, {
     nowMs: world.clock.wallMs(),
     replace: flags.replace === true,
     ...(flags.signer === undefined ? {} : { signer: parseFingerprint(flags.signer) }),
-  }).changes;
+  });
 }
 
 const DONE: Readonly<Record<ImportAction, string>> = {
@@ -147,10 +149,25 @@ export async function keysInvite(world: CommandWorld, flags: KeysInviteFlags, in
   if (terminal.json) return;
   const { dim } = terminal.errorColours;
   terminal.note(dim(`for ${token.invitee}, once, until ${moment(expiresMs)}`));
-  terminal.note(
-    "preview: joining with an invite is not connected yet; until then exchange keys with `keys export` and `keys import`",
-  );
   terminal.note(dim("It is a secret: hand it over on a private channel, as a file, never as an argument."));
+  terminal.note(dim(`${token.invitee} uses it with: sallyport keys join FILE`));
+}
+
+/** `keys join FILE`: keeps an invite of another node, for the next connection to it. */
+export async function keysJoin(world: CommandWorld, flags: KeyFlags, file: string): Promise<void> {
+  const { terminal, files, clock, identityCrypto: crypto } = world;
+  const directory = new KeyDirectory(world, flags);
+  const name = directory.mustHaveName();
+  const { key } = directory.loadOrMake();
+  key.destroy();
+  const held = new HeldInvites({ files, crypto, directory: directory.path });
+  const own = { name, key: key.fingerprint };
+  const { acceptor, acceptorKey, expiresMs } = held.hold(readFile(world, file), own, clock.wallMs());
+  const human = [
+    `${acceptor} ${acceptorKey}`,
+    terminal.colours.dim(`once, until ${moment(expiresMs)}; connect to use it: sallyport ping ${acceptor}`),
+  ];
+  reportResult(terminal, { acceptor, fingerprint: acceptorKey, name, expiresMs }, human.join("\n"));
 }
 
 function readSource(world: CommandWorld, source: string): readonly BundleNode[] {
@@ -170,7 +187,7 @@ function readFile(world: CommandWorld, file: string): string {
     if (bytes === undefined || bytes <= MAX_BUNDLE_CHARS) return world.files.readText(path);
   } catch (cause) {
     throw new SallyportError("ERR_CONFIG", "FILE_UNREADABLE", `cannot read ${quotePath(path)} (${systemCode(cause)})`, {
-      advice: "name a file with the output of `sallyport keys export`",
+      advice: "name a file with the output of `sallyport keys export` or `sallyport keys invite`",
       cause,
     });
   }

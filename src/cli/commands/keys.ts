@@ -6,7 +6,7 @@ import { formatPublicKey } from "../../identity/public-key.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { KeyDirectory, type KeyFlags } from "../key-directory.ts";
 import { reportResult } from "../report.ts";
-import { type Told, tellRotation } from "../running-node.ts";
+import { type Told, tellRunningNode } from "../running-node.ts";
 import { fields } from "../table.ts";
 import { printable } from "../terminal.ts";
 
@@ -77,7 +77,7 @@ async function report(world: CommandWorld, flags: KeyFlags, rotation: Rotation):
   const { key, oldFingerprint, backup, files } = rotation;
   const { fingerprint } = key;
   key.destroy();
-  const node = await tellRotation(world, flags);
+  const node = await tellRunningNode(world, flags);
   const human = fields(
     [
       ["old", oldFingerprint],
@@ -92,7 +92,6 @@ async function report(world: CommandWorld, flags: KeyFlags, rotation: Rotation):
 
 const SAYS: Readonly<Record<Told, string>> = {
   told: "running, uses the new key from its next handshake",
-  none: "not running here; a node that runs without control socket must be restarted",
+  none: "not running here; one that runs without control socket must be restarted",
   "without-identity": "running without identity by key",
-  "restart-needed": "running with the old key: restart it",
 };

@@ -2,6 +2,7 @@ import { type ControlServer, openControlServer } from "../../control/control-ser
 import { NodeTarget } from "../../control/node-target.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
+import { auditOf } from "../audit-directory.ts";
 import type { StartFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { ownControlPathOf } from "../control-path.ts";
@@ -17,7 +18,6 @@ import {
   type StartEvent,
 } from "../start-events.ts";
 import type { Terminal } from "../terminal.ts";
-import { WatchedIdentity } from "../watched-identity.ts";
 
 /** Longest wait for queued bytes to leave after SIGTERM or SIGINT, in milliseconds. */
 const DRAIN_MS = 5_000;
@@ -35,7 +35,12 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
     // Before the node: a second one with this identity must fail before any peer hears of it.
     control = await openControl(world, flags);
     const node = await startNode(world, flags, events, control);
-    events.begin({ event: "listening", name: node.name, endpoints: node.endpoints, fingerprint: null });
+    events.begin({
+      event: "listening",
+      name: node.name,
+      endpoints: node.endpoints,
+      fingerprint: node.identity?.fingerprint ?? null,
+    });
     const reason = await signal.came;
     control?.close();
     await node.close({ timeoutMs: DRAIN_MS });
@@ -60,15 +65,12 @@ async function startNode(
   events: EventPrinter,
   control: ControlServer | undefined,
 ): Promise<Node> {
-  const settings = settingsOfNode(flags, world);
+  const settings = { ...settingsOfNode(flags, world), ...auditOf(flags, world) };
   const services = flags.services === undefined ? [] : [await loadServices(world.directory, flags.services)];
   const node = await createNode(settings);
   listen(node, events);
   try {
-    const { clock, files, identityCrypto: crypto } = world;
-    const option = settings.identity;
-    const identity = option === undefined ? undefined : new WatchedIdentity({ node, option, clock, files, crypto });
-    const target = new NodeTarget(node, clock, identity);
+    const target = new NodeTarget(node, world.clock);
     if (flags.demoServices === true) registerDemoServices(node);
     await Promise.all(services.map((register) => register(node)));
     control?.serve(target);

@@ -9,7 +9,7 @@ import type { CommandWorld } from "../command-world.ts";
 import { KeyDirectory, type KeyFlags } from "../key-directory.ts";
 import { wholeKey } from "../key-lines.ts";
 import { reportResult } from "../report.ts";
-import { askIfRunning, type Told, tellTrust } from "../running-node.ts";
+import { askIfRunning, type Told, tellRunningNode } from "../running-node.ts";
 
 export interface TrustAddFlags extends KeyFlags {
   readonly replace?: boolean;
@@ -109,7 +109,6 @@ const SAYS: Readonly<Record<Told, string>> = {
   told: "; the running node knows",
   none: "",
   "without-identity": "; the running node has no identity by key",
-  "restart-needed": "; restart the node",
 };
 
 async function report(
@@ -120,7 +119,7 @@ async function report(
   done: string,
 ): Promise<void> {
   // Also without a change: an earlier command may have failed to tell.
-  const node = await tellTrust(world, flags, changes);
+  const node = await tellRunningNode(world, flags);
   const who = name === undefined ? "the key" : canonicalName(name);
   const result = { name: name === undefined ? null : canonicalName(name), fingerprint: fingerprint ?? null };
   const human = `${who} ${done} ${fingerprint ?? "a file that could not be used"}${SAYS[node]}`;

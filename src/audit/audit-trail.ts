@@ -1,0 +1,151 @@
+import type { Clock, Timer } from "../base/clock.ts";
+import { type AttemptEntry, attemptFields, type EndEntry, endFields } from "./attempt-entries.ts";
+import type { AuditLog } from "./audit-log.ts";
+import { FloodLimiter } from "./flood-limiter.ts";
+import { type AuditLimits, SESSION_KEYS_FACTOR, SESSION_RECORDS_FACTOR } from "./limits.ts";
+import { type AuditFields, type ChainHead, peerText } from "./record.ts";
+
+/** Shortest time between two warnings that the log cannot be written, milliseconds. */
+export const AUDIT_WARNING_MS = 60_000;
+
+/** Warnings kept for a listener that has not come yet. */
+const MAX_EARLY_WARNINGS = 4;
+
+/** Permission bits that let somebody else look into the directory or change it. */
+const OTHERS = 0o077;
+
+type Warn = (reason: "AUDIT_NOT_WRITTEN" | "AUDIT_EXPOSED", message: string) => void;
+
+/** What is counted together: failed attempts, and sessions with their ends. */
+interface Lane {
+  readonly of: "attempt" | "session";
+  readonly limiter: FloodLimiter;
+  timer: Timer | undefined;
+}
+
+/** The audit log of a node: takes what happened, keeps floods out, and never throws. */
+export class AuditTrail {
+  readonly #log: AuditLog;
+  readonly #clock: Clock;
+  readonly #attempts: Lane;
+  readonly #sessions: Lane;
+  #summarised = 0;
+  #faults = 0;
+  #warnedAt: number | undefined;
+  #over = false;
+  /** Warnings that nobody has heard. */
+  readonly #early: Parameters<Warn>[] = [];
+  #warn: Warn = (...warning) => {
+    if (this.#early.length < MAX_EARLY_WARNINGS) this.#early.push(warning);
+  };
+
+  constructor(log: AuditLog, clock: Clock, limits: AuditLimits) {
+    this.#log = log;
+    this.#clock = clock;
+    const maxKeys = limits.maxKeys * SESSION_KEYS_FACTOR;
+    const maxPerMinute = limits.maxPerMinute * SESSION_RECORDS_FACTOR;
+    this.#attempts = { of: "attempt", limiter: new FloodLimiter(limits), timer: undefined };
+    this.#sessions = {
+      of: "session",
+      limiter: new FloodLimiter({ ...limits, maxKeys, maxPerMinute }),
+      timer: undefined,
+    };
+  }
+
+  /** Where the chain stands. */
+  get head(): ChainHead {
+    return this.#log.head;
+  }
+
+  /** True while records are being lost. */
+  get isFailing(): boolean {
+    return this.#log.isFailing;
+  }
+
+  /** Its part of `health().counters`. */
+  counters(): Readonly<Record<string, number>> {
+    return {
+      audit_written: this.#log.written,
+      audit_lost: this.#log.lost + this.#faults,
+      audit_summarised: this.#summarised,
+    };
+  }
+
+  /** Opens the log of the node `name`. */
+  start(name: string): void {
+    this.#log.start({ node: name }, (cause) => {
+      const now = this.#clock.now();
+      if (this.#warnedAt !== undefined && now - this.#warnedAt < AUDIT_WARNING_MS) return;
+      this.#warnedAt = now;
+      const message = `the audit log cannot be written (${whyOf(cause)}); the node goes on, records are lost`;
+      this.#warn("AUDIT_NOT_WRITTEN", message);
+    });
+    const mode = this.#log.directoryMode;
+    if (mode !== undefined && (mode & OTHERS) !== 0) {
+      const message = `others have access to the directory of the audit log (mode ${mode.toString(8)})`;
+      this.#warn("AUDIT_EXPOSED", message);
+    }
+  }
+
+  /** From now on warnings go to `warn`, in a turn of their own; those since `start` at once. */
+  listen(warn: Warn): void {
+    for (const warning of this.#early.splice(0)) warn(...warning);
+    this.#warn = (reason, message) => this.#clock.later(() => warn(reason, message));
+  }
+
+  /** One connection attempt. */
+  attempt(entry: AttemptEntry): void {
+    const accepted = entry.outcome === "accepted";
+    const source = accepted ? (entry.peer ?? entry.address) : hostOf(entry.address);
+    this.#take(accepted ? this.#sessions : this.#attempts, source, entry.reason ?? "ACCEPTED", entry.id, () =>
+      attemptFields(entry),
+    );
+  }
+
+  /** The end of one session. */
+  end(entry: EndEntry): void {
+    this.#take(this.#sessions, entry.peer, entry.reason, entry.id, () => endFields(entry));
+  }
+
+  /** Writes what was only counted, and closes the log. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#summarise(this.#attempts);
+    this.#summarise(this.#sessions);
+    this.#log.close();
+  }
+
+  #take(lane: Lane, source: string, reason: string, id: string, fields: () => AuditFields): void {
+    try {
+      const now = this.#clock.now();
+      const { endsAt } = lane.limiter;
+      if (endsAt !== undefined && now >= endsAt) this.#summarise(lane);
+      if (this.#over || lane.limiter.take(source, reason, id, now)) this.#log.record(fields());
+      else lane.timer ??= this.#clock.at(lane.limiter.endsAt ?? now, () => this.#summarise(lane), true);
+    } catch {
+      this.#faults++;
+    }
+  }
+
+  #summarise(lane: Lane): void {
+    lane.timer?.cancel();
+    lane.timer = undefined;
+    for (const { source, reason, count, lastId } of lane.limiter.drain()) {
+      this.#summarised += count;
+      const from = source === null ? null : peerText(source);
+      this.#log.record({ kind: "summary", of: lane.of, source: from, reason: peerText(reason), count, lastId });
+    }
+  }
+}
+
+/** `host:port` without the port: a flood comes from ever new ports. */
+function hostOf(address: string): string {
+  const colon = address.lastIndexOf(":");
+  return colon < 0 ? address : address.slice(0, colon);
+}
+
+function whyOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return "unknown error";
+  return "code" in cause && typeof cause.code === "string" ? cause.code : peerText(cause.message);
+}

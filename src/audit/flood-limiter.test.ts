@@ -1,0 +1,105 @@
+import { describe, expect, it } from "vitest";
+import type { MonotonicMs } from "../base/clock.ts";
+import { AuditWorld, attemptEntry } from "../testkit/audit-world.ts";
+import { FLOOD_WINDOW_MS, FloodLimiter, MAX_FLOOD_REASONS } from "./flood-limiter.ts";
+import { DEFAULT_AUDIT_LIMITS } from "./limits.ts";
+
+const NOW = 5 as MonotonicMs;
+
+describe("FloodLimiter", () => {
+  it("lets the first ten of each source and reason through, and counts the rest with the last id", () => {
+    const limiter = new FloodLimiter(DEFAULT_AUDIT_LIMITS);
+    const taken = Array.from({ length: 25 }, (_, i) => limiter.take("192.0.2.1", "A", `id${i}`, NOW));
+    expect(taken.filter(Boolean)).toHaveLength(10);
+    expect(taken.indexOf(false)).toBe(10);
+    expect(limiter.take("192.0.2.1", "B", "x", NOW)).toBe(true);
+    expect(limiter.take("192.0.2.2", "A", "y", NOW)).toBe(true);
+    expect(limiter.drain()).toEqual([{ source: "192.0.2.1", reason: "A", count: 15, lastId: "id24" }]);
+    expect(limiter.size).toBe(0);
+    expect(limiter.take("192.0.2.1", "A", "z", NOW)).toBe(true);
+  });
+
+  it("is bounded against ever new sources, and counts what it cannot tell apart by reason", () => {
+    const limiter = new FloodLimiter({ ...DEFAULT_AUDIT_LIMITS, maxKeys: 4 });
+    let written = 0;
+    for (let i = 0; i < 1_000; i++) if (limiter.take(`source ${i}`, "A", `id${i}`, NOW)) written++;
+    expect(limiter.size).toBe(5);
+    expect(written).toBe(10);
+    expect(limiter.drain()).toEqual([{ source: null, reason: "A", count: 990, lastId: "id999" }]);
+  });
+
+  it("writes so many in all, but the first of each reason always", () => {
+    const limiter = new FloodLimiter({ ...DEFAULT_AUDIT_LIMITS, maxPerMinute: 20 });
+    let written = 0;
+    for (let i = 0; i < 500; i++) if (limiter.take(`source ${i % 100}`, "A", "a", NOW)) written++;
+    expect(written).toBe(20);
+    expect(limiter.take("source 1", "KEY_MISMATCH", "m", NOW)).toBe(true);
+    expect(limiter.take("source 1", "KEY_MISMATCH", "m", NOW)).toBe(false);
+  });
+
+  it("is bounded against ever new reasons", () => {
+    const limiter = new FloodLimiter({ ...DEFAULT_AUDIT_LIMITS, maxKeys: 4 });
+    for (let i = 0; i < 2_000; i++) limiter.take("s", `R${i}`, "a", NOW);
+    expect(limiter.size).toBeLessThanOrEqual(4 + MAX_FLOOD_REASONS + 1);
+  });
+});
+
+describe("AuditTrail", () => {
+  it("writes a flood as ten records and one summary at the end of the minute", () => {
+    const world = new AuditWorld().start();
+    for (let i = 0; i < 300; i++) {
+      world.trail.attempt(attemptEntry({ address: `192.0.2.1:${i}`, id: `ID${i}` }));
+      world.clock.advance(100);
+    }
+    expect(world.records.filter(({ kind }) => kind === "attempt")).toHaveLength(10);
+    world.clock.advance(FLOOD_WINDOW_MS);
+    const summary = { of: "attempt", source: "192.0.2.1", reason: "KEY_UNTRUSTED", count: 290, lastId: "ID299" };
+    expect(world.records.filter(({ kind }) => kind === "summary")).toEqual([expect.objectContaining(summary)]);
+    expect(world.trail.counters()).toMatchObject({ audit_summarised: 290, audit_written: 12 });
+    expect(world.clock.pendingTimers).toBe(0);
+    world.trail.attempt(attemptEntry());
+    expect(world.words.at(-1)).toBe("attempt");
+  });
+
+  it("begins a new minute when one is over, also when nothing had to be counted", () => {
+    const world = new AuditWorld().start();
+    for (let i = 0; i < 10; i++) world.trail.attempt(attemptEntry());
+    world.clock.advance(FLOOD_WINDOW_MS - 1);
+    world.trail.attempt(attemptEntry());
+    expect(world.words.filter((word) => word === "attempt")).toHaveLength(10);
+    world.clock.advance(1);
+    for (let i = 0; i < 10; i++) world.trail.attempt(attemptEntry());
+    world.clock.advance(FLOOD_WINDOW_MS);
+    for (let i = 0; i < 10; i++) world.trail.attempt(attemptEntry());
+    expect(world.words.filter((word) => word === "attempt")).toHaveLength(30);
+  });
+
+  it("counts sessions apart from failures, and by peer", () => {
+    const world = new AuditWorld().start();
+    for (let i = 0; i < 40; i++) world.trail.attempt(attemptEntry());
+    const session = { outcome: "accepted", reason: null, code: null, stage: null } as const;
+    for (let i = 0; i < 12; i++) world.trail.attempt(attemptEntry({ ...session, peer: "b@h", id: `B${i}` }));
+    world.trail.attempt(attemptEntry({ ...session, peer: "c@h" }));
+    expect(world.records.filter(({ outcome }) => outcome === "accepted")).toHaveLength(11);
+    world.trail.close();
+    expect(world.records.filter(({ kind }) => kind === "summary")).toEqual([
+      expect.objectContaining({ of: "attempt", count: 30 }),
+      expect.objectContaining({ of: "session", source: "b@h", reason: "ACCEPTED", count: 2, lastId: "B11" }),
+    ]);
+    expect(world.words.at(-1)).toBe("closed");
+    expect(world.verify()).toMatchObject({ ok: true });
+  });
+
+  it("warns when others may look into its directory", () => {
+    const world = new AuditWorld();
+    world.files.makeDirectory("/audit", 0o755);
+    world.files.pretend("/audit", { mode: 0o755 });
+    expect(world.start().warnings).toEqual(["AUDIT_EXPOSED"]);
+  });
+
+  it("counts a fault of its own and throws nothing", () => {
+    const world = new AuditWorld().start();
+    world.trail.attempt(attemptEntry({ durationMs: Number.NaN }));
+    expect(world.trail.counters()).toMatchObject({ audit_lost: 1 });
+  });
+});

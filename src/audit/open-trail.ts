@@ -1,0 +1,22 @@
+import type { Clock } from "../base/clock.ts";
+import { type AuditFiles, AuditLog } from "./audit-log.ts";
+import { AuditTrail } from "./audit-trail.ts";
+import { DEFAULT_AUDIT_LIMITS } from "./limits.ts";
+import type { ChainCrypto } from "./record.ts";
+
+/** What an audit trail is made of. */
+export interface AuditTrailParts {
+  readonly files: AuditFiles;
+  readonly crypto: ChainCrypto;
+  readonly clock: Clock;
+}
+
+/** The audit trail in a directory; undefined where none is asked for. Touches the disk when it is started. */
+export function openAuditTrail(
+  option: { readonly dir: string } | undefined,
+  { files, crypto, clock }: AuditTrailParts,
+): AuditTrail | undefined {
+  if (option === undefined) return undefined;
+  const limits = DEFAULT_AUDIT_LIMITS;
+  return new AuditTrail(new AuditLog({ files, crypto, clock, directory: option.dir, limits }), clock, limits);
+}
