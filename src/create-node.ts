@@ -6,12 +6,14 @@ import { quotePeerText } from "./base/escape.ts";
 import type { Files } from "./base/files.ts";
 import { hostPart, localPart, type NodeName, parseNodeName } from "./base/node-name.ts";
 import type { Random } from "./base/random.ts";
+import type { StoreFiles } from "./base/store-files.ts";
 import { AcceptGate } from "./carrier/accept-gate.ts";
 import type { CarrierDialer, Listener } from "./carrier/carrier.ts";
 import type { ListenAddress } from "./carrier/listen.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
+import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
-import { createTlsDialer, listenTls, type TlsCarrierOptions } from "./carrier/tls.ts";
+import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
 import {
   type LoadedTlsMaterial,
   loadTlsMaterial,
@@ -27,7 +29,8 @@ import { readCookies } from "./identity/cookies.ts";
 import type { Node } from "./node/api.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
-import type { NodeOptions } from "./node/options.ts";
+import type { IdentityOption, NodeOptions } from "./node/options.ts";
+import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import type { CertificateJudge, Resolver } from "./node/ports.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
@@ -37,7 +40,6 @@ import { RealRandom } from "./system/real-random.ts";
 import { EPMD_PORT, epmdEntry } from "./wire/epmd.ts";
 import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
 import { readCertificateNames } from "./x509/certificate-names.ts";
-import { issueSelfSigned } from "./x509/issue.ts";
 import { matchCertificate } from "./x509/match-name.ts";
 
 /** First and last port tried when a listener names none (design D9). */
@@ -56,15 +58,15 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const name = parseNodeName(options.name);
   const warnings: { reason: string; message: string }[] = [];
   const tls = loadTls(options, system.files, system.clock, warnings);
-  const material = tls?.material ?? (options.identity === undefined ? undefined : await ownMaterial(system, name));
   const plaintext = options.dangerous?.plaintext ?? false;
   if (plaintext !== false) {
     const message = "plain TCP is on: whoever can read the network reads and forges everything";
     warnings.push({ reason: "DANGEROUS_PLAINTEXT", message });
   }
-  const scheme = material === undefined && plaintext !== false ? "tcp" : "tls";
+  const hasTls = tls !== undefined || options.identity !== undefined;
+  const scheme = !hasTls && plaintext !== false ? "tcp" : "tls";
   const epmd = { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT };
-  const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, material !== undefined));
+  const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
   warnings.push(...cookies.warnings);
   const profile = options.profile ?? "standard";
@@ -88,14 +90,26 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ...(options.tls?.minVersion === undefined ? {} : { minVersion: options.tls.minVersion }),
     ...(identity === undefined ? {} : { alpn: [NATIVE_ALPN] }),
   };
+  const opened =
+    tls !== undefined || options.identity === undefined
+      ? undefined
+      : await openOwnCertificate(options.identity, { ...system, name, profile, tlsOptions });
+  warnings.push(...(opened?.warnings ?? []));
+  const material = tls?.material ?? opened?.certificate.current;
+  const tlsUsers: TlsUser[] = [];
   const dialers: { tls?: CarrierDialer; tcp?: CarrierDialer } = {};
-  if (material !== undefined) dialers.tls = createTlsDialer(system, material, tlsOptions);
+  if (material !== undefined) {
+    const dialer = createTlsDialer(system, material, tlsOptions);
+    dialers.tls = dialer;
+    tlsUsers.push(dialer);
+  }
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
   const audit = openAuditTrail(options.audit, system);
   const node = new SallyportNode({
     own,
     identity: identity?.keeper,
     audit,
+    ownCertificate: opened?.certificate,
     clock: system.clock,
     random: system.random,
     handshake: {
@@ -114,10 +128,16 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
+  opened?.certificate.watch({
+    replaced: (next) => {
+      for (const user of tlsUsers) user.replaceMaterial(next);
+    },
+    warned: ({ reason, message }) => node.warn(reason, message),
+  });
   try {
     const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
-    for (const listen of listeners) await bind(node, listen, { ...system, gate }, material, tlsOptions);
+    for (const listen of listeners) await bind(node, listen, { ...system, gate, tlsUsers }, material, tlsOptions);
     if (options.epmd === "register") await register(node, options, name, epmd);
   } catch (error) {
     await node.close({ timeoutMs: 0 });
@@ -163,13 +183,33 @@ function judgeWith(profile: "standard" | "strict"): CertificateJudge {
   };
 }
 
-/** A self-signed certificate for this run: it secures the channel and says nothing about who; the identity key does. */
-async function ownMaterial(
-  world: { readonly clock: Clock; readonly random: Random },
-  name: NodeName,
-): Promise<TlsMaterial> {
-  const { certPem, keyPem } = await issueSelfSigned(world, { name });
-  return { certPem, keyPem, passphrase: undefined, caPem: undefined };
+/** A dialer or listener: takes another certificate while it runs. */
+type TlsUser = Pick<TlsDialer, "replaceMaterial">;
+
+/** The certificate in the key directory: it secures the channel and says nothing about who; the identity key does. */
+function openOwnCertificate(
+  identity: IdentityOption,
+  parts: SocketCarrierParts & {
+    readonly files: StoreFiles;
+    readonly random: Random;
+    readonly name: NodeName;
+    readonly profile: "standard" | "strict";
+    readonly tlsOptions: TlsCarrierOptions;
+  },
+): ReturnType<typeof OwnCertificate.open> {
+  return OwnCertificate.open({
+    ...parts,
+    crypto: new RealIdentityCrypto(),
+    directory: identity.dir.replace(/\/+$/, ""),
+    usable(pair) {
+      try {
+        createTlsDialer(parts, materialOf(pair), parts.tlsOptions);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  });
 }
 
 function loadTls(options: NodeOptions, files: Files, clock: Clock, warnings: Warning[]): LoadedTlsMaterial | undefined {
@@ -254,14 +294,17 @@ function guardedTcp(dialer: CarrierDialer, plaintext: boolean | "any"): CarrierD
 async function bind(
   node: SallyportNode,
   listen: ListenOption,
-  parts: { readonly clock: Clock; readonly gate: AcceptGate },
+  parts: { readonly clock: Clock; readonly gate: AcceptGate; readonly tlsUsers: TlsUser[] },
   material: TlsMaterial | undefined,
   tlsOptions: TlsCarrierOptions,
 ): Promise<void> {
   let listener: Listener;
   if (listen.scheme === "tcp") listener = await listenTcp(parts, listen, node.accept);
-  else if (material !== undefined) listener = await listenTls(parts, listen, material, node.accept, tlsOptions);
-  else return;
+  else if (material !== undefined) {
+    const secure = await listenTls(parts, listen, material, node.accept, tlsOptions);
+    parts.tlsUsers.push(secure);
+    listener = secure;
+  } else return;
   const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
   node.attach({ endpoint: `${listen.scheme}://${host}:${listener.port}`, close: () => listener.close() });
 }

@@ -1,6 +1,6 @@
 import { Argument, type Command, Option } from "commander";
 import { addCommand, addGroup } from "./add-command.ts";
-import type { KeysInitFlags } from "./commands/keys.ts";
+import type { KeysInitFlags, KeysRotateFlags } from "./commands/keys.ts";
 import type { KeysExportFlags, KeysImportFlags, KeysInviteFlags } from "./commands/keys-exchange.ts";
 import type { TrustAddFlags } from "./commands/trust.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption } from "./common-options.ts";
@@ -12,8 +12,8 @@ import type { KeyFlags } from "./key-directory.ts";
 export interface IdentityActions {
   keysInit(flags: KeysInitFlags): Promise<void>;
   keysShow(flags: KeyFlags): Promise<void>;
-  keysRotate(flags: KeyFlags): Promise<void>;
-  keysRollback(flags: KeyFlags, stamp: string | undefined): Promise<void>;
+  keysRotate(flags: KeysRotateFlags): Promise<void>;
+  keysRollback(flags: KeysRotateFlags, stamp: string | undefined): Promise<void>;
   keysExport(flags: KeysExportFlags): Promise<void>;
   keysImport(flags: KeysImportFlags, file: string): Promise<void>;
   keysInvite(flags: KeysInviteFlags, name: string): Promise<void>;
@@ -29,6 +29,10 @@ export interface IdentityActions {
 
 const JSON_RESULT = 'print {"ok":true,"result":...} or {"ok":false,"error":...} on one line';
 const PEER: Argument = new Argument("<NAME>", "name of the other node, local@host");
+const CERTIFICATE: Option = new Option(
+  "--certificate",
+  "the TLS certificate that the node makes for itself, and not its identity",
+);
 const REPLACE: Option = new Option("--replace", "also where another key is pinned now");
 
 /** Which key directory, and which running node hears of the change. */
@@ -74,7 +78,7 @@ function addKeys(program: Command, actions: IdentityActions): void {
     ),
     examples: ["sallyport keys init", "sallyport keys init --key-dir /etc/sallyport/keys"],
   }).action((flags: KeysInitFlags) => actions.keysInit(flags));
-  addCommand(keys, "show", "show name, fingerprint and public key; never the secret one", {
+  addCommand(keys, "show", "show name, fingerprint, public key and own certificate; nothing secret", {
     options: keyOptions(),
     examples: ["sallyport keys show", "sallyport keys show --json"],
   }).action((flags: KeyFlags) => actions.keysShow(flags));
@@ -82,14 +86,18 @@ function addKeys(program: Command, actions: IdentityActions): void {
     long:
       "Makes a new pair, moves the old one into backups/ and writes a statement signed by the old key that names the new " +
       "one: peers that pinned the old key accept exactly this successor.",
-    options: keyOptions(),
-    examples: ["sallyport keys rotate", "sallyport keys rotate --name shop@db1.example --key-dir keys"],
-  }).action((flags: KeyFlags) => actions.keysRotate(flags));
+    options: keyOptions(CERTIFICATE),
+    examples: [
+      "sallyport keys rotate",
+      "sallyport keys rotate --name shop@db1.example --key-dir keys",
+      "sallyport keys rotate --certificate",
+    ],
+  }).action((flags: KeysRotateFlags) => actions.keysRotate(flags));
   addCommand(keys, "rollback", "go back to the pair of a backup", {
     arguments: [new Argument("[STAMP]", "directory in backups/, YYYYMMDDTHHMMSSZ (default: the newest other pair)")],
-    options: keyOptions(),
+    options: keyOptions(CERTIFICATE),
     examples: ["sallyport keys rollback", "sallyport keys rollback 20260102T030405Z"],
-  }).action((stamp: string | undefined, flags: KeyFlags) => actions.keysRollback(flags, stamp));
+  }).action((stamp: string | undefined, flags: KeysRotateFlags) => actions.keysRollback(flags, stamp));
   addCommand(keys, "export", "print the public key as one line, or a signed bundle of several", {
     options: keyOptions(
       new Option(

@@ -5,6 +5,7 @@ import { type NodeName, parseNodeName } from "../base/node-name.ts";
 import { type KeyFilesOptions, type LoadedKey, loadNodeKey } from "../identity/key-files.ts";
 import { type IdentityWarning, NODE_KEY_FILE, quotePath } from "../identity/key-layout.ts";
 import { TrustStore } from "../identity/trust-store.ts";
+import type { CertificateOptions } from "../node/certificate-pair.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { type ControlFlags, DEFAULT_KEY_DIRECTORY, keyDirectoryOf } from "./control-path.ts";
 import { ownerOfCertificate } from "./own-name.ts";
@@ -26,6 +27,8 @@ export class KeyDirectory {
   readonly path: string;
   /** Of the node that owns the directory, when anything says it: `--name`, the configuration or its certificate. */
   readonly name: NodeName | undefined;
+  /** The certificate that the configuration names; undefined when the node makes its own. */
+  readonly certFile: string | undefined;
   readonly trustMode: "strict" | "tofu";
   readonly #world: CommandWorld;
   readonly #crypto: IdentityCrypto;
@@ -37,13 +40,13 @@ export class KeyDirectory {
     const named = flags.keyDir === undefined ? undefined : resolve(world.directory, flags.keyDir);
     this.path =
       named ?? (config === undefined ? resolve(world.directory, DEFAULT_KEY_DIRECTORY) : keyDirectoryOf(config));
-    const certFile = config?.options.tls?.certFile;
+    this.certFile = config?.options.tls?.certFile;
     const name = flags.name ?? config?.options.name;
     this.name =
       name === undefined
-        ? certFile === undefined
+        ? this.certFile === undefined
           ? undefined
-          : ownerOfCertificate(world.files, certFile).name
+          : ownerOfCertificate(world.files, this.certFile).name
         : parseNodeName(name);
     this.trustMode = config?.options.identity?.trust ?? "strict";
     this.#profile = config?.options.profile ?? "standard";
@@ -62,6 +65,13 @@ export class KeyDirectory {
     const { files, random, clock } = this.#world;
     const { path: directory } = this;
     return { files, crypto: this.#crypto, random, directory, profile: this.#profile, nowMs: clock.wallMs() };
+  }
+
+  /** What the functions about the node's own certificate take. Without a name no certificate counts as fit. */
+  certificateOptions(): CertificateOptions {
+    const { files, random, clock } = this.#world;
+    const name = this.name ?? parseNodeName(NAMELESS);
+    return { files, crypto: this.#crypto, random, clock, directory: this.path, name, profile: this.#profile };
   }
 
   /**

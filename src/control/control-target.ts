@@ -79,7 +79,7 @@ export interface ControlTarget {
    * The key directory was changed: takes key pair and trust anew, and ends sessions that have lost their standing.
    * @throws {SallyportError} ERR_CONFIG NO_IDENTITY, and what `NodeIdentity.reload` throws
    */
-  reloadIdentity(): ControlReload;
+  reloadIdentity(): Promise<ControlReload>;
   ping(node: string, bounds: OperationBounds): Promise<ControlPing>;
   call(to: MessageTo, bounds: OperationBounds): Promise<Term>;
   /** Resolves when the message has left. */

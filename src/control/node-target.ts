@@ -71,10 +71,10 @@ export class NodeTarget implements ControlTarget {
     }));
   }
 
-  reloadIdentity(): ControlReload {
+  async reloadIdentity(): Promise<ControlReload> {
     const { identity, name } = this.#node;
     if (identity === null) throw noIdentity(name);
-    const ended = identity.reload();
+    const ended = await identity.reload();
     return { fingerprint: identity.fingerprint, ended };
   }
 

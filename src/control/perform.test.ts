@@ -22,7 +22,7 @@ function target(): { node: ControlTarget; asked: unknown[][] } {
     peers: record("peers", []),
     health: record("health", { openCalls: 0 } as unknown as ReturnType<ControlTarget["health"]>),
     pending: record("pending", []),
-    reloadIdentity: record("reloadIdentity", { fingerprint: FINGERPRINT, ended: 2 }),
+    reloadIdentity: record("reloadIdentity", Promise.resolve({ fingerprint: FINGERPRINT, ended: 2 })),
     ping: record(
       "ping",
       Promise.resolve({ peer: "b@h", protocol: "otp", assurance: "ca", fingerprint: null, rttMs: 1 }),

@@ -22,7 +22,7 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
     case "pending":
       return { pending: target.pending() };
     case "reloadIdentity":
-      return { ...target.reloadIdentity() };
+      return { ...(await target.reloadIdentity()) };
     case "ping":
       return { ...(await target.ping(text(args, "node"), boundsOf(args, signal))) };
     case "call":

@@ -222,8 +222,16 @@ function signOfEarlierKey(files: StoreFiles, directory: string): string | undefi
   }
 }
 
-/** Modes and owners (rulings C17): a refusal in the strict profile, a warning else; an exposed link is always refused. */
-function checkProtection(options: KeyFilesOptions, path: string, warnings: IdentityWarning[]): void {
+/**
+ * Judges modes and owners of a secret file and of the directory it lies in (rulings C17): a refusal in the strict profile, a
+ * warning else; an exposed link is always refused. Nothing there is nothing to judge.
+ * @throws {SallyportError} ERR_DENIED KEY_PERMISSIONS; ERR_CONFIG KEY_UNREADABLE
+ */
+export function checkProtection(
+  options: Pick<KeyFilesOptions, "files" | "directory" | "profile">,
+  path: string,
+  warnings: IdentityWarning[],
+): void {
   const { files, directory } = options;
   const facts = factsOf(files, path);
   const above = factsOf(files, directory);

@@ -20,6 +20,9 @@ export const META_DIRECTORY = "meta";
 export const BACKUPS_DIRECTORY = "backups";
 export const INVITES_DIRECTORY = "invites";
 export const JOINING_DIRECTORY = "joining";
+/** Of the node's own certificate; it has a file `NODE_KEY_FILE` too. */
+export const TLS_DIRECTORY = "tls";
+export const CERTIFICATE_FILE = "node.crt";
 
 /** Only the owner may look into the directories and read secrets. */
 export const DIRECTORY_MODE = 0o700;

@@ -1,22 +1,18 @@
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import { sameNode } from "../base/node-name.ts";
-import { type KeyFilesOptions, type LoadedKey, loadNodeKey, readChain, readSeed, writing } from "./key-files.ts";
+import { type KeyFilesOptions, type LoadedKey, loadNodeKey, readChain, readSeed } from "./key-files.ts";
 import {
   BACKUPS_DIRECTORY,
-  DIRECTORY_MODE,
   NODE_KEY_FILE,
   NODE_PUB_FILE,
   PUBLIC_MODE,
-  quotePath,
-  ROTATION_LOCK_FILE,
   SECRET_MODE,
   SUCCESSION_FILE,
-  systemCode,
-  utcStamp,
 } from "./key-layout.ts";
 import { NodeKey } from "./node-key.ts";
 import { type Fingerprint, KEY_BYTES } from "./public-key.ts";
+import { backUpPair, backupNotFound, backupStamps, restored, rotationFailed, underLock } from "./rotation-files.ts";
 import { encodeChain, MAX_SUCCESSIONS, SUCCESSION_VALIDITY_MS, type SuccessionChain } from "./succession.ts";
 
 export interface RotationOptions extends KeyFilesOptions {
@@ -38,14 +34,6 @@ export interface Rotation {
   /** A running node takes the new key for its next handshake. */
   readonly restartNeeded: false;
 }
-
-/** A lock this old belongs to a process that was killed, milliseconds. */
-const STALE_LOCK_MS = 60_000;
-
-const STAMP = /^\d{8}T\d{6}Z$/;
-
-/** Two rotations in one second get stamps one second apart; this many times at most. */
-const STAMP_ATTEMPTS = 3600;
 
 /**
  * Makes a new pair. The old one goes to `backups/YYYYMMDDTHHMMSSZ/`, and a statement of succession signed by it is added
@@ -74,15 +62,10 @@ export function rotateNodeKey(options: RotationOptions): Rotation {
 export function rollbackNodeKey(options: RotationOptions, stamp?: string): Rotation {
   const { files, directory } = options;
   return underLock(options, () => {
-    const backups = `${directory}/${BACKUPS_DIRECTORY}`;
-    const stamps = writing(backups, () => files.list(backups)).filter((name) => STAMP.test(name));
-    const chosen = stamps.reverse().find((name) => (stamp === undefined ? isOther(options, name) : name === stamp));
-    if (chosen === undefined) {
-      throw new SallyportError("ERR_CONFIG", "BACKUP_NOT_FOUND", `no such backup in ${quotePath(directory)}`, {
-        stage: "identity",
-        advice: "name one of the directories in backups/, as YYYYMMDDTHHMMSSZ",
-      });
-    }
+    const chosen = backupStamps(options, NODE_KEY_FILE).find((name) =>
+      stamp === undefined ? isOther(options, name) : name === stamp,
+    );
+    if (chosen === undefined) throw backupNotFound(directory);
     const seed = readSeed(files, `${directory}/${BACKUPS_DIRECTORY}/${chosen}/${NODE_KEY_FILE}`);
     try {
       return replaceKey(options, seed);
@@ -102,32 +85,6 @@ function isOther({ files, directory }: RotationOptions, stamp: string): boolean 
   }
 }
 
-function underLock(options: RotationOptions, run: () => Rotation): Rotation {
-  const { files } = options;
-  const path = `${options.directory}/${ROTATION_LOCK_FILE}`;
-  const facts = writing(path, () => files.facts(path));
-  if (facts !== undefined && options.nowMs - facts.changedMs > STALE_LOCK_MS) writing(path, () => files.remove(path));
-  try {
-    files.writeNew(path, utcStamp(options.nowMs), SECRET_MODE);
-  } catch (cause) {
-    if (systemCode(cause) !== "EEXIST") {
-      removeQuietly(files, path);
-      writing(path, () => {
-        throw cause;
-      });
-    }
-    throw new SallyportError("ERR_CONFIG", "ROTATION_BUSY", `${quotePath(path)} exists: a rotation is under way`, {
-      stage: "identity",
-      advice: `wait for it; a lock of a killed process lapses after ${STALE_LOCK_MS / 1000} seconds`,
-    });
-  }
-  try {
-    return run();
-  } finally {
-    removeQuietly(files, path);
-  }
-}
-
 function replaceKey(options: RotationOptions, newSeed: Buffer): Rotation {
   const { files, crypto, directory } = options;
   const old = loadNodeKey({ ...options, lost: "refuse" });
@@ -141,7 +98,11 @@ function replaceKey(options: RotationOptions, newSeed: Buffer): Rotation {
       });
     }
     const chain = extendChain(options, old, next);
-    const backup = backUp(options, old.key, oldSeed);
+    const backup = backUpPair(
+      options,
+      { name: NODE_KEY_FILE, bytes: oldSeed },
+      { name: NODE_PUB_FILE, bytes: old.key.publicKey },
+    );
     replaceFiles(options, { old: old.key, oldSeed, next, newSeed, chain });
     const replaced = [SUCCESSION_FILE, NODE_KEY_FILE, NODE_PUB_FILE];
     const oldFingerprint = old.key.fingerprint;
@@ -173,28 +134,6 @@ function extendChain(options: RotationOptions, old: LoadedKey, next: NodeKey): S
   return [...known, statement].slice(-MAX_SUCCESSIONS);
 }
 
-function backUp(options: RotationOptions, key: NodeKey, seed: Buffer): string {
-  const { files, directory, nowMs } = options;
-  for (let attempt = 0; ; attempt++) {
-    const path = `${directory}/${BACKUPS_DIRECTORY}/${utcStamp(nowMs + attempt * 1000)}`;
-    const keyPath = `${path}/${NODE_KEY_FILE}`;
-    try {
-      if (attempt < STAMP_ATTEMPTS && files.facts(keyPath) !== undefined) continue;
-      files.makeDirectory(path, DIRECTORY_MODE);
-      files.writeNew(keyPath, seed, SECRET_MODE);
-    } catch (cause) {
-      if (systemCode(cause) === "EEXIST" && attempt < STAMP_ATTEMPTS) continue;
-      throw failed(keyPath, true, cause);
-    }
-    try {
-      files.writeAtomic(`${path}/${NODE_PUB_FILE}`, key.publicKey, PUBLIC_MODE);
-    } catch (cause) {
-      throw failed(`${path}/${NODE_PUB_FILE}`, true, cause);
-    }
-    return path;
-  }
-}
-
 interface Replacement {
   readonly old: NodeKey;
   readonly oldSeed: Buffer;
@@ -224,39 +163,6 @@ function replaceFiles(options: RotationOptions, to: Replacement): void {
     undo.push(() => files.writeAtomic(pubPath, to.old.publicKey, PUBLIC_MODE));
     files.writeAtomic(pubPath, to.next.publicKey, PUBLIC_MODE);
   } catch (cause) {
-    throw failed(path, restored(undo), cause);
-  }
-}
-
-/**
- * Undoes the steps, last first. It stops at the first that fails: as long as the statement stays in its file, the next
- * load can tell which of the two keys stands.
- */
-function restored(undo: readonly (() => void)[]): boolean {
-  for (const step of [...undo].reverse()) {
-    try {
-      step();
-    } catch {
-      return false;
-    }
-  }
-  return true;
-}
-
-function failed(path: string, isRestored: boolean, cause: unknown): SallyportError {
-  const state = isRestored ? "the old pair is in place" : "the files could not be put back; the next start decides";
-  return new SallyportError("ERR_CONFIG", "ROTATION_FAILED", `cannot write ${quotePath(path)}: ${state}`, {
-    stage: "identity",
-    detail: { path: quotePath(path), restored: isRestored, system: systemCode(cause) },
-    advice: "let this process's user write the key directory, see that the disk has room, and rotate again",
-    cause,
-  });
-}
-
-function removeQuietly(files: KeyFilesOptions["files"], path: string): void {
-  try {
-    files.remove(path);
-  } catch {
-    // The lock lapses by age.
+    throw rotationFailed(path, restored(undo), cause);
   }
 }

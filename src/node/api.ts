@@ -190,12 +190,13 @@ export interface NodeIdentity {
    */
   join(invite: string): HeldInvite;
   /**
-   * Takes the key pair and the trusted keys from disk as they are now, and ends sessions whose key has lost its standing.
-   * Trusted keys are also looked at twice a second without being told.
+   * Takes the key pair, the trusted keys and the node's own certificate from disk as they are now, and ends sessions whose
+   * key has lost its standing. Trusted keys are also looked at twice a second without being told.
    * @returns how many sessions ended
-   * @throws {SallyportError} ERR_CONFIG KEY_MISSING, KEY_UNREADABLE, TRUST_UNREADABLE and the like: all goes on as before
+   * @throws {SallyportError} ERR_CONFIG KEY_MISSING, KEY_UNREADABLE, TRUST_UNREADABLE and the like: all goes on as before;
+   * ERR_DENIED KEY_PERMISSIONS: the certificate stays as it was
    */
-  reload(): number;
+  reload(): Promise<number>;
 }
 
 /** Health of a node at one moment. */

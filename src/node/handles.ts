@@ -1,6 +1,10 @@
+import { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { Behaviour } from "../process/ports.ts";
 import { Pid, type Term } from "../term/types.ts";
 import type { LocalProcessHandle, Target } from "./api.ts";
-import type { NodeProcess } from "./session.ts";
+import type { MessageContext } from "./message-context.ts";
+import type { NodeProcess, NodeProcesses } from "./session.ts";
 
 /** A process of this node as its owner holds it. */
 export class ProcessHandle implements LocalProcessHandle {
@@ -32,4 +36,29 @@ export function placeOf(target: Target): Place {
   if (target instanceof Pid) return { kind: "pid", pid: target };
   if ("pid" in target) return { kind: "pid", pid: target.pid };
   return { kind: "name", name: target.name, node: target.node };
+}
+
+/** Starts a process and makes its handle. */
+export function spawnHandle(
+  processes: NodeProcesses,
+  behaviour: Behaviour<MessageContext>,
+  options: Parameters<NodeProcesses["spawn"]>[1],
+): ProcessHandle {
+  let terminated: (reason: Term) => void = () => {};
+  const exited = new Promise<Term>((resolve) => {
+    terminated = resolve;
+  });
+  const observed: Behaviour<MessageContext> = {
+    message: (term, ctx) => behaviour.message(term, ctx),
+    terminated: (reason) => terminated(reason),
+  };
+  return new ProcessHandle(processes.spawn(observed, options), exited);
+}
+
+/** A handle that this node made. @throws {SallyportError} ERR_API_MISUSE HANDLE_FOREIGN */
+export function ownHandle(own: NodeName, handle: LocalProcessHandle): ProcessHandle {
+  if (handle instanceof ProcessHandle && handle.pid.node === own) return handle;
+  throw new SallyportError("ERR_API_MISUSE", "HANDLE_FOREIGN", "the process handle is not of this node", {
+    advice: "pass what spawn or register of the same node returned",
+  });
 }

@@ -35,12 +35,13 @@ import { Deadlines } from "./deadlines.ts";
 import { EventHub } from "./event-hub.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
-import { ProcessHandle } from "./handles.ts";
+import { ownHandle, spawnHandle } from "./handles.ts";
 import { Inbound } from "./inbound.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { NameRules } from "./name-rules.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
 import { Outbound } from "./outbound.ts";
+import type { OwnCertificate } from "./own-certificate.ts";
 import { OwnIdentity } from "./own-identity.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { RefMaker } from "./refs.ts";
@@ -57,6 +58,8 @@ export interface NodeParts extends ConnectionParts {
   readonly maxOpenCalls?: number;
   /** Where connection attempts and ends are recorded; undefined: nowhere. */
   readonly audit?: AuditTrail | undefined;
+  /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
+  readonly ownCertificate?: OwnCertificate | undefined;
   /** A listener of the user threw. */
   readonly onListenerError: (error: unknown) => void;
 }
@@ -138,7 +141,8 @@ export class SallyportNode implements Node {
     this.#audit?.start(this.name);
     this.#host = new SessionHost(parts, this.#core, this.#deadlines, this.#spawns, inbound, this.#attempts);
     this.accept = this.#host.accept;
-    this.identity = parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host);
+    this.identity =
+      parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
     this.#outbound = new Outbound(
       this.#core,
       {
@@ -175,7 +179,7 @@ export class SallyportNode implements Node {
     checkHandlers(name, handlers);
     const rule = AllowRule.compile(options.allow);
     const service = new ServiceBehaviour(this.#core, name, handlers, (ctx) => this.#host.sessionOf(ctx));
-    const handle = this.#spawnHandle(service, { tag: rule });
+    const handle = spawnHandle(this.#processes, service, { tag: rule });
     try {
       this.#processes.names.register(name, handle.process);
     } catch (error) {
@@ -245,14 +249,14 @@ export class SallyportNode implements Node {
     const tag = AllowRule.compile(options.allow);
     const { trapExit = false, exposeReasons = false } = options;
     const behaviour = new SpawnedBehaviour(handler, (reason) => this.#processes.exit(handle.process, reason));
-    const handle = this.#spawnHandle(behaviour, { tag, trapExit, exposeReasons });
+    const handle = spawnHandle(this.#processes, behaviour, { tag, trapExit, exposeReasons });
     return handle;
   }
 
   async spawnRemote(node: string, fn: string, args: readonly Term[], options: SpawnRemoteOptions = {}): Promise<Pid> {
     this.#checkOpen();
     const session = await this.#connected(node, options);
-    const linkTo = options.link === undefined ? undefined : this.#own(options.link).process;
+    const linkTo = options.link === undefined ? undefined : ownHandle(this.name, options.link).process;
     return (await this.#spawns.spawn(session, fn, args, options, linkTo)) as Pid;
   }
 
@@ -267,11 +271,11 @@ export class SallyportNode implements Node {
 
   link(process: LocalProcessHandle, remote: Target): void {
     this.#checkOpen();
-    this.#outbound.link(this.#own(process).process, remote);
+    this.#outbound.link(ownHandle(this.name, process).process, remote);
   }
 
   unlink(process: LocalProcessHandle, remote: Target): void {
-    this.#outbound.unlink(this.#own(process).process, remote);
+    this.#outbound.unlink(ownHandle(this.name, process).process, remote);
   }
 
   exit(target: Target, reason: Term): void {
@@ -348,25 +352,6 @@ export class SallyportNode implements Node {
 
   #isOwn(name: string): boolean {
     return name === "net_kernel" || name === "rex";
-  }
-
-  #spawnHandle(behaviour: Behaviour<MessageContext>, options: Parameters<NodeProcesses["spawn"]>[1]): ProcessHandle {
-    let terminated: (reason: Term) => void = () => {};
-    const exited = new Promise<Term>((resolve) => {
-      terminated = resolve;
-    });
-    const observed: Behaviour<MessageContext> = {
-      message: (term, ctx) => behaviour.message(term, ctx),
-      terminated: (reason) => terminated(reason),
-    };
-    return new ProcessHandle(this.#processes.spawn(observed, options), exited);
-  }
-
-  #own(handle: LocalProcessHandle): ProcessHandle {
-    if (handle instanceof ProcessHandle && handle.pid.node === this.name) return handle;
-    throw new SallyportError("ERR_API_MISUSE", "HANDLE_FOREIGN", "the process handle is not of this node", {
-      advice: "pass what spawn or register of the same node returned",
-    });
   }
 
   #checkOpen(): void {

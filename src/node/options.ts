@@ -43,7 +43,7 @@ export interface NodeOptions {
   readonly listen?: readonly string[];
   /** `host:port` under which others reach the first listener, when it differs from the bound one. */
   readonly advertise?: string;
-  /** CA profile: PEM files. Without it, and with `identity`, a certificate of its own is made: native peers only. */
+  /** CA profile: PEM files. Without it, and with `identity`, a certificate of its own is made and kept: native peers only. */
   readonly tls?: {
     readonly certFile: string;
     readonly keyFile: string;

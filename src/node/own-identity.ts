@@ -1,15 +1,19 @@
 import type { HeldInvite, NodeIdentity, WaitingPeer } from "./api.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
+import type { OwnCertificate } from "./own-certificate.ts";
 import type { SessionHost } from "./session-host.ts";
 
 /** The identity of a running node, as its application sees it. */
 export class OwnIdentity implements NodeIdentity {
   readonly #keeper: IdentityKeeper;
   readonly #host: SessionHost;
+  readonly #certificate: OwnCertificate | undefined;
 
-  constructor(keeper: IdentityKeeper, host: SessionHost) {
+  /** @param certificate undefined for a node whose certificate is configured */
+  constructor(keeper: IdentityKeeper, host: SessionHost, certificate: OwnCertificate | undefined) {
     this.#keeper = keeper;
     this.#host = host;
+    this.#certificate = certificate;
   }
 
   get fingerprint(): string {
@@ -33,7 +37,9 @@ export class OwnIdentity implements NodeIdentity {
     return { acceptor, fingerprint, expiresMs };
   }
 
-  reload(): number {
-    return this.#host.cutUntrusted(this.#keeper.reload());
+  async reload(): Promise<number> {
+    const ended = this.#host.cutUntrusted(this.#keeper.reload());
+    await this.#certificate?.reload();
+    return ended;
   }
 }

@@ -89,7 +89,9 @@ export class RealFiles implements StoreFiles, AppendFiles {
   facts(path: string): FileFacts | undefined {
     const entry = lstatSync(path, { throwIfNoEntry: false });
     if (entry === undefined) return undefined;
-    const target = statSync(path, { bigint: true });
+    const target = statSync(path, { bigint: true, throwIfNoEntry: entry.isSymbolicLink() });
+    // Another process removed it since.
+    if (target === undefined) return undefined;
     const owner = Number(target.uid);
     return {
       kind: target.isFile() ? "file" : target.isDirectory() ? "directory" : "other",

@@ -64,7 +64,7 @@ describe("an invite", () => {
     await thief.close();
     // The thief was seen, and its key taken back.
     renameSync(join(keyDir(B), "trusted", `${A}.pub`), join(keyDir(B), "gone"));
-    b.identity?.reload();
+    await b.identity?.reload();
     const a = await node(A, "strict", dialling(b));
     a.identity?.join(text);
     const refused = nextRefusal(b);
@@ -195,7 +195,7 @@ describe("a running node", () => {
       name: parseNodeName(B),
     });
     expect(b.identity?.fingerprint).toBe(before.fingerprint);
-    expect(b.identity?.reload()).toBe(0);
+    expect(await b.identity?.reload()).toBe(0);
     expect(b.identity?.fingerprint).toBe(key.fingerprint);
     // The session of before goes on.
     expect(await a.ping(B)).toMatchObject({ peer: { fingerprint: before.fingerprint } });
@@ -208,7 +208,7 @@ describe("a running node", () => {
     const b = await node(B, "tofu");
     const before = b.identity?.fingerprint;
     renameSync(keyDir(B), `${keyDir(B)}-gone`);
-    expect(() => b.identity?.reload()).toThrow(expect.objectContaining({ reason: "KEY_MISSING" }));
+    await expect(b.identity?.reload()).rejects.toMatchObject({ reason: "KEY_MISSING" });
     expect(b.identity?.fingerprint).toBe(before);
     expect(existsSync(keyDir(B))).toBe(false);
   });
@@ -221,7 +221,7 @@ describe("a running node", () => {
       expect.objectContaining({ name: A, fingerprint: a.identity?.fingerprint, publicKey: a.identity?.publicKey }),
     ]);
     pin(B, A);
-    b.identity?.reload();
+    await b.identity?.reload();
     a.disconnect(B);
     await a.ping(B);
     expect(b.peers()[0]).toMatchObject({ name: A, assurance: "pinned" });

@@ -9,6 +9,7 @@ import { reportResult } from "../report.ts";
 import { type Told, tellRunningNode } from "../running-node.ts";
 import { fields } from "../table.ts";
 import { printable } from "../terminal.ts";
+import { certificateLine, rollbackCertificate, rotateCertificate, shownCertificate } from "./keys-certificate.ts";
 
 export interface KeysInitFlags extends KeyFlags {
   readonly newIdentity?: boolean;
@@ -35,7 +36,13 @@ export async function keysInit(world: CommandWorld, flags: KeysInitFlags): Promi
   reportResult(world.terminal, result, `${fingerprint}\nmade in ${printable(directory.path)}`);
 }
 
-/** `keys show`: the public side of the pair. */
+/** Flags of `keys rotate` and `keys rollback`. */
+export interface KeysRotateFlags extends KeyFlags {
+  /** The certificate that the node makes for itself, and not its identity. */
+  readonly certificate?: boolean;
+}
+
+/** `keys show`: the public side of the pair, and the certificate that the node has made for itself. */
 export async function keysShow(world: CommandWorld, flags: KeyFlags): Promise<void> {
   const directory = new KeyDirectory(world, flags);
   const { key, chain, warnings } = directory.load();
@@ -44,6 +51,7 @@ export async function keysShow(world: CommandWorld, flags: KeyFlags): Promise<vo
   const publicKey = formatPublicKey(key.publicKey);
   const { fingerprint } = key;
   const name = directory.name ?? null;
+  const certificate = shownCertificate(directory);
   const human = fields(
     [
       ["name", name ?? "unknown"],
@@ -52,22 +60,31 @@ export async function keysShow(world: CommandWorld, flags: KeyFlags): Promise<vo
       ["secret in", files.secret],
       ["public in", files.public],
       ["rotations", `${chain.length} that peers can follow`],
+      ["certificate", directory.certFile ?? certificateLine(certificate)],
     ],
     world.terminal.colours.dim,
   );
-  reportResult(world.terminal, { name, fingerprint, publicKey, files, rotations: chain.length, warnings }, human);
+  const rotations = chain.length;
+  const result = { name, fingerprint, publicKey, files, rotations, certificate: certificate ?? null, warnings };
+  reportResult(world.terminal, result, human);
 }
 
-/** `keys rotate`: a new pair; the old one signs for it and goes to a backup. */
-export async function keysRotate(world: CommandWorld, flags: KeyFlags): Promise<void> {
+/** `keys rotate`: a new pair; the old one signs for it and goes to a backup. With `--certificate` a new certificate. */
+export async function keysRotate(world: CommandWorld, flags: KeysRotateFlags): Promise<void> {
+  if (flags.certificate === true) return rotateCertificate(world, flags);
   const directory = new KeyDirectory(world, flags);
   const name = directory.mustHaveName();
   directory.load().key.destroy();
   await report(world, flags, rotateNodeKey({ ...directory.options(), name }));
 }
 
-/** `keys rollback [STAMP]`: back to the pair of a backup. */
-export async function keysRollback(world: CommandWorld, flags: KeyFlags, stamp: string | undefined): Promise<void> {
+/** `keys rollback [STAMP]`: back to the pair, or with `--certificate` to the certificate, of a backup. */
+export async function keysRollback(
+  world: CommandWorld,
+  flags: KeysRotateFlags,
+  stamp: string | undefined,
+): Promise<void> {
+  if (flags.certificate === true) return rollbackCertificate(world, flags, stamp);
   const directory = new KeyDirectory(world, flags);
   const name = directory.mustHaveName();
   await report(world, flags, rollbackNodeKey({ ...directory.options(), name }, stamp));
