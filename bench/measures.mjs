@@ -35,6 +35,18 @@ export const MEASURES = [
   },
 ];
 
+/** Native sessions of pinned peers with keys in memory, beside TLS alone; measured apart, in two processes of its own. */
+export const HANDSHAKE = {
+  name: "handshake",
+  title: "handshake p50",
+  unit: "us",
+  better: "less",
+  references: ["raw"],
+  aims: {},
+  /** At most this many microseconds above the reference. */
+  mostBeyond: { raw: 1500 },
+};
+
 /** Measured apart from the rounds, each time in fresh processes. */
 export const MEMORY = {
   name: "memory",

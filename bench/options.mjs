@@ -9,7 +9,7 @@ length-prefix loop and raw TLS bytes. Medians over interleaved rounds; a missed 
   --rounds N        rounds; default 7
   --quick           3 rounds, shorter bursts
   --ms N            length of one burst in milliseconds; default 1000 (--quick 400)
-  --only A,B        measures: 100B, 1KiB, 64KiB, 1MiB, p50, p99, inflight, connects, memory
+  --only A,B        measures: 100B, 1KiB, 64KiB, 1MiB, p50, p99, inflight, connects, handshake, memory
   --subjects A,B    subjects: sallyport, otp, loop, raw
   --idle N          idle connections of the memory measure; default 500 (--quick 200)
   --wait N          longest wait in seconds for a load average below 0.6; default 120 (--quick 10)

@@ -18,6 +18,7 @@ export function summarize(measure, samples, cpu = {}) {
   }
   const own = samples.sallyport ?? [];
   const ratios = {};
+  const beyond = {};
   for (const reference of measure.references) {
     const theirs = samples[reference] ?? [];
     if (own.length === 0 || own.length !== theirs.length) continue;
@@ -29,6 +30,17 @@ export function summarize(measure, samples, cpu = {}) {
       ratio.met = measure.better === "more" ? ratio.median >= aim : ratio.median <= aim;
     }
     ratios[reference] = ratio;
+    const most = measure.mostBeyond?.[reference];
+    if (most === undefined) continue;
+    const differences = own.map((value, round) => value - theirs[round]);
+    const middle = median(differences);
+    beyond[reference] = {
+      median: middle,
+      min: Math.min(...differences),
+      max: Math.max(...differences),
+      most,
+      met: middle <= most,
+    };
   }
   return {
     name: measure.name,
@@ -37,6 +49,7 @@ export function summarize(measure, samples, cpu = {}) {
     better: measure.better,
     subjects,
     ratios,
+    beyond,
     cpu: cpuOf(cpu),
   };
 }
@@ -75,6 +88,7 @@ export function table(summaries) {
       aims(summary),
     ]);
   const parts = [align([head, ...rows])];
+  for (const summary of summaries) parts.push(...differences(summary));
   if (ratioRows.length > 0) parts.push(align([ratioHead, ...ratioRows]));
   const cpuRows = summaries
     .filter((summary) => Object.keys(summary.cpu).length > 0)
@@ -82,6 +96,14 @@ export function table(summaries) {
   const cpuHead = ["processor us per operation", ...COLUMNS.map((column) => TITLES[column])];
   if (cpuRows.length > 0) parts.push(align([cpuHead, ...cpuRows]));
   return parts.join("\n\n");
+}
+
+/** What a measure takes above a reference, each round's difference for itself. */
+function differences({ title, unit, beyond }) {
+  return Object.entries(beyond).map(([reference, { median: middle, min, max, most, met }]) => {
+    const figure = `${short(middle)} ${unit} (${short(min)}-${short(max)})`;
+    return `${title} beyond ${TITLES[reference]}: ${figure}; aim at most ${most} ${unit}: ${met ? "met" : "MISSED"}`;
+  });
 }
 
 /** One figure with its unit, for progress lines. */

@@ -9,7 +9,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { idleName, makeCertificates } from "./certificates.mjs";
-import { MEASURES, MEMORY } from "./measures.mjs";
+import { measureHandshakes } from "./handshake.mjs";
+import { HANDSHAKE, MEASURES, MEMORY } from "./measures.mjs";
 import { HELP, readOptions } from "./options.mjs";
 import { short, summarize, table } from "./report.mjs";
 import { compileOtp, NAMES, OTP_NAMES, startOtp, startOtpHeld, startSallyport, startStreams } from "./subjects.mjs";
@@ -24,7 +25,7 @@ let options;
 try {
   options = readOptions(
     process.argv.slice(2),
-    [...MEASURES, MEMORY].map((measure) => measure.name),
+    [...MEASURES, HANDSHAKE, MEMORY].map((measure) => measure.name),
   );
 } catch (error) {
   console.error(error.message);
@@ -89,6 +90,10 @@ async function main() {
   for (const pair of new Set(Object.values(pairs))) await stopPair(pair);
 
   const summaries = measures.map((measure) => summarize(measure, samples.get(measure), cpuFigures.get(measure)));
+  if (options.only.includes("handshake")) {
+    const figures = await measureHandshakes(bench, wanted, options.rounds, options.ms, stopPair);
+    summaries.push(summarize(HANDSHAKE, ...figures));
+  }
   if (options.only.includes("memory")) summaries.push(summarize(MEMORY, await memory(bench, wanted)));
 
   console.log(`\n${table(summaries)}`);

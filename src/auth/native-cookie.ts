@@ -4,7 +4,7 @@ import type { IdentityCrypto } from "../base/identity-crypto.ts";
 /** A cookie below this many bytes is refused in cookie-only mode unless the owner says `dangerous` (rulings U5). */
 export const MIN_COOKIE_ONLY_BYTES = 16;
 
-/** Cost of stretching, docs/identity.md: 32 MiB and some 60 ms, once per cookie at start and never per attempt. */
+/** Cost of stretching, docs/protocol.md: 32 MiB and some 60 ms, once per cookie at start and never per attempt. */
 const SCRYPT_N = 32_768;
 const SCRYPT_R = 8;
 const SCRYPT_P = 1;

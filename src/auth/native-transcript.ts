@@ -58,7 +58,7 @@ export const TRANSCRIPT_FIELDS = [
 export type TranscriptField = (typeof TRANSCRIPT_FIELDS)[number];
 
 /**
- * `T`: `length:16 bytes` of each field, in the order of `TRANSCRIPT_FIELDS` (docs/identity.md, "Transcript"). Numbers are
+ * `T`: `length:16 bytes` of each field, in the order of `TRANSCRIPT_FIELDS` (docs/protocol.md, "Transcript"). Numbers are
  * big-endian and have the width that HELLO gives them. Its SHA-512 is `H`.
  */
 export function encodeTranscript(transcript: Transcript): Buffer {

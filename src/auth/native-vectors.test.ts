@@ -13,7 +13,7 @@ describe("the committed vectors of the native handshake", () => {
   });
 });
 
-// From here on nothing of the implementation is used: the page docs/identity.md, and node:crypto.
+// From here on nothing of the implementation is used: the page docs/protocol.md, and node:crypto.
 
 const utf8 = (text: string) => Buffer.from(text, "utf8");
 const hex = (text: string | undefined) => Buffer.from(text ?? "missing input", "hex");

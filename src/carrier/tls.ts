@@ -1,4 +1,4 @@
-import { constants } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import { createServer, isIP, type Socket } from "node:net";
 import {
   connect,
@@ -63,6 +63,12 @@ export interface TlsListener extends Listener {
   replaceMaterial(material: TlsMaterial): void;
 }
 
+/** Checked material. The certificate's bytes are kept: the TLS session gives them out by encoding them anew each time. */
+interface CheckedMaterial {
+  readonly secureContext: ReturnType<typeof createSecureContext>;
+  readonly certDer: Buffer;
+}
+
 const LEVEL_2 = ":@SECLEVEL=2";
 
 /** Every session proves itself anew: nothing is resumed, nothing renegotiated. */
@@ -82,12 +88,13 @@ export function createTlsDialer(
   material: TlsMaterial,
   options: TlsCarrierOptions = {},
 ): TlsDialer {
-  let secureContext = checkedContext(material, options);
+  let current = checkedMaterial(material, options);
   return {
     replaceMaterial(next: TlsMaterial): void {
-      secureContext = checkedContext(next, options);
+      current = checkedMaterial(next, options);
     },
     dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier {
+      const { secureContext, certDer } = current;
       const socket = connect({
         ...DIAL_OPTIONS,
         host: address.host,
@@ -107,7 +114,7 @@ export function createTlsDialer(
       const opening = openingInfo(formatAddress(address.host, address.port), socket);
       const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
       carrier.listen(sink);
-      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, options));
+      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, certDer, options));
       return carrier;
     },
   };
@@ -125,7 +132,7 @@ export async function listenTls(
   accept: AcceptHandler,
   options: TlsCarrierOptions = {},
 ): Promise<TlsListener> {
-  checkedContext(material, options);
+  const { certDer } = checkedMaterial(material, options);
   const tls = createTlsServer({
     ...contextOptions(material, options),
     ...alpnOptions(options),
@@ -134,7 +141,7 @@ export async function listenTls(
     handshakeTimeout: HANDSHAKE_BACKSTOP_MS,
     ...{ highWaterMark: HIGH_WATER_BYTES },
   });
-  const handshakes = new Handshakes(tls, options);
+  const handshakes = new Handshakes(tls, certDer, options);
   const server = createServer(SOCKET_OPTIONS, (socket) => {
     const admission = admitSocket(parts.gate, socket);
     if (admission === undefined) return;
@@ -147,7 +154,7 @@ export async function listenTls(
   return {
     ...listener,
     replaceMaterial(next: TlsMaterial): void {
-      checkedContext(next, options);
+      handshakes.certDer = checkedMaterial(next, options).certDer;
       tls.setSecureContext(contextOptions(next, options));
     },
   };
@@ -158,47 +165,69 @@ export async function listenTls(
  * publicly which plain socket it was made of; the four address parts, unique among living connections, tell.
  */
 class Handshakes {
+  /** What the next handshake shows; one that runs keeps what it began with. */
+  certDer: Buffer;
   readonly #tls: TlsServer;
-  readonly #running: Map<string, SocketCarrier> = new Map<string, SocketCarrier>();
+  readonly #running: Map<string, Running> = new Map<string, Running>();
 
-  constructor(tls: TlsServer, options: TlsCarrierOptions) {
+  constructor(tls: TlsServer, certDer: Buffer, options: TlsCarrierOptions) {
     this.#tls = tls;
+    this.certDer = certDer;
     tls.on("secureConnection", (socket) => {
-      const carrier = this.#take(keyOf(socket));
-      if (carrier === undefined) socket.destroy();
-      else open(carrier, socket, formatAddress(socket.remoteAddress, socket.remotePort), options);
+      const running = this.#take(keyOf(socket));
+      if (running === undefined) socket.destroy();
+      else
+        open(running.carrier, socket, formatAddress(socket.remoteAddress, socket.remotePort), running.certDer, options);
     });
     // The socket closes after this; its carrier then tells the cause. A peer that hung up has no address any more.
-    tls.on("tlsClientError", (error, socket) => this.#running.get(keyOf(socket))?.fail(error));
+    tls.on("tlsClientError", (error, socket) => this.#running.get(keyOf(socket))?.carrier.fail(error));
   }
 
   start(socket: Socket, carrier: SocketCarrier): void {
     const key = keyOf(socket);
-    this.#running.set(key, carrier);
+    const running = { carrier, certDer: this.certDer };
+    this.#running.set(key, running);
     socket.once("close", () => {
-      if (this.#running.get(key) === carrier) this.#running.delete(key);
+      if (this.#running.get(key) === running) this.#running.delete(key);
     });
     this.#tls.emit("connection", socket);
   }
 
-  #take(key: string): SocketCarrier | undefined {
-    const carrier = this.#running.get(key);
+  #take(key: string): Running | undefined {
+    const running = this.#running.get(key);
     this.#running.delete(key);
-    return carrier;
+    return running;
   }
+}
+
+interface Running {
+  readonly carrier: SocketCarrier;
+  /** The certificate shown in this handshake. */
+  readonly certDer: Buffer;
 }
 
 function keyOf(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
 }
 
-function open(carrier: SocketCarrier, socket: TLSSocket, remoteAddress: string, options: TlsCarrierOptions): void {
+function open(
+  carrier: SocketCarrier,
+  socket: TLSSocket,
+  remoteAddress: string,
+  ownCertDer: Buffer,
+  options: TlsCarrierOptions,
+): void {
   // TLS 1.3 has no renegotiation, and this guard would mistake its key updates for one.
   if (socket.getProtocol() === "TLSv1.2") socket.disableRenegotiation();
-  carrier.opened(socket, openInfo(socket, remoteAddress, options));
+  carrier.opened(socket, openInfo(socket, remoteAddress, ownCertDer, options));
 }
 
-function openInfo(socket: TLSSocket, remoteAddress: string, options: TlsCarrierOptions): CarrierInfo {
+function openInfo(
+  socket: TLSSocket,
+  remoteAddress: string,
+  ownCertDer: Buffer,
+  options: TlsCarrierOptions,
+): CarrierInfo {
   const peerCertDer = socket.getPeerX509Certificate()?.raw;
   const alpn = socket.alpnProtocol;
   return {
@@ -207,7 +236,7 @@ function openInfo(socket: TLSSocket, remoteAddress: string, options: TlsCarrierO
     localAddress: formatAddress(socket.localAddress, socket.localPort),
     tlsVersion: socket.getProtocol() ?? undefined,
     alpn: typeof alpn === "string" && options.alpn?.includes(alpn) === true ? alpn : undefined,
-    ownCertDer: socket.getX509Certificate()?.raw,
+    ownCertDer,
     peerCertDer,
     // For a client without certificate the verdict is about nothing; only the absent certificate tells.
     chainTrusted: socket.authorized && peerCertDer !== undefined,
@@ -271,9 +300,10 @@ function contextOptions(material: TlsMaterial, options: TlsCarrierOptions): Secu
   };
 }
 
-function checkedContext(material: TlsMaterial, options: TlsCarrierOptions): ReturnType<typeof createSecureContext> {
+function checkedMaterial(material: TlsMaterial, options: TlsCarrierOptions): CheckedMaterial {
   try {
-    return createSecureContext(contextOptions(material, options));
+    const secureContext = createSecureContext(contextOptions(material, options));
+    return { secureContext, certDer: new X509Certificate(material.certPem).raw };
   } catch (cause) {
     const system = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN";
     throw new SallyportError(

@@ -88,7 +88,7 @@ export class InviteToken implements InviteContent {
   }
 }
 
-/** `HMAC-SHA256(secret, 0x20 * 64 || "sallyport/1 invite" || 0x00 || H)` (docs/identity.md). */
+/** `HMAC-SHA256(secret, 0x20 * 64 || "sallyport/1 invite" || 0x00 || H)` (docs/protocol.md). */
 export function inviteMac(secret: Uint8Array, transcriptHash: Uint8Array, crypto: IdentityCrypto): Buffer {
   return crypto.hmacSha256(secret, macInput("sallyport/1 invite", transcriptHash));
 }

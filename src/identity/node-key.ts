@@ -1,18 +1,18 @@
-import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import type { Ed25519Signer, IdentityCrypto } from "../base/identity-crypto.ts";
 import { type Fingerprint, fingerprintOf, KEY_BYTES, type PublicKey, parsePublicKey } from "./public-key.ts";
 import { isSignatureInput, type SignatureLabel, signText } from "./signed-text.ts";
 import { makeStatement, type SuccessionStatement } from "./succession.ts";
 
 /**
  * The node's own key pair in memory. The seed stays inside: it is in no property, so no print, log or JSON of this object
- * shows it. `destroy` overwrites it.
+ * shows it. `destroy` overwrites it and lets go of the signer made of it.
  */
 export class NodeKey {
   readonly publicKey: PublicKey;
   readonly fingerprint: Fingerprint;
   readonly #seed: Buffer;
   readonly #crypto: IdentityCrypto;
-  #destroyed = false;
+  #signer: Ed25519Signer | undefined;
 
   /** @param seed 32 octets, copied; the caller overwrites its own. */
   constructor(seed: Uint8Array, crypto: IdentityCrypto) {
@@ -20,10 +20,11 @@ export class NodeKey {
     this.#seed = Buffer.alloc(KEY_BYTES);
     this.publicKey = parsePublicKey(crypto.ed25519PublicKey(seed), "our own public key");
     this.#seed.set(seed);
+    this.#signer = crypto.ed25519Signer(this.#seed);
     this.fingerprint = fingerprintOf(this.publicKey, crypto);
   }
 
-  /** Signs `content` under `label` (docs/identity.md). 64 octets. @throws RangeError after `destroy`. */
+  /** Signs `content` under `label` (docs/protocol.md, "Signatures"). 64 octets. @throws RangeError after `destroy`. */
   sign(label: SignatureLabel, content: Uint8Array): Buffer {
     this.#alive();
     return signText(label, content, this.#seed, this.#crypto);
@@ -34,9 +35,9 @@ export class NodeKey {
    * @throws RangeError for bytes of another form, and after `destroy`
    */
   signInput(input: Uint8Array): Buffer {
-    this.#alive();
+    const sign = this.#alive();
     if (!isSignatureInput(input)) throw new RangeError("these bytes are not an input of this project's signatures");
-    return this.#crypto.ed25519Sign(this.#seed, input);
+    return sign(input);
   }
 
   /** Vouches for the key that follows this one. */
@@ -47,11 +48,12 @@ export class NodeKey {
 
   /** Overwrites the seed. Idempotent; signing throws afterwards. */
   destroy(): void {
-    this.#destroyed = true;
+    this.#signer = undefined;
     this.#seed.fill(0);
   }
 
-  #alive(): void {
-    if (this.#destroyed) throw new RangeError("this key was destroyed");
+  #alive(): Ed25519Signer {
+    if (this.#signer === undefined) throw new RangeError("this key was destroyed");
+    return this.#signer;
   }
 }

@@ -18,7 +18,7 @@ const SPACE = 0x20;
 const DIGEST_BYTES = 64;
 
 /**
- * The bytes that are signed: `0x20 * 64 || label || 0x00 || SHA-512(content)` (docs/identity.md). They are 130 octets or
+ * The bytes that are signed: `0x20 * 64 || label || 0x00 || SHA-512(content)` (docs/protocol.md). They are 130 octets or
  * more, so they are never the 104 octets that barrel's handshake signs for anyone, nor anything else that a protocol
  * with text or nonces of a peer's choice at its start would sign.
  */

@@ -76,7 +76,7 @@ export function makeStatement(
   return { ...content, signature };
 }
 
-/** `count:8` and the statements: the body of SUCCESSION and the content of the file `succession` (docs/identity.md). */
+/** `count:8` and the statements: the body of SUCCESSION and the content of the file `succession` (docs/protocol.md). */
 export function encodeChain(chain: SuccessionChain): Buffer {
   const parts: Uint8Array[] = [Buffer.from([chain.length])];
   for (const statement of chain) parts.push(signedPart(statement), statement.signature);

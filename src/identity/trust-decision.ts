@@ -43,7 +43,7 @@ export interface TrustView {
   acceptedSuccession(name: NodeName): AcceptedSuccession;
 }
 
-/** Why a peer is refused. The peer itself learns only `auth` (docs/identity.md). */
+/** Why a peer is refused. The peer itself learns only `auth` (docs/protocol.md). */
 export type TrustRefusal =
   | "OWN_NAME"
   | "OWN_KEY"

@@ -113,7 +113,7 @@ export class Sessions {
   /**
    * Whether a native connection may become the session. The acceptor decides: a younger life of the peer replaces its
    * leftover, an older one is refused, the same one is asked whether it still wants this connection; of crossing dials the
-   * one of the smaller name goes on (docs/identity.md). Somebody with another key never displaces a session, whatever the
+   * one of the smaller name goes on (docs/protocol.md). Somebody with another key never displaces a session, whatever the
    * name: `key` is the proven one, undefined in cookie-only mode.
    */
   arbitrate(question: ArbitrationQuestion, key: Uint8Array | undefined): Arbitration {

@@ -34,6 +34,16 @@ describe("RealIdentityCrypto", () => {
     expect(crypto.ed25519Verify(hex(key), hex(data), hex(signature))).toBe(true);
   });
 
+  it.each(RFC8032)(
+    "signs alike with a seed taken in once, which may be wiped then: %s",
+    (seed, _key, data, signature) => {
+      const bytes = hex(seed);
+      const sign = crypto.ed25519Signer(bytes);
+      bytes.fill(0);
+      expect([sign(hex(data)), sign(hex(data))].map((made) => made.toString("hex"))).toEqual([signature, signature]);
+    },
+  );
+
   it("refuses a changed signature, message or key, and S + L", () => {
     const [seed, key, data, signature] = RFC8032[2]!;
     const good = hex(signature);
@@ -62,7 +72,12 @@ describe("RealIdentityCrypto", () => {
 
   it("refuses a seed of a wrong length without showing it", () => {
     const seed = Buffer.from("5ec2e7".repeat(10), "hex");
-    for (const use of [() => crypto.ed25519PublicKey(seed), () => crypto.ed25519Sign(seed, text("x"))]) {
+    const uses = [
+      () => crypto.ed25519PublicKey(seed),
+      () => crypto.ed25519Sign(seed, text("x")),
+      () => crypto.ed25519Signer(seed),
+    ];
+    for (const use of uses) {
       expect(use).toThrow(RangeError);
       expect(use).toThrow(expect.not.stringContaining("5ec2e7"));
     }

@@ -1,4 +1,4 @@
-import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import type { Ed25519Signer, IdentityCrypto } from "../base/identity-crypto.ts";
 
 /** Rewrites what a hash or a signature is about to cover; used to ask what would happen if a part were missing. */
 export interface SymbolicView {
@@ -50,6 +50,11 @@ export class SymbolicCrypto implements IdentityCrypto {
 
   ed25519Sign(seed: Uint8Array, data: Uint8Array): Buffer {
     return this.#signature(this.ed25519PublicKey(seed), data);
+  }
+
+  ed25519Signer(seed: Uint8Array): Ed25519Signer {
+    const own = Buffer.from(seed);
+    return (data) => this.ed25519Sign(own, data);
   }
 
   ed25519Verify(publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {

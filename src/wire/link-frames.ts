@@ -1,7 +1,7 @@
 import { misbehaved } from "./misbehaved.ts";
 import { type RefuseReason, refuseNumber, refuseReason } from "./refuse-reason.ts";
 
-// The one frame kind of our own beside the distribution's, in native sessions only: `F0 kind:8 body` (docs/identity.md).
+// The one frame kind of our own beside the distribution's, in native sessions only: `F0 kind:8 body` (docs/protocol.md).
 
 /** First byte of a link frame. The distribution's frames begin with 112 or 131. */
 export const LINK_FRAME = 0xf0;

@@ -6,7 +6,7 @@ import { decodeChain, encodeChain, MAX_SUCCESSIONS, type SuccessionChain } from 
 import { misbehaved } from "./misbehaved.ts";
 import { type RefuseReason, refuseNumber, refuseReason } from "./refuse-reason.ts";
 
-// Messages of the native handshake `sallyport/1` (docs/identity.md), without the 4-byte length before each frame.
+// Messages of the native handshake `sallyport/1` (docs/protocol.md), without the 4-byte length before each frame.
 
 /** Longest native handshake message taken or made, in bytes with its type. Give it to the deframer as well. */
 export const MAX_NATIVE_HANDSHAKE_BYTES = 4096;

@@ -1,8 +1,11 @@
+import "../../src/x509/reflect-metadata.ts";
 import { execFileSync } from "node:child_process";
-import { createHash, X509Certificate } from "node:crypto";
-import { Socket } from "node:net";
+import { createHash, KeyObject, webcrypto, X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
+import { X509CertificateGenerator } from "@peculiar/x509";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { CarrierInfo } from "../../src/carrier/carrier.ts";
 import type { TlsMaterial } from "../../src/carrier/tls-material.ts";
@@ -300,6 +303,18 @@ describe("certificates", () => {
     );
   });
 
+  it("keeps to the certificate that a running handshake began with", async () => {
+    const rig = await serve();
+    const plain = connect(rig.listener.port, "127.0.0.1");
+    await once(plain, "connect");
+    const far = await rig.nextAccepted();
+    rig.listener.replaceMaterial(material(await authority.issue("renewed@localhost"), authority.caPem));
+    const bare = bareClient(0, { socket: plain, cert: client.certPem, key: client.keyPem });
+    await Promise.all([secured(bare), far.ear.until(isOpen)]);
+    expect(far.ear.info?.ownCertDer).toEqual(bare.getPeerX509Certificate()?.raw);
+    expect(far.ear.info?.ownCertDer).toEqual(new X509Certificate(server.certPem).raw);
+  });
+
   it("loads certificate files, with a warning for a key that others may read", async () => {
     const issued = await authority.issue("files@localhost");
     const paths = { certFile: issued.certFile, keyFile: issued.keyFile, caFile: authority.caFile };
@@ -398,6 +413,16 @@ describe("every session proves itself anew", () => {
   });
 });
 
+/** A certificate that nothing of ours would make. */
+async function selfSignedRsa(bits: number): Promise<{ readonly certPem: string; readonly keyPem: string }> {
+  const publicExponent = new Uint8Array([1, 0, 1]);
+  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: bits, publicExponent };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await X509CertificateGenerator.createSelfSigned({ keys, name: "CN=client@localhost" }, webcrypto);
+  const keyPem = KeyObject.from(keys.privateKey).export({ format: "pem", type: "pkcs8" });
+  return { certPem: certificate.toString("pem"), keyPem: String(keyPem) };
+}
+
 describe("a leaf of the right authority that must not be trusted", () => {
   // Wall time of the issuing machine moves; TLS itself judges by the real one.
   const issuing = new VirtualClock(Date.now() - 1000 * 86_400_000);
@@ -445,5 +470,17 @@ describe("a leaf of the right authority that must not be trusted", () => {
   it("takes RSA certificates of 2048 bits beside EC ones", async () => {
     const rsa = material(await old.issue("r@localhost", { key: "rsa" }), old.caPem);
     expect(await chainErrors(rsa)).toEqual([undefined, undefined]);
+  });
+
+  it.each([
+    [1024, false],
+    [2048, true],
+  ])("judges RSA keys of %i bits, of a known authority: %s", async (bits, chainTrusted) => {
+    const { certPem, keyPem } = await selfSignedRsa(bits);
+    const rig = await serve({}, { ...server, caPem: certPem });
+    bareClient(rig.listener.port, { cert: certPem, key: keyPem, ciphers: "DEFAULT:@SECLEVEL=0" });
+    const far = await (await rig.nextAccepted()).ear.until(isOpen);
+    // OpenSSL says that the key is too small; Node has no name for that.
+    expect(far.info).toMatchObject({ chainTrusted, chainError: chainTrusted ? undefined : "UNSPECIFIED" });
   });
 });
