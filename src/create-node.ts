@@ -178,7 +178,9 @@ function newCreation(random: Random): number {
 
 function judgeWith(profile: "standard" | "strict"): CertificateJudge {
   return (certDer, nodeName) => {
-    const match = matchCertificate(readCertificateNames(certDer), nodeName, { profile });
+    const names = readCertificateNames(certDer);
+    if (names.authority) return { matched: false, presented: [], isAuthority: true };
+    const match = matchCertificate(names, nodeName, { profile });
     return match.matched ? { matched: true, presented: [], warning: match.warning } : match;
   };
 }

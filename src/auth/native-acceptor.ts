@@ -256,6 +256,7 @@ function askTrust(
 function trusted({ agreed, cookie, verdict, trust, inviteId }: In<"await-trust">, answer: TrustAnswer): Step {
   const { name, incarnation, method } = agreed.peer;
   if (answer.kind === "refused") return fail({ error: answer.error, tell: "auth" });
+  if (answer.kind === "full") return fail({ error: answer.error, tell: "busy" });
   if (verdict === "wrong") return fail(secretDiffers(name, "proof"));
   if (verdict === "one-sided") return fail(secretDiffers(name, "set on one side only"));
   const granted = { trust, assurance: capped(method, answer.assurance), inviteId };

@@ -243,7 +243,7 @@ function askTrust(
 }
 
 function trusted(context: DiallerContext, { agreed, cookie, trust }: In<"await-trust">, answer: TrustAnswer): Step {
-  if (answer.kind === "refused") return fail({ error: answer.error, tell: "auth" });
+  if (answer.kind !== "granted") return fail({ error: answer.error, tell: "auth" });
   const { dialler, acceptor } = agreed.transcript;
   // After signature and trust: who is not to be told anything else learns nothing of the cookie either.
   if (dialler.method !== acceptor.method) return fail(secretDiffers(acceptor.name, "set on one side only"));

@@ -348,14 +348,13 @@ describe("arbitration", () => {
 });
 
 describe("what the owner does", () => {
-  it("refuse tells a reason once and ends without an error", () => {
-    const { acceptor, dialler } = pair();
-    acceptor.answer((m) => m.refuse("busy"));
-    acceptor.answer((m) => m.refuse("busy"));
-    expect(kinds(acceptor.sent)).toEqual(["refuse"]);
-    expect(acceptor.error).toBeUndefined();
-    runNative(dialler, acceptor);
+  it("has no room for a trusted peer, which hears busy", () => {
+    const error = new SallyportError("ERR_LIMIT", "SESSIONS_FULL", "full", { advice: "none" });
+    const { acceptor, dialler } = run({}, { answers: { trust: { kind: "full", error } } });
+    expect(told(acceptor.sent)).toBe("busy");
+    expect(failed(acceptor)).toBe("ERR_LIMIT SESSIONS_FULL");
     expect(failed(dialler)).toBe("ERR_CLOSED PEER_BUSY");
+    expect(acceptor.commits).toEqual([]);
   });
 
   it("answers that nobody waits for change nothing", () => {

@@ -1,11 +1,10 @@
 import { assertNever, isSallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import { decodeNative, encodeNative } from "../wire/native-handshake.ts";
-import type { RefuseReason } from "../wire/refuse-reason.ts";
 import { type AcceptorState, startAcceptor, stepAcceptor } from "./native-acceptor.ts";
 import { type DiallerState, startDialler, stepDialler } from "./native-dialler.ts";
 import { decodeFailure, type NativeFailure } from "./native-failures.ts";
-import { bindChannel, type Ended, fail, type NativeEvent, type NativeStep, refuse } from "./native-step.ts";
+import { bindChannel, type Ended, fail, type NativeEvent, type NativeStep } from "./native-step.ts";
 import type {
   Arbitration,
   ArbitrationQuestion,
@@ -43,8 +42,6 @@ export interface NativeMachine {
   trustAnswered(answer: TrustAnswer): void;
   arbitrated(answer: Arbitration): void;
   committed(answer: CommitAnswer): void;
-  /** Tells the peer `reason` and ends: for what the owner knows, such as `busy`. Does not throw. */
-  refuse(reason: RefuseReason): void;
   /** Forgets everything. To be called when the connection ends, whatever the state. Idempotent. */
   dispose(): void;
   /** The kind of the state, for logs and deadlines. */
@@ -101,11 +98,6 @@ class Machine<S extends State> implements NativeMachine {
 
   committed(answer: CommitAnswer): void {
     this.#step({ kind: "committed", answer });
-  }
-
-  refuse(reason: RefuseReason): void {
-    if (this.#state.kind === "ended" || this.#state.kind === "up") return;
-    this.perform(refuse(reason));
   }
 
   dispose(): void {

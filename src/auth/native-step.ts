@@ -7,7 +7,6 @@ import { type MacLabel, macInput } from "../identity/signed-text.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
 import { commonFlags, missingMandatory } from "../wire/flags.ts";
 import { encodeNative, type Hello, type NativeMessage, type NativeMethod } from "../wire/native-handshake.ts";
-import type { RefuseReason } from "../wire/refuse-reason.ts";
 import {
   bindingMissing,
   keyUnsafe,
@@ -97,11 +96,6 @@ export function fail<S>({ error, tell }: NativeFailure, ...before: readonly Nati
 
 export function send(message: NativeMessage): NativeOutput {
   return { kind: "send", bytes: encodeNative(message) };
-}
-
-/** Ends for a reason that the owner knows. */
-export function refuse(reason: RefuseReason): NativeStep<Ended> {
-  return proceed({ kind: "ended" }, send({ kind: "refuse", reason }));
 }
 
 /** Takes what the proofs bind to; anything missing is a refusal, never a weaker proof (rulings S1, X-15). */

@@ -86,10 +86,14 @@ export interface TrustQuestion {
   readonly inviteFault: Exclude<InviteVerdict, "valid"> | undefined;
 }
 
-/** Answer to `TrustQuestion`. The error says locally why; the peer hears `auth`, whatever it is. */
+/**
+ * Answer to `TrustQuestion`. The error says locally why; the peer hears `auth`, whatever it is. Only one that is trusted may
+ * hear that there is no room for it: `full`.
+ */
 export type TrustAnswer =
   | { readonly kind: "granted"; readonly assurance: Assurance }
-  | { readonly kind: "refused"; readonly error: SallyportError };
+  | { readonly kind: "refused"; readonly error: SallyportError }
+  | { readonly kind: "full"; readonly error: SallyportError };
 
 /** What the owner of sessions is asked: may this connection become the session with that peer? */
 export interface ArbitrationQuestion {

@@ -85,7 +85,8 @@ export class ConnectionSink implements DistSink {
     try {
       checkChain(claim.info, "acceptor", undefined);
       if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
-      this.#host.sessions.checkRoom(claim.name);
+      const full = this.#host.sessions.noRoomFor(claim.name);
+      if (full !== undefined) throw full;
       this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
     } catch (error) {
       connection.refuseClaim(error);
@@ -121,8 +122,9 @@ export class ConnectionSink implements DistSink {
     this.#claimed = question.name;
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
-    if (answer.kind === "granted" && question.role === "acceptor") this.#host.sessions.checkRoom(question.name);
-    this.#connection?.answerTrust(answer);
+    const mayCome = answer.kind === "granted" && question.role === "acceptor";
+    const full = mayCome ? this.#host.sessions.noRoomFor(question.name) : undefined;
+    this.#connection?.answerTrust(full === undefined ? answer : { kind: "full", error: full });
   }
 
   arbitrationAsked(question: ArbitrationQuestion): void {

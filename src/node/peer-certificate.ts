@@ -55,7 +55,7 @@ function chainFailure(code: string, shown: string, target: NodeName | undefined)
 
 /**
  * Compares certificate and name, and says how sure that makes us. A plain connection makes us as sure as the cookie.
- * @throws {SallyportError} ERR_DENIED CERT_NAME_MISMATCH
+ * @throws {SallyportError} ERR_DENIED CERT_NAME_MISMATCH, CERT_IS_AUTHORITY
  */
 export function checkName(info: CarrierInfo, name: NodeName, judge: CertificateJudge): Assurance {
   if (info.transport !== "tls" || info.peerCertDer === undefined) {
@@ -64,6 +64,18 @@ export function checkName(info: CarrierInfo, name: NodeName, judge: CertificateJ
   }
   const verdict = judge(info.peerCertDer, name);
   if (verdict.matched) return "ca";
+  if (verdict.isAuthority === true) {
+    throw new SallyportError(
+      "ERR_DENIED",
+      "CERT_IS_AUTHORITY",
+      `the certificate shown for ${name} is that of an authority`,
+      {
+        peer: name,
+        stage: "identity",
+        advice: "issue a certificate for the node (CA:FALSE); the authority's own stays where it issues",
+      },
+    );
+  }
   const presented = verdict.presented.length === 0 ? "no name at all" : verdict.presented.map(quotePeerText).join(", ");
   throw new SallyportError(
     "ERR_DENIED",

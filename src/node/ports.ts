@@ -16,4 +16,10 @@ export type Dialers = Readonly<Partial<Record<DialAddress["scheme"], CarrierDial
 export type CertificateJudge = (
   certDer: Buffer,
   name: NodeName,
-) => { readonly matched: boolean; readonly presented: readonly string[]; readonly warning?: string | undefined };
+) => {
+  readonly matched: boolean;
+  readonly presented: readonly string[];
+  readonly warning?: string | undefined;
+  /** The certificate may issue others: it is no node's, whatever it names. */
+  readonly isAuthority?: boolean;
+};

@@ -66,13 +66,10 @@ export class Sessions {
     if (this.#dials.get(canonicalName(dial.target)) === dial) this.#dials.delete(canonicalName(dial.target));
   }
 
-  /**
-   * Whether a node that dials us finds room; one that has a session keeps its place.
-   * @throws {SallyportError} ERR_LIMIT SESSIONS_FULL
-   */
-  checkRoom(name: NodeName): void {
-    if (this.#sessions.size < this.#maxSessions || this.#sessions.has(canonicalName(name))) return;
-    throw new SallyportError(
+  /** Why a node that dials us finds no room; undefined when it does. One that has a session keeps its place. */
+  noRoomFor(name: NodeName): SallyportError | undefined {
+    if (this.#sessions.size < this.#maxSessions || this.#sessions.has(canonicalName(name))) return undefined;
+    return new SallyportError(
       "ERR_LIMIT",
       "SESSIONS_FULL",
       `${this.#sessions.size} sessions stand, which is maxSessions ${this.#maxSessions}`,

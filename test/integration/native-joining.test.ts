@@ -103,6 +103,28 @@ describe("an invite", () => {
   });
 });
 
+describe("a node that is full", () => {
+  it("says so to a peer that it trusts, and nothing to others", async () => {
+    for (const who of [A, B, "c@127.0.0.1"]) await makeKey(who);
+    for (const who of [A, "c@127.0.0.1"]) {
+      pin(B, who);
+      pin(who, B);
+    }
+    const b = await node(B, "strict", { maxSessions: 1 });
+    const a = await node(A, "strict", dialling(b));
+    await a.ping(B);
+    const c = await node("c@127.0.0.1", "strict", dialling(b));
+    const refused = nextRefusal(b);
+    expect(await failure(c.connect(B))).toMatchObject({ code: "ERR_CLOSED", reason: "PEER_BUSY" });
+    expect((await refused).error).toMatchObject({ code: "ERR_LIMIT", reason: "SESSIONS_FULL" });
+    const stranger = await node("d@127.0.0.1", "tofu", dialling(b));
+    expect(await failure(stranger.connect(B))).toMatchObject({ code: "ERR_DENIED", reason: "REFUSED_BY_PEER" });
+    // One that has a session keeps its place.
+    a.disconnect(B);
+    expect(await a.connect(B)).toMatchObject({ assurance: "pinned" });
+  });
+});
+
 describe("cookie-only mode", () => {
   const cookieOnly = (who: string): { dir: string; cookieOnly: string[] } => ({
     dir: keyDir(who),
