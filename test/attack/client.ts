@@ -18,11 +18,17 @@ import {
 export class Raw {
   readonly socket: Socket;
   closed = false;
+  /** `host:port` of this end, also after the connection is gone. */
+  localAddress: string;
   #bytes: Buffer = Buffer.alloc(0);
   #waiting: (() => void)[] = [];
 
   constructor(socket: Socket) {
     this.socket = socket;
+    this.localAddress = `${socket.localAddress}:${socket.localPort}`;
+    socket.once("connect", () => {
+      this.localAddress = `${socket.localAddress}:${socket.localPort}`;
+    });
     socket.on("data", (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
       this.#wake();
@@ -55,7 +61,13 @@ export class Raw {
       socket.once("error", reject);
       socket.once("close", () => reject(new Error("closed during TLS")));
     });
+    socket.setNoDelay(true);
     return raw;
+  }
+
+  /** What came and was not read as a frame. */
+  get unread(): Buffer {
+    return this.#bytes;
   }
 
   write(bytes: Bytes): void {
