@@ -27,6 +27,7 @@ import {
   proofFrame,
   REFUSE,
   STATUS,
+  TOLD,
 } from "../attack/native-frames.ts";
 import { nonCanonical } from "../attack/native-transcript.ts";
 
@@ -182,9 +183,7 @@ function echoed(frame: Buffer, nonce: Buffer | undefined): Buffer {
   return out;
 }
 
-async function run(
-  bend: Bend,
-): Promise<{
+async function run(bend: Bend): Promise<{
   run: Awaited<ReturnType<typeof accept>>;
   raw: Awaited<ReturnType<KeyRig["raw"]>>;
   outcome: Promise<string>;
@@ -202,9 +201,11 @@ describe("a node that dials somebody whose key it does not know", () => {
 
   it("AU-35: a listener that only refuses, with every reason there is, leaves nothing behind", async () => {
     const files = rig.files();
-    for (let reason = 1; reason <= 10; reason++) {
+    for (const reason of Object.values(TOLD)) {
+      // After this one the victim waits for the other connection, as it would for a silent listener.
+      if (reason === TOLD["other-wins"]) continue;
       const attack = await run(instead("hello", () => framed(REFUSE, Buffer.from([reason]))));
-      console.log(reason, performance.now()); expect(await attack.outcome).not.toBe("up");console.log(await attack.outcome);
+      expect(await attack.outcome).not.toBe("up");
       attack.raw.destroy();
     }
     expect(rig.files()).toEqual(files);
