@@ -66,8 +66,13 @@ export class Raw {
   }
 
   /** What came and was not read as a frame. */
-  get unread(): Buffer {
+  get rest(): Buffer {
     return this.#bytes;
+  }
+
+  /** Puts bytes back, to be read again. */
+  unread(bytes: Buffer): void {
+    this.#bytes = Buffer.concat([bytes, this.#bytes]);
   }
 
   write(bytes: Bytes): void {

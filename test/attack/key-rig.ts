@@ -9,13 +9,12 @@ import { testAuthority } from "../../src/testkit/real-test-authority.ts";
 import { Raw } from "./client.ts";
 import type { Refused } from "./native-bends.ts";
 import { answersPing, type Bend, dial, type Run, type Self, selfOf } from "./native-client.ts";
-import { REFUSE, refusal, unsigned } from "./native-frames.ts";
+import { ALPN, REFUSE, refusal, unsigned } from "./native-frames.ts";
 import { Victim } from "./victim.ts";
 
 export const VICTIM = "victim@127.0.0.1";
 export const EVIL = "evil@127.0.0.1";
 export const GOOD = "good@127.0.0.1";
-export const ALPN = "sallyport/1";
 
 /** Memory that may stay in use after an attack, once everything was collected. */
 const MAX_LEFT_BYTES = 24 * 1024 * 1024;
@@ -61,6 +60,8 @@ export interface KeyRigOptions {
   /** Names whose key is pinned in `trusted/` before the start; default EVIL and GOOD. */
   readonly pinned?: readonly string[];
   readonly wallSkewMs?: number;
+  /** The victim has a certificate of the authority, and takes others of it. */
+  readonly hasAuthority?: boolean;
   readonly node?: Readonly<Record<string, unknown>>;
 }
 
@@ -114,6 +115,8 @@ export class KeyRig {
       selves.set(name, self);
       writeFileSync(join(keyDir, "trusted", `${name}.pub`), self.publicKey);
     }
+    const own = options.hasAuthority === true ? await authority.issue(VICTIM) : undefined;
+    const tls = own && { certFile: own.certFile, keyFile: own.keyFile, caFile: authority.caFile };
     const victim = await Victim.start(
       {
         name: VICTIM,
@@ -121,6 +124,7 @@ export class KeyRig {
         identity: { dir: keyDir, trust: options.trust },
         listen: ["tls://127.0.0.1:0"],
         resolve: { [EVIL]: `tls://127.0.0.1:${trap.port}` },
+        ...(tls === undefined ? {} : { tls }),
         ...options.node,
       },
       options.wallSkewMs,
@@ -201,7 +205,7 @@ export class KeyRig {
       reason: wanted.reason,
       told: wanted.told === undefined || (wanted.isCut && told === undefined) ? undefined : refusal(wanted.told),
     });
-    expect(raw.unread).toEqual(Buffer.alloc(0));
+    expect(raw.rest).toEqual(Buffer.alloc(0));
     expect(await this.sessions()).not.toContain(run.mine.name.toString());
     expect(this.files()).toEqual(before);
   }

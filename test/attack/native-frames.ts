@@ -1,5 +1,8 @@
 // Messages of the native handshake as an attacker writes them, from docs/identity.md alone. Nothing is checked, all can lie.
 
+/** What TLS has to agree on. */
+export const ALPN = "sallyport/1";
+
 export const HELLO = 1;
 export const SUCCESSION = 2;
 export const PROOF = 3;
