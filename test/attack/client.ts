@@ -14,6 +14,9 @@ import {
   status,
 } from "./frames.ts";
 
+/** How a TLS client connects, and from which address. */
+export type TlsFrom = ConnectionOptions & { readonly localAddress?: string };
+
 /** A socket with hostile intent: writes any bytes, reads frames, and knows when it was closed. */
 export class Raw {
   readonly socket: Socket;
@@ -26,9 +29,11 @@ export class Raw {
   constructor(socket: Socket) {
     this.socket = socket;
     this.localAddress = `${socket.localAddress}:${socket.localPort}`;
-    socket.once("connect", () => {
-      this.localAddress = `${socket.localAddress}:${socket.localPort}`;
-    });
+    for (const event of ["connect", "secureConnect"]) {
+      socket.once(event, () => {
+        this.localAddress = `${socket.localAddress}:${socket.localPort}`;
+      });
+    }
     socket.on("data", (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
       this.#wake();
@@ -53,7 +58,7 @@ export class Raw {
     return raw;
   }
 
-  static async tls(port: number, options: ConnectionOptions): Promise<Raw> {
+  static async tls(port: number, options: TlsFrom): Promise<Raw> {
     const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ...options });
     const raw = new Raw(socket);
     await new Promise<void>((resolve, reject) => {

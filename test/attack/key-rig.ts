@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ConnectionOptions, createServer, type TlsOptions } from "node:tls";
+import { createServer, type TlsOptions } from "node:tls";
 import { expect } from "vitest";
 import type { TestAuthority } from "../../src/testkit/certificates.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
-import { Raw } from "./client.ts";
+import { Raw, type TlsFrom } from "./client.ts";
 import type { Refused } from "./native-bends.ts";
 import { answersPing, type Bend, dial, type Run, type Self, selfOf } from "./native-client.ts";
 import { ALPN, REFUSE, refusal, unsigned } from "./native-frames.ts";
@@ -85,6 +85,8 @@ export class KeyRig {
   readonly certificate: { readonly cert: string; readonly key: string };
   readonly #selves: Map<string, Self>;
   readonly #raws: Raw[] = [];
+  /** Events before a connection was made are not about it: ports come back. */
+  readonly #marks = new WeakMap<Raw, number>();
   #usedAtStart = 0;
 
   private constructor(
@@ -145,8 +147,10 @@ export class KeyRig {
   }
 
   /** A connection of the attacker, TLS done. */
-  async raw(options: ConnectionOptions = {}): Promise<Raw> {
+  async raw(options: TlsFrom = {}): Promise<Raw> {
+    const mark = this.mark;
     const raw = await Raw.tls(this.victim.ports[0] ?? 0, { ...this.certificate, ALPNProtocols: [ALPN], ...options });
+    this.#marks.set(raw, mark);
     this.#raws.push(raw);
     return raw;
   }
@@ -169,7 +173,10 @@ export class KeyRig {
   /** The refusal of a connection that the attacker made. */
   async refusalOf(raw: Raw): Promise<string> {
     const address = raw.localAddress;
-    const told = await this.victim.event((event) => event.event === "refused" && event["address"] === address);
+    const told = await this.victim.event(
+      (event) => event.event === "refused" && event["address"] === address,
+      this.#marks.get(raw) ?? 0,
+    );
     return String(told["reason"]);
   }
 
@@ -220,8 +227,8 @@ export class KeyRig {
   }
 
   /** The honest attacker gets in, and its session answers. */
-  async honestSession(name: string = EVIL): Promise<Raw> {
-    const raw = await this.raw();
+  async honestSession(name: string = EVIL, localAddress: string = "127.0.0.1"): Promise<Raw> {
+    const raw = await this.raw({ localAddress });
     const run = await dial(raw, this.self(name));
     expect({ end: run.end, isVictimProven: run.isVictimProven }).toEqual({ end: "up", isVictimProven: true });
     expect(await answersPing(raw)).toBe(true);

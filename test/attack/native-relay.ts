@@ -55,6 +55,34 @@ export function passOn(port: number): Promise<Relay> {
   return listening(server, sockets, passed);
 }
 
+export interface ResettingRelay extends Relay {
+  readonly port: number;
+  /** Resets the connection to the acceptor of whoever dialled from this local port. */
+  reset(localPort: number): void;
+}
+
+/** Passes everything on, and resets connections on demand: a TLS client cannot reset the TCP connection below itself. */
+export async function passOnUntilReset(port: number): Promise<ResettingRelay> {
+  const rights = new Map<number, Socket>();
+  const passed = { toAcceptor: 0, toDialler: 0 };
+  const server = createTcpServer((left) => {
+    const right = tcpConnect(port, "127.0.0.1");
+    const from = left.remotePort ?? 0;
+    rights.set(from, right);
+    join(left, right, passed);
+    right.on("close", () => {
+      rights.delete(from);
+      left.destroy();
+    });
+  });
+  const relay = await listening(server, [], passed);
+  return {
+    ...relay,
+    port: Number(new URL(relay.endpoint).port),
+    reset: (localPort) => void rights.get(localPort)?.resetAndDestroy(),
+  };
+}
+
 /** Ends TLS: shows `toDialler` to the one who dials and `toAcceptor` to the one at `port`, and passes every message on. */
 export function endTls(
   port: number,
