@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { GOOD, KeyRig, VICTIM } from "../attack/key-rig.ts";
 import {
@@ -209,6 +211,21 @@ describe("a node that dials somebody whose key it does not know", () => {
       attack.raw.destroy();
     }
     expect(rig.files()).toEqual(files);
+  });
+
+  it("AU-13: ends the handshake when the pin cannot be saved", async () => {
+    const directory = join(rig.keyDir, "first-use");
+    rmSync(directory, { recursive: true, force: true });
+    writeFileSync(directory, "not a directory");
+    const attack = await run({});
+    await rig.expectRefused(
+      attack.raw,
+      attack.run,
+      { reason: "PIN_NOT_DURABLE", told: "failed" },
+      attack.outcome,
+      rig.files(),
+    );
+    rmSync(directory);
   });
 
   it("without any bend lets the same listener in and pins its key", async () => {
