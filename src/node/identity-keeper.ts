@@ -101,12 +101,25 @@ export class IdentityKeeper {
     }
   }
 
-  /** Watches the trust store for what others change on disk; `changed` hears of what may end sessions. */
-  watch(changed: (changes: readonly TrustChange[]) => void): void {
+  /**
+   * Watches the trust store for what others change on disk; `changed` hears of what may end sessions. While the disk
+   * cannot be read, what was read before stays in force: `unreadable` hears of it once.
+   */
+  watch(changed: (changes: readonly TrustChange[]) => void, unreadable: (error: SallyportError) => void): void {
     const { clock, store } = this.#parts;
+    let wasReadable = true;
     const look = (): void => {
       this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
-      const changes = store.reload(clock.wallMs());
+      let changes: readonly TrustChange[];
+      try {
+        changes = store.reload(clock.wallMs());
+      } catch (error) {
+        if (!isSallyportError(error)) throw error;
+        if (wasReadable) unreadable(error);
+        wasReadable = false;
+        return;
+      }
+      wasReadable = true;
       if (changes.length > 0) changed(changes);
     };
     this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);

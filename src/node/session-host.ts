@@ -63,7 +63,10 @@ export class SessionHost implements ConnectionHost {
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
-    this.identity?.watch((changes) => this.#cutUntrusted(changes));
+    this.identity?.watch(
+      (changes) => this.#cutUntrusted(changes),
+      ({ reason, message }) => core.events.emit("warning", { reason, message }),
+    );
     this.sessions = new Sessions(parts.own.name, parts.maxSessions);
   }
 

@@ -84,6 +84,7 @@ node.on("denied", (denied) => {
   if (++deniedCount <= 20_000) say({ event: "denied", ...denied });
 });
 node.on("refused", ({ address, role, error }) => say({ event: "refused", address, role, ...reasons(error) }));
+node.on("warning", ({ reason, message }) => say({ event: "warning", reason, message }));
 node.on("handlerError", ({ where, error }) => say({ event: "handlerError", where, text: String(error) }));
 
 const delay = monitorEventLoopDelay({ resolution: 5 });

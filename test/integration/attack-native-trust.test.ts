@@ -6,6 +6,7 @@ import { EVIL, GOOD, KeyRig } from "../attack/key-rig.ts";
 import { auth, instead, NONE } from "../attack/native-bends.ts";
 import { accept, answersPing, dial, type Self, selfOf } from "../attack/native-client.ts";
 import { HELLO, PROOF, STATUS, TOLD } from "../attack/native-frames.ts";
+import type { VictimEvent } from "../attack/victim.ts";
 
 // Who owns a name at a node that trusts on first use. It has a cookie, so whoever knows that can take a free name.
 
@@ -192,7 +193,8 @@ describe("a name that has a key", () => {
 });
 
 describe("a pin that cannot be saved", () => {
-  it("AU-13: refuses the session", async () => {
+  it("AU-13: refuses the session; the node goes on with what it knew, and says once that it cannot read its pins", async () => {
+    const mark = rig.mark;
     const directory = join(rig.keyDir, "first-use");
     rmSync(directory, { recursive: true });
     writeFileSync(directory, "not a directory");
@@ -200,6 +202,11 @@ describe("a pin that cannot be saved", () => {
     const run = await dial(raw, stranger("unsaved@127.0.0.1"));
     expect([run.end, await rig.refusalOf(raw)]).toEqual([TOLD.failed, "PIN_NOT_DURABLE"]);
     expect(await rig.sessions()).toEqual([]);
+    const unreadable = ({ event, reason }: VictimEvent): boolean =>
+      event === "warning" && reason === "TRUST_UNREADABLE";
+    await rig.victim.event(unreadable, mark);
+    await rig.aliveAndWell();
     rmSync(directory);
+    expect(rig.victim.events.slice(mark).filter(unreadable)).toHaveLength(1);
   });
 });
