@@ -157,11 +157,13 @@ export class KeyRig {
 
   /** Lets the victim dial the attacker: its connection, and how the dial ended for the victim. */
   async dialled(): Promise<{ readonly raw: Raw; readonly outcome: Promise<string> }> {
+    const mark = this.mark;
     const outcome = this.victim.ask("connect", { node: EVIL }).then(
       () => "up",
       (error: { reason?: string }) => String(error.reason),
     );
     const raw = await this.trap.next();
+    this.#marks.set(raw, mark);
     this.#raws.push(raw);
     return { raw, outcome };
   }
@@ -203,7 +205,12 @@ export class KeyRig {
     reason: Promise<string>,
     before: readonly string[],
   ): Promise<void> {
-    await raw.untilClosed();
+    const name = run.mine.name.toString();
+    const up = this.victim.event(({ event, peer }) => event === "nodeup" && peer === name, this.#marks.get(raw));
+    const end = Promise.race([raw.untilClosed().then(() => "closed"), up.then(() => "up")]);
+    // The victim may be gone before it lets anybody in.
+    up.catch(() => undefined);
+    expect(await end).toBe("closed");
     // What came after the attacker had said its last word.
     if (run.end === "up") run.heard.push(...(await restOf(raw)));
     const last = run.heard.at(-1);
@@ -213,7 +220,7 @@ export class KeyRig {
       told: wanted.told === undefined || (wanted.isCut && told === undefined) ? undefined : refusal(wanted.told),
     });
     expect(raw.rest).toEqual(Buffer.alloc(0));
-    expect(await this.sessions()).not.toContain(run.mine.name.toString());
+    expect(await this.sessions()).not.toContain(name);
     expect(this.files()).toEqual(before);
   }
 
