@@ -17,12 +17,16 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2
 
 let root: string;
 let certificate: TlsFrom;
+const started: Cli[] = [];
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), "sallyport-log-"));
   const { certPem: cert, keyPem: key } = await (await testAuthority(join(root, "ca"))).selfSigned("evil@127.0.0.1");
   certificate = { cert, key };
 });
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+afterAll(async () => {
+  for (const node of started) await node.kill("SIGKILL");
+  rmSync(root, { recursive: true, force: true });
+});
 
 /** Each refused connection once: names of every bad kind, a stranger, text as frames, text as protocol. */
 async function attacks(port: number): Promise<number> {
@@ -61,7 +65,9 @@ async function attacks(port: number): Promise<number> {
 function start(...args: readonly string[]): Cli {
   mkdirSync(join(root, "keys"), { recursive: true, mode: 0o700 });
   const where = ["--key-dir", "keys", "--listen", "tls://127.0.0.1:0", "--epmd", "off", "--no-control", "--no-config"];
-  return new Cli(root, ["start", "--name", NAME, ...where, ...args]);
+  const node = new Cli(root, ["start", "--name", NAME, ...where, ...args]);
+  started.push(node);
+  return node;
 }
 
 const portIn = (text: string): number => Number(/tls:\/\/127\.0\.0\.1:(\d+)/.exec(text)?.[1]);
