@@ -50,7 +50,7 @@ export class ConnectionSink implements DistSink {
   #assurance: Assurance = "none";
   #session: Session | undefined;
 
-  /** `settled` is called once the connection is authenticated or closed. */
+  /** `settled` is called once the connection is authenticated. */
   constructor(host: ConnectionHost, target: NodeName | undefined, settled: () => void, attempt: Attempt) {
     this.#host = host;
     this.#target = target;
@@ -178,7 +178,7 @@ export class ConnectionSink implements DistSink {
       this.#host.sessionDown(this.#session, cause);
       return;
     }
-    this.#settled();
+    // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
     const error =
       cause ??
       new SallyportError(

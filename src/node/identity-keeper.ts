@@ -181,23 +181,25 @@ export class IdentityKeeper {
   }
 
   /**
-   * Watches the trust store for what others change on disk; `changed` hears of what may end sessions. When the disk cannot
-   * be read, what was read before stays in force, and `failed` hears of it once until it can be read again.
+   * Watches the trust store for what others change on disk; `changed` hears of what may end sessions. While the disk
+   * cannot be read, what was read before stays in force: `unreadable` hears of it once.
    */
-  watch(changed: (changes: readonly TrustChange[]) => void, failed: (error: SallyportError) => void): void {
+  watch(changed: (changes: readonly TrustChange[]) => void, unreadable: (error: SallyportError) => void): void {
     const { clock, store } = this.#parts;
-    let told: string | undefined;
+    let wasReadable = true;
     const look = (): void => {
       this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
+      let changes: readonly TrustChange[];
       try {
-        const changes = store.reload(clock.wallMs());
-        told = undefined;
-        if (changes.length > 0) changed(changes);
+        changes = store.reload(clock.wallMs());
       } catch (error) {
         if (!isSallyportError(error)) throw error;
-        if (error.reason !== told) failed(error);
-        told = error.reason;
+        if (wasReadable) unreadable(error);
+        wasReadable = false;
+        return;
       }
+      wasReadable = true;
+      if (changes.length > 0) changed(changes);
     };
     this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
   }

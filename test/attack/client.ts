@@ -14,15 +14,26 @@ import {
   status,
 } from "./frames.ts";
 
+/** How a TLS client connects, and from which address. */
+export type TlsFrom = ConnectionOptions & { readonly localAddress?: string };
+
 /** A socket with hostile intent: writes any bytes, reads frames, and knows when it was closed. */
 export class Raw {
   readonly socket: Socket;
   closed = false;
+  /** `host:port` of this end, also after the connection is gone. */
+  localAddress: string;
   #bytes: Buffer = Buffer.alloc(0);
   #waiting: (() => void)[] = [];
 
   constructor(socket: Socket) {
     this.socket = socket;
+    this.localAddress = `${socket.localAddress}:${socket.localPort}`;
+    for (const event of ["connect", "secureConnect"]) {
+      socket.once(event, () => {
+        this.localAddress = `${socket.localAddress}:${socket.localPort}`;
+      });
+    }
     socket.on("data", (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
       this.#wake();
@@ -47,7 +58,7 @@ export class Raw {
     return raw;
   }
 
-  static async tls(port: number, options: ConnectionOptions): Promise<Raw> {
+  static async tls(port: number, options: TlsFrom): Promise<Raw> {
     const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ...options });
     const raw = new Raw(socket);
     await new Promise<void>((resolve, reject) => {
@@ -55,7 +66,18 @@ export class Raw {
       socket.once("error", reject);
       socket.once("close", () => reject(new Error("closed during TLS")));
     });
+    socket.setNoDelay(true);
     return raw;
+  }
+
+  /** What came and was not read as a frame. */
+  get rest(): Buffer {
+    return this.#bytes;
+  }
+
+  /** Puts bytes back, to be read again. */
+  unread(bytes: Buffer): void {
+    this.#bytes = Buffer.concat([bytes, this.#bytes]);
   }
 
   write(bytes: Bytes): void {

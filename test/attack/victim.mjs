@@ -1,6 +1,6 @@
 // The node under attack, in a process of its own. Configuration: one JSON argument of createNode options. Control: one JSON
 // request a line on stdin, `{id, op, ...}`, one JSON answer a line on stdout, `{id, ok}` or `{id, error}`; events of the
-// node go out as `{event, ...}`. Runs the built package, as a user would.
+// node go out as `{event, ...}`. A second argument is how wrong the wall clock is, in milliseconds. Runs the built package, as a user would.
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
@@ -16,6 +16,10 @@ process.on("uncaughtException", (error) => say({ event: "uncaught", text: String
 process.on("unhandledRejection", (error) =>
   say({ event: "uncaught", text: `rejection ${String(error?.stack ?? error)}` }),
 );
+
+const wallSkewMs = Number(process.argv[3] ?? 0);
+const rightTime = Date.now;
+Date.now = () => rightTime() + wallSkewMs;
 
 const node = await createNode(JSON.parse(process.argv[2]));
 /** What arrived at each service: kind and text. */
@@ -80,6 +84,7 @@ node.on("denied", (denied) => {
   if (++deniedCount <= 20_000) say({ event: "denied", ...denied });
 });
 node.on("refused", ({ address, role, error }) => say({ event: "refused", address, role, ...reasons(error) }));
+node.on("warning", ({ reason, message }) => say({ event: "warning", reason, message }));
 node.on("handlerError", ({ where, error }) => say({ event: "handlerError", where, text: String(error) }));
 
 const delay = monitorEventLoopDelay({ resolution: 5 });

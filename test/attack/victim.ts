@@ -32,10 +32,12 @@ export class Victim {
   exitCode: number | string | undefined;
   stderr = "";
 
-  private constructor(options: { readonly name: string }) {
+  private constructor(options: { readonly name: string }, wallSkewMs: number) {
     this.name = options.name;
     const script = fileURLToPath(new URL("victim.mjs", import.meta.url));
-    this.#child = spawn(process.execPath, [script, JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child = spawn(process.execPath, [script, JSON.stringify(options), String(wallSkewMs)], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     this.#child.stderr.on("data", (chunk: Buffer) => {
       this.stderr += chunk.toString();
     });
@@ -48,9 +50,12 @@ export class Victim {
     });
   }
 
-  /** Starts it and resolves when it listens. */
-  static async start(options: { readonly name: string; readonly [option: string]: unknown }): Promise<Victim> {
-    const victim = new Victim(options);
+  /** Starts it and resolves when it listens. `wallSkewMs`: how wrong its clock is. */
+  static async start(
+    options: { readonly name: string; readonly [option: string]: unknown },
+    wallSkewMs: number = 0,
+  ): Promise<Victim> {
+    const victim = new Victim(options, wallSkewMs);
     const info = await victim.ask<{ creation: number; endpoints: string[]; open: never; closed: never; secret: never }>(
       "info",
     );
@@ -112,13 +117,13 @@ export class Victim {
   }
 
   #line(line: string): void {
-    const message = JSON.parse(line) as { id?: number; ok?: never; text?: string } & VictimEvent;
+    const message = JSON.parse(line) as { id?: number; ok?: never; text?: string; error?: object } & VictimEvent;
     if (message.id === undefined) this.events.push(message);
     else {
       const waiter = this.#answers.get(message.id);
       this.#answers.delete(message.id);
       if ("ok" in message) waiter?.resolve(message.ok as never);
-      else waiter?.reject(new Error(String(message.text)));
+      else waiter?.reject(Object.assign(new Error(String(message.text)), { reason: undefined }, message.error));
     }
     this.#wake();
   }
