@@ -325,8 +325,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const frame = Buffer.allocUnsafe(prefix + body.length);
     frame.writeUIntBE(body.length, 0, prefix);
     frame.set(body, prefix);
+    // Messages of one step leave together, after the turn.
     this.#carrier.write(0, frame);
-    this.#carrier.flush(0);
   }
 
   claimed(name: NodeName, creation: number): void {
@@ -521,7 +521,11 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     if (state.kind === "up") state.receiver.clear();
     if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();
     if (inGoodOrder || (state.kind !== "up" && isRefusal(cause))) this.#carrier.end();
-    else this.#carrier.destroy();
+    else {
+      // What the handshake has just said, such as REFUSE, leaves if it can.
+      if (state.kind === "handshake") this.#carrier.flush(0);
+      this.#carrier.destroy();
+    }
     this.#sink.down(cause);
   }
 }
