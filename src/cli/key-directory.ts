@@ -6,6 +6,7 @@ import { type KeyFilesOptions, type LoadedKey, loadNodeKey } from "../identity/k
 import { type IdentityWarning, NODE_KEY_FILE, quotePath } from "../identity/key-layout.ts";
 import { TrustStore } from "../identity/trust-store.ts";
 import type { CertificateOptions } from "../node/certificate-pair.ts";
+import type { IdentityOption } from "../node/options.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { type ControlFlags, DEFAULT_KEY_DIRECTORY, keyDirectoryOf } from "./control-path.ts";
 import { ownerOfCertificate } from "./own-name.ts";
@@ -33,6 +34,7 @@ export class KeyDirectory {
   readonly #world: CommandWorld;
   readonly #crypto: IdentityCrypto;
   readonly #profile: "standard" | "strict";
+  readonly #identity: Partial<IdentityOption>;
 
   /** @throws {SallyportError} as `findConfig`; ERR_CONFIG NAME_INVALID */
   constructor(world: CommandWorld, flags: KeyFlags) {
@@ -48,7 +50,8 @@ export class KeyDirectory {
           ? undefined
           : ownerOfCertificate(world.files, this.certFile).name
         : parseNodeName(name);
-    this.trustMode = config?.options.identity?.trust ?? "strict";
+    this.#identity = config?.options.identity ?? {};
+    this.trustMode = this.#identity.trust ?? "strict";
     this.#profile = config?.options.profile ?? "standard";
     this.#world = world;
     this.#crypto = world.identityCrypto;
@@ -101,6 +104,8 @@ export class KeyDirectory {
       mode: this.trustMode,
       ownName: this.name ?? parseNodeName(NAMELESS),
       ownKey: key.publicKey,
+      allowReusedKeys: this.#identity.allowReusedKeys ?? false,
+      limits: this.#identity.limits ?? {},
       nowMs: clock.wallMs(),
     });
     key.destroy();

@@ -12,6 +12,7 @@ export interface IdentityWarning {
 export const NODE_KEY_FILE = "node.key";
 export const NODE_PUB_FILE = "node.pub";
 export const SUCCESSION_FILE = "succession";
+export const INCARNATION_FILE = "incarnation";
 export const ROTATION_LOCK_FILE = "rotating";
 export const TRUSTED_DIRECTORY = "trusted";
 export const FIRST_USE_DIRECTORY = "first-use";

@@ -6,7 +6,6 @@ import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
-import { tryPublicKey } from "../identity/public-key.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
@@ -198,8 +197,7 @@ export class ConnectionSink implements DistSink {
 
   #facts(): AttemptFacts {
     const { identity } = this.#host;
-    const proven = this.#pending?.question.publicKey;
-    const key = proven === undefined ? undefined : tryPublicKey(proven);
+    const key = this.#pending?.question.publicKey;
     return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
 }

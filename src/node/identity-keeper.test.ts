@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseNodeName } from "../base/node-name.ts";
 import { CookieBook } from "../identity/cookies.ts";
 import { NodeKey } from "../identity/node-key.ts";
+import { signatureInput } from "../identity/signed-text.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
@@ -10,6 +11,7 @@ import { loadIdentity } from "./load-identity.ts";
 
 const crypto = new RealIdentityCrypto();
 const PEER = parseNodeName("b@h");
+const INPUT = signatureInput("sallyport/1 dialler proof", Buffer.from("content"), crypto);
 const peerKey = new NodeKey(Buffer.alloc(32, 9), crypto);
 
 function world() {
@@ -31,10 +33,10 @@ function world() {
   );
   const changes: string[] = [];
   const failures: string[] = [];
-  keeper.watch(
-    (all) => changes.push(...all.map(({ kind }) => kind)),
-    ({ reason }) => failures.push(reason),
-  );
+  keeper.watch({
+    changed: (all) => changes.push(...all.map(({ kind }) => kind)),
+    warned: ({ reason }) => failures.push(reason),
+  });
   return { files, clock, keeper, changes, failures };
 }
 
@@ -67,6 +69,51 @@ describe("the watch over the key directory", () => {
       files.permit("/keys/trusted");
       clock.advance(500);
     }
+  });
+
+  it("tells of a broken file once, also when it came while the node ran", () => {
+    const { files, clock, keeper, failures } = world();
+    files.put("/keys/trusted/b@h.pub", Buffer.alloc(31, 7));
+    clock.advance(5_000);
+    expect(failures).toEqual(["PIN_SKIPPED"]);
+    keeper.reload();
+    expect(failures).toEqual(["PIN_SKIPPED"]);
+    files.put("/keys/trusted/b@h.pub", peerKey.publicKey);
+    clock.advance(500);
+    files.put("/keys/trusted/b@h.pub", Buffer.alloc(31, 7));
+    clock.advance(500);
+    expect(failures).toEqual(["PIN_SKIPPED", "PIN_SKIPPED"]);
+  });
+
+  it("takes a new pair with its trust, or neither", () => {
+    const { files, keeper } = world();
+    const before = keeper.fingerprint;
+    const signed = keeper.native.identity().sign(INPUT);
+    files.put("/keys/node.key", Buffer.alloc(32, 5));
+    files.take("/keys/node.pub");
+    files.forbid("/keys/trusted", "EIO");
+    expect(() => keeper.reload()).toThrow(expect.objectContaining({ reason: "TRUST_UNREADABLE" }));
+    expect([keeper.fingerprint, keeper.native.identity().sign(INPUT)]).toEqual([before, signed]);
+    files.permit("/keys/trusted");
+    keeper.reload();
+    expect(keeper.fingerprint).toBe(new NodeKey(Buffer.alloc(32, 5), crypto).fingerprint);
+  });
+
+  it("lets a handshake end with the key it began with, and overwrites that key a minute later", () => {
+    const { files, clock, keeper } = world();
+    const begun = keeper.native.identity();
+    files.put("/keys/node.key", Buffer.alloc(32, 5));
+    files.take("/keys/node.pub");
+    keeper.reload();
+    clock.advance(59_999);
+    expect(begun.sign(INPUT)).toHaveLength(64);
+    clock.advance(1);
+    expect(() => begun.sign(INPUT)).toThrow(RangeError);
+    const present = keeper.native.identity();
+    keeper.reload();
+    expect(present.sign(INPUT)).toHaveLength(64);
+    keeper.stop();
+    expect(() => present.sign(INPUT)).toThrow(RangeError);
   });
 
   it("never makes a key pair", () => {

@@ -18,9 +18,12 @@ import type { HeldInvites } from "../identity/held-invites.ts";
 import type { InviteStore } from "../identity/invite.ts";
 import type { InviteContent } from "../identity/invite-token.ts";
 import type { LoadedKey } from "../identity/key-files.ts";
+import type { IdentityWarning } from "../identity/key-layout.ts";
 import type { NamePatterns } from "../identity/name-patterns.ts";
+import type { NodeKey } from "../identity/node-key.ts";
 import type { PendingPeer } from "../identity/pending-peers.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey } from "../identity/public-key.ts";
+import type { SuccessionChain } from "../identity/succession.ts";
 import { losesStanding, type TrustChange } from "../identity/trust-change.ts";
 import type { TrustDecision, TrustMode, TrustRefusal } from "../identity/trust-decision.ts";
 import type { TrustStore } from "../identity/trust-store.ts";
@@ -31,6 +34,9 @@ const RELOAD_MS = 500;
 
 /** Who this node is in its native handshakes, besides its key. */
 export type OwnFacts = Pick<NativeIdentity, "name" | "creation" | "incarnation" | "flags">;
+
+/** How long a replaced key is kept for handshakes that began with it, milliseconds. */
+const FORMER_KEY_MS = 60_000;
 
 export interface IdentityKeeperParts {
   readonly own: OwnFacts;
@@ -49,6 +55,13 @@ export interface IdentityKeeperParts {
   readonly judgeCertificate: CertificateJudge;
 }
 
+/** Who hears of what others change in the key directory. */
+export interface IdentityWatcher {
+  /** May end sessions. */
+  changed(changes: readonly TrustChange[]): void;
+  warned(warning: IdentityWarning): void;
+}
+
 /** What was decided about one peer, until its commit. */
 export interface PendingTrust {
   readonly question: TrustQuestion;
@@ -61,13 +74,21 @@ export class IdentityKeeper {
   /** What connections bring to their handshakes; each takes the key that is in use when it begins. */
   readonly native: NativeParts;
   readonly #parts: IdentityKeeperParts;
+  #key: NodeKey;
   #identity: NativeIdentity;
+  /** What the last readings of the pair and of the trust store had to say. */
+  #keyWarnings: readonly IdentityWarning[];
+  #trustWarnings: readonly IdentityWarning[];
+  #watcher: IdentityWatcher | undefined;
   #timer: Timer | undefined;
 
   /** @param loaded the pair to begin with */
   constructor(parts: IdentityKeeperParts, loaded: LoadedKey) {
     this.#parts = parts;
-    this.#identity = identityOf(parts.own, loaded);
+    this.#key = loaded.key;
+    this.#identity = identityOf(parts.own, loaded.key, loaded.chain);
+    this.#keyWarnings = loaded.warnings;
+    this.#trustWarnings = parts.store.warnings;
     const { crypto, random, clock, heldInvites, invites, cookieOnly } = parts;
     this.native = {
       identity: () => this.#identity,
@@ -86,7 +107,12 @@ export class IdentityKeeper {
   }
 
   get fingerprint(): Fingerprint {
-    return this.fingerprintOf(this.publicKey);
+    return this.#key.fingerprint;
+  }
+
+  /** What the files of the key directory give reason to warn of. */
+  get warnings(): readonly IdentityWarning[] {
+    return [...this.#keyWarnings, ...this.#trustWarnings];
   }
 
   get publicKey(): PublicKey {
@@ -113,10 +139,18 @@ export class IdentityKeeper {
    * @throws as `loadNodeKey` and `TrustStore.reload`; what was read before stays in force then
    */
   reload(): readonly TrustChange[] {
-    const loaded = this.#parts.reloadKey();
-    this.#identity = identityOf(this.#parts.own, loaded);
-    this.#parts.store.setOwnKey(loaded.key.publicKey);
-    return this.#parts.store.reload(this.#parts.clock.wallMs());
+    const { store, clock, reloadKey } = this.#parts;
+    const loaded = reloadKey();
+    let changes: readonly TrustChange[];
+    try {
+      changes = store.reload(clock.wallMs());
+    } catch (error) {
+      loaded.key.destroy();
+      throw error;
+    }
+    this.#takeKey(loaded);
+    this.#tell(loaded.warnings, store.warnings);
+    return changes;
   }
 
   fingerprintOf(key: PublicKey): Fingerprint {
@@ -181,10 +215,11 @@ export class IdentityKeeper {
   }
 
   /**
-   * Watches the trust store for what others change on disk; `changed` hears of what may end sessions. While the disk
-   * cannot be read, what was read before stays in force: `unreadable` hears of it once.
+   * Watches the trust store for what others change on disk. While the disk cannot be read, what was read before stays in
+   * force, which is told once.
    */
-  watch(changed: (changes: readonly TrustChange[]) => void, unreadable: (error: SallyportError) => void): void {
+  watch(watcher: IdentityWatcher): void {
+    this.#watcher = watcher;
     const { clock, store } = this.#parts;
     let wasReadable = true;
     const look = (): void => {
@@ -194,23 +229,50 @@ export class IdentityKeeper {
         changes = store.reload(clock.wallMs());
       } catch (error) {
         if (!isSallyportError(error)) throw error;
-        if (wasReadable) unreadable(error);
+        if (wasReadable) watcher.warned({ reason: error.reason, message: error.message });
         wasReadable = false;
         return;
       }
       wasReadable = true;
-      if (changes.length > 0) changed(changes);
+      this.#tell(this.#keyWarnings, store.warnings);
+      if (changes.length > 0) watcher.changed(changes);
     };
     this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
   }
 
+  /** The node closes: no handshake goes on. Overwrites the key. */
   stop(): void {
     this.#timer?.cancel();
+    this.#key.destroy();
+  }
+
+  #takeKey({ key, chain }: LoadedKey): void {
+    const { own, store, clock } = this.#parts;
+    const former = this.#key;
+    if (key.fingerprint === former.fingerprint) {
+      key.destroy();
+      this.#identity = identityOf(own, former, chain);
+      return;
+    }
+    this.#key = key;
+    this.#identity = identityOf(own, key, chain);
+    store.setOwnKey(key.publicKey);
+    // A handshake that began with the former key ends with it.
+    clock.at(addMs(clock.now(), FORMER_KEY_MS), () => former.destroy(), true);
+  }
+
+  /** Tells what was not there at the reading before. */
+  #tell(ofKey: readonly IdentityWarning[], ofTrust: readonly IdentityWarning[]): void {
+    if (ofKey === this.#keyWarnings && ofTrust === this.#trustWarnings) return;
+    const known = new Set(this.warnings.map(({ message }) => message));
+    this.#keyWarnings = ofKey;
+    this.#trustWarnings = ofTrust;
+    for (const warning of this.warnings) if (!known.has(warning.message)) this.#watcher?.warned(warning);
   }
 }
 
-function identityOf(own: OwnFacts, { key, chain }: LoadedKey): NativeIdentity {
-  return { ...own, publicKey: key.publicKey, successions: chain, sign: (input) => key.signInput(input) };
+function identityOf(own: OwnFacts, key: NodeKey, successions: SuccessionChain): NativeIdentity {
+  return { ...own, publicKey: key.publicKey, successions, sign: (input) => key.signInput(input) };
 }
 
 /** True when a session of `name` authenticated by `fingerprint` may not go on after these changes. */

@@ -10,17 +10,19 @@ import type { CookieBook } from "../identity/cookies.ts";
 import { HeldInvites } from "../identity/held-invites.ts";
 import { InviteStore } from "../identity/invite.ts";
 import { type LoadedKey, loadNodeKey } from "../identity/key-files.ts";
-import { NODE_KEY_FILE, quotePath } from "../identity/key-layout.ts";
+import {
+  type IdentityWarning,
+  INCARNATION_FILE,
+  NODE_KEY_FILE,
+  quotePath,
+  SECRET_MODE,
+  systemCode,
+} from "../identity/key-layout.ts";
 import { NamePatterns } from "../identity/name-patterns.ts";
 import { TrustStore } from "../identity/trust-store.ts";
 import { IdentityKeeper, type OwnFacts } from "./identity-keeper.ts";
 import type { IdentityOption } from "./options.ts";
 import type { CertificateJudge } from "./ports.ts";
-
-interface Warning {
-  readonly reason: string;
-  readonly message: string;
-}
 
 export interface IdentityWorld {
   readonly files: StoreFiles;
@@ -36,7 +38,7 @@ export interface IdentityWorld {
 
 export interface LoadedIdentity {
   readonly keeper: IdentityKeeper;
-  readonly warnings: readonly Warning[];
+  readonly warnings: readonly IdentityWarning[];
 }
 
 /**
@@ -52,7 +54,7 @@ export function loadIdentity(
   const { files, crypto, random, clock, cookies, judgeCertificate, allowShortCookie } = world;
   const directory = option.dir.replace(/\/+$/, "");
   const cookieOnly = new NamePatterns(option.cookieOnly ?? []);
-  const warnings: Warning[] = [];
+  const warnings: IdentityWarning[] = [];
   if (!cookieOnly.isEmpty) {
     checkCookies(cookies, allowShortCookie);
     warnings.push(cookieOnlyWarning(option.cookieOnly ?? []));
@@ -80,10 +82,11 @@ export function loadIdentity(
     nowMs,
     limits,
   });
-  warnings.push(...loaded.warnings, ...store.warnings);
+  const life = nextIncarnation(files, directory, nowMs);
+  if (life.warning !== undefined) warnings.push(life.warning);
   const keeper = new IdentityKeeper(
     {
-      own: { ...own, incarnation: nextIncarnation(files, directory, nowMs) },
+      own: { ...own, incarnation: life.incarnation },
       reloadKey,
       store,
       invites: new InviteStore({ files, crypto, random, directory }),
@@ -98,7 +101,7 @@ export function loadIdentity(
     },
     loaded,
   );
-  return { keeper, warnings };
+  return { keeper, warnings: [...warnings, ...keeper.warnings] };
 }
 
 function keyMissing(directory: string): SallyportError {
@@ -140,7 +143,7 @@ function checkCookies(cookies: CookieBook, allowShort: boolean): void {
   );
 }
 
-function cookieOnlyWarning(patterns: readonly string[]): Warning {
+function cookieOnlyWarning(patterns: readonly string[]): IdentityWarning {
   const message =
     `${quotePeerText(patterns.join(", "))}: known by the cookie alone, without a key; ` +
     "whoever has the cookie can be any of them";
@@ -149,10 +152,15 @@ function cookieOnlyWarning(patterns: readonly string[]): Warning {
 
 /**
  * The number of this life: above all earlier ones, and near the wall clock, so that lives are ordered even when the clock
- * was set back (rulings S13). Written before it is used.
+ * was set back (rulings S13). Written before it is used; where nothing can be written, as on a secret mount, the clock alone
+ * orders the lives.
  */
-function nextIncarnation(files: StoreFiles, directory: string, nowMs: number): bigint {
-  const path = `${directory}/incarnation`;
+function nextIncarnation(
+  files: StoreFiles,
+  directory: string,
+  nowMs: number,
+): { readonly incarnation: bigint; readonly warning?: IdentityWarning } {
+  const path = `${directory}/${INCARNATION_FILE}`;
   let last = 0n;
   if (files.exists(path)) {
     const text = files.readText(path).trim();
@@ -165,7 +173,14 @@ function nextIncarnation(files: StoreFiles, directory: string, nowMs: number): b
     last = BigInt(text);
   }
   const now = BigInt(Math.max(0, Math.trunc(nowMs)));
-  const next = last >= now ? last + 1n : now;
-  files.writeAtomic(path, `${next}\n`, 0o600);
-  return next;
+  const incarnation = last >= now ? last + 1n : now;
+  try {
+    files.writeAtomic(path, `${incarnation}\n`, SECRET_MODE);
+    return { incarnation };
+  } catch (cause) {
+    const message =
+      `${quotePath(path)} cannot be written (${systemCode(cause)}): while the clock is set back, peers that still hold a ` +
+      "session with this node refuse it";
+    return { incarnation, warning: { reason: "INCARNATION_NOT_SAVED", message } };
+  }
 }

@@ -8,7 +8,6 @@ import { DistConnection } from "../dist/connection.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
-import { tryPublicKey } from "../identity/public-key.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
@@ -76,10 +75,10 @@ export class SessionHost implements ConnectionHost {
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
     for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
-    this.identity?.watch(
-      (changes) => this.cutUntrusted(changes),
-      ({ reason, message }) => core.events.emit("warning", { reason, message }),
-    );
+    this.identity?.watch({
+      changed: (changes) => this.cutUntrusted(changes),
+      warned: (warning) => core.events.emit("warning", warning),
+    });
     this.sessions = new Sessions(parts.own.name, parts.maxSessions);
   }
 
@@ -173,7 +172,7 @@ export class SessionHost implements ConnectionHost {
   sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session {
     this.#handshaking.delete(connection);
     const key = peer.native?.publicKey;
-    const fingerprint = key === undefined ? null : (this.identity?.fingerprintOf(key) ?? null);
+    const fingerprint = key === undefined ? undefined : this.identity?.fingerprintOf(key);
     this.sessions.get(peer.name)?.connection.destroy(sessionReplaced(peer.name));
     const session = new Session(connection, peer, assurance, this.#core.processes, this.#core.mainPid, fingerprint);
     this.sessions.add(session);
@@ -232,8 +231,7 @@ export class SessionHost implements ConnectionHost {
   cutUntrusted(changes: readonly TrustChange[]): number {
     let ended = 0;
     for (const session of [...this.sessions.all()]) {
-      const key = session.peer.publicKey === null ? undefined : tryPublicKey(session.peer.publicKey);
-      const fingerprint = key === undefined ? undefined : this.identity?.fingerprintOf(key);
+      const { fingerprint } = session;
       if (fingerprint === undefined || !isCut(changes, session.peer.name, fingerprint)) continue;
       session.connection.destroy(trustWithdrawn(session.peer.name));
       ended++;

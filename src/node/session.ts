@@ -6,6 +6,7 @@ import { connectionBug } from "../dist/connection-failures.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { AllowRule, PeerFacts } from "../guard/allow.ts";
 import type { Incarnation } from "../guard/ownership.ts";
+import type { Fingerprint } from "../identity/public-key.ts";
 import type { LocalProcess } from "../process/local-process.ts";
 import { PeerTables } from "../process/peer-tables.ts";
 import type { RemoteEnd } from "../process/ports.ts";
@@ -39,6 +40,8 @@ export class Session implements RemoteEnd, Incarnation {
   readonly creation: number;
   readonly connection: DistConnection;
   readonly tables: PeerTables<MessageContext, AllowRule | undefined>;
+  /** Of the proven key; undefined where there is none. */
+  readonly fingerprint: Fingerprint | undefined;
   /** The peer's life, by the native handshake; undefined after the OTP handshake, which has no order of lives. */
   readonly incarnation: bigint | undefined;
   /** Both sides know aliases. */
@@ -65,7 +68,7 @@ export class Session implements RemoteEnd, Incarnation {
     assurance: Assurance,
     processes: NodeProcesses,
     mainPid: Pid,
-    fingerprint: string | null = null,
+    fingerprint?: Fingerprint,
   ) {
     this.connection = connection;
     this.node = proven.name;
@@ -73,7 +76,7 @@ export class Session implements RemoteEnd, Incarnation {
     this.#mainPid = mainPid;
     this.peer = {
       name: proven.name,
-      fingerprint,
+      fingerprint: fingerprint ?? null,
       publicKey: proven.native?.publicKey ?? null,
       assurance,
       protocol: proven.native === undefined ? "otp" : "native",
@@ -81,6 +84,7 @@ export class Session implements RemoteEnd, Incarnation {
       incarnation: proven.creation,
       address: proven.info.remoteAddress,
     };
+    this.fingerprint = fingerprint;
     this.facts = { name: canonicalName(proven.name), assurance };
     this.incarnation = proven.native?.peerIncarnation;
     this.hasAlias = (proven.flags & ALIAS) !== 0n;
