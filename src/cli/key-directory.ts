@@ -1,9 +1,8 @@
 import { resolve } from "node:path";
-import { SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, parseNodeName } from "../base/node-name.ts";
 import { type KeyFilesOptions, type LoadedKey, loadNodeKey } from "../identity/key-files.ts";
-import { type IdentityWarning, NODE_KEY_FILE, quotePath } from "../identity/key-layout.ts";
+import type { IdentityWarning } from "../identity/key-layout.ts";
 import { TrustStore } from "../identity/trust-store.ts";
 import type { CertificateOptions } from "../node/certificate-pair.ts";
 import type { IdentityOption } from "../node/options.ts";
@@ -82,15 +81,12 @@ export class KeyDirectory {
    * @throws {SallyportError} ERR_CONFIG KEY_MISSING, and what `loadNodeKey` throws
    */
   load(): LoadedKey {
-    if (!this.#world.files.exists(`${this.path}/${NODE_KEY_FILE}`)) throw this.#missing();
-    return this.loadOrMake();
+    return this.#load({ ...this.options(), lost: "never-create" });
   }
 
   /** The pair, made where there is none. Destroy the key after use. @throws what `loadNodeKey` throws */
   loadOrMake(): LoadedKey {
-    const loaded = loadNodeKey(this.options());
-    this.warn(loaded.warnings);
-    return loaded;
+    return this.#load(this.options());
   }
 
   /** The trust store, for one change or listing. @throws as `load`, and what `TrustStore` throws */
@@ -120,10 +116,9 @@ export class KeyDirectory {
       terminal.note(`${terminal.errorColours.yellow("warning:")} ${printable(message)}`);
   }
 
-  #missing(): SallyportError {
-    return new SallyportError("ERR_CONFIG", "KEY_MISSING", `there is no key in ${quotePath(this.path)}`, {
-      stage: "identity",
-      advice: "make one with: sallyport keys init, or name the directory with --key-dir",
-    });
+  #load(options: KeyFilesOptions): LoadedKey {
+    const loaded = loadNodeKey(options);
+    this.warn(loaded.warnings);
+    return loaded;
   }
 }

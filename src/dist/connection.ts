@@ -413,6 +413,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   #goUp(peer: ProvenPeer): void {
+    // The peer's side stands with our last message: it leaves before anybody hears that ours does.
+    this.#carrier.flush(0);
     const { limits, ticks, clock } = this.#parts;
     const style = frameStyle(peer.flags);
     const fragments = (peer.flags & FRAGMENTS) !== 0n;
@@ -424,8 +426,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       maxQueuedBytes: limits.maxQueuedBytes,
     });
     this.#deframer.setPrefix(4);
-    this.#deframer.setMaxFrameBytes(limits.maxMessageBytes);
-    this.#hasWideFrames = fragments;
+    // Our own nodes fragment from their first message on.
+    const isNarrow = fragments && peer.native !== undefined;
+    this.#deframer.setMaxFrameBytes(isNarrow ? limits.maxFrameBytes : limits.maxMessageBytes);
+    this.#hasWideFrames = fragments && !isNarrow;
     this.#now = clock.now();
     const receiver = new Receiver(style, limits, this.#sink);
     this.#state = { kind: "up", peer, receiver, sender, ticks: new TickMonitor(ticks, this.#now) };

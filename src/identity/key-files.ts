@@ -39,9 +39,9 @@ export interface KeyFilesOptions extends KeyWorld {
   readonly nowMs: number;
   /**
    * What to do without `node.key` beside signs that there was one (`node.pub`, pins, backups). Default `refuse`: a new
-   * key would be refused by every peer that knows the old one.
+   * key would be refused by every peer that knows the old one. `never-create` refuses without such signs too.
    */
-  readonly lost?: "refuse" | "create";
+  readonly lost?: "refuse" | "create" | "never-create";
 }
 
 export interface LoadedKey {
@@ -64,12 +64,13 @@ const READ_ATTEMPTS = 3;
  * differs stops the start, unless a statement of succession shows that a rotation was interrupted between its two
  * writes; then the key that is in `node.key` stands.
  * @throws {SallyportError} ERR_CONFIG KEYPAIR_MISMATCH, IDENTITY_LOST, KEY_SIZE, KEY_ZERO, KEY_UNREADABLE,
- * KEY_NOT_WRITTEN; ERR_DENIED KEY_PERMISSIONS
+ * KEY_NOT_WRITTEN, KEY_MISSING; ERR_DENIED KEY_PERMISSIONS
  */
 export function loadNodeKey(options: KeyFilesOptions): LoadedKey {
   const { files, directory } = options;
   sweepTemporaries(files, directory, options.nowMs);
   if (factsOf(files, `${directory}/${NODE_KEY_FILE}`) !== undefined) return loadPair(options, false);
+  if (options.lost === "never-create") throw keyMissing(directory);
   const sign = options.lost === "create" ? undefined : signOfEarlierKey(files, directory);
   if (sign !== undefined) {
     throw new SallyportError(
@@ -83,6 +84,13 @@ export function loadNodeKey(options: KeyFilesOptions): LoadedKey {
     );
   }
   return loadPair(options, createKey(options));
+}
+
+function keyMissing(directory: string): SallyportError {
+  return new SallyportError("ERR_CONFIG", "KEY_MISSING", `there is no key in ${quotePath(directory)}`, {
+    stage: "identity",
+    advice: "make one with: sallyport keys init, name the directory with --key-dir, or put node.key back",
+  });
 }
 
 /** Statements of `chain` up to the last one that leads to `key`; none when it never leads there. */

@@ -13,8 +13,11 @@ export type TrustChange =
   /** The operator trusts a key that was accepted on first use. Ends nothing. */
   | { readonly kind: "promoted"; readonly name: NodeName; readonly fingerprint: Fingerprint };
 
-/** Whether a live session authenticated by `fingerprint` under `name` must end because of a change. */
-export function losesStanding(change: TrustChange, name: NodeName, fingerprint: Fingerprint): boolean {
+/**
+ * Whether a live session authenticated by `fingerprint` under `name` must end because of a change. A session without a key
+ * (by cookie or certificate alone) ends when the name gets one.
+ */
+export function losesStanding(change: TrustChange, name: NodeName, fingerprint: Fingerprint | undefined): boolean {
   switch (change.kind) {
     case "pinned":
       return change.name === canonicalName(name) && change.fingerprint !== fingerprint;

@@ -287,6 +287,12 @@ export class TrustStore {
     return this.#books.brokenPin(name) === undefined ? this.#books.table.get(name) : undefined;
   }
 
+  /** Whether a name has a pin, also one whose file is broken. */
+  hasPin(peerName: NodeName): boolean {
+    const name = canonicalName(peerName);
+    return this.#books.table.get(name) !== undefined || this.#books.brokenPin(name) !== undefined;
+  }
+
   /** All pins by name, with what is kept about them. Reads the disk. */
   list(): readonly PinListing[] {
     const pins = [...this.#books.table.pins()].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -13,6 +13,7 @@ import { checkChain, checkName } from "./peer-certificate.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { type AnsweredClaim, giveWay, type Sessions } from "./sessions.ts";
+import { isSameParty, type Newcomer } from "./standing.ts";
 
 /** What a connection needs of its node, from its first byte to its end. */
 export interface ConnectionHost {
@@ -21,7 +22,9 @@ export interface ConnectionHost {
   /** Undefined for a node without an identity key: it speaks OTP only. */
   readonly identity: IdentityKeeper | undefined;
   /** Makes the session of an admitted peer. */
-  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session;
+  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance, holdsName: boolean): Session;
+  /** A stranger turned out to be the one that answers at the address of its name. */
+  nameProven(session: Session): void;
   /** Tells of a new session; whoever hears of it may end it at once. */
   announce(session: Session): void;
   sessionDown(session: Session, cause: SallyportError | undefined): void;
@@ -72,7 +75,7 @@ export class ConnectionSink implements DistSink {
     if (isNative) return;
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
     if (target === undefined) return;
-    if (identity?.hasPin(target) === true) throw nativeOnly(target);
+    if (identity?.needsKey(target) === true) throw nativeOnly(target);
     checkChain(info, "initiator", target);
     this.#assurance = checkName(info, target, judgeCertificate);
   }
@@ -84,9 +87,9 @@ export class ConnectionSink implements DistSink {
     try {
       checkChain(claim.info, "acceptor", undefined);
       if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
-      const full = this.#host.sessions.noRoomFor(claim.name);
-      if (full !== undefined) throw full;
       this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
+      const full = this.#host.sessions.noRoomFor(claim.name, this.#assurance);
+      if (full !== undefined) throw full;
     } catch (error) {
       connection.refuseClaim(error);
       return;
@@ -100,6 +103,11 @@ export class ConnectionSink implements DistSink {
   proven(peer: ProvenPeer): void {
     const connection = this.#connection;
     if (connection === undefined) return;
+    // Its key may have been pinned since it was asked.
+    if (this.#host.identity?.hasPin(peer.name) === true) {
+      connection.destroy(nativeOnly(peer.name));
+      return;
+    }
     switch (this.#host.sessions.judge(peer, this.#claim)) {
       case "admit":
         connection.admit();
@@ -121,14 +129,23 @@ export class ConnectionSink implements DistSink {
     this.#claimed = question.name;
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
-    const mayCome = answer.kind === "granted" && question.role === "acceptor";
-    const full = mayCome ? this.#host.sessions.noRoomFor(question.name) : undefined;
+    const full =
+      answer.kind === "granted" && question.role === "acceptor"
+        ? this.#host.sessions.noRoomFor(question.name, answer.assurance)
+        : undefined;
     this.#connection?.answerTrust(full === undefined ? answer : { kind: "full", error: full });
   }
 
   arbitrationAsked(question: ArbitrationQuestion): void {
-    const key = this.#pending?.question.publicKey;
-    this.#connection?.answerArbitration(this.#host.sessions.arbitrate(question, key));
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    const { sessions } = this.#host;
+    const newcomer = newcomerOf(pending);
+    const standing = sessions.get(question.name);
+    // Whoever answers at the address that we dialled is whom we meant: the stranger that came in is that one.
+    const isMeant = question.role === "dialler" && standing?.holdsName === false && isSameParty(standing, newcomer);
+    this.#connection?.answerArbitration(sessions.arbitrate(question, newcomer));
+    if (isMeant && standing !== undefined) this.#host.nameProven(standing);
   }
 
   commitAsked(request: CommitRequest): void {
@@ -140,12 +157,23 @@ export class ConnectionSink implements DistSink {
     if (this.#connection === undefined) return;
     this.#settled();
     const { native } = peer;
-    const { sessions } = this.#host;
-    if (native !== undefined && !sessions.mayReplace(peer.name, native.publicKey, native.peerIncarnation)) {
-      giveWay(this.#connection, peer.name);
-      return;
+    const { sessions, identity } = this.#host;
+    let holdsName = true;
+    if (native !== undefined && this.#pending !== undefined && this.#info !== undefined) {
+      // Between our CONFIRM and the peer's, a key may have been revoked and another connection may have come up.
+      const lost = identity?.lostStanding(this.#pending, this.#info);
+      if (lost !== undefined) {
+        this.#connection.destroy(lost);
+        return;
+      }
+      const newcomer = newcomerOf(this.#pending);
+      if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
+        giveWay(this.#connection, peer.name);
+        return;
+      }
+      holdsName = newcomer.holdsName;
     }
-    const session = this.#host.sessionUp(this.#connection, peer, native?.assurance ?? this.#assurance);
+    const session = this.#host.sessionUp(this.#connection, peer, native?.assurance ?? this.#assurance, holdsName);
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
@@ -200,6 +228,16 @@ export class ConnectionSink implements DistSink {
     const key = this.#pending?.question.publicKey;
     return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
+}
+
+function newcomerOf({ question, decision }: PendingTrust): Newcomer {
+  const commit = decision?.commit;
+  return {
+    key: question.publicKey,
+    assurance: decision?.assurance ?? "cookie",
+    holdsName: commit?.kind !== "pending",
+    succeeds: commit?.kind === "succession" ? commit.from : undefined,
+  };
 }
 
 /** A name with a pinned key is spoken to by key only, in both directions (rulings S1). */

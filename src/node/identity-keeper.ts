@@ -7,6 +7,7 @@ import {
   type TrustAnswer,
   type TrustQuestion,
 } from "../auth/native-types.ts";
+import { assuranceAtLeast } from "../base/assurance.ts";
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
 import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
@@ -14,6 +15,7 @@ import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { NativeParts } from "../dist/handshake.ts";
+import type { DirectoryGuard } from "../identity/directory-guard.ts";
 import type { HeldInvites } from "../identity/held-invites.ts";
 import type { InviteStore } from "../identity/invite.ts";
 import type { InviteContent } from "../identity/invite-token.ts";
@@ -43,6 +45,7 @@ export interface IdentityKeeperParts {
   /** Reads the pair from disk anew, as after a rotation. Makes none. */
   readonly reloadKey: () => LoadedKey;
   readonly store: TrustStore;
+  readonly directory: DirectoryGuard;
   readonly invites: InviteStore;
   readonly heldInvites: HeldInvites;
   /** Names that are known by the cookie alone, unless they have a pin. */
@@ -98,7 +101,7 @@ export class IdentityKeeper {
         random,
         openNonces: new OpenNonces(),
         cookieFor: parts.cookieFor,
-        cookieOnly: (peer) => cookieOnly.matches(peer) && !this.hasPin(peer),
+        cookieOnly: (peer) => cookieOnly.matches(peer) && !this.needsKey(peer),
         hasCookieOnly: !cookieOnly.isEmpty,
         allowShortCookie: parts.allowShortCookie,
         judgeInvite: (proof) => invites.check(proof, clock.wallMs()),
@@ -139,10 +142,11 @@ export class IdentityKeeper {
    * @throws as `loadNodeKey` and `TrustStore.reload`; what was read before stays in force then
    */
   reload(): readonly TrustChange[] {
-    const { store, clock, reloadKey } = this.#parts;
+    const { store, clock, reloadKey, directory } = this.#parts;
     const loaded = reloadKey();
     let changes: readonly TrustChange[];
     try {
+      directory.check();
       changes = store.reload(clock.wallMs());
     } catch (error) {
       loaded.key.destroy();
@@ -157,9 +161,17 @@ export class IdentityKeeper {
     return fingerprintOf(key, this.#parts.crypto);
   }
 
-  /** True when a key is pinned for this name: it then speaks the native protocol only (rulings S1). */
+  /** True when a key is pinned for this name, also in a file that is broken: it speaks by key only (rulings S1). */
   hasPin(name: NodeName): boolean {
-    return this.#parts.store.lookup(name) !== undefined;
+    return this.#parts.store.hasPin(name);
+  }
+
+  /** True when nothing but a key may answer for a name that we dial: it has a pin, or we hold its invite. */
+  needsKey(name: NodeName): boolean {
+    if (this.hasPin(name)) return true;
+    const invite = this.#parts.heldInvites.find(name, this.#parts.clock.wallMs());
+    invite?.destroy();
+    return invite !== undefined;
   }
 
   /** Decides on a peer whose key is proven. Writes nothing. */
@@ -193,6 +205,23 @@ export class IdentityKeeper {
     return pins.flatMap((pin) => pin.meta?.address ?? []);
   }
 
+  /**
+   * Why a peer that was committed may not have its session after all: what spoke for it was withdrawn since. Undefined when
+   * it still stands.
+   */
+  lostStanding(pending: PendingTrust, info: CarrierInfo): SallyportError | undefined {
+    const { question } = pending;
+    if (question.publicKey === undefined) return this.hasPin(question.name) ? trustWithdrawn(question.name) : undefined;
+    const { answer, pending: now } = this.decide(question, info);
+    if (answer.kind !== "granted" || pending.decision === undefined) return trustWithdrawn(question.name);
+    const kept = now.decision?.commit.kind;
+    // What was pinned by the commit is found as a pin now; a pin that is gone would be asked for anew.
+    const isSame = kept === "none" || (kept === "pending" && pending.decision.commit.kind === "pending");
+    return isSame && assuranceAtLeast(answer.assurance, pending.decision.assurance)
+      ? undefined
+      : trustWithdrawn(question.name);
+  }
+
   /** Makes a decision durable; the peer is confirmed only when this says ok. */
   commit(request: CommitRequest, pending: PendingTrust | undefined, address: string): CommitAnswer {
     const key = request.trust.publicKey;
@@ -205,7 +234,8 @@ export class IdentityKeeper {
       if (commit.kind === "invite" && request.inviteId !== undefined) {
         invites.burn(request.inviteId, this.fingerprintOf(key));
       }
-      store.commit(request.trust.name, key, commit, { address, nowMs: clock.wallMs() });
+      const changes = store.commit(request.trust.name, key, commit, { address, nowMs: clock.wallMs() });
+      if (changes.length > 0) this.#watcher?.changed(changes);
       if (commit.kind === "invite" && request.trust.role === "dialler") heldInvites.drop(request.trust.name);
       return { ok: true };
     } catch (error) {
@@ -220,12 +250,13 @@ export class IdentityKeeper {
    */
   watch(watcher: IdentityWatcher): void {
     this.#watcher = watcher;
-    const { clock, store } = this.#parts;
+    const { clock, store, directory } = this.#parts;
     let wasReadable = true;
     const look = (): void => {
       this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
       let changes: readonly TrustChange[];
       try {
+        directory.check();
         changes = store.reload(clock.wallMs());
       } catch (error) {
         if (!isSallyportError(error)) throw error;
@@ -276,8 +307,31 @@ function identityOf(own: OwnFacts, key: NodeKey, successions: SuccessionChain): 
 }
 
 /** True when a session of `name` authenticated by `fingerprint` may not go on after these changes. */
-export function isCut(changes: readonly TrustChange[], name: NodeName, fingerprint: Fingerprint): boolean {
+export function isCut(changes: readonly TrustChange[], name: NodeName, fingerprint: Fingerprint | undefined): boolean {
   return changes.some((change) => losesStanding(change, name, fingerprint));
+}
+
+/** True when a key has become that of a name, which is canonical. */
+export function isNamed(
+  changes: readonly TrustChange[],
+  name: NodeName,
+  fingerprint: Fingerprint | undefined,
+): boolean {
+  return changes.some(
+    (change) =>
+      (change.kind === "pinned" || change.kind === "promoted") &&
+      change.name === name &&
+      change.fingerprint === fingerprint,
+  );
+}
+
+/** The key of a peer lost its standing. */
+export function trustWithdrawn(name: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "TRUST_WITHDRAWN", `the key of ${name} was revoked, replaced or unpinned`, {
+    peer: name,
+    stage: "identity",
+    advice: "add the peer's key again if it should go on",
+  });
 }
 
 const ADVICE: Readonly<Record<TrustRefusal, string>> = {

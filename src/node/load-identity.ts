@@ -7,17 +7,11 @@ import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { Random } from "../base/random.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { CookieBook } from "../identity/cookies.ts";
+import { DirectoryGuard } from "../identity/directory-guard.ts";
 import { HeldInvites } from "../identity/held-invites.ts";
 import { InviteStore } from "../identity/invite.ts";
 import { type LoadedKey, loadNodeKey } from "../identity/key-files.ts";
-import {
-  type IdentityWarning,
-  INCARNATION_FILE,
-  NODE_KEY_FILE,
-  quotePath,
-  SECRET_MODE,
-  systemCode,
-} from "../identity/key-layout.ts";
+import { type IdentityWarning, INCARNATION_FILE, quotePath, SECRET_MODE, systemCode } from "../identity/key-layout.ts";
 import { NamePatterns } from "../identity/name-patterns.ts";
 import { TrustStore } from "../identity/trust-store.ts";
 import { IdentityKeeper, type OwnFacts } from "./identity-keeper.ts";
@@ -60,12 +54,9 @@ export function loadIdentity(
     warnings.push(cookieOnlyWarning(option.cookieOnly ?? []));
   }
   const nowMs = clock.wallMs();
-  const loadKey = (): LoadedKey =>
-    loadNodeKey({ files, crypto, random, directory, profile: world.profile, nowMs: clock.wallMs() });
-  const reloadKey = (): LoadedKey => {
-    // A running node has an identity: it never makes itself another one.
-    if (!files.exists(`${directory}/${NODE_KEY_FILE}`)) throw keyMissing(directory);
-    return loadKey();
+  const loadKey = (lost?: "never-create"): LoadedKey => {
+    const options = { files, crypto, random, directory, profile: world.profile, nowMs: clock.wallMs() };
+    return loadNodeKey(lost === undefined ? options : { ...options, lost });
   };
   const loaded = loadKey();
   const ownKey = loaded.key.publicKey;
@@ -87,7 +78,9 @@ export function loadIdentity(
   const keeper = new IdentityKeeper(
     {
       own: { ...own, incarnation: life.incarnation },
-      reloadKey,
+      // A running node has an identity: it never makes itself another one.
+      reloadKey: () => loadKey("never-create"),
+      directory: new DirectoryGuard(files, directory),
       store,
       invites: new InviteStore({ files, crypto, random, directory }),
       heldInvites: new HeldInvites({ files, crypto, directory }),
@@ -102,13 +95,6 @@ export function loadIdentity(
     loaded,
   );
   return { keeper, warnings: [...warnings, ...keeper.warnings] };
-}
-
-function keyMissing(directory: string): SallyportError {
-  return new SallyportError("ERR_CONFIG", "KEY_MISSING", `there is no key in ${quotePath(directory)} any more`, {
-    stage: "identity",
-    advice: "put node.key back; until then the node goes on with the key it has in memory",
-  });
 }
 
 /** The stretched cookie of a peer. Stretching takes tens of milliseconds each: now, and not when a peer is waiting. */

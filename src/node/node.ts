@@ -146,7 +146,7 @@ export class SallyportNode implements Node {
     this.#outbound = new Outbound(
       this.#core,
       {
-        session: (node) => this.#host.sessions.get(node),
+        session: (node, creation) => this.#host.sessions.reach(node, creation),
         connected: (node, options) => this.#connected(node, options),
         dial: (node) => this.#host.dial(parseDialTarget(node)),
         localContext: (self) => new MessageContext(null, this.#core.mainPid, this.name, self, this.#lifetime),

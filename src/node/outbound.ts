@@ -18,7 +18,8 @@ import type { NodeProcess, Session } from "./session.ts";
 /** Ways to a session, given by the node. */
 export interface Routes {
   /** The live session, if there is one. */
-  session(node: string): Session | undefined;
+  /** A live session; `creation` of the pid that is meant, for names it is undefined. */
+  session(node: string, creation?: number): Session | undefined;
   /** A session, dialled when there is none. */
   connected(node: string, options: CallOptions): Promise<Session>;
   /** The dial under way to a node, started when there is none. @throws like `connect` */
@@ -55,7 +56,7 @@ export class Outbound {
         this.#core.counters.add("dropped_mailbox_full");
       return true;
     }
-    return this.#remote(nodeOf(place), (session) => this.#sendOver(session, place, message));
+    return this.#remote(place, (session) => this.#sendOver(session, place, message));
   }
 
   #sendOver(session: Session, place: Place, message: Term): boolean {
@@ -81,7 +82,7 @@ export class Outbound {
 
   async #callRemote(place: Place, request: Term, options: CallOptions): Promise<Term> {
     const node = nodeOf(place);
-    const session = this.#routes.session(node) ?? (await this.#routes.connected(node, options));
+    const session = this.#routes.session(node, creationOf(place)) ?? (await this.#routes.connected(node, options));
     return this.#callOver(session, place.kind === "name" ? place.name : place.pid, request, options);
   }
 
@@ -156,7 +157,7 @@ export class Outbound {
       session.tables.monitor(this.#core.mainPid, on, ref, ({ reason }) => down(reason));
       return true;
     };
-    this.#remote(nodeOf(place), set, () => this.#core.processes.defer(() => down(NOCONNECTION)));
+    this.#remote(place, set, () => this.#core.processes.defer(() => down(NOCONNECTION)));
     return ref;
   }
 
@@ -182,7 +183,7 @@ export class Outbound {
       this.#core.processes.defer(() => this.#core.processes.exitSignal(process, pid, NOCONNECTION, "link-as-message"));
     };
     this.#remote(
-      pid.node,
+      { kind: "pid", pid },
       (session) => {
         session.tables.link(process, pid);
         return true;
@@ -195,7 +196,7 @@ export class Outbound {
   unlink(process: NodeProcess, remote: Target): void {
     const pid = this.#pidFor(remote);
     if (pid.node === this.#core.name) this.#core.processes.unlink(process, pid);
-    else this.#routes.session(pid.node)?.tables.unlink(process, pid);
+    else this.#routes.session(pid.node, pid.creation)?.tables.unlink(process, pid);
   }
 
   /** See Node.exit. */
@@ -209,7 +210,7 @@ export class Outbound {
       return;
     }
     const pid = this.#pidFor(target);
-    this.#remote(pid.node, (session) => {
+    this.#remote({ kind: "pid", pid }, (session) => {
       session.signal({ kind: "exit2", from: mainPid, to: pid, reason: "payload" }, reason);
       return true;
     });
@@ -242,8 +243,9 @@ export class Outbound {
   }
 
   /** Does it over the live session, or queues it behind the dial. */
-  #remote(node: string, run: (session: Session) => boolean, failed?: () => void): boolean {
-    const session = this.#routes.session(node);
+  #remote(place: Place, run: (session: Session) => boolean, failed?: () => void): boolean {
+    const node = nodeOf(place);
+    const session = this.#routes.session(node, creationOf(place));
     if (session !== undefined) return run(session);
     let dial: Dial;
     try {
@@ -257,6 +259,10 @@ export class Outbound {
     if (failed !== undefined) dial.wait(() => {}, failed);
     return true;
   }
+}
+
+function creationOf(place: Place): number | undefined {
+  return place.kind === "pid" ? place.pid.creation : undefined;
 }
 
 function nodeOf(place: Place): string {

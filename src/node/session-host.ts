@@ -16,7 +16,7 @@ import { checkedTimeout } from "./call-table.ts";
 import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
-import { type IdentityKeeper, isCut } from "./identity-keeper.ts";
+import { type IdentityKeeper, isCut, isNamed, trustWithdrawn } from "./identity-keeper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
@@ -97,7 +97,7 @@ export class SessionHost implements ConnectionHost {
 
   /** The session of a node, dialled when there is none. */
   async connected(target: DialTarget, options: CallOptions): Promise<Session> {
-    const existing = this.sessions.get(target.name);
+    const existing = this.sessions.reach(target.name);
     if (existing !== undefined) return existing;
     const timeoutMs = checkedTimeout(options.timeoutMs);
     options.signal?.throwIfAborted();
@@ -169,12 +169,20 @@ export class SessionHost implements ConnectionHost {
 
   // ConnectionHost
 
-  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance): Session {
+  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance, holdsName: boolean): Session {
     this.#handshaking.delete(connection);
     const key = peer.native?.publicKey;
     const fingerprint = key === undefined ? undefined : this.identity?.fingerprintOf(key);
     this.sessions.get(peer.name)?.connection.destroy(sessionReplaced(peer.name));
-    const session = new Session(connection, peer, assurance, this.#core.processes, this.#core.mainPid, fingerprint);
+    const session = new Session(
+      connection,
+      peer,
+      assurance,
+      this.#core.processes,
+      this.#core.mainPid,
+      fingerprint,
+      holdsName,
+    );
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -184,6 +192,11 @@ export class SessionHost implements ConnectionHost {
 
   announce(session: Session): void {
     this.#core.events.emit("nodeup", session.peer);
+    if (session.holdsName) this.sessions.dial(session.peer.name)?.succeeded(session);
+  }
+
+  nameProven(session: Session): void {
+    session.holdsName = true;
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
@@ -231,8 +244,10 @@ export class SessionHost implements ConnectionHost {
   cutUntrusted(changes: readonly TrustChange[]): number {
     let ended = 0;
     for (const session of [...this.sessions.all()]) {
-      const { fingerprint } = session;
-      if (fingerprint === undefined || !isCut(changes, session.peer.name, fingerprint)) continue;
+      if (!isCut(changes, session.peer.name, session.fingerprint)) {
+        if (isNamed(changes, session.facts.name, session.fingerprint)) this.nameProven(session);
+        continue;
+      }
       session.connection.destroy(trustWithdrawn(session.peer.name));
       ended++;
     }
@@ -265,15 +280,6 @@ export class SessionHost implements ConnectionHost {
     this.#handshaking.add(connection);
     return connection;
   }
-}
-
-/** The key of a live session lost its standing. */
-function trustWithdrawn(name: NodeName): SallyportError {
-  return new SallyportError("ERR_DENIED", "TRUST_WITHDRAWN", `the key of ${name} was revoked, replaced or unpinned`, {
-    peer: name,
-    stage: "identity",
-    advice: "add the peer's key again if it should go on",
-  });
 }
 
 function selfConnect(name: NodeName): SallyportError {

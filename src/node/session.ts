@@ -50,6 +50,11 @@ export class Session implements RemoteEnd, Incarnation {
   readonly hasSpawn: boolean;
   /** Ends with the session. */
   readonly lifetime: Lifetime;
+  /**
+   * False for a stranger that dialled in on first use. It may ask for what its assurance allows; what this node sends to
+   * the name by itself goes only to one that holds it.
+   */
+  holdsName: boolean;
   /** See `WarmTarget`; the inbound path owns it. */
   warm: WarmTarget | undefined;
   /** Remote processes were started with our output sink as group leader: their output may come. */
@@ -69,7 +74,9 @@ export class Session implements RemoteEnd, Incarnation {
     processes: NodeProcesses,
     mainPid: Pid,
     fingerprint?: Fingerprint,
+    holdsName: boolean = true,
   ) {
+    this.holdsName = holdsName;
     this.connection = connection;
     this.node = proven.name;
     this.creation = proven.creation;

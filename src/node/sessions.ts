@@ -1,10 +1,12 @@
 import type { Arbitration, ArbitrationQuestion } from "../auth/native-types.ts";
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
 import { SallyportError } from "../base/errors.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import type { ClaimAnswer, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { Dial } from "./dial.ts";
 import type { Session } from "./session.ts";
+import { isSameParty, type Newcomer, outranks } from "./standing.ts";
 
 /** Sessions at once, of all names; dials of this node itself are not refused. */
 export const DEFAULT_MAX_SESSIONS = 10_000;
@@ -54,6 +56,15 @@ export class Sessions {
     return this.#byExactName.get(name) ?? this.#sessions.get(canonicalName(name as NodeName));
   }
 
+  /**
+   * The session over which this node may speak to a name by itself; undefined when it has to dial. Over that of a stranger
+   * it only answers: `creation` of a pid that came from there.
+   */
+  reach(name: string, creation?: number): Session | undefined {
+    const session = this.get(name);
+    return session?.holdsName === false && session.creation !== creation ? undefined : session;
+  }
+
   dial(name: NodeName): Dial | undefined {
     return this.#dials.get(canonicalName(name));
   }
@@ -66,13 +77,19 @@ export class Sessions {
     if (this.#dials.get(canonicalName(dial.target)) === dial) this.#dials.delete(canonicalName(dial.target));
   }
 
-  /** Why a node that dials us finds no room; undefined when it does. One that has a session keeps its place. */
-  noRoomFor(name: NodeName): SallyportError | undefined {
-    if (this.#sessions.size < this.#maxSessions || this.#sessions.has(canonicalName(name))) return undefined;
+  /**
+   * Why a node that dials us finds no room; undefined when it does. One that has a session keeps its place, and a quarter of
+   * the places is for peers that are surely who they say.
+   */
+  noRoomFor(name: NodeName, assurance: Assurance): SallyportError | undefined {
+    const max = assuranceAtLeast(assurance, "ca")
+      ? this.#maxSessions
+      : this.#maxSessions - Math.floor(this.#maxSessions / 4);
+    if (this.#sessions.size < max || this.#sessions.has(canonicalName(name))) return undefined;
     return new SallyportError(
       "ERR_LIMIT",
       "SESSIONS_FULL",
-      `${this.#sessions.size} sessions stand, which is maxSessions ${this.#maxSessions}`,
+      `${this.#sessions.size} sessions stand, all that maxSessions ${this.#maxSessions} leaves to assurance ${assurance}`,
       {
         peer: name,
         stage: "session",
@@ -99,6 +116,8 @@ export class Sessions {
       const crosses = peer.role === "acceptor" && this.#own > peer.name && this.dial(peer.name)?.isAwaitingAck === true;
       return crosses ? "after-dial" : "admit";
     }
+    // A key was proven there, for this very life of the peer; the cookie is no reason to end that.
+    if (existing.peer.protocol === "native") return "other-wins";
     const isReplacement = claim?.answer === "alive" && claim.existing === existing;
     const theirsByRule = peer.role === "acceptor" && (existing.connection.role === "acceptor" || peer.name > this.#own);
     const oursByRule = peer.role === "initiator" && this.#own > peer.name;
@@ -110,13 +129,13 @@ export class Sessions {
   /**
    * Whether a native connection may become the session. The acceptor decides: a younger life of the peer replaces its
    * leftover, an older one is refused, the same one is asked whether it still wants this connection; of crossing dials the
-   * one of the smaller name goes on (docs/protocol.md). Somebody with another key never displaces a session, whatever the
-   * name: `key` is the proven one, undefined in cookie-only mode.
+   * one of the smaller name goes on (docs/protocol.md). Another party takes the place only of one that it outranks.
    */
-  arbitrate(question: ArbitrationQuestion, key: Uint8Array | undefined): Arbitration {
+  arbitrate(question: ArbitrationQuestion, newcomer: Newcomer): Arbitration {
     const existing = this.#sessions.get(canonicalName(question.name));
     const known = existing?.incarnation;
-    if (existing !== undefined && !isSameKey(existing.peer.publicKey, key)) return "other-wins";
+    if (existing !== undefined && !isSameParty(existing, newcomer))
+      return outranks(newcomer, existing) ? "go" : "other-wins";
     if (question.role === "dialler") {
       if (existing === undefined) return "go";
       return question.peerHoldsSession ? "alive" : "other-wins";
@@ -131,12 +150,13 @@ export class Sessions {
 
   /**
    * Whether a native connection whose handshake has just ended may take the place of what stands now: since it was asked
-   * about, another one may have come up. Neither somebody with another key nor an older life of the peer may.
+   * about, another one may have come up. Neither a party that does not outrank it nor an older life of the peer may.
    */
-  mayReplace(name: NodeName, key: Uint8Array | undefined, incarnation: bigint): boolean {
+  mayReplace(name: NodeName, newcomer: Newcomer, incarnation: bigint): boolean {
     const existing = this.#sessions.get(canonicalName(name));
     if (existing === undefined) return true;
-    return isSameKey(existing.peer.publicKey, key) && (existing.incarnation ?? 0n) <= incarnation;
+    if (!isSameParty(existing, newcomer)) return outranks(newcomer, existing);
+    return (existing.incarnation ?? 0n) <= incarnation;
   }
 
   add(session: Session): void {
@@ -174,8 +194,4 @@ export function sessionReplaced(peer: NodeName): SallyportError {
     stage: "session",
     advice: "nothing: the new session goes on",
   });
-}
-
-function isSameKey(a: Buffer | null, b: Uint8Array | undefined): boolean {
-  return a === null || b === undefined ? a === null && b === undefined : a.equals(b);
 }

@@ -1,0 +1,33 @@
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
+import type { Session } from "./session.ts";
+
+/** A native connection whose peer is proven and trusted, as it asks to become the session of a name. */
+export interface Newcomer {
+  /** The proven key; undefined in cookie-only mode. */
+  readonly key: Uint8Array | undefined;
+  readonly assurance: Assurance;
+  /** False for a stranger that dialled in on first use: it waits for an operator and reserves no name (rulings S4). */
+  readonly holdsName: boolean;
+  /** The key it follows by a signed succession, if it does. */
+  readonly succeeds: Uint8Array | undefined;
+}
+
+/** Whether the standing session is with the same party: the same key, or both known by the cookie alone. */
+export function isSameParty({ peer }: Session, { key }: Newcomer): boolean {
+  if (peer.protocol !== "native") return false;
+  return peer.publicKey === null || key === undefined
+    ? peer.publicKey === null && key === undefined
+    : peer.publicKey.equals(key);
+}
+
+/**
+ * Whether another party may take the place of a standing session. Only one that holds the name may: from a stranger that
+ * does not, from the key that it follows, or from somebody of whom we are less sure. Equals stay.
+ */
+export function outranks(newcomer: Newcomer, standing: Session): boolean {
+  if (!newcomer.holdsName) return false;
+  if (!standing.holdsName) return true;
+  const { publicKey, assurance } = standing.peer;
+  if (newcomer.succeeds !== undefined && publicKey?.equals(newcomer.succeeds) === true) return true;
+  return newcomer.assurance !== assurance && assuranceAtLeast(newcomer.assurance, assurance);
+}
