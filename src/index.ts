@@ -5,6 +5,7 @@ export type { DialAddress } from "./carrier/carrier.ts";
 export { createNode } from "./create-node.ts";
 export type { DistLimits } from "./dist/limits.ts";
 export type { Allow, AllowVerb } from "./guard/allow.ts";
+export type { TrustLimits } from "./identity/trust-store.ts";
 export {
   type CallOptions,
   type Denied,
@@ -14,10 +15,12 @@ export {
   type FunctionName,
   type HandlerContext,
   type Health,
+  type HeldInvite,
   type LocalProcessHandle,
   type Metric,
   type Node,
   type NodeEvents,
+  type NodeIdentity,
   type Peer,
   type ProcessHandler,
   type RegisteredFunction,
@@ -27,8 +30,9 @@ export {
   type SpawnOptions,
   type SpawnRemoteOptions,
   type Target,
+  type WaitingPeer,
 } from "./node/api.ts";
-export type { AuditOption, CookieOption, NodeOptions, SecretSource } from "./node/options.ts";
+export type { AuditOption, CookieOption, IdentityOption, NodeOptions, SecretSource } from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
 export type { ProcessLimits } from "./process/process-table.ts";
 export {

@@ -36,7 +36,10 @@ const MAX_TIME_MS = 0x7fff_ffff;
 export function nodeOptions(): Option[] {
   return [
     ...configOptions(),
-    new Option("--name <node>", "name of this node, local@host (default: the one in the certificate)"),
+    new Option(
+      "--name <node>",
+      "name of this node, local@host (default: of the configuration, else of the certificate)",
+    ),
     new Option("--cookie-file <file>", "file with the cookie of the network"),
     new Option("--tls-cert <file>", "certificate of this node, PEM"),
     new Option("--tls-key <file>", "its private key, PEM"),
@@ -47,7 +50,9 @@ export function nodeOptions(): Option[] {
     new Option("--resolve <node=host:port>", "address of a node; may be repeated").argParser(collect),
     new Option("--epmd <mode>", "what to do with EPMD (default: lookup)").choices(["lookup", "register", "off"]),
     new Option("--epmd-port <port>", "port of EPMD (default: 4369)").argParser(wholeNumber(1, 65_535)),
-    new Option("--protocol <protocol>", "how to talk to the peer").choices(["auto", "otp"]).default("auto"),
+    new Option("--protocol <protocol>", "how to talk to peers: otp leaves the identity out")
+      .choices(["auto", "otp"])
+      .default("auto"),
     new Option("--tick-time <ms>", "net_ticktime of the network (default: 60000)").argParser(
       wholeNumber(1, MAX_TIME_MS),
     ),

@@ -1,7 +1,7 @@
 import { Argument, type Command, Option } from "commander";
 import { addCommand, addGroup } from "./add-command.ts";
 import type { KeysInitFlags, KeysRotateFlags } from "./commands/keys.ts";
-import type { KeysExportFlags, KeysImportFlags, KeysInviteFlags } from "./commands/keys-exchange.ts";
+import type { KeysExportFlags, KeysImportFlags, KeysInviteFlags, KeysInvitesFlags } from "./commands/keys-exchange.ts";
 import type { TrustAddFlags } from "./commands/trust.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption } from "./common-options.ts";
 import type { ControlFlags } from "./control-path.ts";
@@ -17,6 +17,7 @@ export interface IdentityActions {
   keysExport(flags: KeysExportFlags): Promise<void>;
   keysImport(flags: KeysImportFlags, file: string): Promise<void>;
   keysInvite(flags: KeysInviteFlags, name: string): Promise<void>;
+  keysInvites(flags: KeysInvitesFlags): Promise<void>;
   keysJoin(flags: KeyFlags, file: string): Promise<void>;
   trustList(flags: KeyFlags): Promise<void>;
   trustAdd(flags: TrustAddFlags, name: string, key: string): Promise<void>;
@@ -84,7 +85,7 @@ function addKeys(program: Command, actions: IdentityActions): void {
   }).action((flags: KeyFlags) => actions.keysShow(flags));
   addCommand(keys, "rotate", "make a new pair; the old one signs for it, so that peers follow", {
     long:
-      "Makes a new pair, moves the old one into backups/ and writes a statement signed by the old key that names the new " +
+      "Makes a new pair, copies the old one into backups/ and writes a statement signed by the old key that names the new " +
       "one: peers that pinned the old key accept exactly this successor.",
     options: keyOptions(CERTIFICATE),
     examples: [
@@ -134,6 +135,10 @@ function addKeys(program: Command, actions: IdentityActions): void {
       "sallyport keys invite pi@home.example --ttl 30m",
     ],
   }).action((name: string, flags: KeysInviteFlags) => actions.keysInvite(flags, name));
+  addCommand(keys, "invites", "list the invites that are open, or take one back", {
+    options: keyOptions(new Option("--withdraw <id>", "take this one back: its token opens nothing any more")),
+    examples: ["sallyport keys invites", "sallyport keys invites --withdraw 3f0c5d0f6f0b4b5e9a7c1d2e3f405162"],
+  }).action((flags: KeysInvitesFlags) => actions.keysInvites(flags));
   addCommand(keys, "join", "keep an invite of another node, for the next connection to it", {
     long:
       "Keeps what `keys invite` printed on the other node. The next connection to that node shows it, and then the two " +

@@ -44,6 +44,7 @@ function actionsOf(world: CommandWorld): Actions {
     keysExport: async (flags) => (await import("./commands/keys-exchange.ts")).keysExport(world, flags),
     keysImport: async (flags, file) => (await import("./commands/keys-exchange.ts")).keysImport(world, flags, file),
     keysInvite: async (flags, name) => (await import("./commands/keys-exchange.ts")).keysInvite(world, flags, name),
+    keysInvites: async (flags) => (await import("./commands/keys-exchange.ts")).keysInvites(world, flags),
     keysJoin: async (flags, file) => (await import("./commands/keys-exchange.ts")).keysJoin(world, flags, file),
     trustList: async (flags) => (await import("./commands/trust-list.ts")).trustList(world, flags),
     trustAdd: async (flags, name, key) => (await import("./commands/trust.ts")).trustAdd(world, flags, name, key),

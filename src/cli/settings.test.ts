@@ -39,6 +39,35 @@ const CONFIG = JSON.stringify({
   resolve: { "a@h": "h:1", "b@h": "h:2" },
 });
 
+describe("an identity", () => {
+  const identity = { dir: "keys", trust: "tofu" };
+  const disk = world({ "/srv/shop/sallyport.jsonc": JSON.stringify({ ...JSON.parse(CONFIG), identity }) });
+  const keys = { dir: "/srv/shop/keys", trust: "tofu" };
+
+  it("makes a one-shot command the node itself, unless the running node may not be asked", () => {
+    expect(settingsOfOneShot(FLAGS, disk)).toMatchObject({ name: "shop@db1", identity: keys });
+    const alone = settingsOfOneShot({ ...FLAGS, control: false }, disk);
+    expect(alone.identity).toBeUndefined();
+    expect(alone.name).not.toBe("shop@db1");
+  });
+
+  it("is left out when only OTP is to be spoken", () => {
+    const flags = { ...FLAGS, protocol: "otp" } as const;
+    expect(settingsOfNode(FLAGS, disk).identity).toEqual(keys);
+    expect(settingsOfNode(flags, disk).identity).toBeUndefined();
+    expect(settingsOfNode({ ...flags, keyDir: "other" }, disk).identity).toBeUndefined();
+    expect(settingsOfOneShot(flags, disk).identity).toBeUndefined();
+  });
+
+  it("of which nothing says the name is not used", () => {
+    const nameless = world({});
+    expect(() => settingsOfOneShot({ ...FLAGS, keyDir: "keys" }, nameless)).toThrow(
+      expect.objectContaining({ reason: "NAME_NEEDED" }),
+    );
+    expect(settingsOfOneShot({ ...FLAGS, keyDir: "keys", name: "a@h" }, nameless).name).toBe("a@h");
+  });
+});
+
 describe("settingsOfNode", () => {
   it("takes the configuration file of the working directory, and the command line over it", () => {
     const disk = world({ "/srv/shop/sallyport.jsonc": CONFIG });

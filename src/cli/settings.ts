@@ -125,9 +125,12 @@ type Merged = Omit<NodeOptions, "name"> & { readonly name?: string };
 
 function merge(
   flags: CommonFlags,
-  { control: _control, audit: _audit, ...config }: ConfigOptions,
+  { control: _control, audit: _audit, ...all }: ConfigOptions,
   world: SettingsWorld,
 ): Merged {
+  // An identity would offer the protocol that is asked not to be spoken.
+  const { identity: _identity, ...withoutKey } = all;
+  const config: typeof all = flags.protocol === "otp" ? withoutKey : all;
   const path = (file: string): string => resolve(world.directory, file);
   const plaintext = flags.dangerousPlaintext;
   const tls = mergeTls(flags, config.tls, path);
@@ -135,7 +138,9 @@ function merge(
     ...config,
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.cookieFile === undefined ? {} : { cookie: { file: path(flags.cookieFile) } }),
-    ...(flags.keyDir === undefined ? {} : { identity: { ...config.identity, dir: path(flags.keyDir) } }),
+    ...(flags.keyDir === undefined || flags.protocol === "otp"
+      ? {}
+      : { identity: { ...config.identity, dir: path(flags.keyDir) } }),
     ...(flags.listen === undefined ? {} : { listen: flags.listen }),
     ...(flags.resolve === undefined
       ? {}

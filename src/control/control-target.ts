@@ -10,6 +10,10 @@ export interface ControlStatus {
   /** `SHA256:...` of the node's key, or null without identity by key. */
   readonly fingerprint: string | null;
   readonly trust: "strict" | "tofu" | null;
+  /** As `Health.state`. */
+  readonly state: string;
+  /** Stable reasons of what needs a look now; empty when green. */
+  readonly problems: readonly string[];
   /** Unix milliseconds. */
   readonly startedMs: number;
   /** The latest, oldest first. */

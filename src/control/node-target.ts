@@ -39,6 +39,7 @@ export class NodeTarget implements ControlTarget {
 
   status(): ControlStatus {
     const node = this.#node;
+    const { state, problems } = node.health();
     return {
       name: node.name,
       creation: node.creation,
@@ -46,6 +47,8 @@ export class NodeTarget implements ControlTarget {
       sessions: node.peers().length,
       fingerprint: node.identity?.fingerprint ?? null,
       trust: node.identity?.trust ?? null,
+      state,
+      problems,
       startedMs: this.#startedMs,
       warnings: [...this.#warnings],
     };

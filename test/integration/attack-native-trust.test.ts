@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { EVIL, GOOD, KeyRig } from "../attack/key-rig.ts";
 import { auth, instead, NONE } from "../attack/native-bends.ts";
 import { accept, answersPing, dial, type Self, selfOf } from "../attack/native-client.ts";
-import { HELLO, PROOF, STATUS, TOLD } from "../attack/native-frames.ts";
+import { CONFIRM, confirmFrame, HELLO, PROOF, STATUS, TOLD } from "../attack/native-frames.ts";
 import type { VictimEvent } from "../attack/victim.ts";
 
 // Who owns a name at a node that trusts on first use. It has a cookie, so whoever knows that can take a free name.
@@ -189,6 +189,35 @@ describe("a name that has a key", () => {
     expect(run.end).toBe(TOLD.stale);
     expect(await answersPing(raw)).toBe(true);
     expect(rig.files()).toEqual(files);
+  });
+});
+
+describe("a handshake that waits with its last message", () => {
+  const PARKED = instead("confirm", () => NONE);
+
+  it("gets no session when its key was revoked meanwhile", async () => {
+    const late = stranger("late@127.0.0.1");
+    const parked = await rig.raw();
+    expect((await dial(parked, late, PARKED)).heard.at(-1)?.[0]).toBe(CONFIRM);
+    mkdirSync(join(rig.keyDir, "revoked"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(rig.keyDir, "revoked", createHash("sha256").update(late.publicKey).digest("hex")), "");
+    // Until the node has seen it.
+    for (let end: unknown = "up"; end === "up"; ) {
+      const raw = await rig.raw();
+      end = (await dial(raw, late, PARKED)).end;
+      raw.destroy();
+    }
+    parked.write(confirmFrame());
+    expect(await rig.refusalOf(parked)).toBe("TRUST_WITHDRAWN");
+    expect(await answersPing(parked)).toBe(false);
+    expect(await rig.sessions()).toEqual([]);
+  });
+
+  it("gets one when nothing happened", async () => {
+    const parked = await rig.raw();
+    await dial(parked, stranger("patient@127.0.0.1"), PARKED);
+    parked.write(confirmFrame());
+    expect(await answersPing(parked)).toBe(true);
   });
 });
 

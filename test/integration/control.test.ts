@@ -123,6 +123,8 @@ describe("the control socket", () => {
       sessions: 0,
       fingerprint,
       trust: "tofu",
+      state: "green",
+      problems: [],
       startedMs: expect.any(Number),
       warnings: [],
     });
@@ -423,6 +425,13 @@ describe("keys and trust on files alone", () => {
     expect(await refused(ADA, "keys", "invite", "carl@h.example", "--out", out)).toMatchObject({
       reason: "FILE_NOT_WRITTEN",
     });
+    const { invites } = await ask(ADA, "keys", "invites");
+    expect(invites).toEqual([expect.objectContaining({ invitee: "carl@h.example", expiresMs: told["expiresMs"] })]);
+    expect(JSON.stringify(invites)).not.toContain("secret");
+    const [{ id }] = invites as [{ id: string }];
+    expect((await runCli(ADA, ["keys", "invites"])).out).toContain(id);
+    expect(await ask(ADA, "keys", "invites", "--withdraw", id)).toMatchObject({ withdrawn: id, invites: [] });
+    expect(await refused(ADA, "keys", "invites", "--withdraw", id)).toMatchObject({ reason: "INVITE_NOT_FOUND" });
     expect(await refused(ADA, "keys", "invite", "carl@h.example", "--ttl", "8d")).toMatchObject({
       reason: "INVITE_TTL",
     });

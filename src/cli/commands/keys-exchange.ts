@@ -132,7 +132,8 @@ export async function keysInvite(world: CommandWorld, flags: KeysInviteFlags, in
   const invitee = parseNodeName(invited);
   const { key } = directory.load();
   key.destroy();
-  const token = new InviteStore({ files, crypto, random, directory: directory.path }).issue({
+  const store = new InviteStore({ files, crypto, random, directory: directory.path });
+  const token = store.issue({
     invitee,
     acceptor,
     acceptorKey: key.fingerprint,
@@ -143,7 +144,13 @@ export async function keysInvite(world: CommandWorld, flags: KeysInviteFlags, in
   const { expiresMs } = token;
   token.destroy();
   const file = flags.out === undefined ? undefined : resolve(world.directory, flags.out);
-  if (file !== undefined) writeNew(world, file, `${text}\n`);
+  try {
+    if (file !== undefined) writeNew(world, file, `${text}\n`);
+  } catch (error) {
+    // Nobody has its text.
+    store.withdraw(token.id.toString("hex"));
+    throw error;
+  }
   const facts = { invitee: token.invitee, acceptor: token.acceptor, fingerprint: key.fingerprint, expiresMs };
   reportResult(terminal, file === undefined ? { invite: text, ...facts } : { file, ...facts }, file ?? text);
   if (terminal.json) return;
@@ -151,6 +158,28 @@ export async function keysInvite(world: CommandWorld, flags: KeysInviteFlags, in
   terminal.note(dim(`for ${token.invitee}, once, until ${moment(expiresMs)}`));
   terminal.note(dim("It is a secret: hand it over on a private channel, as a file, never as an argument."));
   terminal.note(dim(`${token.invitee} uses it with: sallyport keys join FILE`));
+}
+
+export interface KeysInvitesFlags extends KeyFlags {
+  /** Id of an invite that is taken back. */
+  readonly withdraw?: string;
+}
+
+/** `keys invites`: those that are open, never their secrets; or takes one back. */
+export async function keysInvites(world: CommandWorld, flags: KeysInvitesFlags): Promise<void> {
+  const { terminal, files, random, clock, identityCrypto: crypto } = world;
+  const store = new InviteStore({ files, crypto, random, directory: new KeyDirectory(world, flags).path });
+  const { withdraw } = flags;
+  if (withdraw !== undefined && !store.withdraw(withdraw)) {
+    throw new SallyportError("ERR_CONFIG", "INVITE_NOT_FOUND", `no open invite has the id ${quotePath(withdraw)}`, {
+      stage: "identity",
+      advice: "list those that are open with: sallyport keys invites",
+    });
+  }
+  const invites = store.prune(clock.wallMs());
+  const rows = invites.map(({ id, invitee, expiresMs }) => [id, invitee, moment(expiresMs)]);
+  const list = rows.length === 0 ? "no open invites" : table(["ID", "FOR", "UNTIL"], rows, terminal.colours.dim);
+  reportResult(terminal, { withdrawn: withdraw ?? null, invites }, list);
 }
 
 /** `keys join FILE`: keeps an invite of another node, for the next connection to it. */

@@ -12,12 +12,13 @@ export async function status(world: CommandWorld, flags: ControlFlags): Promise<
 }
 
 function human(result: Fields, { terminal }: CommandWorld): string {
-  const { name, creation, endpoints, sessions, fingerprint, trust, startedMs, warnings } = result;
+  const { name, creation, endpoints, sessions, fingerprint, trust, startedMs, state, problems, warnings } = result;
   const rows: (readonly [string, string])[] = [
     ["name", String(name)],
     ["creation", String(creation)],
     ["since", typeof startedMs === "number" ? moment(startedMs) : "?"],
     ["endpoints", Array.isArray(endpoints) && endpoints.length > 0 ? endpoints.join(", ") : "none, it only dials"],
+    ["health", Array.isArray(problems) && problems.length > 0 ? `${state}: ${problems.join(", ")}` : String(state)],
     ["sessions", String(sessions)],
     ["fingerprint", typeof fingerprint === "string" ? fingerprint : "none, it has no identity by key"],
     ["trust", typeof trust === "string" ? trust : "by certificate authority"],
