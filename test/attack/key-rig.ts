@@ -2,11 +2,10 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createServer, type TlsOptions } from "node:tls";
 import { expect } from "vitest";
 import type { TestAuthority } from "../../src/testkit/certificates.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
-import { Raw, type TlsFrom } from "./client.ts";
+import { Raw, type TlsFrom, type Trap, trap } from "./client.ts";
 import type { Refused } from "./native-bends.ts";
 import { answersPing, type Bend, dial, type Run, type Self, selfOf } from "./native-client.ts";
 import { ALPN, REFUSE, refusal, unsigned } from "./native-frames.ts";
@@ -18,42 +17,6 @@ export const GOOD = "good@127.0.0.1";
 
 /** Memory that may stay in use after an attack, once everything was collected. */
 const MAX_LEFT_BYTES = 24 * 1024 * 1024;
-
-/** A TLS listener of the attacker. */
-export interface NativeTrap {
-  readonly port: number;
-  next(): Promise<Raw>;
-  close(): void;
-}
-
-export async function nativeTrap(options: TlsOptions): Promise<NativeTrap> {
-  const arrived: Raw[] = [];
-  let waiting: (() => void)[] = [];
-  const server = createServer(
-    { requestCert: true, rejectUnauthorized: false, ALPNProtocols: [ALPN], ...options },
-    (socket) => {
-      arrived.push(new Raw(socket));
-      for (const resolve of waiting.splice(0)) resolve();
-    },
-  );
-  server.on("tlsClientError", () => undefined);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  return {
-    port: typeof address === "object" && address !== null ? address.port : 0,
-    async next() {
-      for (;;) {
-        const raw = arrived.shift();
-        if (raw !== undefined) return raw;
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      }
-    },
-    close() {
-      waiting = [];
-      server.close();
-    },
-  };
-}
 
 export interface KeyRigOptions {
   readonly trust: "strict" | "tofu";
@@ -81,7 +44,7 @@ export class KeyRig {
   readonly directory: string;
   readonly keyDir: string;
   readonly authority: TestAuthority;
-  readonly trap: NativeTrap;
+  readonly trap: Trap;
   readonly certificate: { readonly cert: string; readonly key: string };
   readonly #selves: Map<string, Self>;
   readonly #raws: Raw[] = [];
@@ -106,7 +69,7 @@ export class KeyRig {
     const directory = mkdtempSync(join(tmpdir(), "sallyport-attack-"));
     const authority = await testAuthority(join(directory, "ca"));
     const { certPem: cert, keyPem: key } = await authority.selfSigned(EVIL);
-    const trap = await nativeTrap({ cert, key });
+    const listener = await trap({ cert, key, ALPNProtocols: [ALPN] });
     const keyDir = join(directory, "keys");
     const cookie = options.node?.["cookie"] as string | undefined;
     const selves = new Map([VICTIM, EVIL, GOOD].map((name) => [name, selfOf(name, undefined, cookie)] as const));
@@ -125,13 +88,16 @@ export class KeyRig {
         epmd: "off",
         identity: { dir: keyDir, trust: options.trust },
         listen: ["tls://127.0.0.1:0"],
-        resolve: { [EVIL]: `tls://127.0.0.1:${trap.port}` },
+        resolve: { [EVIL]: `tls://127.0.0.1:${listener.port}` },
         ...(tls === undefined ? {} : { tls }),
         ...options.node,
       },
       options.wallSkewMs,
     );
-    const rig = new KeyRig({ victim, directory, keyDir, authority, trap, certificate: { cert, key } }, selves);
+    const rig = new KeyRig(
+      { victim, directory, keyDir, authority, trap: listener, certificate: { cert, key } },
+      selves,
+    );
     rig.#usedAtStart = (await victim.ask<{ used: number }>("memory")).used;
     return rig;
   }

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { Peer, trap } from "../attack/client.ts";
+import { Peer, type Trap, trap } from "../attack/client.ts";
 import { alias, atom, type Bytes, bin, genCall, int, list, NIL, pid, read, show, tuple, u32 } from "../attack/etf.ts";
 import { firstFragment, op } from "../attack/frames.ts";
 import { COOKIE, EVIL, GOOD, Rig, VICTIM } from "../attack/rig.ts";
@@ -10,7 +10,7 @@ const TICK_MS = 2_000;
 const MIB = 1024 * 1024;
 
 let rig: Rig;
-let trapB: Awaited<ReturnType<typeof trap>>;
+let trapB: Trap;
 beforeAll(async () => {
   trapB = await trap();
   rig = await Rig.start({
@@ -29,7 +29,7 @@ afterAll(async () => {
   try {
     await rig.memoryAsBefore();
   } finally {
-    trapB.server.close();
+    trapB.close();
     await rig.stop();
   }
 });
