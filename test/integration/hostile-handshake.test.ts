@@ -17,13 +17,7 @@ afterEach(async () => {
   await rig.dropAttackers();
   await rig.aliveAndWell();
 });
-afterAll(async () => {
-  try {
-    await rig.memoryAsBefore();
-  } finally {
-    await rig.stop();
-  }
-});
+afterAll(() => rig.stopWell());
 
 const GARBAGE = Buffer.from("GET / HTTP/1.1\r\nHost: victim\r\n\r\n");
 const TRANSPORTS: readonly Transport[] = ["tcp", "tls"];
