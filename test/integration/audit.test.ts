@@ -9,7 +9,7 @@ import type { Metric, Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
 import { RealCrypto } from "../../src/system/real-crypto.ts";
 import { FLAGS, sendName } from "../attack/frames.ts";
-import { Cli } from "./cli-process.ts";
+import { configure, start } from "./cli-process.ts";
 import { A, B, C, dialling, failure, NativeRig, nextRefusal, portOf } from "./native-rig.ts";
 
 const FINGERPRINT = expect.stringMatching(/^SHA256:[A-Za-z0-9+/]{43}$/);
@@ -220,25 +220,15 @@ describe("the audit log of a node", () => {
 });
 
 describe("sallyport start", () => {
-  async function start(home: string, ...args: readonly string[]): Promise<Cli> {
-    const cli = new Cli(home, ["start", "--json", ...args]);
-    await cli.says(/"event":"listening"/);
-    return cli;
-  }
-
   it("keeps the log beside its configuration, through a kill, and none with --no-audit", async () => {
     const home = place("start");
-    mkdirSync(home, { recursive: true });
-    const config = { name: B, listen: ["tls://127.0.0.1:0"], epmd: "off", identity: { dir: "data/keys" } };
-    writeFileSync(join(home, "sallyport.jsonc"), JSON.stringify(config));
-    const without = await start(home, "--no-audit");
-    without.child.kill("SIGTERM");
-    expect((await without.ended).code).toBe(0);
+    configure(home, B);
+    const { node: without } = await start(home, "--no-audit");
+    expect((await without.kill("SIGTERM")).code).toBe(0);
     expect(readdirSync(join(home, "data"))).not.toContain("audit");
     for (const signal of ["SIGKILL", "SIGTERM"] as const) {
-      const cli = await start(home);
-      cli.child.kill(signal);
-      await cli.ended;
+      const { node: cli } = await start(home);
+      await cli.kill(signal);
     }
     const directory = join(home, "data/audit");
     expect(statSync(directory).mode & 0o777).toBe(0o700);
