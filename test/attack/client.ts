@@ -1,5 +1,10 @@
-import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { connect as connectTcp, createServer, type Socket } from "node:net";
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createServer as createTlsServer,
+  type TlsOptions,
+} from "node:tls";
 import { type Bytes, pid, read, ref, show, u32 } from "./etf.ts";
 import {
   challenge,
@@ -238,19 +243,30 @@ export class Peer {
   }
 }
 
-/** Listens for dials of the victim. */
-export async function trap(): Promise<{ readonly server: Server; readonly port: number; next(): Promise<Raw> }> {
+/** A listener of the attacker. */
+export interface Trap {
+  readonly port: number;
+  /** The next connection that nobody took yet. */
+  next(): Promise<Raw>;
+  close(): void;
+}
+
+/** Listens for dials of the victim: over TLS, whatever certificate it shows, where there are options of TLS. */
+export async function trap(tls?: TlsOptions): Promise<Trap> {
   const arrived: Raw[] = [];
   let waiting: (() => void)[] = [];
-  const server = createServer((socket) => {
+  const take = (socket: Socket): void => {
     arrived.push(new Raw(socket));
-    for (const resolve of waiting) resolve();
-    waiting = [];
-  });
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  const server =
+    tls === undefined
+      ? createServer(take)
+      : createTlsServer({ requestCert: true, rejectUnauthorized: false, ...tls }, take);
+  server.on("tlsClientError", () => undefined);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   return {
-    server,
     port: typeof address === "object" && address !== null ? address.port : 0,
     async next() {
       for (;;) {
@@ -258,6 +274,10 @@ export async function trap(): Promise<{ readonly server: Server; readonly port: 
         if (raw !== undefined) return raw;
         await new Promise<void>((resolve) => waiting.push(resolve));
       }
+    },
+    close() {
+      waiting = [];
+      server.close();
     },
   };
 }

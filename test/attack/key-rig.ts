@@ -1,59 +1,20 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createServer, type TlsOptions } from "node:tls";
 import { expect } from "vitest";
 import type { TestAuthority } from "../../src/testkit/certificates.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
-import { Raw, type TlsFrom } from "./client.ts";
+import { Raw, type TlsFrom, type Trap, trap } from "./client.ts";
 import type { Refused } from "./native-bends.ts";
 import { answersPing, type Bend, dial, type Run, type Self, selfOf } from "./native-client.ts";
 import { ALPN, REFUSE, refusal, unsigned } from "./native-frames.ts";
 import { Victim } from "./victim.ts";
+import { VictimRig } from "./victim-rig.ts";
 
 export const VICTIM = "victim@127.0.0.1";
 export const EVIL = "evil@127.0.0.1";
 export const GOOD = "good@127.0.0.1";
-
-/** Memory that may stay in use after an attack, once everything was collected. */
-const MAX_LEFT_BYTES = 24 * 1024 * 1024;
-
-/** A TLS listener of the attacker. */
-export interface NativeTrap {
-  readonly port: number;
-  next(): Promise<Raw>;
-  close(): void;
-}
-
-export async function nativeTrap(options: TlsOptions): Promise<NativeTrap> {
-  const arrived: Raw[] = [];
-  let waiting: (() => void)[] = [];
-  const server = createServer(
-    { requestCert: true, rejectUnauthorized: false, ALPNProtocols: [ALPN], ...options },
-    (socket) => {
-      arrived.push(new Raw(socket));
-      for (const resolve of waiting.splice(0)) resolve();
-    },
-  );
-  server.on("tlsClientError", () => undefined);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  return {
-    port: typeof address === "object" && address !== null ? address.port : 0,
-    async next() {
-      for (;;) {
-        const raw = arrived.shift();
-        if (raw !== undefined) return raw;
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      }
-    },
-    close() {
-      waiting = [];
-      server.close();
-    },
-  };
-}
 
 export interface KeyRigOptions {
   readonly trust: "strict" | "tofu";
@@ -76,25 +37,20 @@ export async function restOf(raw: Raw): Promise<readonly Buffer[]> {
 }
 
 /** A victim with an identity of its own in a process of its own, and an attacker who can be honest. */
-export class KeyRig {
-  readonly victim: Victim;
-  readonly directory: string;
+export class KeyRig extends VictimRig {
   readonly keyDir: string;
   readonly authority: TestAuthority;
-  readonly trap: NativeTrap;
+  readonly trap: Trap;
   readonly certificate: { readonly cert: string; readonly key: string };
   readonly #selves: Map<string, Self>;
-  readonly #raws: Raw[] = [];
   /** Events before a connection was made are not about it: ports come back. */
   readonly #marks = new WeakMap<Raw, number>();
-  #usedAtStart = 0;
 
   private constructor(
     parts: Pick<KeyRig, "victim" | "directory" | "keyDir" | "authority" | "trap" | "certificate">,
     selves: Map<string, Self>,
   ) {
-    this.victim = parts.victim;
-    this.directory = parts.directory;
+    super(parts.victim, parts.directory);
     this.keyDir = parts.keyDir;
     this.authority = parts.authority;
     this.trap = parts.trap;
@@ -106,7 +62,7 @@ export class KeyRig {
     const directory = mkdtempSync(join(tmpdir(), "sallyport-attack-"));
     const authority = await testAuthority(join(directory, "ca"));
     const { certPem: cert, keyPem: key } = await authority.selfSigned(EVIL);
-    const trap = await nativeTrap({ cert, key });
+    const listener = await trap({ cert, key, ALPNProtocols: [ALPN] });
     const keyDir = join(directory, "keys");
     const cookie = options.node?.["cookie"] as string | undefined;
     const selves = new Map([VICTIM, EVIL, GOOD].map((name) => [name, selfOf(name, undefined, cookie)] as const));
@@ -125,14 +81,17 @@ export class KeyRig {
         epmd: "off",
         identity: { dir: keyDir, trust: options.trust },
         listen: ["tls://127.0.0.1:0"],
-        resolve: { [EVIL]: `tls://127.0.0.1:${trap.port}` },
+        resolve: { [EVIL]: `tls://127.0.0.1:${listener.port}` },
         ...(tls === undefined ? {} : { tls }),
         ...options.node,
       },
       options.wallSkewMs,
     );
-    const rig = new KeyRig({ victim, directory, keyDir, authority, trap, certificate: { cert, key } }, selves);
-    rig.#usedAtStart = (await victim.ask<{ used: number }>("memory")).used;
+    const rig = new KeyRig(
+      { victim, directory, keyDir, authority, trap: listener, certificate: { cert, key } },
+      selves,
+    );
+    await rig.startsHere();
     return rig;
   }
 
@@ -151,8 +110,7 @@ export class KeyRig {
     const mark = this.mark;
     const raw = await Raw.tls(this.victim.ports[0] ?? 0, { ...this.certificate, ALPNProtocols: [ALPN], ...options });
     this.#marks.set(raw, mark);
-    this.#raws.push(raw);
-    return raw;
+    return this.keep(raw);
   }
 
   /** Lets the victim dial the attacker: its connection, and how the dial ended for the victim. */
@@ -164,12 +122,7 @@ export class KeyRig {
     );
     const raw = await this.trap.next();
     this.#marks.set(raw, mark);
-    this.#raws.push(raw);
-    return { raw, outcome };
-  }
-
-  get mark(): number {
-    return this.victim.events.length;
+    return { raw: this.keep(raw), outcome };
   }
 
   /** The refusal of a connection that the attacker made. */
@@ -191,10 +144,6 @@ export class KeyRig {
         return `${path.slice(this.keyDir.length)} ${createHash("sha256").update(readFileSync(path)).digest("hex")}`;
       })
       .sort();
-  }
-
-  async sessions(): Promise<readonly string[]> {
-    return (await this.victim.ask<{ connectedNodes: string[] }>("health")).connectedNodes;
   }
 
   /** The run was refused as it should be, and nothing else came of it. */
@@ -242,43 +191,14 @@ export class KeyRig {
     return raw;
   }
 
-  /** The victim lives, lets an honest peer in, and nothing escaped its handlers. */
   async aliveAndWell(): Promise<void> {
     (await this.honestSession(GOOD)).destroy();
-    expect(this.victim.uncaught).toEqual([]);
-    expect(this.victim.exitCode).toBeUndefined();
+    this.nothingEscaped();
     expect(this.victim.stderr).toBe("");
   }
 
-  async memoryAsBefore(allowance: number = MAX_LEFT_BYTES): Promise<void> {
-    const { used } = await this.victim.ask<{ used: number }>("memory");
-    expect(used - this.#usedAtStart).toBeLessThan(allowance);
-  }
-
-  /** Takes back all connections of the attacker; the victim has seen it when this returns. */
-  async dropAttackers(): Promise<void> {
-    for (const raw of this.#raws.splice(0)) {
-      raw.destroy();
-      await raw.untilClosed();
-    }
-    while ((await this.sessions()).length > 0);
-  }
-
-  /** The last look at the victim, and its end. */
-  async stopWell(): Promise<void> {
-    try {
-      await this.aliveAndWell();
-      await this.dropAttackers();
-      await this.memoryAsBefore();
-    } finally {
-      await this.stop();
-    }
-  }
-
-  async stop(): Promise<void> {
-    for (const raw of this.#raws) raw.destroy();
+  override async stop(): Promise<void> {
     this.trap.close();
-    await this.victim.stop();
-    rmSync(this.directory, { recursive: true, force: true });
+    await super.stop();
   }
 }

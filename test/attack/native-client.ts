@@ -1,5 +1,5 @@
 // An honest dialler and an honest acceptor of the native handshake that can be bent at each step. Made from
-// docs/identity.md alone; shares nothing with src/.
+// docs/protocol.md alone; shares nothing with src/.
 import { randomBytes } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import type { Raw } from "./client.ts";

@@ -1,4 +1,4 @@
-// Messages of the native handshake as an attacker writes them, from docs/identity.md alone. Nothing is checked, all can lie.
+// Messages of the native handshake as an attacker writes them, from docs/protocol.md alone. Nothing is checked, all can lie.
 
 /** What TLS has to agree on. */
 export const ALPN = "sallyport/1";

@@ -43,16 +43,29 @@ function join(left: Socket, right: Socket, passed: Relay["passed"]): void {
   pipe(right, left, "toDialler");
 }
 
+export interface CuttingRelay extends Relay {
+  /** Ends the dialling side of every connection; the other side hears nothing of it. */
+  loseDiallers(): void;
+}
+
 /** Passes everything on as it is. */
-export function passOn(port: number): Promise<Relay> {
+export async function passOn(port: number): Promise<CuttingRelay> {
+  const lefts: Socket[] = [];
   const sockets: Socket[] = [];
   const passed = { toAcceptor: 0, toDialler: 0 };
   const server = createTcpServer((left) => {
     const right = tcpConnect(port, "127.0.0.1");
+    lefts.push(left);
     sockets.push(left, right);
     join(left, right, passed);
   });
-  return listening(server, sockets, passed);
+  return {
+    ...(await listening(server, sockets, passed)),
+    loseDiallers() {
+      // Without its listeners nothing of its end is passed on.
+      for (const left of lefts) left.removeAllListeners().destroy();
+    },
+  };
 }
 
 export interface ResettingRelay extends Relay {

@@ -1,4 +1,4 @@
-// What proofs of the native handshake cover, and how they are made: from docs/identity.md alone, with the platform's crypto.
+// What proofs of the native handshake cover, and how they are made: from docs/protocol.md alone, with the platform's crypto.
 import { createHash, createHmac, createPrivateKey, createPublicKey, scryptSync, sign, verify } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import { type Hello, unsigned } from "./native-frames.ts";

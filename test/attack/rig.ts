@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ConnectionOptions } from "node:tls";
@@ -11,30 +11,23 @@ import { RealRandom } from "../../src/system/real-random.ts";
 import { createTestAuthority, type TestAuthority } from "../../src/testkit/certificates.ts";
 import { type Claim, Peer, Raw } from "./client.ts";
 import { Victim } from "./victim.ts";
+import { VictimRig } from "./victim-rig.ts";
 
 export const COOKIE = "correct horse battery staple";
 export const VICTIM = "victim@localhost";
 export const GOOD = "good@localhost";
 export const EVIL = "evil@localhost";
 
-/** Memory that may stay in use after an attack, once everything was collected. */
-const MAX_LEFT_BYTES = 24 * 1024 * 1024;
-
 export type Transport = "tcp" | "tls";
 
 /** A victim, a good peer of it, and what attackers need to reach it. */
-export class Rig {
-  readonly victim: Victim;
-  readonly directory: string;
+export class Rig extends VictimRig {
   readonly #authority: TestAuthority;
   readonly #goods: Node[] = [];
-  readonly #raws: Raw[] = [];
   readonly #certificates = new Map<string, ConnectionOptions>();
-  #usedAtStart = 0;
 
   private constructor(victim: Victim, directory: string, authority: TestAuthority) {
-    this.victim = victim;
-    this.directory = directory;
+    super(victim, directory);
     this.#authority = authority;
   }
 
@@ -57,7 +50,7 @@ export class Rig {
     const good = await rig.goodPeer(GOOD, "tls", options["tickTimeMs"] as number | undefined);
     await good.connect(VICTIM);
     await rig.aliveAndWell();
-    rig.#usedAtStart = (await victim.ask<{ used: number }>("memory")).used;
+    await rig.startsHere();
     return rig;
   }
 
@@ -99,12 +92,11 @@ export class Rig {
 
   /** A connection of the attacker, TLS done where there is TLS. */
   async raw(transport: Transport, name: string = EVIL): Promise<Raw> {
-    const raw =
+    return this.keep(
       transport === "tcp"
         ? await Raw.tcp(this.port("tcp"))
-        : await Raw.tls(this.port("tls"), await this.certificate(name));
-    this.#raws.push(raw);
-    return raw;
+        : await Raw.tls(this.port("tls"), await this.certificate(name)),
+    );
   }
 
   /** An attacker that got in: it knows the cookie and has a certificate. */
@@ -116,42 +108,18 @@ export class Rig {
     return peer;
   }
 
-  /** Events so far: what comes later came because of what is done now. */
-  get mark(): number {
-    return this.victim.events.length;
-  }
-
-  /** The victim answers the good peer, nothing escaped its handlers, and its memory is as it was. */
   async aliveAndWell(): Promise<void> {
     const answer = await this.good.call({ name: "echo", node: VICTIM }, ["alive", 1], { timeoutMs: 5_000 });
     expect(answer).toEqual([Buffer.from("alive"), 1]);
-    expect(this.victim.uncaught).toEqual([]);
-    expect(this.victim.exitCode).toBeUndefined();
+    this.nothingEscaped();
   }
 
-  /** Nothing that the attacks caused is still held. */
-  async memoryAsBefore(): Promise<void> {
-    const { used } = await this.victim.ask<{ used: number }>("memory");
-    expect(used - this.#usedAtStart).toBeLessThan(MAX_LEFT_BYTES);
+  protected override stays(name: string): boolean {
+    return name.startsWith("good");
   }
 
-  /** Takes back the attacker's connections of this test. */
-  async dropAttackers(): Promise<void> {
-    for (const raw of this.#raws.splice(0)) {
-      raw.destroy();
-      await raw.untilClosed();
-    }
-    // The victim has seen it when nobody but the good peers is left.
-    for (;;) {
-      const { connectedNodes } = await this.victim.ask<{ connectedNodes: string[] }>("health");
-      if (connectedNodes.every((name) => name === GOOD || name.startsWith("good"))) return;
-    }
-  }
-
-  async stop(): Promise<void> {
-    for (const raw of this.#raws) raw.destroy();
+  override async stop(): Promise<void> {
     for (const node of this.#goods) await node.close({ timeoutMs: 100 });
-    await this.victim.stop();
-    rmSync(this.directory, { recursive: true, force: true });
+    await super.stop();
   }
 }

@@ -1,17 +1,7 @@
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect as tcpConnect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type AuditFields, GENESIS } from "../../src/audit/record.ts";
 import { verifyChain } from "../../src/audit/verify-chain.ts";
 import { createNode } from "../../src/create-node.ts";
@@ -19,40 +9,20 @@ import type { Metric, Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
 import { RealCrypto } from "../../src/system/real-crypto.ts";
 import { FLAGS, sendName } from "../attack/frames.ts";
-import { Cli } from "./cli-process.ts";
+import { configure, start } from "./cli-process.ts";
+import { A, B, C, dialling, failure, NativeRig, nextRefusal, portOf } from "./native-rig.ts";
 
-const A = "a@127.0.0.1";
-const B = "b@127.0.0.1";
 const FINGERPRINT = expect.stringMatching(/^SHA256:[A-Za-z0-9+/]{43}$/);
 
-let root: string;
-let run = 0;
-const open: Node[] = [];
+const { place, own, makeKey, pin, node: nodeOfRig } = new NativeRig("keys");
 
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), "sallyport-audit-"));
-});
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-afterEach(async () => {
-  for (const node of open.splice(0)) await node.close({ timeoutMs: 0 });
-  run++;
-});
-
-const place = (name: string, what: string): string => join(root, `run${run}`, name, what);
-
-/** A node that audits; with `to` it dials that one under the name B. */
-async function node(name: string, to?: Node, extra: Partial<NodeOptions> = {}): Promise<Node> {
-  const made = await createNode({
-    name,
-    epmd: "off",
-    identity: { dir: place(name, "keys"), trust: "tofu" },
+/** A node that audits; with `to` it dials that one and does not listen. */
+const node = (name: string, to?: Node, extra: Partial<NodeOptions> = {}): Promise<Node> =>
+  nodeOfRig(name, "tofu", {
     audit: { dir: place(name, "audit") },
-    ...(to === undefined ? { listen: ["tls://127.0.0.1:0"] } : { resolve: { [B]: to.endpoints[0] ?? "" } }),
+    ...(to === undefined ? {} : { listen: [], ...dialling(to) }),
     ...extra,
   });
-  open.push(made);
-  return made;
-}
 
 function linesOf(name: string): string[] {
   const dir = place(name, "audit");
@@ -74,15 +44,6 @@ const counted = (of: Node, labels: Readonly<Record<string, string>>): Metric | u
   of
     .metrics()
     .find((metric) => metric.kind === "counter" && Object.entries(labels).every(([k, v]) => metric.labels[k] === v));
-
-/** Resolves when the node has refused somebody. */
-const refusal = (of: Node): Promise<unknown> => new Promise((resolve) => of.on("refused", resolve));
-
-const failed = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => "it worked",
-    (error: { reason: string }) => error.reason,
-  );
 
 describe("the audit log of a node", () => {
   it("has a record of an accepted attempt on both sides, and of the end", async () => {
@@ -133,16 +94,12 @@ describe("the audit log of a node", () => {
   });
 
   it("has both fingerprints where a key differs from its pin (AUC-45)", async () => {
-    for (const who of [A, B, "other@127.0.0.1"]) {
-      const made = await createNode({ name: who, epmd: "off", identity: { dir: place(who, "keys") } });
-      await made.close({ timeoutMs: 0 });
-    }
-    mkdirSync(join(place(B, "keys"), "trusted"), { recursive: true, mode: 0o700 });
-    copyFileSync(join(place("other@127.0.0.1", "keys"), "node.pub"), join(place(B, "keys"), "trusted", `${A}.pub`));
+    for (const who of [B, C]) await makeKey(who);
+    pin(B, C, A);
     const b = await node(B);
     const a = await node(A, b);
-    const refused = refusal(b);
-    const reason = await failed(a.connect(B));
+    const refused = nextRefusal(b);
+    const { reason } = await failure(a.connect(B));
     await refused;
     expect(counted(b, { role: "acceptor", outcome: "refused", reason: "KEY_MISMATCH" })).toMatchObject({ value: 1 });
     const [record] = await recordsOf(b);
@@ -176,8 +133,8 @@ describe("the audit log of a node", () => {
   it("has a record of a secret that differs, with the key that was shown", async () => {
     const b = await node(B, undefined, { cookie: "0123456789abcdef-right" });
     const a = await node(A, b, { cookie: "0123456789abcdef-wrong" });
-    const refused = refusal(b);
-    expect(await failed(a.connect(B))).toBe("SECRET_MISMATCH");
+    const refused = nextRefusal(b);
+    expect(await failure(a.connect(B))).toMatchObject({ reason: "SECRET_MISMATCH" });
     await refused;
     const [record] = await recordsOf(b);
     const shown = { role: "acceptor", peer: A, peerIs: "claimed", fingerprint: FINGERPRINT, pinned: null };
@@ -190,8 +147,8 @@ describe("the audit log of a node", () => {
     const address = { scheme: "tls", host: "127.0.0.1", port: 1 } as const;
     const resolver = { label: "test", resolve: async (name: string) => (name === B ? [address] : []) };
     const a = await node(A, undefined, { listen: [], resolve: [resolver] });
-    expect(await failed(a.connect(B))).toBe("PORT_CLOSED");
-    expect(await failed(a.connect("c@127.0.0.1"))).toBe("NAME_UNRESOLVED");
+    expect(await failure(a.connect(B))).toMatchObject({ reason: "PORT_CLOSED" });
+    expect(await failure(a.connect("c@127.0.0.1"))).toMatchObject({ reason: "NAME_UNRESOLVED" });
     const records = await recordsOf(a);
     expect(records).toEqual([
       expect.objectContaining({ role: "initiator", protocol: null, peer: B, outcome: "failed", reason: "PORT_CLOSED" }),
@@ -199,18 +156,11 @@ describe("the audit log of a node", () => {
   });
 
   it("stays one line per record, whatever name is claimed (AU-25)", async () => {
-    const b = await createNode({
-      name: B,
-      epmd: "off",
-      cookie: "0123456789abcdef",
-      dangerous: { plaintext: true },
-      listen: ["tcp://127.0.0.1:0"],
-      audit: { dir: place(B, "audit") },
-    });
-    open.push(b);
-    const refused = refusal(b);
+    const plain = { cookie: "0123456789abcdef", dangerous: { plaintext: true }, listen: ["tcp://127.0.0.1:0"] };
+    const b = own(await createNode({ name: B, epmd: "off", ...plain, audit: { dir: place(B, "audit") } }));
+    const refused = nextRefusal(b);
     const body = sendName('x\r\n{"kind":"log"}\u001b[2J@127.0.0.1', FLAGS, 77);
-    const socket = tcpConnect(Number(new URL(b.endpoints[0] ?? "").port), "127.0.0.1");
+    const socket = tcpConnect(portOf(b), "127.0.0.1");
     const frame = Buffer.alloc(2 + body.length);
     frame.writeUInt16BE(body.length);
     frame.set(Buffer.from(body), 2);
@@ -230,7 +180,7 @@ describe("the audit log of a node", () => {
   });
 
   it("holds up nothing when it cannot be written: one warning, health yellow, every session as before", async () => {
-    mkdirSync(place(A, ""), { recursive: true });
+    mkdirSync(place(A), { recursive: true });
     writeFileSync(place(A, "audit"), "in the way");
     const b = await node(B);
     const a = await node(A, b);
@@ -250,11 +200,9 @@ describe("the audit log of a node", () => {
 
   it("is not kept unless it is asked for, and attempts are counted all the same", async () => {
     const b = await node(B);
-    const identity = { dir: place(A, "keys"), trust: "tofu" } as const;
-    const a = await createNode({ name: A, epmd: "off", identity, resolve: { [B]: b.endpoints[0] ?? "" } });
-    open.push(a);
+    const a = await nodeOfRig(A, "tofu", dialling(b));
     await a.connect(B);
-    expect(readdirSync(place(A, ""))).toEqual(["keys"]);
+    expect(readdirSync(place(A))).toEqual(["keys"]);
     expect(counted(a, { outcome: "accepted" })).toMatchObject({ value: 1 });
     expect(a.health().counters).not.toHaveProperty("audit_written");
   });
@@ -272,25 +220,15 @@ describe("the audit log of a node", () => {
 });
 
 describe("sallyport start", () => {
-  async function start(home: string, ...args: readonly string[]): Promise<Cli> {
-    const cli = new Cli(home, ["start", "--json", ...args]);
-    await cli.says(/"event":"listening"/);
-    return cli;
-  }
-
   it("keeps the log beside its configuration, through a kill, and none with --no-audit", async () => {
-    const home = place("start", "");
-    mkdirSync(home, { recursive: true });
-    const config = { name: B, listen: ["tls://127.0.0.1:0"], epmd: "off", identity: { dir: "data/keys" } };
-    writeFileSync(join(home, "sallyport.jsonc"), JSON.stringify(config));
-    const without = await start(home, "--no-audit");
-    without.child.kill("SIGTERM");
-    expect((await without.ended).code).toBe(0);
+    const home = place("start");
+    configure(home, B);
+    const { node: without } = await start(home, "--no-audit");
+    expect((await without.kill("SIGTERM")).code).toBe(0);
     expect(readdirSync(join(home, "data"))).not.toContain("audit");
     for (const signal of ["SIGKILL", "SIGTERM"] as const) {
-      const cli = await start(home);
-      cli.child.kill(signal);
-      await cli.ended;
+      const { node: cli } = await start(home);
+      await cli.kill(signal);
     }
     const directory = join(home, "data/audit");
     expect(statSync(directory).mode & 0o777).toBe(0o700);

@@ -1,7 +1,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 
 const MAIN = fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
 
@@ -10,6 +12,21 @@ export interface Ran {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
+}
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** What a command line prints with `--json`. */
+export interface Document {
+  readonly ok: boolean;
+  readonly result: Fields;
+  readonly error: Fields;
+}
+
+/** A node that runs, and the address it listens on. */
+export interface Started {
+  readonly node: Cli;
+  readonly endpoint: string;
 }
 
 /** The built command line, as a process. Standard output and error are no terminals. */
@@ -37,12 +54,12 @@ export class Cli {
   }
 
   /** Events printed so far by `start --json`. */
-  get events(): readonly Record<string, unknown>[] {
+  get events(): readonly Fields[] {
     const whole = this.#out.slice(0, this.#out.lastIndexOf("\n") + 1);
     return whole
       .split("\n")
       .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+      .map((line) => JSON.parse(line) as Fields);
   }
 
   /** Resolves with the output once it matches; rejects when the process ends before. */
@@ -70,4 +87,46 @@ export class Cli {
 /** Runs one command line to its end. */
 export function runCli(directory: string, args: readonly string[]): Promise<Ran> {
   return new Cli(directory, args).ended;
+}
+
+/** The one JSON document on standard output; standard error is empty. */
+export function documentOf(ran: Ran): Document {
+  expect(ran.err).toBe("");
+  expect(ran.out.split("\n")).toHaveLength(2);
+  return JSON.parse(ran.out) as Document;
+}
+
+/** Runs one command line with `--json`: what it printed, and its exit code. */
+export async function answerOf(home: string, ...args: readonly string[]): Promise<Document & { exit: number | null }> {
+  const ran = await runCli(home, [...args, "--json"]);
+  return { ...documentOf(ran), exit: ran.code };
+}
+
+/** The result of a command line, which succeeds. */
+export async function ask(home: string, ...args: readonly string[]): Promise<Fields> {
+  const { result, ...rest } = await answerOf(home, ...args);
+  expect(rest).toEqual({ ok: true, exit: 0 });
+  return result;
+}
+
+/** The error of a command line, which fails, and its exit code. */
+export async function refused(home: string, ...args: readonly string[]): Promise<Fields> {
+  const { ok, error, exit } = await answerOf(home, ...args);
+  expect(ok).toBe(false);
+  return { ...error, exit };
+}
+
+/** Writes the configuration of a node with its keys in `data/keys`, which listens on a free port and registers nowhere. */
+export function configure(home: string, name: string, more: Fields & { readonly identity?: object } = {}): void {
+  mkdirSync(home, { recursive: true });
+  const defaults = { name, listen: ["tls://127.0.0.1:0"], epmd: "off" };
+  const identity = { dir: "data/keys", ...more.identity };
+  writeFileSync(join(home, "sallyport.jsonc"), JSON.stringify({ ...defaults, ...more, identity }));
+}
+
+/** Starts a node in the directory of its configuration; resolves when it listens. */
+export async function start(home: string, ...args: readonly string[]): Promise<Started> {
+  const node = new Cli(home, ["start", "--json", ...args]);
+  const said = await node.says(/"event":"listening".*\n/);
+  return { node, endpoint: /tls:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0] ?? "" };
 }

@@ -12,7 +12,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Cli, type Ran, runCli } from "./cli-process.ts";
+import { Cli, documentOf, type Ran, runCli, start } from "./cli-process.ts";
 
 const NODE = "shop@127.0.0.1";
 const ROOT = realpathSync(mkdtempSync(join(tmpdir(), "sallyport-cli-")));
@@ -21,19 +21,14 @@ const HOME = join(ROOT, "shop");
 /** Another directory made by `init`: another authority, another cookie. */
 const STRANGER = join(ROOT, "stranger");
 
+const LISTEN = ["--listen", "tls://127.0.0.1:0", "--epmd", "off"] as const;
+
 let node: Cli;
 let endpoint = "";
 
 /** Runs a command against the running node, as a stranger with a certificate of the same authority. */
 function at(...args: readonly string[]): Promise<Ran> {
   return runCli(HOME, [...args, "--no-control", "--resolve", `${NODE}=${endpoint}`, "--epmd", "off"]);
-}
-
-/** The one JSON document on standard output. */
-function document(ran: Ran): Record<string, unknown> {
-  expect(ran.err).toBe("");
-  expect(ran.out.split("\n")).toHaveLength(2);
-  return JSON.parse(ran.out) as Record<string, unknown>;
 }
 
 /** Checks a failure in both forms: for people on stderr alone, as JSON on stdout alone; same exit code. */
@@ -45,7 +40,7 @@ async function fails(args: readonly string[], code: number, error: Record<string
   expect(human.err).toMatch(/^error: .+\nadvice: .+\n$/);
   expect(ran.code).toBe(code);
   const text = expect.stringMatching(/./);
-  expect(document(ran)).toEqual({
+  expect(documentOf(ran)).toEqual({
     ok: false,
     error: expect.objectContaining({ message: text, advice: text, ...error }),
   });
@@ -54,19 +49,7 @@ async function fails(args: readonly string[], code: number, error: Record<string
 beforeAll(async () => {
   expect((await runCli(ROOT, ["init", "shop", "--name", NODE])).code).toBe(0);
   expect((await runCli(ROOT, ["init", "stranger", "--name", "stranger@127.0.0.1"])).code).toBe(0);
-  const args = [
-    "start",
-    "--demo-services",
-    "--services",
-    "services.mjs",
-    "--listen",
-    "tls://127.0.0.1:0",
-    "--epmd",
-    "off",
-  ];
-  node = new Cli(HOME, [...args, "--json"]);
-  const listening = await node.says(/"event":"listening".*\n/);
-  endpoint = /tls:\/\/127\.0\.0\.1:\d+/.exec(listening)?.[0] ?? "";
+  ({ node, endpoint } = await start(HOME, "--demo-services", "--services", "services.mjs", ...LISTEN));
 });
 
 afterAll(async () => {
@@ -84,7 +67,7 @@ describe("init", () => {
     const secrets = ["cookie", "data/tls/ca.key", "data/tls/node.key", "data/tls/cli.key", "data/keys/node.key"];
     expect(secrets.map(modeOf)).toEqual([0o600, 0o600, 0o600, 0o600, 0o600]);
     const shown = await runCli(join(ROOT, "third"), ["keys", "show", "--json"]);
-    expect(ran.out).toContain(String((document(shown)["result"] as Record<string, unknown>)["fingerprint"]));
+    expect(ran.out).toContain(String(documentOf(shown).result["fingerprint"]));
     expect(readFileSync(join(ROOT, "third/cookie"), "utf8")).toMatch(/^[0-9a-f]{64}\n$/);
   });
 
@@ -94,7 +77,7 @@ describe("init", () => {
     writeFileSync(join(directory, "cookie"), "my own");
     const ran = await runCli(ROOT, ["init", "mine", "--json"]);
     expect(ran.code).toBe(2);
-    expect(document(ran)).toMatchObject({ ok: false, error: { code: "ERR_CONFIG", reason: "INIT_EXISTS" } });
+    expect(documentOf(ran)).toMatchObject({ ok: false, error: { code: "ERR_CONFIG", reason: "INIT_EXISTS" } });
     expect(readdirSync(directory)).toEqual(["cookie"]);
     expect(readFileSync(join(directory, "cookie"), "utf8")).toBe("my own");
   });
@@ -105,7 +88,7 @@ describe("a command that succeeds", () => {
     const ran = await at("ping", NODE, "--json");
     expect(ran.code).toBe(0);
     const result = { peer: NODE, protocol: "otp", assurance: "ca", fingerprint: null, rttMs: expect.any(Number) };
-    expect(document(ran)).toEqual({ ok: true, result });
+    expect(documentOf(ran)).toEqual({ ok: true, result });
     const human = await at("ping", NODE);
     expect(human).toMatchObject({ code: 0, err: "" });
     expect(human.out).toMatch(/^pong from shop@127\.0\.0\.1 in [\d.]+ ms/);
@@ -118,7 +101,7 @@ describe("a command that succeeds", () => {
 
   it("calls, and prints the reply as Erlang would", async () => {
     expect(await at("call", NODE, "calc", "{add, 1, 2}")).toEqual({ code: 0, out: "{ok,3}\n", err: "" });
-    expect(document(await at("call", NODE, "calc", "{add, 1, 2}", "--json"))).toEqual({
+    expect(documentOf(await at("call", NODE, "calc", "{add, 1, 2}", "--json"))).toEqual({
       ok: true,
       result: { term: "{ok,3}" },
     });
@@ -134,7 +117,7 @@ describe("a command that succeeds", () => {
   it("casts and sends, and the message arrives before it ends", async () => {
     expect(await at("cast", NODE, "counter", "{add, 5}")).toEqual({ code: 0, out: "ok\n", err: "" });
     expect((await at("call", NODE, "counter", "get")).out).toBe("5\n");
-    expect(document(await at("send", NODE, "counter", "reset", "--json"))).toEqual({
+    expect(documentOf(await at("send", NODE, "counter", "reset", "--json"))).toEqual({
       ok: true,
       result: { term: "ok" },
     });
@@ -217,18 +200,7 @@ describe("a command that fails", () => {
   });
 
   it("exits with 4 when the connection is lost before the answer", async () => {
-    const args = [
-      "start",
-      "--no-control",
-      "--demo-services",
-      "--listen",
-      "tls://127.0.0.1:0",
-      "--epmd",
-      "off",
-      "--json",
-    ];
-    const victim = new Cli(HOME, args);
-    const found = /tls:\/\/127\.0\.0\.1:\d+/.exec(await victim.says(/listening.*\n/));
+    const victim = await start(HOME, "--no-control", "--demo-services", ...LISTEN);
     const waiting = runCli(HOME, [
       "rpc",
       "--no-control",
@@ -238,13 +210,13 @@ describe("a command that fails", () => {
       "[60000]",
       "--json",
       "--resolve",
-      `${NODE}=${found?.[0]}`,
+      `${NODE}=${victim.endpoint}`,
     ]);
-    await victim.says(/nodeup.*\n/);
-    await victim.kill("SIGKILL");
+    await victim.node.says(/nodeup.*\n/);
+    await victim.node.kill("SIGKILL");
     const ran = await waiting;
     expect(ran.code).toBe(4);
-    expect(document(ran)).toMatchObject({ ok: false, error: { reason: "TARGET_DOWN", peer: NODE } });
+    expect(documentOf(ran)).toMatchObject({ ok: false, error: { reason: "TARGET_DOWN", peer: NODE } });
   });
 });
 
@@ -281,7 +253,7 @@ describe("start", () => {
   });
 
   it("speaks to people without --json, and stops at SIGINT", async () => {
-    const human = new Cli(HOME, ["start", "--no-control", "--listen", "tls://127.0.0.1:0", "--epmd", "off"]);
+    const human = new Cli(HOME, ["start", "--no-control", ...LISTEN]);
     await human.says(/listening/);
     const ran = await human.kill("SIGINT");
     expect(ran.code).toBe(0);
@@ -294,9 +266,9 @@ describe("start", () => {
     writeFileSync(join(ROOT, "bad.mjs"), "export const answer = 42;");
     const ran = await runCli(HOME, ["start", "--no-control", "--services", "../bad.mjs", "--json"]);
     expect(ran.code).toBe(2);
-    expect(document(ran)).toMatchObject({ ok: false, error: { reason: "SERVICES_INVALID" } });
+    expect(documentOf(ran)).toMatchObject({ ok: false, error: { reason: "SERVICES_INVALID" } });
     const broken = await runCli(HOME, ["start", "--no-control", "--services", "../no.mjs", "--json"]);
-    expect(document(broken)).toMatchObject({ ok: false, error: { reason: "SERVICES_UNLOADABLE" } });
+    expect(documentOf(broken)).toMatchObject({ ok: false, error: { reason: "SERVICES_UNLOADABLE" } });
   });
 
   it("drains at SIGTERM, says stopped last and exits with 0", async () => {
@@ -312,7 +284,7 @@ describe("demo without Erlang", () => {
     mkdirSync(scratch);
     const ran = await new Cli(ROOT, ["demo", "--peer", "sallyport", "--json"], { TMPDIR: scratch }).ended;
     expect(ran.code).toBe(0);
-    const { result } = document(ran) as {
+    const { result } = documentOf(ran) as unknown as {
       result: { peer: string; steps: { lines: string[] }[]; roundTrips: unknown[] };
     };
     expect(result).toMatchObject({ peer: "sallyport", roundTrips: [{ calls: 200 }] });

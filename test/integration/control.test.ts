@@ -13,7 +13,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Cli, type Ran, runCli } from "./cli-process.ts";
+import { ask, type Cli, configure, documentOf, type Fields, refused, runCli, start } from "./cli-process.ts";
 
 const ROOT = realpathSync(mkdtempSync(join(tmpdir(), "sp-control-")));
 const SHOP = "shop@127.0.0.1";
@@ -25,44 +25,9 @@ const SOCKET = join(SHOP_HOME, "data/control.sock");
 let shop: Cli;
 let desk: Cli;
 
-/** The one JSON document on standard output. */
-function document(ran: Ran): { ok: boolean; result: Record<string, unknown>; error: Record<string, unknown> } {
-  expect(ran.err).toBe("");
-  expect(ran.out.split("\n")).toHaveLength(2);
-  return JSON.parse(ran.out) as ReturnType<typeof document>;
-}
-
-async function ask(home: string, ...args: readonly string[]): Promise<Record<string, unknown>> {
-  const ran = await runCli(home, [...args, "--json"]);
-  const { ok, result, error } = document(ran);
-  expect({ ok, error, code: ran.code }).toEqual({ ok: true, error: undefined, code: 0 });
-  return result;
-}
-
-async function refused(home: string, ...args: readonly string[]): Promise<Record<string, unknown>> {
-  const ran = await runCli(home, [...args, "--json"]);
-  return { ...document(ran).error, exit: ran.code };
-}
-
-function configure(home: string, name: string, more: Readonly<Record<string, unknown>> = {}): void {
-  mkdirSync(home, { recursive: true });
-  const identity = { dir: "data/keys", trust: "tofu" };
-  const config = {
-    name,
-    listen: ["tls://127.0.0.1:0"],
-    epmd: "off",
-    cookie: "0123456789abcdef0123",
-    identity,
-    ...more,
-  };
-  writeFileSync(join(home, "sallyport.jsonc"), JSON.stringify(config));
-}
-
-async function start(home: string, ...args: readonly string[]): Promise<{ node: Cli; endpoint: string }> {
-  const node = new Cli(home, ["start", "--json", ...args]);
-  const said = await node.says(/"event":"listening".*\n/);
-  return { node, endpoint: /tls:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0] ?? "" };
-}
+/** Writes the configuration of a node that trusts on first use. */
+const configureTofu = (home: string, name: string, more: Fields = {}): void =>
+  configure(home, name, { cookie: "0123456789abcdef0123", identity: { trust: "tofu" }, ...more });
 
 /** A connection of its own to the socket: what came, and when it was closed. */
 class Wire {
@@ -95,10 +60,10 @@ class Wire {
 }
 
 beforeAll(async () => {
-  configure(DESK_HOME, DESK);
+  configureTofu(DESK_HOME, DESK);
   const started = await start(DESK_HOME, "--demo-services");
   desk = started.node;
-  configure(SHOP_HOME, SHOP, { resolve: { [DESK]: started.endpoint } });
+  configureTofu(SHOP_HOME, SHOP, { resolve: { [DESK]: started.endpoint } });
   shop = (await start(SHOP_HOME)).node;
 });
 
@@ -190,13 +155,13 @@ describe("the place of the socket", () => {
   it("belongs to one node at a time", async () => {
     const second = await runCli(SHOP_HOME, ["start", "--json"]);
     expect(second.code).toBe(2);
-    expect(document(second).error).toMatchObject({ code: "ERR_CONFIG", reason: "CONTROL_IN_USE" });
+    expect(documentOf(second).error).toMatchObject({ code: "ERR_CONFIG", reason: "CONTROL_IN_USE" });
     expect(await ask(SHOP_HOME, "status")).toMatchObject({ name: SHOP });
   });
 
   it("is taken over from a process that was killed, and left clean by one that was stopped", async () => {
     const home = join(ROOT, "phoenix");
-    configure(home, "phoenix@127.0.0.1");
+    configureTofu(home, "phoenix@127.0.0.1");
     const socket = join(home, "data/control.sock");
     const first = await start(home);
     await first.node.kill("SIGKILL");
@@ -210,12 +175,12 @@ describe("the place of the socket", () => {
 
   it("is not in a directory that others may enter, for node and client alike", async () => {
     const home = join(ROOT, "open");
-    configure(home, "open@127.0.0.1");
+    configureTofu(home, "open@127.0.0.1");
     mkdirSync(join(home, "data"), { mode: 0o700 });
     chmodSync(join(home, "data"), 0o755);
     const ran = await runCli(home, ["start", "--json"]);
     expect(ran.code).toBe(3);
-    expect(document(ran).error).toMatchObject({ code: "ERR_DENIED", reason: "CONTROL_DIRECTORY" });
+    expect(documentOf(ran).error).toMatchObject({ code: "ERR_DENIED", reason: "CONTROL_DIRECTORY" });
     const trap = createServer();
     await new Promise<void>((resolve) => trap.listen(join(home, "data/control.sock"), resolve));
     expect(await refused(home, "status")).toMatchObject({ exit: 3, reason: "CONTROL_DIRECTORY" });
@@ -224,11 +189,11 @@ describe("the place of the socket", () => {
 
   it("is no other file, which stays as it is", async () => {
     const home = join(ROOT, "file");
-    configure(home, "file@127.0.0.1");
+    configureTofu(home, "file@127.0.0.1");
     mkdirSync(join(home, "data"), { mode: 0o700 });
     writeFileSync(join(home, "data/control.sock"), "mine");
     const ran = await runCli(home, ["start", "--json"]);
-    expect(document(ran).error).toMatchObject({ code: "ERR_CONFIG", reason: "CONTROL_PATH" });
+    expect(documentOf(ran).error).toMatchObject({ code: "ERR_CONFIG", reason: "CONTROL_PATH" });
     expect(readFileSync(join(home, "data/control.sock"), "utf8")).toBe("mine");
   });
 });
@@ -324,8 +289,8 @@ describe("keys and trust on files alone", () => {
   const BOB = join(ROOT, "bob");
 
   beforeAll(async () => {
-    configure(ADA, "ada@h.example");
-    configure(BOB, "bob@h.example");
+    configureTofu(ADA, "ada@h.example");
+    configureTofu(BOB, "bob@h.example");
     await ask(ADA, "keys", "init");
     await ask(BOB, "keys", "init");
   });
@@ -387,7 +352,7 @@ describe("keys and trust on files alone", () => {
 
   it("imports a bundle from a signer that is known or named", async () => {
     const carl = join(ROOT, "carl");
-    configure(carl, "carl@h.example");
+    configureTofu(carl, "carl@h.example");
     await ask(carl, "keys", "init");
     writeFileSync(join(ROOT, "ada.key"), (await runCli(ADA, ["keys", "export"])).out);
     const key = (await ask(carl, "keys", "show"))["publicKey"];

@@ -17,13 +17,7 @@ afterEach(async () => {
   await rig.dropAttackers();
   await rig.aliveAndWell();
 });
-afterAll(async () => {
-  try {
-    await rig.memoryAsBefore();
-  } finally {
-    await rig.stop();
-  }
-});
+afterAll(() => rig.stopWell());
 
 const GARBAGE = Buffer.from("GET / HTTP/1.1\r\nHost: victim\r\n\r\n");
 const TRANSPORTS: readonly Transport[] = ["tcp", "tls"];
@@ -330,7 +324,7 @@ describe("identity", () => {
 
 describe("reflection over plain TCP", () => {
   it("a challenge that the victim has open itself is never answered (HS-09)", async () => {
-    const { server, port, next } = await trap();
+    const { port, next, close } = await trap();
     const mirror = await Rig.start({ limits: LIMITS, resolve: { "mirror@localhost": `tcp://127.0.0.1:${port}` } });
     try {
       const mark = mirror.mark;
@@ -354,7 +348,7 @@ describe("reflection over plain TCP", () => {
       client.destroy();
       await mirror.aliveAndWell();
     } finally {
-      server.close();
+      close();
       await mirror.stop();
     }
   });

@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Node } from "../../src/node/api.ts";
-import { A, B, dialling, NativeRig } from "./native-rig.ts";
+import { A, B, dialling, NativeRig, portOf } from "./native-rig.ts";
 
-const { node, makeKey, pin } = new NativeRig();
+const { node, acquainted } = new NativeRig();
 const sockets: Socket[] = [];
 
 afterEach(() => {
@@ -13,8 +13,7 @@ afterEach(() => {
 
 /** Opens a connection that says nothing, from an address of its own on this machine. */
 function silent(to: Node, localAddress: string): Socket {
-  const port = Number(/:(\d+)$/.exec(to.endpoints[0] ?? "")?.[1]);
-  const socket = connect({ host: "127.0.0.1", port, localAddress });
+  const socket = connect({ host: "127.0.0.1", port: portOf(to), localAddress });
   socket.on("error", () => undefined);
   sockets.push(socket);
   return socket;
@@ -32,10 +31,7 @@ describe("a flood of silent strangers from many addresses", () => {
   const acceptLimits = { maxHalfOpen: 8, minAgeMs: 60_000 };
 
   it("shuts out newcomers, and not a peer whose key is pinned", async () => {
-    await makeKey(A);
-    await makeKey(B);
-    pin(A, B);
-    pin(B, A);
+    await acquainted(A, B);
     const b = await node(B, "strict", { acceptLimits });
     const a = await node(A, "strict", dialling(b));
     expect(await a.connect(B)).toMatchObject({ assurance: "pinned" });

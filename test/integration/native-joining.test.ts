@@ -10,18 +10,12 @@ import type { Node } from "../../src/node/api.ts";
 import { RealFiles } from "../../src/system/real-files.ts";
 import { RealIdentityCrypto } from "../../src/system/real-identity-crypto.ts";
 import { RealRandom } from "../../src/system/real-random.ts";
-import { A, B, dialling, NativeRig, nextRefusal } from "./native-rig.ts";
+import { A, B, C, dialling, failure, NativeRig, nextRefusal } from "./native-rig.ts";
 
 const rig = new NativeRig();
-const { keyDir, node, makeKey, pin } = rig;
+const { keyDir, node, makeKey, pin, acquainted } = rig;
 const world = { files: new RealFiles(), crypto: new RealIdentityCrypto(), random: new RealRandom() };
 const COOKIE = "a cookie of 27 random bytes";
-
-const failure = (promise: Promise<unknown>): Promise<{ code: string; reason: string; message: string }> =>
-  promise.then(
-    () => ({ code: "none", reason: "it worked", message: "" }),
-    (error) => error,
-  );
 
 /** What `keys invite` does beside the running node. */
 function invite(acceptor: Node, invitee: string, of: { ttlMs?: number; nowMs?: number } = {}): string {
@@ -78,13 +72,11 @@ describe("an invite", () => {
   it("for another name opens nothing", async () => {
     const b = await node(B, "strict");
     const a = await node(A, "strict", dialling(b));
-    expect(() => a.identity?.join(invite(b, "c@127.0.0.1"))).toThrow(
-      expect.objectContaining({ reason: "INVITE_OTHER_NODE" }),
-    );
+    expect(() => a.identity?.join(invite(b, C))).toThrow(expect.objectContaining({ reason: "INVITE_OTHER_NODE" }));
     // Neither does one that lies there all the same.
-    const c = await node("c@127.0.0.1", "strict", dialling(b));
-    c.identity?.join(invite(b, "c@127.0.0.1"));
-    renameSync(join(keyDir("c@127.0.0.1"), "joining"), join(keyDir(A), "joining"));
+    const c = await node(C, "strict", dialling(b));
+    c.identity?.join(invite(b, C));
+    renameSync(join(keyDir(C), "joining"), join(keyDir(A), "joining"));
     const refused = nextRefusal(b);
     expect(await failure(a.connect(B))).toMatchObject({ reason: "REFUSED_BY_PEER" });
     expect((await refused).error).toMatchObject({ reason: "KEY_UNTRUSTED", detail: { invite: "other-name" } });
@@ -105,15 +97,15 @@ describe("an invite", () => {
 
 describe("a node that is full", () => {
   it("says so to a peer that it trusts, and nothing to others", async () => {
-    for (const who of [A, B, "c@127.0.0.1"]) await makeKey(who);
-    for (const who of [A, "c@127.0.0.1"]) {
+    for (const who of [A, B, C]) await makeKey(who);
+    for (const who of [A, C]) {
       pin(B, who);
       pin(who, B);
     }
     const b = await node(B, "strict", { maxSessions: 1 });
     const a = await node(A, "strict", dialling(b));
     await a.ping(B);
-    const c = await node("c@127.0.0.1", "strict", dialling(b));
+    const c = await node(C, "strict", dialling(b));
     const refused = nextRefusal(b);
     expect(await failure(c.connect(B))).toMatchObject({ code: "ERR_CLOSED", reason: "PEER_BUSY" });
     expect((await refused).error).toMatchObject({ code: "ERR_LIMIT", reason: "SESSIONS_FULL" });
@@ -202,10 +194,7 @@ describe("cookie-only mode", () => {
 
 describe("a running node", () => {
   it("takes a rotated key for its next handshakes, and peers that pinned the old one follow", async () => {
-    await makeKey(A);
-    await makeKey(B);
-    pin(A, B);
-    pin(B, A);
+    await acquainted(A, B);
     const b = await node(B, "strict");
     const a = await node(A, "strict", dialling(b));
     const before = await a.connect(B);

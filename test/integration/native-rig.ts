@@ -8,26 +8,38 @@ import type { NodeOptions } from "../../src/node/options.ts";
 
 export const A = "a@127.0.0.1";
 export const B = "b@127.0.0.1";
+export const C = "c@127.0.0.1";
 
-/** Nodes with an identity on real sockets; each test has key directories of its own. Nodes end with their test. */
+/** Nodes with an identity on real sockets; each test has directories of its own. Nodes end with their test. */
 export class NativeRig {
   readonly root: string = mkdtempSync(join(tmpdir(), "sallyport-native-"));
-  readonly #open: Node[] = [];
+  readonly #keysIn: string;
+  readonly #ends: (() => unknown)[] = [];
   #run = 0;
 
-  constructor() {
+  /** @param keysIn where in the directory of a node its keys are, for nodes that have more there than keys */
+  constructor(keysIn = "") {
+    this.#keysIn = keysIn;
     afterEach(async () => {
-      for (const node of this.#open.splice(0)) await node.close({ timeoutMs: 0 });
+      for (const end of this.#ends.splice(0).reverse()) await end();
       this.#run++;
     });
     afterAll(() => rmSync(this.root, { recursive: true, force: true }));
   }
 
-  readonly keyDir = (who: string): string => join(this.root, `run${this.#run}`, who);
+  /** A path in the directory that a node has in this test. */
+  readonly place = (who: string, what = ""): string => join(this.root, `run${this.#run}`, who, what);
+
+  readonly keyDir = (who: string): string => this.place(who, this.#keysIn);
+
+  /** Does this when the test is over; what was asked for last comes first. */
+  readonly atEnd = (end: () => unknown): void => {
+    this.#ends.push(end);
+  };
 
   /** Ends `node` with the test. */
   readonly own = (node: Node): Node => {
-    this.#open.push(node);
+    this.atEnd(() => node.close({ timeoutMs: 0 }));
     return node;
   };
 
@@ -52,10 +64,16 @@ export class NativeRig {
     await made.close({ timeoutMs: 0 });
   };
 
-  /** Pins the key of `whose` at `owner`, as an operator who copies the file. */
-  readonly pin = (owner: string, whose: string): void => {
+  /** Pins the key of `whose` at `owner` under the name `as`, as an operator who copies the file. */
+  readonly pin = (owner: string, whose: string, as: string = whose): void => {
     mkdirSync(join(this.keyDir(owner), "trusted"), { recursive: true, mode: 0o700 });
-    copyFileSync(join(this.keyDir(whose), "node.pub"), join(this.keyDir(owner), "trusted", `${whose}.pub`));
+    copyFileSync(join(this.keyDir(whose), "node.pub"), join(this.keyDir(owner), "trusted", `${as}.pub`));
+  };
+
+  /** Makes the keys of nodes that all pin each other. */
+  readonly acquainted = async (...names: readonly string[]): Promise<void> => {
+    for (const name of names) await this.makeKey(name);
+    for (const owner of names) for (const whose of names) if (whose !== owner) this.pin(owner, whose);
   };
 }
 
@@ -64,6 +82,16 @@ export const dialling = (to: Node, at: string = to.name): Partial<NodeOptions> =
   resolve: { [at]: to.endpoints[0] ?? "" },
 });
 
+/** Port of the first listener of a node. */
+export const portOf = (of: Node): number => Number(new URL(of.endpoints[0] ?? "").port);
+
 export function nextRefusal(of: Node): Promise<NodeEvents["refused"][0]> {
   return new Promise((resolve) => of.on("refused", resolve));
 }
+
+/** What a promise was rejected with; of one that was not, the reason is "it worked". */
+export const failure = (promise: Promise<unknown>): Promise<{ code: string; reason: string; message: string }> =>
+  promise.then(
+    () => ({ code: "none", reason: "it worked", message: "" }),
+    (error) => error,
+  );

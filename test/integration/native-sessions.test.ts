@@ -1,28 +1,20 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer as createTcpServer, type Socket, connect as tcpConnect } from "node:net";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createServer, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createNode } from "../../src/create-node.ts";
-import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
 import { isAtom } from "../../src/term/types.ts";
 import type { TestAuthority } from "../../src/testkit/certificates.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
-import { A, B, dialling, NativeRig, nextRefusal } from "./native-rig.ts";
+import { endTls, passOn } from "../attack/native-relay.ts";
+import { A, B, C, dialling, failure, NativeRig, nextRefusal, portOf } from "./native-rig.ts";
 
 let authority: TestAuthority;
-const { root, keyDir, node, makeKey, pin, own } = new NativeRig();
+const { root, keyDir, node, makeKey, pin, acquainted, own, atEnd } = new NativeRig();
 
 beforeAll(async () => {
   authority = await testAuthority(join(root, "ca"));
 });
-
-const failure = (promise: Promise<unknown>): Promise<{ code: string; reason: string }> =>
-  promise.then(
-    () => ({ code: "none", reason: "it worked" }),
-    (error) => error,
-  );
 
 describe("a native session", () => {
   it("forms at first sight when both trust on first use, and the dialler pins the key it saw", async () => {
@@ -62,10 +54,7 @@ describe("a native session", () => {
   });
 
   it("is pinned on both sides when both hold the other's key", async () => {
-    await makeKey(A);
-    await makeKey(B);
-    pin(A, B);
-    pin(B, A);
+    await acquainted(A, B);
     const b = await node(B, "strict");
     const a = await node(A, "strict", dialling(b));
     expect(await a.connect(B)).toMatchObject({ assurance: "pinned", protocol: "native" });
@@ -77,10 +66,9 @@ describe("a native session", () => {
     "is refused in mode %s when the key differs from the pin, which stays",
     async (mode) => {
       await makeKey(A);
-      await makeKey("c@127.0.0.1");
-      mkdirSync(join(keyDir(A), "trusted"), { recursive: true, mode: 0o700 });
+      await makeKey(C);
+      pin(A, C, B);
       const pinFile = join(keyDir(A), "trusted", `${B}.pub`);
-      copyFileSync(join(keyDir("c@127.0.0.1"), "node.pub"), pinFile);
       const before = readFileSync(pinFile);
       const b = await node(B, "tofu");
       const a = await node(A, mode, dialling(b));
@@ -135,14 +123,14 @@ describe("a native session", () => {
     const events: string[] = [];
     b.on("nodeup", () => events.push("up"));
     b.on("nodedown", (_peer, reason) => events.push(reason));
-    const relay = await cutting(b);
+    const relay = await passOn(portOf(b));
+    atEnd(() => relay.close());
     const first = await node(A, "tofu", { resolve: { [B]: relay.endpoint } });
     await first.ping(B);
     relay.loseDiallers();
     const second = await node(A, "tofu", dialling(b));
     await second.ping(B);
     expect(events).toEqual(["up", "SESSION_REPLACED", "up"]);
-    relay.close();
   });
 
   it("is the only way for a name with a pin, in both directions", async () => {
@@ -177,18 +165,16 @@ describe("a native session", () => {
   });
 
   it("does not form through somebody who ends TLS in the middle and passes every message on", async () => {
-    await makeKey(A);
-    await makeKey(B);
-    pin(A, B);
-    pin(B, A);
+    await acquainted(A, B);
     const b = await node(B, "strict");
-    const relay = await middle(b);
+    const { certPem: cert, keyPem: key } = await authority.selfSigned("m@127.0.0.1");
+    const relay = await endTls(portOf(b), { toDialler: { cert, key }, toAcceptor: { cert, key } });
+    atEnd(() => relay.close());
     const a = await node(A, "strict", { resolve: { [B]: relay.endpoint } });
     expect(await failure(a.connect(B))).toMatchObject({ code: "ERR_DENIED" });
-    expect(relay.relayed).toBeGreaterThan(0);
+    expect(relay.passed.toAcceptor + relay.passed.toDialler).toBeGreaterThan(0);
     expect(a.peers()).toEqual([]);
     expect(b.peers()).toEqual([]);
-    relay.close();
   });
 
   it("ends with a goodbye when one side stops, and the other reports that it left", async () => {
@@ -218,97 +204,3 @@ describe("a native session", () => {
     expect(isAtom((await down) as never, "normal")).toBe(true);
   });
 });
-
-interface Middle {
-  readonly endpoint: string;
-  readonly relayed: number;
-  close(): void;
-}
-
-/** Ends TLS on both legs with a certificate of its own, and passes the bytes on. */
-async function middle(to: Node): Promise<Middle> {
-  const { certPem, keyPem } = await authority.selfSigned("m@127.0.0.1");
-  const port = Number(new URL(to.endpoints[0] ?? "").port);
-  let relayed = 0;
-  const sockets: TLSSocket[] = [];
-  const server = createServer(
-    { cert: certPem, key: keyPem, requestCert: true, rejectUnauthorized: false, ALPNProtocols: ["sallyport/1"] },
-    (left) => {
-      const right = tlsConnect({
-        port,
-        host: "127.0.0.1",
-        cert: certPem,
-        key: keyPem,
-        rejectUnauthorized: false,
-        ALPNProtocols: ["sallyport/1"],
-      });
-      sockets.push(left, right);
-      for (const [from, other] of [
-        [left, right],
-        [right, left],
-      ] as const) {
-        from.on("data", (chunk: Buffer) => {
-          relayed += chunk.length;
-          other.write(chunk);
-        });
-        from.on("error", () => other.destroy());
-        from.on("close", () => other.destroy());
-      }
-    },
-  );
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  return {
-    endpoint: `tls://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
-    get relayed() {
-      return relayed;
-    },
-    close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}
-
-interface Cutting {
-  readonly endpoint: string;
-  /** Ends the dialling side of every connection; the other side hears nothing. */
-  loseDiallers(): void;
-  close(): void;
-}
-
-/** A TCP relay that can lose one side. */
-async function cutting(to: Node): Promise<Cutting> {
-  const port = Number(new URL(to.endpoints[0] ?? "").port);
-  const diallers: Socket[] = [];
-  const acceptors: Socket[] = [];
-  let isLost = false;
-  const server = createTcpServer((left) => {
-    const right = tcpConnect(port, "127.0.0.1");
-    diallers.push(left);
-    acceptors.push(right);
-    left.on("data", (chunk) => right.write(chunk));
-    right.on("data", (chunk) => {
-      if (!left.destroyed) left.write(chunk);
-    });
-    left.on("error", () => {});
-    right.on("error", () => {});
-    left.on("close", () => {
-      if (!isLost) right.destroy();
-    });
-    right.on("close", () => left.destroy());
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  return {
-    endpoint: `tls://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
-    loseDiallers() {
-      isLost = true;
-      for (const socket of diallers) socket.destroy();
-    },
-    close() {
-      for (const socket of [...diallers, ...acceptors]) socket.destroy();
-      server.close();
-    },
-  };
-}

@@ -12,7 +12,16 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Cli, runCli } from "./cli-process.ts";
+import {
+  answerOf,
+  ask,
+  type Cli,
+  configure,
+  type Fields,
+  refused,
+  type Started,
+  start as startIn,
+} from "./cli-process.ts";
 
 // Nodes as their operators run them: processes of the command line, each with a directory of its own.
 
@@ -22,12 +31,6 @@ const COOKIE = "a cookie of 27 random bytes";
 interface Pair {
   readonly seed: Buffer;
   readonly pub: Buffer;
-}
-
-interface Json {
-  readonly ok: boolean;
-  readonly result: Record<string, unknown>;
-  readonly error: Record<string, unknown>;
 }
 
 const running: Cli[] = [];
@@ -57,39 +60,25 @@ function store(owner: string, place: string, name: string, key: Buffer): void {
 function make(
   name: string,
   trust: "strict" | "tofu",
-  more: Readonly<Record<string, unknown>> = {},
+  more: Fields & { readonly identity?: object } = {},
   pair = makePair(),
 ): Pair {
   mkdirSync(keyDir(name), { recursive: true, mode: 0o700 });
   writeFileSync(join(keyDir(name), "node.key"), pair.seed, { mode: 0o600 });
-  const { identity, ...rest } = more as { identity?: object };
-  const config = {
-    name: `${name}@127.0.0.1`,
-    epmd: "off",
-    identity: { dir: "data/keys", trust, ...identity },
-    ...rest,
-  };
-  writeFileSync(join(home(name), "sallyport.jsonc"), JSON.stringify(config));
+  configure(home(name), `${name}@127.0.0.1`, { ...more, identity: { trust, ...more.identity } });
   return pair;
 }
 
-/** Starts a node; resolves with its endpoint. */
-async function start(name: string): Promise<{ node: Cli; endpoint: string }> {
-  const node = new Cli(home(name), ["start", "--json", "--listen", "tls://127.0.0.1:0"]);
-  running.push(node);
-  const said = await node.says(/"event":"listening".*\n/);
-  return { node, endpoint: /tls:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0] ?? "" };
-}
-
-async function cli(name: string, ...args: readonly string[]): Promise<Json & { exit: number | null }> {
-  const ran = await runCli(home(name), [...args, "--json"]);
-  return { ...(JSON.parse(ran.out) as Json), exit: ran.code };
+async function start(name: string): Promise<Started> {
+  const started = await startIn(home(name));
+  running.push(started.node);
+  return started;
 }
 
 /** `ping` of one node by another, as one line: the assurance, or exit code and reason. */
 async function ping(from: string, to: string, endpoint: string): Promise<string> {
-  const { ok, result, error, exit } = await cli(
-    from,
+  const { ok, result, error, exit } = await answerOf(
+    home(from),
     "ping",
     `${to}@127.0.0.1`,
     "--resolve",
@@ -147,9 +136,9 @@ const CASES = (["tofu", "strict"] as const).flatMap((mode) =>
 );
 
 describe("the trust table between processes", () => {
-  const acceptors = new Map<string, { node: Cli; endpoint: string }>();
+  const acceptors = new Map<string, Started>();
   const peers = new Map<string, Pair>();
-  let open: { node: Cli; endpoint: string };
+  let open: Started;
 
   beforeAll(async () => {
     const openKey = make("open", "tofu");
@@ -196,10 +185,10 @@ describe("two processes pair", () => {
     const { endpoint, node } = await start("inviter");
     expect(await ping("guest", "inviter", endpoint)).toBe("3 KEY_UNTRUSTED");
     const file = join(ROOT, "invite.txt");
-    const { result } = await cli("inviter", "keys", "invite", "guest@127.0.0.1", "--out", file);
-    expect(await cli("guest", "keys", "join", file)).toMatchObject({
-      exit: 0,
-      result: { acceptor: "inviter@127.0.0.1", fingerprint: result["fingerprint"] },
+    const { fingerprint } = await ask(home("inviter"), "keys", "invite", "guest@127.0.0.1", "--out", file);
+    expect(await ask(home("guest"), "keys", "join", file)).toMatchObject({
+      acceptor: "inviter@127.0.0.1",
+      fingerprint,
     });
     const before = node.events.length;
     expect(await ping("guest", "inviter", endpoint)).toBe("pinned");
@@ -209,7 +198,7 @@ describe("two processes pair", () => {
     expect(await ping("guest", "inviter", endpoint)).toBe("pinned");
     expect(readFileSync(file, "utf8")).toMatch(/^sallyport-invite:/);
     make("second", "strict");
-    expect((await cli("second", "keys", "join", file)).error).toMatchObject({ reason: "INVITE_OTHER_NODE" });
+    expect(await refused(home("second"), "keys", "join", file)).toMatchObject({ reason: "INVITE_OTHER_NODE" });
   });
 
   it("by the cookie alone, where both list the other", async () => {
@@ -232,15 +221,15 @@ describe("two processes pair", () => {
     store("rover", "trusted", "base", base.pub);
     const { endpoint, node } = await start("base");
     expect(await ping("rover", "base", endpoint)).toBe("pinned");
-    const { result } = await cli("rover", "keys", "rotate");
+    const { oldFingerprint, fingerprint } = await ask(home("rover"), "keys", "rotate");
     let before = node.events.length;
     expect(await ping("rover", "base", endpoint)).toBe("pinned");
     expect(await verdict(node, "rover", before)).toBe("pinned");
     expect(node.events.at(-1)).not.toMatchObject({ event: "refused" });
-    expect(result["oldFingerprint"]).not.toBe(result["fingerprint"]);
+    expect(oldFingerprint).not.toBe(fingerprint);
     // The same without the statement is a stranger.
     rmSync(join(keyDir("rover"), "succession"));
-    await cli("rover", "keys", "rotate");
+    await ask(home("rover"), "keys", "rotate");
     rmSync(join(keyDir("rover"), "succession"));
     before = node.events.length;
     expect(await ping("rover", "base", endpoint)).toBe("3 REFUSED_BY_PEER");
