@@ -49,7 +49,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   const add = (name: string, says: string, parts: CommandParts): Command => addCommand(program, name, says, parts);
   const oneShot = [timeoutOption(), jsonOption(JSON_RESULT), ...common];
 
-  add("init", "write what a node needs: configuration, cookie, certificates, an example service", {
+  add("init", "write what a node needs: configuration, cookie, identity, certificates, an example service", {
     long:
       "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, an identity key, a small certificate " +
       "authority with certificates for the node and for this command line, and an example services.mjs. Nothing is ever " +
