@@ -3,8 +3,9 @@ import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
 import { systemCode } from "./key-layout.ts";
 import type { PendingPeers } from "./pending-peers.ts";
-import { type PinFiles, pinStem } from "./pin-files.ts";
+import type { PinFiles } from "./pin-files.ts";
 import type { PinMeta, PinOrigin } from "./pin-meta.ts";
+import { pinStem } from "./pin-stem.ts";
 import type { PinPlace, PinTable } from "./pin-table.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey, sameKey } from "./public-key.ts";
 import type { TrustChange } from "./trust-change.ts";
@@ -57,6 +58,8 @@ export class TrustBooks {
   }
 
   brokenPin(name: NodeName): string | undefined {
+    // Stems cost a hash each, and mostly nothing is broken.
+    if (!this.table.hasBroken) return undefined;
     return this.table.brokenFor(pinStem(name, this.#crypto), name)?.why;
   }
 

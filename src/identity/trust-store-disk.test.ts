@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { crypto, F, K, NOW, name, open, outcome, seen } from "../testkit/trust-world.ts";
-import { MAX_TRUST_FILES, pinStem } from "./pin-files.ts";
+import { MAX_TRUST_FILES } from "./pin-reader.ts";
+import { pinStem } from "./pin-stem.ts";
 import { fingerprintHex } from "./public-key.ts";
 import { losesStanding } from "./trust-change.ts";
 import type { TrustStore } from "./trust-store.ts";

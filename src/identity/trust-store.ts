@@ -4,8 +4,10 @@ import { canonicalName, type NodeName, sameNode } from "../base/node-name.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { IdentityWarning } from "./key-layout.ts";
 import { type PendingLimits, type PendingPeer, PendingPeers } from "./pending-peers.ts";
-import { PinFiles, pinStem } from "./pin-files.ts";
+import { PinFiles } from "./pin-files.ts";
 import type { PinMeta, PinOrigin } from "./pin-meta.ts";
+import { PinReader } from "./pin-reader.ts";
+import { pinStem } from "./pin-stem.ts";
 import type { BrokenPin, Pin } from "./pin-table.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey, sameKey } from "./public-key.ts";
 import { type Sighting, TrustBooks } from "./trust-books.ts";
@@ -62,6 +64,7 @@ const LAPSE_LOOK_MS = 3_600_000;
  */
 export class TrustStore {
   readonly #crypto: IdentityCrypto;
+  readonly #reader: PinReader;
   readonly #books: TrustBooks;
   readonly #firstUseTtlMs: number;
   #lapseLookMs: number | undefined;
@@ -75,15 +78,15 @@ export class TrustStore {
   /** Reads the directory. @throws {SallyportError} ERR_CONFIG TRUST_UNREADABLE, ERR_LIMIT TRUST_FILES */
   constructor(options: TrustStoreOptions) {
     const { crypto, ownName, ownKey, limits = {} } = options;
-    const disk = new PinFiles(options.files, crypto, options.directory);
+    this.#reader = new PinReader(options.files, crypto, options.directory);
     this.#crypto = crypto;
     this.#mode = options.mode;
     this.#firstUseTtlMs = limits.firstUseTtlMs ?? FIRST_USE_TTL_MS;
     this.#books = new TrustBooks({
       crypto,
-      disk,
+      disk: new PinFiles(options.files, crypto, options.directory),
       pending: new PendingPeers(limits),
-      table: disk.read(options.nowMs, this.#warnings),
+      table: this.#reader.read(options.nowMs, this.#warnings),
       ownName,
       ownKey,
       allowReusedKeys: options.allowReusedKeys ?? false,
@@ -311,23 +314,26 @@ export class TrustStore {
   }
 
   /**
-   * Takes over what is on disk now and says what changed. When reading fails, what was read before stays in force.
+   * Takes over what is on disk now and says what changed. When reading fails, what was read before stays in force. Costs
+   * little when nothing changed: of many pin files, those that somebody wrote over in place are seen by and by
+   * (docs/limits.md), unless `everyFile` is asked for.
    * @throws {SallyportError} ERR_CONFIG TRUST_UNREADABLE, ERR_LIMIT TRUST_FILES
    */
-  reload(nowMs: number): readonly TrustChange[] {
+  reload(nowMs: number, everyFile: boolean = false): readonly TrustChange[] {
+    const changes = everyFile || this.#reader.mayHaveChanged(nowMs) ? this.#readAgain(nowMs) : [];
+    const owed = this.#owed;
+    this.#owed = [];
+    return [...owed, ...changes, ...this.#lapse(nowMs)];
+  }
+
+  #readAgain(nowMs: number): readonly TrustChange[] {
     const warnings: IdentityWarning[] = [];
-    const next = this.#books.disk.read(nowMs, warnings);
+    const next = this.#reader.read(nowMs, warnings);
     for (const fingerprint of this.#unsaved) next.revoked.add(fingerprint);
     const before = this.#books.table;
     this.#books.table = next;
     this.#warnings = warnings;
-    const owed = this.#owed;
-    this.#owed = [];
-    return [
-      ...owed,
-      ...changesBetween(before, next, (name) => this.#books.brokenPin(name) !== undefined),
-      ...this.#lapse(nowMs),
-    ];
+    return changesBetween(before, next, (name) => this.#books.brokenPin(name) !== undefined);
   }
 
   /** The mode may have been changed since the decision. */

@@ -87,11 +87,9 @@ export class RealFiles implements StoreFiles, AppendFiles {
   }
 
   facts(path: string): FileFacts | undefined {
-    const entry = lstatSync(path, { throwIfNoEntry: false });
+    const entry = lstatSync(path, { bigint: true, throwIfNoEntry: false });
     if (entry === undefined) return undefined;
-    const target = statSync(path, { bigint: true, throwIfNoEntry: entry.isSymbolicLink() });
-    // Another process removed it since.
-    if (target === undefined) return undefined;
+    const target = entry.isSymbolicLink() ? statSync(path, { bigint: true }) : entry;
     const owner = Number(target.uid);
     return {
       kind: target.isFile() ? "file" : target.isDirectory() ? "directory" : "other",
