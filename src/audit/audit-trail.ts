@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../base/clock.ts";
+import { systemCode } from "../base/errors.ts";
 import { type AttemptEntry, attemptFields, type EndEntry, endFields } from "./attempt-entries.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { FloodLimiter } from "./flood-limiter.ts";
@@ -146,6 +147,6 @@ function hostOf(address: string): string {
 }
 
 function whyOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return "unknown error";
-  return "code" in cause && typeof cause.code === "string" ? cause.code : peerText(cause.message);
+  const system = systemCode(cause);
+  return system === "UNKNOWN" && cause instanceof Error ? peerText(cause.message) : system;
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, SallyportError, type Stage } from "../base/errors.ts";
+import { type ErrorCode, SallyportError, type Stage, systemCode } from "../base/errors.ts";
 
 /** Where an error of a socket happened. */
 export interface SocketErrorContext {
@@ -315,11 +315,4 @@ function meaningOf(system: string, context: SocketErrorContext): Meaning {
   if (exact !== undefined) return exact;
   if (system.startsWith("ERR_SSL_")) return system.includes("_ALERT_") ? OTHER_ALERT : BROKEN;
   return SOCKET;
-}
-
-/** Node's stable code; with several addresses tried, that of the first. */
-function systemCode(error: unknown): string {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
-  if (error instanceof AggregateError && error.errors.length > 0) return systemCode(error.errors[0]);
-  return "UNKNOWN";
 }

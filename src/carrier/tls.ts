@@ -11,7 +11,7 @@ import {
   type TlsOptions,
   type Server as TlsServer,
 } from "node:tls";
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
 import {
@@ -305,7 +305,7 @@ function checkedMaterial(material: TlsMaterial, options: TlsCarrierOptions): Che
     const secureContext = createSecureContext(contextOptions(material, options));
     return { secureContext, certDer: new X509Certificate(material.certPem).raw };
   } catch (cause) {
-    const system = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN";
+    const system = systemCode(cause);
     throw new SallyportError(
       "ERR_CONFIG",
       "TLS_MATERIAL",

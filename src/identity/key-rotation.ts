@@ -1,15 +1,9 @@
 import { SallyportError } from "../base/errors.ts";
+import { PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
 import type { NodeName } from "../base/node-name.ts";
 import { sameNode } from "../base/node-name.ts";
 import { type KeyFilesOptions, type LoadedKey, loadNodeKey, readChain, readSeed } from "./key-files.ts";
-import {
-  BACKUPS_DIRECTORY,
-  NODE_KEY_FILE,
-  NODE_PUB_FILE,
-  PUBLIC_MODE,
-  SECRET_MODE,
-  SUCCESSION_FILE,
-} from "./key-layout.ts";
+import { BACKUPS_DIRECTORY, NODE_KEY_FILE, NODE_PUB_FILE, SUCCESSION_FILE } from "./key-layout.ts";
 import { NodeKey } from "./node-key.ts";
 import { type Fingerprint, KEY_BYTES } from "./public-key.ts";
 import { backUpPair, backupNotFound, backupStamps, restored, rotationFailed, underLock } from "./rotation-files.ts";

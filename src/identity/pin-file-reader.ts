@@ -1,7 +1,7 @@
+import { systemCode } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { canonicalName, type NodeName, tryNodeName } from "../base/node-name.ts";
 import type { StoreFiles } from "../base/store-files.ts";
-import { systemCode } from "./key-layout.ts";
 import { isHashedStem, pinStem } from "./pin-stem.ts";
 import type { Pin, PinPlace } from "./pin-table.ts";
 import { fingerprintOf, keyFault, tryPublicKey } from "./public-key.ts";

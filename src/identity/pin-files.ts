@@ -1,14 +1,9 @@
+import { systemCode } from "../base/errors.ts";
+import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
 import type { StoreFiles } from "../base/store-files.ts";
-import {
-  DIRECTORY_MODE,
-  META_DIRECTORY,
-  PUBLIC_MODE,
-  REVOKED_DIRECTORY,
-  SECRET_MODE,
-  systemCode,
-} from "./key-layout.ts";
+import { META_DIRECTORY, REVOKED_DIRECTORY } from "./key-layout.ts";
 import { formatMeta, type PinMeta, parseMeta } from "./pin-meta.ts";
 import { isHashedStem, pinStem } from "./pin-stem.ts";
 import type { PinPlace } from "./pin-table.ts";

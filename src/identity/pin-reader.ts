@@ -1,4 +1,4 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import {
@@ -6,7 +6,6 @@ import {
   type IdentityWarning,
   quotePath,
   REVOKED_DIRECTORY,
-  systemCode,
   TRUSTED_DIRECTORY,
 } from "./key-layout.ts";
 import { type Found, PinFileReader } from "./pin-file-reader.ts";

@@ -1,7 +1,6 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
-import { systemCode } from "./key-layout.ts";
 import type { PendingPeers } from "./pending-peers.ts";
 import type { PinFiles } from "./pin-files.ts";
 import type { PinMeta, PinOrigin } from "./pin-meta.ts";

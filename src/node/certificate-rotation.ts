@@ -1,13 +1,6 @@
 import { SallyportError } from "../base/errors.ts";
-import {
-  BACKUPS_DIRECTORY,
-  CERTIFICATE_FILE,
-  DIRECTORY_MODE,
-  NODE_KEY_FILE,
-  PUBLIC_MODE,
-  SECRET_MODE,
-  TLS_DIRECTORY,
-} from "../identity/key-layout.ts";
+import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
+import { BACKUPS_DIRECTORY, CERTIFICATE_FILE, NODE_KEY_FILE, TLS_DIRECTORY } from "../identity/key-layout.ts";
 import {
   backUpPair,
   backupNotFound,
