@@ -63,6 +63,7 @@ const LAPSE_LOOK_MS = 3_600_000;
  * processes may use one directory: the exclusive create of a pin file decides which of two first contacts won.
  */
 export class TrustStore {
+  readonly mode: TrustMode;
   readonly #crypto: IdentityCrypto;
   readonly #reader: PinReader;
   readonly #books: TrustBooks;
@@ -70,7 +71,6 @@ export class TrustStore {
   #lapseLookMs: number | undefined;
   /** Revocations that the disk did not take. They hold while this process lives. */
   readonly #unsaved = new Set<Fingerprint>();
-  #mode: TrustMode;
   #warnings: IdentityWarning[] = [];
   /** Changes that took effect although the call that made them failed. */
   #owed: TrustChange[] = [];
@@ -80,7 +80,7 @@ export class TrustStore {
     const { crypto, ownName, ownKey, limits = {} } = options;
     this.#reader = new PinReader(options.files, crypto, options.directory);
     this.#crypto = crypto;
-    this.#mode = options.mode;
+    this.mode = options.mode;
     this.#firstUseTtlMs = limits.firstUseTtlMs ?? FIRST_USE_TTL_MS;
     this.#books = new TrustBooks({
       crypto,
@@ -94,18 +94,9 @@ export class TrustStore {
     });
   }
 
-  get mode(): TrustMode {
-    return this.#mode;
-  }
-
   /** Whether one key may stand for several names. */
   get allowReusedKeys(): boolean {
     return this.#books.allowReusedKeys;
-  }
-
-  /** Takes effect at the next decision. */
-  setMode(mode: TrustMode): void {
-    this.#mode = mode;
   }
 
   /** After a rotation: the key that nobody else may claim from now on. */
@@ -146,19 +137,13 @@ export class TrustStore {
         this.#books.pending.see(name, key, fingerprint, sighting.address, sighting.nowMs);
         return [];
       case "first-use":
-        return this.commitFirstUse(name, key, sighting);
+        this.#needTofu(name);
+        return this.#books.commitNew(name, key, "first-use", "first-use", sighting);
       case "invite":
         return this.#books.commitNew(name, key, "trusted", "invite", sighting);
       case "succession":
         return this.#books.commitSuccession(name, key, commit, sighting);
     }
-  }
-
-  /** Pins a key in `first-use/`. Of several keys that race for one name exactly one gets it. Errors as `commit`. */
-  commitFirstUse(peerName: NodeName, key: PublicKey, sighting: Sighting): readonly TrustChange[] {
-    const name = canonicalName(peerName);
-    this.#needTofu(name);
-    return this.#books.commitNew(name, key, "first-use", "first-use", sighting);
   }
 
   /**
@@ -336,14 +321,14 @@ export class TrustStore {
     return changesBetween(before, next, (name) => this.#books.brokenPin(name) !== undefined);
   }
 
-  /** The mode may have been changed since the decision. */
+  /** Whoever decided: a strict store takes nobody in at first sight. */
   #needTofu(name: NodeName): void {
-    if (this.#mode !== "tofu") throw denied("KEY_UNTRUSTED", name, "the trust mode is strict");
+    if (this.mode !== "tofu") throw denied("KEY_UNTRUSTED", name, "the trust mode is strict");
   }
 
   #view(): TrustView {
     return {
-      mode: this.#mode,
+      mode: this.mode,
       ownName: this.#books.ownName,
       ownKey: this.#books.ownKey,
       allowReusedKeys: this.#books.allowReusedKeys,

@@ -28,8 +28,6 @@ export interface CertificateRotation {
   readonly backup: string | undefined;
   /** Names of the files that were replaced, within the key directory. */
   readonly files: readonly string[];
-  /** A running node takes the new certificate for its next handshakes. */
-  readonly restartNeeded: false;
 }
 
 const PAIR = `${TLS_DIRECTORY}/${NODE_KEY_FILE}`;
@@ -105,7 +103,6 @@ function replacePair(options: CertificateOptions, next: CertificatePair): Certif
     current: factsOf(next),
     backup,
     files: [PAIR, COPY],
-    restartNeeded: false,
   };
 }
 
