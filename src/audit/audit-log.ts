@@ -1,5 +1,6 @@
 import type { AppendFile, AppendFiles } from "../base/append-files.ts";
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
+import { DIRECTORY_MODE, SECRET_MODE } from "../base/files.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import { findEnd, type LogEnd } from "./find-end.ts";
 import type { AuditLimits } from "./limits.ts";
@@ -18,8 +19,6 @@ export interface AuditLogParts {
   readonly limits: AuditLimits;
 }
 
-const FILE_MODE = 0o600;
-const DIRECTORY_MODE = 0o700;
 const FILE_NAME = /^audit-\d{12,16}\.jsonl$/;
 
 /** Largest file that is read to find where the chain stands; a larger one was not made by this log. */
@@ -197,7 +196,7 @@ export class AuditLog {
   }
 
   #openFile(name: string, unterminated: boolean): OpenFile {
-    const file = this.#parts.files.openAppend(this.#path(name), FILE_MODE);
+    const file = this.#parts.files.openAppend(this.#path(name), SECRET_MODE);
     this.#open = { file, name, bytes: file.size() ?? 0, unterminated };
     return this.#open;
   }

@@ -1,4 +1,6 @@
 import type { Clock, Timer } from "../base/clock.ts";
+import { systemCode } from "../base/errors.ts";
+import { hostOf } from "../carrier/socket-address.ts";
 import { type AttemptEntry, attemptFields, type EndEntry, endFields } from "./attempt-entries.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { FloodLimiter } from "./flood-limiter.ts";
@@ -96,7 +98,8 @@ export class AuditTrail {
   /** One connection attempt. */
   attempt(entry: AttemptEntry): void {
     const accepted = entry.outcome === "accepted";
-    const source = accepted ? (entry.peer ?? entry.address) : hostOf(entry.address);
+    // A flood of strangers comes from ever new ports.
+    const source = accepted ? (entry.peer ?? entry.address) : (hostOf(entry.address) ?? entry.address);
     this.#take(accepted ? this.#sessions : this.#attempts, source, entry.reason ?? "ACCEPTED", entry.id, () =>
       attemptFields(entry),
     );
@@ -139,13 +142,7 @@ export class AuditTrail {
   }
 }
 
-/** `host:port` without the port: a flood comes from ever new ports. */
-function hostOf(address: string): string {
-  const colon = address.lastIndexOf(":");
-  return colon < 0 ? address : address.slice(0, colon);
-}
-
 function whyOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return "unknown error";
-  return "code" in cause && typeof cause.code === "string" ? cause.code : peerText(cause.message);
+  const system = systemCode(cause);
+  return system === "UNKNOWN" && cause instanceof Error ? peerText(cause.message) : system;
 }

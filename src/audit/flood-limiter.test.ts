@@ -48,7 +48,8 @@ describe("AuditTrail", () => {
   it("writes a flood as ten records and one summary at the end of the minute", () => {
     const world = new AuditWorld().start();
     for (let i = 0; i < 300; i++) {
-      world.trail.attempt(attemptEntry({ address: `192.0.2.1:${i}`, id: `ID${i}` }));
+      const host = i % 2 === 0 ? "192.0.2.1" : "[::ffff:192.0.2.1]";
+      world.trail.attempt(attemptEntry({ address: `${host}:${i}`, id: `ID${i}` }));
       world.clock.advance(100);
     }
     expect(world.records.filter(({ kind }) => kind === "attempt")).toHaveLength(10);

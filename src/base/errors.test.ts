@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { assertNever, isSallyportError, SallyportError } from "./errors.ts";
+import { assertNever, isSallyportError, SallyportError, systemCode } from "./errors.ts";
 
 describe("SallyportError", () => {
   it("puts the code first in the message and keeps what it was given", () => {
@@ -42,6 +42,20 @@ describe("isSallyportError", () => {
     expect(isSallyportError(Object.assign(new Error("m"), { name: "SallyportError", code: "X" }))).toBe(false);
     expect(isSallyportError({ name: "SallyportError", code: "ERR_LIMIT", reason: "R" })).toBe(false);
     expect(isSallyportError(undefined)).toBe(false);
+  });
+});
+
+describe("systemCode", () => {
+  it.each([
+    ["ENOENT", Object.assign(new Error("m"), { code: "ENOENT" })],
+    ["UNKNOWN", new Error("m")],
+    ["UNKNOWN", Object.assign(new Error("m"), { code: 2 })],
+    ["UNKNOWN", { code: "ENOENT" }],
+    ["UNKNOWN", undefined],
+    ["ECONNREFUSED", new AggregateError([Object.assign(new Error("m"), { code: "ECONNREFUSED" }), new Error("n")])],
+    ["UNKNOWN", new AggregateError([])],
+  ])("is %s", (code, cause) => {
+    expect(systemCode(cause)).toBe(code);
   });
 });
 

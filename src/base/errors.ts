@@ -78,6 +78,16 @@ export function isSallyportError(value: unknown): value is SallyportError {
   return value instanceof Error && value.name === "SallyportError" && "code" in value && "reason" in value;
 }
 
+/**
+ * The code of an error of the system or of Node, such as `ENOENT`; `UNKNOWN` when it has none. Of several addresses that
+ * were tried, that of the first.
+ */
+export function systemCode(cause: unknown): string {
+  if (cause instanceof Error && "code" in cause && typeof cause.code === "string") return cause.code;
+  if (cause instanceof AggregateError && cause.errors.length > 0) return systemCode(cause.errors[0]);
+  return "UNKNOWN";
+}
+
 /** Marks a branch the compiler proves unreachable. */
 export function assertNever(value: never): never {
   throw new SallyportError("ERR_INTERNAL", "UNREACHABLE", `unreachable state ${String(value)}; please report this`);

@@ -1,3 +1,8 @@
+/** Only the owner may look into directories and read secrets. */
+export const DIRECTORY_MODE = 0o700;
+export const SECRET_MODE = 0o600;
+export const PUBLIC_MODE = 0o644;
+
 /** Disk access, as an injected part. All paths are local paths chosen by the operator, never by a peer. */
 export interface Files {
   /** Whole file. @throws the system's error (ENOENT, EACCES, ...). */

@@ -1,5 +1,5 @@
 import type { Server } from "node:net";
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { Listener } from "./carrier.ts";
 import { formatAddress } from "./socket-address.ts";
 
@@ -62,7 +62,7 @@ function tryBind(server: Server, host: string, port: number): Promise<string | u
   return new Promise((resolve) => {
     const onError = (error: Error): void => {
       server.removeListener("listening", onListening);
-      resolve("code" in error && typeof error.code === "string" ? error.code : "UNKNOWN");
+      resolve(systemCode(error));
     };
     const onListening = (): void => {
       server.removeListener("error", onError);

@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import { systemCode } from "../base/errors.ts";
 import type { PlainSocket, PlainSocketSink, Sockets } from "../base/sockets.ts";
 
 /** Plain TCP for the small protocols around distribution (EPMD). Has no deadline: the owner destroys what takes too long. */
@@ -12,7 +13,7 @@ export function createSockets(): Sockets {
         if (!socket.destroyed) sink.bytes(chunk);
       });
       socket.on("error", (error) => {
-        failure ??= "code" in error && typeof error.code === "string" ? error.code : "UNKNOWN";
+        failure ??= systemCode(error);
       });
       socket.once("close", () => sink.closed(failure));
       return {

@@ -1,4 +1,4 @@
-import { type ErrorCode, SallyportError, type Stage } from "../base/errors.ts";
+import { type ErrorCode, SallyportError, type Stage, systemCode } from "../base/errors.ts";
 
 /** Where an error of a socket happened. */
 export interface SocketErrorContext {
@@ -111,14 +111,6 @@ const NO_CIPHER: Meaning = meaning(
   "local",
   "no cipher suite is allowed on both sides for this node's kind of key",
   "allow a common suite; an ECDSA certificate needs ECDSA suites on the other side, an RSA one RSA suites",
-);
-const NO_ALPN_LOCAL: Meaning = meaning(
-  "ERR_PEER_INCOMPATIBLE",
-  "TLS_NO_COMMON_ALPN",
-  "tls",
-  "local",
-  "the other end offers only application protocols that this node does not speak",
-  "check that the right service is dialled",
 );
 const NO_ALPN_PEER: Meaning = meaning(
   "ERR_PEER_INCOMPATIBLE",
@@ -270,7 +262,6 @@ const BY_CODE: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ["ERR_SSL_NO_SHARED_CIPHER", NO_CIPHER],
   ["ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM", NO_CIPHER],
   ["ERR_SSL_NO_SHARED_SIGNATURE_ALGORITHMS", NO_CIPHER],
-  ["ERR_SSL_NO_APPLICATION_PROTOCOL", NO_ALPN_LOCAL],
   ["ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL", NO_ALPN_PEER],
   ["ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", VERSION_PEER],
   ["ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE", HANDSHAKE],
@@ -315,11 +306,4 @@ function meaningOf(system: string, context: SocketErrorContext): Meaning {
   if (exact !== undefined) return exact;
   if (system.startsWith("ERR_SSL_")) return system.includes("_ALERT_") ? OTHER_ALERT : BROKEN;
   return SOCKET;
-}
-
-/** Node's stable code; with several addresses tried, that of the first. */
-function systemCode(error: unknown): string {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
-  if (error instanceof AggregateError && error.errors.length > 0) return systemCode(error.errors[0]);
-  return "UNKNOWN";
 }

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { Files } from "../base/files.ts";
 import { readCertificateNames } from "../x509/certificate-names.ts";
 import { checkKeyBelongs, readPemCertificates } from "../x509/check-key.ts";
@@ -87,7 +87,7 @@ function readPem(files: Files, path: string, option: string): string {
   try {
     return files.readText(path);
   } catch (cause) {
-    const system = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN";
+    const system = systemCode(cause);
     const missing = system === "ENOENT" || system === "ENOTDIR";
     throw new SallyportError(
       "ERR_CONFIG",

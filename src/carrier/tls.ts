@@ -11,7 +11,7 @@ import {
   type TlsOptions,
   type Server as TlsServer,
 } from "node:tls";
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
 import {
@@ -39,16 +39,12 @@ import type { TlsMaterial } from "./tls-material.ts";
 export interface TlsCarrierOptions extends SocketCarrierLimits {
   /** Lowest TLS version; default TLSv1.2, which OTP 25 nodes speak unless told otherwise. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
-  /** OpenSSL cipher list; default Node's own at security level 2 (no RSA below 2048 bits, no SHA-1). */
-  readonly ciphers?: string;
-  /** ALPN protocols of this node, best first; default none. */
-  readonly alpn?: readonly string[];
   /**
-   * What an acceptor with `alpn` does about a client that offers only other protocols. `ignore` (default) lets it in and
-   * reports no protocol, as with a client that offers none; TLS then has to confirm one of the client's, as OpenSSL in
-   * Node cannot leave the answer out. `refuse` ends TLS with the alert no_application_protocol.
+   * ALPN protocols of this node, best first; default none. An acceptor lets in a client that offers only others and reports
+   * no protocol, as with a client that offers none; TLS then has to confirm one of the client's, as OpenSSL in Node cannot
+   * leave the answer out.
    */
-  readonly unknownAlpn?: "ignore" | "refuse";
+  readonly alpn?: readonly string[];
 }
 
 /** A dialer whose certificate can be replaced while it runs. */
@@ -81,7 +77,7 @@ const HANDSHAKE_BACKSTOP_MS = 30_000;
  * Dials TLS with mutual certificates. Node's own verdict never ends the connection: the result is handed up in
  * `CarrierInfo` (`chainTrusted`, `chainError`), names are not compared at all, and the owner decides before any byte is
  * used. Without `caPem` no chain is trusted; the public root certificates never count.
- * @throws {SallyportError} ERR_CONFIG TLS_MATERIAL when OpenSSL does not accept certificate, key or ciphers
+ * @throws {SallyportError} ERR_CONFIG TLS_MATERIAL when OpenSSL does not accept certificate or key
  */
 export function createTlsDialer(
   parts: SocketCarrierParts,
@@ -281,7 +277,6 @@ function exportKey(socket: TLSSocket, label: string, length: number): Buffer {
 function alpnOptions(options: TlsCarrierOptions): TlsOptions {
   const own = options.alpn ?? [];
   if (own.length === 0) return {};
-  if (options.unknownAlpn === "refuse") return { ALPNProtocols: [...own] };
   return { ALPNCallback: ({ protocols }) => own.find((protocol) => protocols.includes(protocol)) ?? protocols[0] };
 }
 
@@ -295,7 +290,7 @@ function contextOptions(material: TlsMaterial, options: TlsCarrierOptions): Secu
     ca: material.caPem === undefined ? [] : material.caPem,
     minVersion,
     maxVersion: "TLSv1.3",
-    ciphers: options.ciphers ?? DEFAULT_CIPHERS + LEVEL_2,
+    ciphers: DEFAULT_CIPHERS + LEVEL_2,
     secureOptions: SECURE_OPTIONS,
   };
 }
@@ -305,17 +300,11 @@ function checkedMaterial(material: TlsMaterial, options: TlsCarrierOptions): Che
     const secureContext = createSecureContext(contextOptions(material, options));
     return { secureContext, certDer: new X509Certificate(material.certPem).raw };
   } catch (cause) {
-    const system = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN";
-    throw new SallyportError(
-      "ERR_CONFIG",
-      "TLS_MATERIAL",
-      `TLS cannot use this certificate, key or cipher list (${system})`,
-      {
-        detail: { system },
-        stage: "tls",
-        advice:
-          "use a key of at least 2048 bits RSA or P-256 with a SHA-256 signature, and a cipher list that OpenSSL knows",
-      },
-    );
+    const system = systemCode(cause);
+    throw new SallyportError("ERR_CONFIG", "TLS_MATERIAL", `TLS cannot use this certificate or key (${system})`, {
+      detail: { system },
+      stage: "tls",
+      advice: "use a key of at least 2048 bits RSA or P-256 with a SHA-256 signature",
+    });
   }
 }

@@ -1,4 +1,5 @@
 import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
+import { systemCode } from "../base/errors.ts";
 import type { PlainSocket, PlainSocketSink } from "../base/sockets.ts";
 
 /** Longest path of a socket, in octets: what the shortest of the common systems takes, without its final zero. */
@@ -46,7 +47,7 @@ export function listenUnixSocket(
     sink = accept(connection);
   });
   return new Promise((resolve) => {
-    server.once("error", (error) => resolve(codeOf(error)));
+    server.once("error", (error) => resolve(systemCode(error)));
     server.listen({ path }, () => resolve(listener(server)));
   });
 }
@@ -67,7 +68,7 @@ function wrap(socket: Socket, sink: PlainSocketSink): UnixConnection {
     if (!socket.destroyed) sink.bytes(chunk);
   });
   socket.on("error", (error) => {
-    failure ??= codeOf(error);
+    failure ??= systemCode(error);
   });
   socket.once("close", () => sink.closed(failure));
   return {
@@ -85,8 +86,4 @@ function wrap(socket: Socket, sink: PlainSocketSink): UnixConnection {
       else socket.unref();
     },
   };
-}
-
-function codeOf(error: Error): string {
-  return "code" in error && typeof error.code === "string" ? error.code : "UNKNOWN";
 }

@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from "node:path";
 import type { NodeOptions } from "../node/options.ts";
 import type { CommonFlags } from "./common-options.ts";
-import { keyDirectoryOf } from "./control-path.ts";
+import { otherKeyDirectory } from "./control-path.ts";
 import { findConfig, type SettingsWorld } from "./settings.ts";
 
 /** Where the audit log lies when nothing else is said, relative to the configuration file (rulings U18). */
@@ -27,10 +27,8 @@ export function auditOf(flags: AuditFlags, world: SettingsWorld): Pick<NodeOptio
   if (flags.audit === false) return {};
   if (flags.auditDir !== undefined) return { audit: { dir: resolve(world.directory, flags.auditDir) } };
   const config = findConfig(flags, world);
-  const keyDirectory = flags.keyDir === undefined ? undefined : resolve(world.directory, flags.keyDir);
-  if (keyDirectory !== undefined && (config === undefined || keyDirectory !== keyDirectoryOf(config))) {
-    return { audit: { dir: join(keyDirectory, AUDIT_IN_KEY_DIRECTORY) } };
-  }
+  const keyDirectory = otherKeyDirectory(flags, config, world);
+  if (keyDirectory !== undefined) return { audit: { dir: join(keyDirectory, AUDIT_IN_KEY_DIRECTORY) } };
   if (config === undefined || config.options.audit === false) return {};
   return { audit: config.options.audit ?? { dir: join(dirname(config.file), DEFAULT_AUDIT_DIRECTORY) } };
 }

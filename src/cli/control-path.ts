@@ -46,10 +46,8 @@ function place(
   if (flags.control === false) return undefined;
   if (typeof flags.control === "string") return resolve(world.directory, flags.control);
   const config = findConfig(flags, world);
-  const keyDirectory = flags.keyDir === undefined ? undefined : resolve(world.directory, flags.keyDir);
-  if (keyDirectory !== undefined && (config === undefined || keyDirectory !== keyDirectoryOf(config))) {
-    return join(keyDirectory, SOCKET_IN_KEY_DIRECTORY);
-  }
+  const keyDirectory = otherKeyDirectory(flags, config, world);
+  if (keyDirectory !== undefined) return join(keyDirectory, SOCKET_IN_KEY_DIRECTORY);
   const control = config?.options.control;
   if (config === undefined || control === false) return undefined;
   if (control !== undefined) return control.path;
@@ -59,4 +57,15 @@ function place(
 /** The key directory of a configuration, absolute. */
 export function keyDirectoryOf({ file, options }: FoundConfig): string {
   return resolve(options.identity?.dir ?? join(dirname(file), DEFAULT_KEY_DIRECTORY));
+}
+
+/** The directory of `--key-dir`, absolute, when it is not the configuration's: another node keeps its things inside. */
+export function otherKeyDirectory(
+  { keyDir }: Pick<CommonFlags, "keyDir">,
+  config: FoundConfig | undefined,
+  world: SettingsWorld,
+): string | undefined {
+  if (keyDir === undefined) return undefined;
+  const directory = resolve(world.directory, keyDir);
+  return config !== undefined && directory === keyDirectoryOf(config) ? undefined : directory;
 }

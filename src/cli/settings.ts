@@ -1,5 +1,5 @@
 import { dirname, join, resolve } from "node:path";
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import type { Files } from "../base/files.ts";
 import { tryNodeName } from "../base/node-name.ts";
@@ -112,8 +112,7 @@ export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfi
   try {
     text = world.files.readText(file);
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
-    throw new SallyportError("ERR_CONFIG", "CONFIG_UNREADABLE", `cannot read ${file} (${code})`, {
+    throw new SallyportError("ERR_CONFIG", "CONFIG_UNREADABLE", `cannot read ${file} (${systemCode(cause)})`, {
       advice: "name an existing file with --config, or make one with: sallyport init",
       cause,
     });

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.ts";
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import { connectUnixSocket, listenUnixSocket, type UnixConnection, type UnixListener } from "../carrier/unix-socket.ts";
-import { quotePath, systemCode } from "../identity/key-layout.ts";
+import { quotePath } from "../identity/key-layout.ts";
 import { ControlConnection } from "./control-connection.ts";
 import { failureOf, formatLine } from "./control-protocol.ts";
 import type { ControlTarget } from "./control-target.ts";

@@ -1,7 +1,7 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { FileFacts, StoreFiles } from "../base/store-files.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../carrier/unix-socket.ts";
-import { quotePath, systemCode } from "../identity/key-layout.ts";
+import { quotePath } from "../identity/key-layout.ts";
 
 /** Disk access of the control socket. */
 export interface SocketFiles extends StoreFiles {

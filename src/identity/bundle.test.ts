@@ -5,6 +5,7 @@ import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { type BundleNode, importBundle, MAX_BUNDLE_NODES, makeBundle, parseBundle } from "./bundle.ts";
 import { NodeKey } from "./node-key.ts";
+import type { TrustMode } from "./trust-decision.ts";
 import { TrustStore } from "./trust-store.ts";
 
 const crypto = new RealIdentityCrypto();
@@ -17,12 +18,12 @@ const NODES = [node("c@h", 3), node("a@H", 1), node("b@h", 2)];
 const fails = (reason: string, code: string) => expect.objectContaining({ code, reason });
 const parse = (text: string, nowMs = NOW) => parseBundle(text, nowMs, crypto);
 
-function storeOf(own: number, files: FaultyFiles = new FaultyFiles()) {
+function storeOf(own: number, files: FaultyFiles = new FaultyFiles(), mode: TrustMode = "strict") {
   const ownName = name(["z@h", "a@h", "b@h", "c@h"][own]!);
   const ownKey = keys[own]!.publicKey;
   return {
     files,
-    store: new TrustStore({ files, crypto, directory: "/keys", mode: "strict", ownName, ownKey, nowMs: NOW }),
+    store: new TrustStore({ files, crypto, directory: "/keys", mode, ownName, ownKey, nowMs: NOW }),
   };
 }
 
@@ -122,14 +123,13 @@ describe("importing a bundle", () => {
   });
 
   it("needs a signer who is named or trusted, and not revoked", () => {
-    const { store, files } = storeOf(1);
+    const { store, files } = storeOf(1, new FaultyFiles(), "tofu");
     const unnamed = { nowMs: NOW };
     const wrong = { nowMs: NOW, signer: keys[5]!.fingerprint };
     for (const one of [unnamed, wrong]) {
       expect(() => importBundle(store, bundle, crypto, one)).toThrow(fails("BUNDLE_SIGNER", "ERR_DENIED"));
     }
-    store.setMode("tofu");
-    store.commitFirstUse(name("z@h"), keys[0]!.publicKey, { address: "x", nowMs: NOW });
+    store.commit(name("z@h"), keys[0]!.publicKey, { kind: "first-use" }, { address: "x", nowMs: NOW });
     expect(() => importBundle(store, bundle, crypto, unnamed)).toThrow(fails("BUNDLE_SIGNER", "ERR_DENIED"));
     store.promote(name("z@h"), signer, NOW);
     expect(importBundle(store, bundle, crypto, unnamed).added).toHaveLength(2);

@@ -1,10 +1,11 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
+import { DIRECTORY_MODE, SECRET_MODE } from "../base/files.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import { type InviteContent, type InviteToken, parseInvite } from "./invite-token.ts";
-import { DIRECTORY_MODE, JOINING_DIRECTORY, SECRET_MODE, systemCode } from "./key-layout.ts";
-import { pinStem } from "./pin-files.ts";
+import { JOINING_DIRECTORY } from "./key-layout.ts";
+import { pinStem } from "./pin-stem.ts";
 import type { Fingerprint } from "./public-key.ts";
 
 /** Most invites of other nodes that wait to be used. */

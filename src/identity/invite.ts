@@ -1,10 +1,11 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
+import { DIRECTORY_MODE, SECRET_MODE } from "../base/files.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { canonicalName, type NodeName, sameNode, tryNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import { INVITE_ID_BYTES, INVITE_SECRET_BYTES, InviteToken, inviteMac } from "./invite-token.ts";
-import { DIRECTORY_MODE, INVITES_DIRECTORY, SECRET_MODE, systemCode } from "./key-layout.ts";
+import { INVITES_DIRECTORY } from "./key-layout.ts";
 import { parseObject } from "./pin-meta.ts";
 import type { Fingerprint } from "./public-key.ts";
 

@@ -198,7 +198,6 @@ describe("rotating the node's key", () => {
     expect(rotation).toMatchObject({
       oldFingerprint: fingerprint,
       backup: "/keys/backups/20260101T000000Z",
-      restartNeeded: false,
       files: ["succession", "node.key", "node.pub"],
     });
     expect(files.read("/keys/backups/20260101T000000Z/node.key").equals(oldSeed)).toBe(true);

@@ -1,20 +1,17 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
+import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { Random } from "../base/random.ts";
 import type { FileFacts, StoreFiles } from "../base/store-files.ts";
 import {
   BACKUPS_DIRECTORY,
-  DIRECTORY_MODE,
   FIRST_USE_DIRECTORY,
   type IdentityWarning,
   NODE_KEY_FILE,
   NODE_PUB_FILE,
-  PUBLIC_MODE,
   quotePath,
-  SECRET_MODE,
   SUCCESSION_FILE,
   sweepTemporaries,
-  systemCode,
   TRUSTED_DIRECTORY,
 } from "./key-layout.ts";
 import { NodeKey } from "./node-key.ts";

@@ -25,20 +25,10 @@ export const JOINING_DIRECTORY = "joining";
 export const TLS_DIRECTORY = "tls";
 export const CERTIFICATE_FILE = "node.crt";
 
-/** Only the owner may look into the directories and read secrets. */
-export const DIRECTORY_MODE = 0o700;
-export const SECRET_MODE = 0o600;
-export const PUBLIC_MODE = 0o644;
-
 const TEMPORARY = /^\.tmp-[0-9a-f]{24}$/;
 
 /** A temporary file this old belongs to no running write, milliseconds. */
 const ABANDONED_MS = 600_000;
-
-/** The code of a system error, such as `ENOENT`; empty when it has none. */
-export function systemCode(cause: unknown): string {
-  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
-}
 
 /** A path for a message: on one line, in printable ASCII. */
 export function quotePath(path: string): string {

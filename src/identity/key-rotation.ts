@@ -1,15 +1,9 @@
 import { SallyportError } from "../base/errors.ts";
+import { PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
 import type { NodeName } from "../base/node-name.ts";
 import { sameNode } from "../base/node-name.ts";
 import { type KeyFilesOptions, type LoadedKey, loadNodeKey, readChain, readSeed } from "./key-files.ts";
-import {
-  BACKUPS_DIRECTORY,
-  NODE_KEY_FILE,
-  NODE_PUB_FILE,
-  PUBLIC_MODE,
-  SECRET_MODE,
-  SUCCESSION_FILE,
-} from "./key-layout.ts";
+import { BACKUPS_DIRECTORY, NODE_KEY_FILE, NODE_PUB_FILE, SUCCESSION_FILE } from "./key-layout.ts";
 import { NodeKey } from "./node-key.ts";
 import { type Fingerprint, KEY_BYTES } from "./public-key.ts";
 import { backUpPair, backupNotFound, backupStamps, restored, rotationFailed, underLock } from "./rotation-files.ts";
@@ -18,8 +12,6 @@ import { encodeChain, MAX_SUCCESSIONS, SUCCESSION_VALIDITY_MS, type SuccessionCh
 export interface RotationOptions extends KeyFilesOptions {
   /** The node name that the statement vouches for. */
   readonly name: NodeName;
-  /** How long peers accept the statement, milliseconds. Default 400 days. */
-  readonly validityMs?: number;
 }
 
 export interface Rotation {
@@ -31,8 +23,6 @@ export interface Rotation {
   readonly backup: string;
   /** Names of the files that were replaced. */
   readonly files: readonly string[];
-  /** A running node takes the new key for its next handshake. */
-  readonly restartNeeded: false;
 }
 
 /**
@@ -106,7 +96,7 @@ function replaceKey(options: RotationOptions, newSeed: Buffer): Rotation {
     replaceFiles(options, { old: old.key, oldSeed, next, newSeed, chain });
     const replaced = [SUCCESSION_FILE, NODE_KEY_FILE, NODE_PUB_FILE];
     const oldFingerprint = old.key.fingerprint;
-    return { key: next, oldFingerprint, chain, backup, files: replaced, restartNeeded: false };
+    return { key: next, oldFingerprint, chain, backup, files: replaced };
   } catch (cause) {
     next.destroy();
     throw cause;
@@ -127,7 +117,7 @@ function extendChain(options: RotationOptions, old: LoadedKey, next: NodeKey): S
   const statement = old.key.succeed({
     serial,
     notBefore: nowMs,
-    notAfter: nowMs + (options.validityMs ?? SUCCESSION_VALIDITY_MS),
+    notAfter: nowMs + SUCCESSION_VALIDITY_MS,
     newKey: next.publicKey,
     name,
   });

@@ -48,7 +48,7 @@ export class PendingPeers {
     const before = this.#peers.get(id);
     this.#peers.delete(id);
     this.#expire(nowMs);
-    if (before === undefined || before.address !== address) this.#dropOldestOf(address);
+    if (before === undefined || hostOf(before.address) !== hostOf(address)) this.#dropOldestOf(hostOf(address));
     if (this.#peers.size >= this.#max) this.#dropOldest();
     const firstSeenMs = before?.firstSeenMs ?? nowMs;
     this.#peers.set(id, { name: canonical, key, fingerprint, address, firstSeenMs, lastSeenMs: nowMs });
@@ -78,11 +78,11 @@ export class PendingPeers {
     }
   }
 
-  #dropOldestOf(address: string): void {
+  #dropOldestOf(host: string): void {
     let count = 0;
     let oldest: string | undefined;
     for (const [id, peer] of this.#peers) {
-      if (peer.address !== address) continue;
+      if (hostOf(peer.address) !== host) continue;
       count++;
       oldest ??= id;
     }
@@ -95,6 +95,11 @@ export class PendingPeers {
       return;
     }
   }
+}
+
+/** Each connection comes from a port of its own. */
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, "");
 }
 
 function identify(name: NodeName, fingerprint: Fingerprint): string {

@@ -83,6 +83,10 @@ export class PinTable {
     return broken?.place === "first-use" && this.#pins.get(name)?.place === "trusted" ? undefined : broken;
   }
 
+  get hasBroken(): boolean {
+    return this.#broken.size > 0;
+  }
+
   deleteBroken(stem: string): void {
     this.#broken.delete(stem);
   }

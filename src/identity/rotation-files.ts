@@ -1,16 +1,8 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
+import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import { writing } from "./key-files.ts";
-import {
-  BACKUPS_DIRECTORY,
-  DIRECTORY_MODE,
-  PUBLIC_MODE,
-  quotePath,
-  ROTATION_LOCK_FILE,
-  SECRET_MODE,
-  systemCode,
-  utcStamp,
-} from "./key-layout.ts";
+import { BACKUPS_DIRECTORY, quotePath, ROTATION_LOCK_FILE, utcStamp } from "./key-layout.ts";
 
 /** What a change of a pair on disk needs, whichever pair it is. */
 export interface RotationFiles {

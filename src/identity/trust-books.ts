@@ -1,12 +1,13 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
-import { systemCode } from "./key-layout.ts";
 import type { PendingPeers } from "./pending-peers.ts";
-import { type PinFiles, pinStem } from "./pin-files.ts";
+import type { PinFiles } from "./pin-files.ts";
 import type { PinMeta, PinOrigin } from "./pin-meta.ts";
+import { pinStem } from "./pin-stem.ts";
 import type { PinPlace, PinTable } from "./pin-table.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey, sameKey } from "./public-key.ts";
+import { isSigned, type SuccessionChain } from "./succession.ts";
 import type { TrustChange } from "./trust-change.ts";
 import type { AcceptedSuccession, TrustCommit } from "./trust-decision.ts";
 import { denied } from "./trust-denials.ts";
@@ -57,6 +58,8 @@ export class TrustBooks {
   }
 
   brokenPin(name: NodeName): string | undefined {
+    // Stems cost a hash each, and mostly nothing is broken.
+    if (!this.table.hasBroken) return undefined;
     return this.table.brokenFor(pinStem(name, this.#crypto), name)?.why;
   }
 
@@ -197,6 +200,25 @@ export class TrustBooks {
     const meta = this.disk.readMeta(name);
     if (meta === "broken") return;
     this.describe(name, { origin: "unknown", addedMs: nowMs, ...meta, lastSeenMs: nowMs, address });
+  }
+
+  /**
+   * A pinned peer has shown how it came to its key: an older statement of its must not lead away from there, as one of a
+   * rotation that was taken back.
+   */
+  noteSuccession(name: NodeName, key: PublicKey, chain: SuccessionChain, { nowMs }: Sighting): void {
+    const last = chain[chain.length - 1];
+    const pin = this.table.get(name);
+    if (last === undefined || pin === undefined || !sameKey(pin.key, key)) return;
+    const before = this.disk.readMeta(name);
+    if (before === "broken" || (before?.succession?.serial ?? 0) >= last.serial) return;
+    if (!sameNode(last.name, name) || !sameKey(last.newKey, key) || !isSigned(last, this.#crypto)) return;
+    const succession = { serial: last.serial, key: pin.fingerprint };
+    try {
+      this.disk.writeMeta(name, { origin: "unknown", addedMs: nowMs, ...before, succession });
+    } catch {
+      // The peer says it again at its next contact.
+    }
   }
 
   /** Metadata is for people: a failure to write it stops nothing. What it says of successions is kept. */

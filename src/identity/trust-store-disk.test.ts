@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
-import { crypto, F, K, NOW, name, open, outcome, seen } from "../testkit/trust-world.ts";
-import { MAX_TRUST_FILES, pinStem } from "./pin-files.ts";
+import { crypto, F, FIRST_USE, K, NOW, name, open, outcome, seen } from "../testkit/trust-world.ts";
+import { MAX_TRUST_FILES } from "./pin-reader.ts";
+import { pinStem } from "./pin-stem.ts";
 import { fingerprintHex } from "./public-key.ts";
 import { losesStanding } from "./trust-change.ts";
 import type { TrustStore } from "./trust-store.ts";
@@ -29,7 +30,7 @@ describe("what is on disk", () => {
       ]);
       expect(outcome(store, "a@H", 1, { caNamesPeer: true, inviteValid: true })).toBe("PIN_BROKEN");
       expect(outcome(store, "b@h", 2)).toBe("pinned");
-      expect(() => store.commitFirstUse(name("a@h"), K(1), seen)).toThrow(fails("PIN_BROKEN"));
+      expect(() => store.commit(name("a@h"), K(1), FIRST_USE, seen)).toThrow(fails("PIN_BROKEN"));
       expect(() => store.add(name("a@h"), K(1), { nowMs: NOW })).toThrow(fails("PIN_EXISTS", "ERR_CONFIG"));
       expect(store.lookup(name("a@h"))).toBeUndefined();
       store.add(name("a@h"), K(1), { nowMs: NOW, replace: true });
@@ -138,7 +139,7 @@ describe("what is on disk", () => {
     const store = open(new FaultyFiles());
     for (const [i, peer] of ["__proto__@h", "constructor@h", "toString@h"].entries()) {
       expect(outcome(store, peer, i + 1)).toBe("tofu");
-      store.commitFirstUse(name(peer), K(i + 1), seen);
+      store.commit(name(peer), K(i + 1), FIRST_USE, seen);
       expect(outcome(store, peer, 9)).toBe("KEY_MISMATCH");
     }
     expect(store.list()).toHaveLength(3);
@@ -168,7 +169,7 @@ describe("edits while the node runs", () => {
     const files = new FaultyFiles();
     const store = open(files);
     store.add(name("a@h"), K(1), { nowMs: NOW });
-    store.commitFirstUse(name("b@h"), K(2), seen);
+    store.commit(name("b@h"), K(2), FIRST_USE, seen);
     files.wallMs = NOW + 10_000;
     expect(store.reload(NOW + 10_000)).toEqual([]);
     return { files, store };

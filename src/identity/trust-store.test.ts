@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
-import { F, facts, K, keyPair, NOW, name, open, outcome, own, seen } from "../testkit/trust-world.ts";
+import { F, FIRST_USE, facts, K, keyPair, NOW, name, open, outcome, own, seen } from "../testkit/trust-world.ts";
 import { fingerprintHex } from "./public-key.ts";
 import type { TrustFacts } from "./trust-decision.ts";
 import type { TrustStore } from "./trust-store.ts";
@@ -50,9 +50,9 @@ describe("a first contact", () => {
       const files = new FaultyFiles();
       const [one, two] = [open(files), open(files)];
       if (place === "trusted") one.add(name("a@h"), K(1), { nowMs: NOW });
-      else one.commitFirstUse(name("a@h"), K(1), seen);
-      expect(() => two.commitFirstUse(name("a@h"), K(2), seen)).toThrow(fails("KEY_MISMATCH"));
-      two.commitFirstUse(name("a@h"), K(1), seen);
+      else one.commit(name("a@h"), K(1), FIRST_USE, seen);
+      expect(() => two.commit(name("a@h"), K(2), FIRST_USE, seen)).toThrow(fails("KEY_MISMATCH"));
+      two.commit(name("a@h"), K(1), FIRST_USE, seen);
       two.reload(NOW);
       expect(outcome(two, "a@h", 2)).toBe("KEY_MISMATCH");
       expect(outcome(two, "a@h", 1)).toBe(place === "trusted" ? "pinned" : "tofu");
@@ -61,14 +61,14 @@ describe("a first contact", () => {
 
   it("counts only when it is on disk", () => {
     const clean = new FaultyFiles();
-    open(clean).commitFirstUse(name("a@h"), K(1), seen);
+    open(clean).commit(name("a@h"), K(1), FIRST_USE, seen);
     let refused = 0;
     for (let step = 0; step < clean.steps; step++) {
       const files = new FaultyFiles();
       const store = open(files);
       files.failAt(step, "ENOSPC");
       try {
-        store.commitFirstUse(name("a@h"), K(1), seen);
+        store.commit(name("a@h"), K(1), FIRST_USE, seen);
         expect(open(files).lookup(name("a@h"))?.fingerprint).toBe(F(1));
       } catch (cause) {
         refused++;
@@ -77,7 +77,7 @@ describe("a first contact", () => {
         store.reload(NOW);
         expect(store.lookup(name("a@h"))).toBeUndefined();
         expect(files.paths.filter((path) => path.startsWith("/keys/first-use/"))).toEqual([]);
-        store.commitFirstUse(name("a@h"), K(2), seen);
+        store.commit(name("a@h"), K(2), FIRST_USE, seen);
       }
     }
     // mkdir, create, mode, two pieces, sync, link, sync of the directory; what follows is metadata.
@@ -86,19 +86,19 @@ describe("a first contact", () => {
 
   it("refuses a stranger when first-use/ is full, and forgets nobody for it", () => {
     const store = open(new FaultyFiles(), { limits: { maxFirstUse: 2 } });
-    store.commitFirstUse(name("a@h"), K(1), seen);
-    store.commitFirstUse(name("b@h"), K(2), seen);
-    expect(() => store.commitFirstUse(name("c@h"), K(3), seen)).toThrow(fails("FIRST_USE_FULL", "ERR_LIMIT"));
+    store.commit(name("a@h"), K(1), FIRST_USE, seen);
+    store.commit(name("b@h"), K(2), FIRST_USE, seen);
+    expect(() => store.commit(name("c@h"), K(3), FIRST_USE, seen)).toThrow(fails("FIRST_USE_FULL", "ERR_LIMIT"));
     expect(store.list().map((pin) => pin.name)).toEqual(["a@h", "b@h"]);
     store.promote(name("a@h"), undefined, NOW);
-    store.commitFirstUse(name("c@h"), K(3), seen);
+    store.commit(name("c@h"), K(3), FIRST_USE, seen);
   });
 
   it("lapses by the time of the last sight", () => {
     const files = new FaultyFiles();
     const store = open(files, { limits: { firstUseTtlMs: 1000 } });
-    store.commitFirstUse(name("a@h"), K(1), seen);
-    store.commitFirstUse(name("b@h"), K(2), { ...seen, nowMs: NOW + 1900 });
+    store.commit(name("a@h"), K(1), FIRST_USE, seen);
+    store.commit(name("b@h"), K(2), FIRST_USE, { ...seen, nowMs: NOW + 1900 });
     expect(store.reload(NOW + 1000)).toEqual([]);
     expect(store.reload(NOW + 2001)).toEqual([{ kind: "unpinned", name: "a@h", fingerprint: F(1) }]);
     expect(files.exists("/keys/first-use/a@h.pub")).toBe(false);
@@ -110,7 +110,7 @@ describe("a first contact", () => {
   it("is looked at once an hour, since that reads one file for each", () => {
     const files = new FaultyFiles();
     const store = open(files);
-    store.commitFirstUse(name("a@h"), K(1), seen);
+    store.commit(name("a@h"), K(1), FIRST_USE, seen);
     expect(store.reload(NOW + FIRST_USE_TTL_MS - 1000)).toEqual([]);
     expect(store.reload(NOW + FIRST_USE_TTL_MS + 1000)).toEqual([]);
     expect(store.reload(NOW + FIRST_USE_TTL_MS + 3_599_000)).toHaveLength(1);
@@ -119,7 +119,7 @@ describe("a first contact", () => {
   it("that cannot be removed when it lapses hides no other change", () => {
     const files = new FaultyFiles();
     const store = open(files, { limits: { firstUseTtlMs: 1000 } });
-    store.commitFirstUse(name("a@h"), K(1), seen);
+    store.commit(name("a@h"), K(1), FIRST_USE, seen);
     files.put(`/keys/revoked/${fingerprintHex(F(2))}`, "");
     files.failAt(0, "EROFS");
     expect(store.reload(NOW + 5000)).toEqual([{ kind: "revoked", fingerprint: F(2) }]);
@@ -129,13 +129,12 @@ describe("a first contact", () => {
 
   it("checks again at the commit what was decided before", () => {
     const store = open(new FaultyFiles());
-    const commit = { kind: "first-use" } as const;
     store.revoke(F(3), NOW);
     store.add(name("t@h"), K(4), { nowMs: NOW });
-    expect(() => store.commit(name("a@h"), K(3), commit, seen)).toThrow(fails("KEY_REVOKED"));
-    expect(() => store.commit(name("a@h"), K(4), commit, seen)).toThrow(fails("KEY_REUSED"));
-    expect(() => store.commit(name("me@H"), K(5), commit, seen)).toThrow(fails("OWN_IDENTITY"));
-    expect(() => store.commit(name("a@h"), own.publicKey, commit, seen)).toThrow(fails("OWN_IDENTITY"));
+    expect(() => store.commit(name("a@h"), K(3), FIRST_USE, seen)).toThrow(fails("KEY_REVOKED"));
+    expect(() => store.commit(name("a@h"), K(4), FIRST_USE, seen)).toThrow(fails("KEY_REUSED"));
+    expect(() => store.commit(name("me@H"), K(5), FIRST_USE, seen)).toThrow(fails("OWN_IDENTITY"));
+    expect(() => store.commit(name("a@h"), own.publicKey, FIRST_USE, seen)).toThrow(fails("OWN_IDENTITY"));
     for (const rests of ["pin", "ca"] as const) {
       const none = { kind: "none", rests } as const;
       expect(() => store.commit(name("t@h"), K(3), none, seen)).toThrow(fails("KEY_REVOKED"));
@@ -143,11 +142,10 @@ describe("a first contact", () => {
     }
     expect(() => store.commit(name("x@h"), K(5), { kind: "none", rests: "pin" }, seen)).toThrow(fails("KEY_MISMATCH"));
     expect(store.commit(name("x@h"), K(5), { kind: "none", rests: "ca" }, seen)).toEqual([]);
-    store.setMode("strict");
-    expect(() => store.commit(name("a@h"), K(6), commit, seen)).toThrow(fails("KEY_UNTRUSTED"));
-    expect(() => store.commit(name("a@h"), K(6), { kind: "pending" }, seen)).toThrow(fails("KEY_UNTRUSTED"));
-    expect(outcome(store, "a@h", 6)).toBe("KEY_UNTRUSTED");
-    store.setMode("tofu");
+    const strict = open(new FaultyFiles(), { mode: "strict" });
+    expect(() => strict.commit(name("a@h"), K(6), FIRST_USE, seen)).toThrow(fails("KEY_UNTRUSTED"));
+    expect(() => strict.commit(name("a@h"), K(6), { kind: "pending" }, seen)).toThrow(fails("KEY_UNTRUSTED"));
+    expect(outcome(strict, "a@h", 6)).toBe("KEY_UNTRUSTED");
     store.setOwnKey(K(6));
     expect(outcome(store, "a@h", 6)).toBe("OWN_KEY");
   });
@@ -161,7 +159,7 @@ describe("a stranger that dialled us", () => {
     store.commit(name("a@h"), K(2), { kind: "pending" }, seen);
     expect(files.paths).toEqual([]);
     expect(store.pending(NOW).map((peer) => peer.fingerprint)).toEqual([F(1), F(2)]);
-    store.commitFirstUse(name("a@h"), K(3), seen);
+    store.commit(name("a@h"), K(3), FIRST_USE, seen);
     expect(store.pending(NOW)).toEqual([]);
     expect(() => store.commit(name("a@h"), K(1), { kind: "pending" }, seen)).toThrow(fails("KEY_MISMATCH"));
   });
@@ -184,9 +182,9 @@ describe("a stranger that dialled us", () => {
     const come = (i: number, address: string, nowMs: number) =>
       store.commit(name(`n${i}@h`), K(i), { kind: "pending" }, { address, nowMs });
     come(1, "victim", NOW);
-    for (let i = 2; i < 30; i++) come(i, "flood", NOW + i);
+    for (let i = 2; i < 30; i++) come(i, `192.0.2.7:${40_000 + i}`, NOW + i);
     expect(store.pending(NOW + 30).map((peer) => peer.name)).toEqual(["n1@h", "n27@h", "n28@h", "n29@h"]);
-    for (let i = 30; i < 50; i++) come(i, `flood${i}`, NOW + i);
+    for (let i = 30; i < 50; i++) come(i, `192.0.2.${i}:9100`, NOW + i);
     expect(store.pending(NOW + 50)).toHaveLength(6);
     expect(store.pending(NOW + 86_400_049).map((peer) => peer.name)).toEqual(["n49@h"]);
     expect(store.pending(NOW + 86_400_050)).toEqual([]);
@@ -197,7 +195,7 @@ describe("the operator", () => {
   it("promotes a first-use pin", () => {
     const files = new FaultyFiles();
     const store = open(files);
-    store.commitFirstUse(name("a@h"), K(1), seen);
+    store.commit(name("a@h"), K(1), FIRST_USE, seen);
     expect(() => store.promote(name("a@h"), F(2), NOW)).toThrow(fails("KEY_MISMATCH"));
     expect(store.promote(name("a@h"), F(1), NOW)).toEqual([{ kind: "promoted", name: "a@h", fingerprint: F(1) }]);
     expect(files.paths).toEqual(["/keys/meta/a@h.json", "/keys/trusted/a@h.pub"]);
@@ -307,6 +305,28 @@ describe("a succession", () => {
     expect(follow(open(files), there, 2)).toBe("KEY_MISMATCH replayed");
     files.put("/keys/meta/a@h.json", "{");
     expect(follow(store, [statement(1, 3, 9)], 3)).toBe("KEY_MISMATCH replayed");
+  });
+
+  it("that was taken back leads nowhere, also where it was never followed", () => {
+    const store = open(new FaultyFiles(), { mode: "strict" });
+    store.add(name("a@h"), K(1), { nowMs: NOW });
+    const [there, back] = [statement(1, 2, 5), statement(2, 1, 6)];
+    const decision = store.decide(facts("a@h", 1, { chain: [there, back] }));
+    if (decision.kind !== "accept") throw new Error("the pinned key was refused");
+    store.commit(name("a@h"), K(1), decision.commit, seen, [there, back]);
+    expect(follow(store, [there], 2)).toBe("KEY_MISMATCH replayed");
+    expect(follow(store, [statement(1, 3, 7)], 3)).toBe("pinned");
+  });
+
+  it("that is signed by somebody else, for another name or another key is not remembered", () => {
+    const store = open(new FaultyFiles(), { mode: "strict" });
+    store.add(name("a@h"), K(1), { nowMs: NOW });
+    const forged = { ...statement(2, 1, 90), signature: Buffer.alloc(64, 1) };
+    const foreign = keyPair(2).succeed({ ...statement(2, 1, 90), name: name("b@h") });
+    for (const chain of [[forged], [foreign], [statement(2, 3, 90)]]) {
+      store.commit(name("a@h"), K(1), { kind: "none", rests: "pin" }, seen, chain);
+    }
+    expect(follow(store, [statement(1, 2, 5)], 2)).toBe("pinned");
   });
 
   it("is refused when the pin changed since the decision", () => {

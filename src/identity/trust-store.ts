@@ -4,10 +4,13 @@ import { canonicalName, type NodeName, sameNode } from "../base/node-name.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { IdentityWarning } from "./key-layout.ts";
 import { type PendingLimits, type PendingPeer, PendingPeers } from "./pending-peers.ts";
-import { PinFiles, pinStem } from "./pin-files.ts";
+import { PinFiles } from "./pin-files.ts";
 import type { PinMeta, PinOrigin } from "./pin-meta.ts";
+import { PinReader } from "./pin-reader.ts";
+import { pinStem } from "./pin-stem.ts";
 import type { BrokenPin, Pin } from "./pin-table.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey, sameKey } from "./public-key.ts";
+import type { SuccessionChain } from "./succession.ts";
 import { type Sighting, TrustBooks } from "./trust-books.ts";
 import { changesBetween, type TrustChange } from "./trust-change.ts";
 import {
@@ -61,13 +64,14 @@ const LAPSE_LOOK_MS = 3_600_000;
  * processes may use one directory: the exclusive create of a pin file decides which of two first contacts won.
  */
 export class TrustStore {
+  readonly mode: TrustMode;
   readonly #crypto: IdentityCrypto;
+  readonly #reader: PinReader;
   readonly #books: TrustBooks;
   readonly #firstUseTtlMs: number;
   #lapseLookMs: number | undefined;
   /** Revocations that the disk did not take. They hold while this process lives. */
   readonly #unsaved = new Set<Fingerprint>();
-  #mode: TrustMode;
   #warnings: IdentityWarning[] = [];
   /** Changes that took effect although the call that made them failed. */
   #owed: TrustChange[] = [];
@@ -75,15 +79,15 @@ export class TrustStore {
   /** Reads the directory. @throws {SallyportError} ERR_CONFIG TRUST_UNREADABLE, ERR_LIMIT TRUST_FILES */
   constructor(options: TrustStoreOptions) {
     const { crypto, ownName, ownKey, limits = {} } = options;
-    const disk = new PinFiles(options.files, crypto, options.directory);
+    this.#reader = new PinReader(options.files, crypto, options.directory);
     this.#crypto = crypto;
-    this.#mode = options.mode;
+    this.mode = options.mode;
     this.#firstUseTtlMs = limits.firstUseTtlMs ?? FIRST_USE_TTL_MS;
     this.#books = new TrustBooks({
       crypto,
-      disk,
+      disk: new PinFiles(options.files, crypto, options.directory),
       pending: new PendingPeers(limits),
-      table: disk.read(options.nowMs, this.#warnings),
+      table: this.#reader.read(options.nowMs, this.#warnings),
       ownName,
       ownKey,
       allowReusedKeys: options.allowReusedKeys ?? false,
@@ -91,18 +95,9 @@ export class TrustStore {
     });
   }
 
-  get mode(): TrustMode {
-    return this.#mode;
-  }
-
   /** Whether one key may stand for several names. */
   get allowReusedKeys(): boolean {
     return this.#books.allowReusedKeys;
-  }
-
-  /** Takes effect at the next decision. */
-  setMode(mode: TrustMode): void {
-    this.#mode = mode;
   }
 
   /** After a rotation: the key that nobody else may claim from now on. */
@@ -126,9 +121,21 @@ export class TrustStore {
    * @throws {SallyportError} ERR_DENIED KEY_MISMATCH, KEY_REVOKED, KEY_REUSED, PIN_BROKEN, OWN_IDENTITY, KEY_UNTRUSTED,
    * PIN_NOT_DURABLE;
    * ERR_LIMIT FIRST_USE_FULL
+   * @param chain what the peer said of its earlier keys: the last statement counts from now on, and none before it
    */
-  commit(peerName: NodeName, key: PublicKey, commit: TrustCommit, sighting: Sighting): readonly TrustChange[] {
-    const name = canonicalName(peerName);
+  commit(
+    peerName: NodeName,
+    key: PublicKey,
+    commit: TrustCommit,
+    sighting: Sighting,
+    chain: SuccessionChain = [],
+  ): readonly TrustChange[] {
+    const changes = this.#carryOut(canonicalName(peerName), key, commit, sighting);
+    this.#books.noteSuccession(canonicalName(peerName), key, chain, sighting);
+    return changes;
+  }
+
+  #carryOut(name: NodeName, key: PublicKey, commit: TrustCommit, sighting: Sighting): readonly TrustChange[] {
     const fingerprint = fingerprintOf(key, this.#crypto);
     switch (commit.kind) {
       case "none":
@@ -143,19 +150,13 @@ export class TrustStore {
         this.#books.pending.see(name, key, fingerprint, sighting.address, sighting.nowMs);
         return [];
       case "first-use":
-        return this.commitFirstUse(name, key, sighting);
+        this.#needTofu(name);
+        return this.#books.commitNew(name, key, "first-use", "first-use", sighting);
       case "invite":
         return this.#books.commitNew(name, key, "trusted", "invite", sighting);
       case "succession":
         return this.#books.commitSuccession(name, key, commit, sighting);
     }
-  }
-
-  /** Pins a key in `first-use/`. Of several keys that race for one name exactly one gets it. Errors as `commit`. */
-  commitFirstUse(peerName: NodeName, key: PublicKey, sighting: Sighting): readonly TrustChange[] {
-    const name = canonicalName(peerName);
-    this.#needTofu(name);
-    return this.#books.commitNew(name, key, "first-use", "first-use", sighting);
   }
 
   /**
@@ -317,33 +318,36 @@ export class TrustStore {
   }
 
   /**
-   * Takes over what is on disk now and says what changed. When reading fails, what was read before stays in force.
+   * Takes over what is on disk now and says what changed. When reading fails, what was read before stays in force. Costs
+   * little when nothing changed: of many pin files, those that somebody wrote over in place are seen by and by
+   * (docs/limits.md), unless `everyFile` is asked for.
    * @throws {SallyportError} ERR_CONFIG TRUST_UNREADABLE, ERR_LIMIT TRUST_FILES
    */
-  reload(nowMs: number): readonly TrustChange[] {
+  reload(nowMs: number, everyFile: boolean = false): readonly TrustChange[] {
+    const changes = everyFile || this.#reader.mayHaveChanged(nowMs) ? this.#readAgain(nowMs) : [];
+    const owed = this.#owed;
+    this.#owed = [];
+    return [...owed, ...changes, ...this.#lapse(nowMs)];
+  }
+
+  #readAgain(nowMs: number): readonly TrustChange[] {
     const warnings: IdentityWarning[] = [];
-    const next = this.#books.disk.read(nowMs, warnings);
+    const next = this.#reader.read(nowMs, warnings);
     for (const fingerprint of this.#unsaved) next.revoked.add(fingerprint);
     const before = this.#books.table;
     this.#books.table = next;
     this.#warnings = warnings;
-    const owed = this.#owed;
-    this.#owed = [];
-    return [
-      ...owed,
-      ...changesBetween(before, next, (name) => this.#books.brokenPin(name) !== undefined),
-      ...this.#lapse(nowMs),
-    ];
+    return changesBetween(before, next, (name) => this.#books.brokenPin(name) !== undefined);
   }
 
-  /** The mode may have been changed since the decision. */
+  /** Whoever decided: a strict store takes nobody in at first sight. */
   #needTofu(name: NodeName): void {
-    if (this.#mode !== "tofu") throw denied("KEY_UNTRUSTED", name, "the trust mode is strict");
+    if (this.mode !== "tofu") throw denied("KEY_UNTRUSTED", name, "the trust mode is strict");
   }
 
   #view(): TrustView {
     return {
-      mode: this.#mode,
+      mode: this.mode,
       ownName: this.#books.ownName,
       ownKey: this.#books.ownKey,
       allowReusedKeys: this.#books.allowReusedKeys,

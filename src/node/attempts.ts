@@ -1,4 +1,4 @@
-import type { AttemptEntry, AttemptOutcome } from "../audit/attempt-entries.ts";
+import type { AttemptEntry, AttemptOutcome, AttemptRole } from "../audit/attempt-entries.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { ProtocolName } from "../base/assurance.ts";
 import type { Clock, MonotonicMs } from "../base/clock.ts";
@@ -46,14 +46,17 @@ export interface AttemptFacts {
 /** One connection from its first byte to its end. */
 export class Attempt {
   readonly #target: NodeName | undefined;
+  readonly #role: AttemptRole;
   readonly #metrics: AttemptMetrics;
   readonly #parts: AttemptsParts;
   readonly #startedAt: MonotonicMs;
   #protocol: ProtocolName | null = null;
+  /** Kept for the record of its end. */
   #accepted: { readonly id: string; readonly peer: Peer; readonly since: MonotonicMs } | undefined;
 
   constructor(target: NodeName | undefined, metrics: AttemptMetrics, parts: AttemptsParts) {
     this.#target = target;
+    this.#role = target === undefined ? "acceptor" : "initiator";
     this.#metrics = metrics;
     this.#parts = parts;
     this.#startedAt = parts.clock.now();
@@ -67,11 +70,13 @@ export class Attempt {
   /** It became a session. */
   accepted(peer: Peer): void {
     quietly(() => {
-      const id = newDecisionId(this.#parts.random);
-      this.#accepted = { id, peer, since: this.#parts.clock.now() };
       const durationMs = this.#over("accepted", null);
+      const { audit, random, clock } = this.#parts;
+      if (audit === undefined) return;
+      const id = newDecisionId(random);
+      this.#accepted = { id, peer, since: clock.now() };
       const { name, fingerprint, assurance } = peer;
-      this.#parts.audit?.attempt({
+      audit.attempt({
         ...this.#entry(id, peer.address, durationMs),
         outcome: "accepted",
         peer: name,
@@ -109,10 +114,10 @@ export class Attempt {
     quietly(() => {
       if (this.#accepted === undefined) return;
       const { id, peer, since } = this.#accepted;
-      const { role, protocol } = this.#entry(id, peer.address, 0);
       const { name, address, fingerprint, assurance } = peer;
       const durationMs = Math.round(this.#parts.clock.now() - since);
-      const who = { id, role, protocol, address, peer: name, fingerprint, assurance };
+      const how = { role: this.#role, protocol: this.#protocol };
+      const who = { id, ...how, address, peer: name, fingerprint, assurance };
       this.#parts.audit?.end({ ...who, reason, durationMs });
     });
   }
@@ -121,7 +126,7 @@ export class Attempt {
   #entry(id: string, address: string, durationMs: number): AttemptEntry {
     return {
       id,
-      role: this.#target === undefined ? "acceptor" : "initiator",
+      role: this.#role,
       protocol: this.#protocol,
       address,
       peer: null,
@@ -140,8 +145,7 @@ export class Attempt {
   /** Counts it; returns how long it took, whole milliseconds. */
   #over(outcome: AttemptOutcome, reason: string | null): number {
     const durationMs = this.#parts.clock.now() - this.#startedAt;
-    const role = this.#target === undefined ? "acceptor" : "initiator";
-    this.#metrics.add(role, this.#protocol, outcome, reason, durationMs);
+    this.#metrics.add(this.#role, this.#protocol, outcome, reason, durationMs);
     return Math.round(durationMs);
   }
 }

@@ -1,15 +1,12 @@
-import { isSallyportError } from "../base/errors.ts";
+import { isSallyportError, systemCode } from "../base/errors.ts";
+import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
 import { checkProtection } from "../identity/key-files.ts";
 import {
   CERTIFICATE_FILE,
-  DIRECTORY_MODE,
   type IdentityWarning,
   NODE_KEY_FILE,
-  PUBLIC_MODE,
   quotePath,
-  SECRET_MODE,
   sweepTemporaries,
-  systemCode,
   TLS_DIRECTORY,
 } from "../identity/key-layout.ts";
 import {

@@ -1,11 +1,11 @@
 import type { Clock } from "../base/clock.ts";
-import { isSallyportError } from "../base/errors.ts";
+import { isSallyportError, systemCode } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { FileProfile } from "../identity/key-files.ts";
-import { type IdentityWarning, quotePath, systemCode } from "../identity/key-layout.ts";
+import { type IdentityWarning, quotePath } from "../identity/key-layout.ts";
 import { readCertificateNames } from "../x509/certificate-names.ts";
 import { checkKeyBelongs, readPemCertificates, readPemKey } from "../x509/check-key.ts";
 import { issueSelfSigned } from "../x509/issue.ts";

@@ -49,7 +49,6 @@ describe("rotating the node's own certificate", () => {
       },
       backup: "/keys/backups/20260101T000005Z",
       files: ["tls/node.key", "tls/node.crt"],
-      restartNeeded: false,
     });
     expect(rotation.current.fingerprint).not.toBe(first);
     const backup = "/keys/backups/20260101T000005Z/tls";

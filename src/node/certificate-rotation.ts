@@ -1,13 +1,6 @@
 import { SallyportError } from "../base/errors.ts";
-import {
-  BACKUPS_DIRECTORY,
-  CERTIFICATE_FILE,
-  DIRECTORY_MODE,
-  NODE_KEY_FILE,
-  PUBLIC_MODE,
-  SECRET_MODE,
-  TLS_DIRECTORY,
-} from "../identity/key-layout.ts";
+import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../base/files.ts";
+import { BACKUPS_DIRECTORY, CERTIFICATE_FILE, NODE_KEY_FILE, TLS_DIRECTORY } from "../identity/key-layout.ts";
 import {
   backUpPair,
   backupNotFound,
@@ -35,8 +28,6 @@ export interface CertificateRotation {
   readonly backup: string | undefined;
   /** Names of the files that were replaced, within the key directory. */
   readonly files: readonly string[];
-  /** A running node takes the new certificate for its next handshakes. */
-  readonly restartNeeded: false;
 }
 
 const PAIR = `${TLS_DIRECTORY}/${NODE_KEY_FILE}`;
@@ -112,7 +103,6 @@ function replacePair(options: CertificateOptions, next: CertificatePair): Certif
     current: factsOf(next),
     backup,
     files: [PAIR, COPY],
-    restartNeeded: false,
   };
 }
 

@@ -147,7 +147,7 @@ export class IdentityKeeper {
     let changes: readonly TrustChange[];
     try {
       directory.check();
-      changes = store.reload(clock.wallMs());
+      changes = store.reload(clock.wallMs(), true);
     } catch (error) {
       loaded.key.destroy();
       throw error;
@@ -234,7 +234,13 @@ export class IdentityKeeper {
       if (commit.kind === "invite" && request.inviteId !== undefined) {
         invites.burn(request.inviteId, this.fingerprintOf(key));
       }
-      const changes = store.commit(request.trust.name, key, commit, { address, nowMs: clock.wallMs() });
+      const changes = store.commit(
+        request.trust.name,
+        key,
+        commit,
+        { address, nowMs: clock.wallMs() },
+        request.trust.successions,
+      );
       if (changes.length > 0) this.#watcher?.changed(changes);
       if (commit.kind === "invite" && request.trust.role === "dialler") heldInvites.drop(request.trust.name);
       return { ok: true };

@@ -32,6 +32,7 @@ describe("known addresses", () => {
     const known = new KnownAddresses();
     known.add(":9100");
     known.add("");
-    expect(known.has("")).toBe(false);
+    known.add("unknown");
+    expect([known.has(""), known.has("unknown")]).toEqual([false, false]);
   });
 });

@@ -1,4 +1,5 @@
 import type { Assurance } from "../base/assurance.ts";
+import { hostOf, plainHost } from "../carrier/socket-address.ts";
 
 /** Addresses remembered at most; the one that was not seen for the longest time goes. */
 export const MAX_KNOWN_ADDRESSES = 4096;
@@ -19,7 +20,7 @@ export class KnownAddresses {
   /** @param address `host:port`, `[host]:port` */
   add(address: string): void {
     const host = hostOf(address);
-    if (host === "") return;
+    if (host === undefined) return;
     this.#hosts.delete(host);
     this.#hosts.add(host);
     if (this.#hosts.size <= MAX_KNOWN_ADDRESSES) return;
@@ -31,16 +32,6 @@ export class KnownAddresses {
 
   /** @param host without port */
   has(host: string): boolean {
-    return this.#hosts.has(plain(host));
+    return this.#hosts.has(plainHost(host));
   }
-}
-
-function hostOf(address: string): string {
-  const bracketed = /^\[([^\]]*)\]/.exec(address);
-  return plain(bracketed?.[1] ?? address.replace(/:\d*$/, ""));
-}
-
-/** An IPv4 peer on a dual-stack socket comes as ::ffff:a.b.c.d. */
-function plain(host: string): string {
-  return host.replace(/^::ffff:(?=\d+\.)/i, "");
 }

@@ -1,7 +1,7 @@
 import type { TlsMaterial } from "../carrier/tls-material.ts";
 import type { IdentityWarning } from "../identity/key-layout.ts";
 import { loadOwnCertificate } from "./certificate-files.ts";
-import type { CertificateFacts, CertificateOptions, CertificatePair } from "./certificate-pair.ts";
+import type { CertificateOptions, CertificatePair } from "./certificate-pair.ts";
 
 /** Who hears of changes of a node's own certificate. */
 export interface CertificateWatcher {
@@ -40,11 +40,6 @@ export class OwnCertificate {
   /** For new TLS sessions. */
   get current(): TlsMaterial {
     return materialOf(this.#pair);
-  }
-
-  get facts(): CertificateFacts {
-    const { fingerprint, notBeforeMs, notAfterMs } = this.#pair;
-    return { fingerprint, notBeforeMs, notAfterMs };
   }
 
   /** Sets the one that hears of changes. */

@@ -1,5 +1,6 @@
 import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs";
 import type { AppendFile } from "../base/append-files.ts";
+import { systemCode } from "../base/errors.ts";
 
 const { O_WRONLY, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_CREAT, O_EXCL } = constants;
 
@@ -50,7 +51,7 @@ function openNew(path: string, mode: number): number | undefined {
   try {
     descriptor = openSync(path, APPEND | O_CREAT | O_EXCL, mode);
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") return undefined;
+    if (systemCode(cause) === "EEXIST") return undefined;
     throw cause;
   }
   // The process's umask narrows the mode given to open; this sets it exactly.

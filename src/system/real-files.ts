@@ -20,6 +20,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AppendFile, AppendFiles } from "../base/append-files.ts";
+import { systemCode } from "../base/errors.ts";
 import type { FileFacts, StoreFiles } from "../base/store-files.ts";
 import { RealAppendFile } from "./real-append-file.ts";
 
@@ -78,7 +79,7 @@ export class RealFiles implements StoreFiles, AppendFiles {
       // A link fails with EEXIST when the name is taken, and shows the file only when it is complete.
       linkSync(temporary, path);
     } catch (cause) {
-      if (!NO_HARD_LINKS.includes(codeOf(cause))) throw cause;
+      if (!NO_HARD_LINKS.includes(systemCode(cause))) throw cause;
       writeDurably(path, data, mode);
     } finally {
       removeQuietly(temporary);
@@ -87,11 +88,9 @@ export class RealFiles implements StoreFiles, AppendFiles {
   }
 
   facts(path: string): FileFacts | undefined {
-    const entry = lstatSync(path, { throwIfNoEntry: false });
+    const entry = lstatSync(path, { bigint: true, throwIfNoEntry: false });
     if (entry === undefined) return undefined;
-    const target = statSync(path, { bigint: true, throwIfNoEntry: entry.isSymbolicLink() });
-    // Another process removed it since.
-    if (target === undefined) return undefined;
+    const target = entry.isSymbolicLink() ? statSync(path, { bigint: true }) : entry;
     const owner = Number(target.uid);
     return {
       kind: target.isFile() ? "file" : target.isDirectory() ? "directory" : "other",
@@ -108,7 +107,7 @@ export class RealFiles implements StoreFiles, AppendFiles {
     try {
       return readdirSync(path).sort();
     } catch (cause) {
-      if (codeOf(cause) === "ENOENT") return [];
+      if (systemCode(cause) === "ENOENT") return [];
       throw cause;
     }
   }
@@ -117,7 +116,7 @@ export class RealFiles implements StoreFiles, AppendFiles {
     try {
       unlinkSync(path);
     } catch (cause) {
-      if (codeOf(cause) !== "ENOENT") throw cause;
+      if (systemCode(cause) !== "ENOENT") throw cause;
       return;
     }
     syncDirectory(dirname(path));
@@ -173,7 +172,7 @@ function syncDirectory(path: string): void {
     fsyncSync(directory);
   } catch (cause) {
     // Some network file systems refuse to sync a directory; there is nothing better to do on them.
-    if (codeOf(cause) !== "EINVAL") throw cause;
+    if (systemCode(cause) !== "EINVAL") throw cause;
   } finally {
     closeSync(directory);
   }
@@ -185,8 +184,4 @@ function removeQuietly(path: string): void {
   } catch {
     // It was renamed or never made.
   }
-}
-
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
 }

@@ -33,6 +33,8 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
   readonly #facts = new Map<string, Partial<FileFacts>>();
   readonly #exposed = new Set<string>();
   readonly #unreadable = new Map<string, string>();
+  /** Stamps of directories whose entries changed. */
+  readonly #dated = new Map<string, string>();
   #counter = 0;
   #failAt = Number.POSITIVE_INFINITY;
   #code = "EIO";
@@ -78,26 +80,30 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
     this.#exposed.add(path);
   }
 
-  /** Makes reads of a path fail with a system code. */
+  /** Makes reads of a path fail with a system code. Dates a directory, as a change of its mode does. */
   forbid(path: string, code: string = "EACCES"): void {
+    this.#date(path);
     this.#unreadable.set(path, code);
   }
 
   /** Takes `forbid` back. */
   permit(path: string): void {
+    this.#date(path);
     this.#unreadable.delete(path);
   }
 
-  /** Puts bytes in place without steps, as somebody else's editor does. */
+  /** Puts bytes in place without steps, as an editor does that writes over what is there. */
   put(path: string, data: Uint8Array | string, mode: number = 0o600): void {
     for (let at = path.indexOf("/", 1); at !== -1; at = path.indexOf("/", at + 1)) {
       this.#directories.add(path.slice(0, at));
     }
+    if (!this.#files.has(path)) this.#date(directoryOf(path));
     this.#files.set(path, this.#entry(data, mode));
   }
 
   /** Removes a path without steps. */
   take(path: string): void {
+    this.#date(directoryOf(path));
     this.#files.delete(path);
   }
 
@@ -143,6 +149,7 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
     const entry = this.#files.get(temporary);
     this.#files.delete(temporary);
     if (entry !== undefined) this.#files.set(path, entry);
+    this.#date(directoryOf(path));
     this.#step(`sync of the directory of ${path}`);
   }
 
@@ -154,6 +161,7 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
     });
     const entry = this.#files.get(temporary);
     if (entry !== undefined) this.#files.set(path, entry);
+    this.#date(directoryOf(path));
     // A failed unlink is ignored, as the real disk's is; a process can be killed here all the same.
     if (this.#crash) this.#step(`unlink of ${temporary}`);
     this.#files.delete(temporary);
@@ -171,7 +179,7 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
       bytes: entry?.bytes.length ?? 0,
       mode,
       changedMs: entry?.changedMs ?? this.wallMs,
-      stamp: entry?.stamp ?? "",
+      stamp: entry?.stamp ?? this.#dated.get(path) ?? "undated",
       link: false,
       foreign: false,
       ...this.#facts.get(path),
@@ -192,6 +200,7 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
   remove(path: string): void {
     this.#step(`unlink of ${path}`);
     if (!this.#files.delete(path)) return;
+    this.#date(directoryOf(path));
     this.#step(`sync of the directory of ${path}`);
   }
 
@@ -203,7 +212,7 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
   openAppend(path: string, mode: number): AppendFile {
     this.#step(`open ${path}`);
     if (this.#directories.has(path)) throw new InjectedFault("EISDIR", path);
-    const directory = path.slice(0, path.lastIndexOf("/"));
+    const directory = directoryOf(path);
     if (!this.#directories.has(directory)) throw new InjectedFault("ENOENT", directory);
     if (!this.#files.has(path)) this.#files.set(path, this.#entry("", mode));
     return {
@@ -230,12 +239,13 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
   }
 
   #writeTemporary(path: string, data: Uint8Array | string, mode: number): string {
-    const directory = path.slice(0, path.lastIndexOf("/"));
+    const directory = directoryOf(path);
     const temporary = `${directory}/.tmp-${(this.#counter++).toString(16).padStart(24, "0")}`;
     this.#step(`create for ${path}`);
     if (!this.#directories.has(directory)) throw new InjectedFault("ENOENT", directory);
     const bytes = Buffer.from(data);
     this.#files.set(temporary, this.#entry("", mode));
+    this.#date(directory);
     this.#cleaningUp(temporary, () => {
       this.#step(`mode for ${path}`);
       for (let end = 0; end < bytes.length; end += BYTES_PER_STEP) {
@@ -258,6 +268,10 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
     }
   }
 
+  #date(directory: string): void {
+    this.#dated.set(directory, `dated-${this.#counter++}`);
+  }
+
   #entry(data: Uint8Array | string, mode: number): Entry {
     return { bytes: Buffer.from(data), mode, changedMs: this.wallMs, stamp: `stamp-${this.#counter++}` };
   }
@@ -272,4 +286,8 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
     this.#crashed = this.#crash;
     throw new InjectedFault(this.#code, what);
   }
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }

@@ -1,7 +1,7 @@
 import { parseNodeName } from "../base/node-name.ts";
 import { NodeKey } from "../identity/node-key.ts";
 import type { Fingerprint, PublicKey } from "../identity/public-key.ts";
-import type { TrustFacts } from "../identity/trust-decision.ts";
+import type { TrustCommit, TrustFacts } from "../identity/trust-decision.ts";
 import { TrustStore, type TrustStoreOptions } from "../identity/trust-store.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import type { FaultyFiles } from "./faulty-files.ts";
@@ -13,6 +13,8 @@ export const crypto: RealIdentityCrypto = new RealIdentityCrypto();
 export const NOW: number = Date.UTC(2026, 0, 1);
 /** Where and when a peer was first seen. */
 export const seen: { address: string; nowMs: number } = { address: "192.0.2.1:9100", nowMs: NOW };
+/** Commits a key that nobody vouches for. */
+export const FIRST_USE: TrustCommit = { kind: "first-use" };
 export const name: typeof parseNodeName = parseNodeName;
 /** Of the seeds 1 to 60; number 0 is the own key of the store. */
 const keys = Array.from({ length: 60 }, (_, i) => new NodeKey(Buffer.alloc(32, i + 1), crypto));

@@ -26,7 +26,7 @@ for (let i = 0; ; i++) {
   const peer = parsePublicKey(world.crypto.ed25519PublicKey(world.random.bytes(32)), "a test key");
   const peerName = parseNodeName(`${i % 2 === 0 ? "p" : "P"}${round}-${i}@h`);
   const seen = { address: "test", nowMs: Date.now() };
-  store.commitFirstUse(peerName, peer, seen);
+  store.commit(peerName, peer, { kind: "first-use" }, seen);
   store.promote(peerName, undefined, Date.now());
   const acceptorKey = rotated.key.fingerprint;
   const token = invites.issue({ invitee: peerName, acceptor: name, acceptorKey, nowMs: Date.now() });

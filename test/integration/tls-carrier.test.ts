@@ -16,6 +16,7 @@ import { VirtualClock } from "../../src/testkit/virtual-clock.ts";
 import {
   authority,
   bareClient,
+  bareServer,
   client,
   clock,
   dial,
@@ -358,20 +359,13 @@ describe("application protocols (ALPN)", () => {
     expect(far.info?.alpn).toBe("sallyport/1");
   });
 
-  it("refuses clients that offer others when told so, and each side says why", async () => {
-    const rig = await serve({ ...own, unknownAlpn: "refuse" });
-    const near = dial(rig, client, { alpn: ["other/1"] });
-    const far = await rig.nextAccepted();
-    await Promise.all([near.ear.until(isClosed), far.ear.until(isClosed)]);
+  it("says why when the other end refuses what it offers", async () => {
+    const near = dial(await bareServer({ ALPNProtocols: ["h2"] }), client, own);
+    await near.ear.until(isClosed);
     expect(near.ear.cause).toMatchObject({
       code: "ERR_PEER_INCOMPATIBLE",
       reason: "TLS_ALERT_NO_ALPN",
       detail: { side: "peer" },
-    });
-    expect(far.ear.cause).toMatchObject({
-      code: "ERR_PEER_INCOMPATIBLE",
-      reason: "TLS_NO_COMMON_ALPN",
-      detail: { side: "local" },
     });
   });
 });

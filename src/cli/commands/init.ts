@@ -1,5 +1,6 @@
 import { join, relative, resolve } from "node:path";
-import { SallyportError } from "../../base/errors.ts";
+import { SallyportError, systemCode } from "../../base/errors.ts";
+import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../../base/files.ts";
 import { type NodeName, parseNodeName } from "../../base/node-name.ts";
 import { NODE_KEY_FILE, NODE_PUB_FILE } from "../../identity/key-layout.ts";
 import { NodeKey } from "../../identity/node-key.ts";
@@ -21,10 +22,6 @@ const CERTIFICATE_DAYS = 365;
 
 /** Octets of randomness in the cookie. */
 const COOKIE_BYTES = 32;
-
-const PUBLIC = 0o644;
-const SECRET = 0o600;
-const PRIVATE_DIRECTORY = 0o700;
 
 interface NewFile {
   /** Relative to the directory. */
@@ -63,37 +60,37 @@ async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly 
   const identity = new NodeKey(seed, world.identityCrypto);
   identity.destroy();
   return [
-    { path: CONFIG_FILE, mode: PUBLIC, text: exampleConfig(name), says: "configuration, with comments" },
-    { path: "services.mjs", mode: PUBLIC, text: exampleServices(), says: "an example service" },
-    { path: "cookie", mode: SECRET, text: `${cookie}\n`, says: "shared secret of your nodes" },
+    { path: CONFIG_FILE, mode: PUBLIC_MODE, text: exampleConfig(name), says: "configuration, with comments" },
+    { path: "services.mjs", mode: PUBLIC_MODE, text: exampleServices(), says: "an example service" },
+    { path: "cookie", mode: SECRET_MODE, text: `${cookie}\n`, says: "shared secret of your nodes" },
     {
       path: "data/tls/ca.crt",
-      mode: PUBLIC,
+      mode: PUBLIC_MODE,
       text: authority.certPem,
       says: "certificate authority: give it to your other nodes",
     },
     {
       path: "data/tls/ca.key",
-      mode: SECRET,
+      mode: SECRET_MODE,
       text: authority.keyPem,
       says: "its key: keep it; it makes certificates for other nodes",
     },
-    { path: "data/tls/node.crt", mode: PUBLIC, text: own.certPem, says: `certificate of ${name}, for a year` },
-    { path: "data/tls/node.key", mode: SECRET, text: own.keyPem, says: "its key" },
+    { path: "data/tls/node.crt", mode: PUBLIC_MODE, text: own.certPem, says: `certificate of ${name}, for a year` },
+    { path: "data/tls/node.key", mode: SECRET_MODE, text: own.keyPem, says: "its key" },
     {
       path: `data/tls/${CLI_CERT}`,
-      mode: PUBLIC,
+      mode: PUBLIC_MODE,
       text: cli.certPem,
       says: "certificate for this command line",
     },
-    { path: `data/tls/${CLI_KEY}`, mode: SECRET, text: cli.keyPem, says: "its key" },
+    { path: `data/tls/${CLI_KEY}`, mode: SECRET_MODE, text: cli.keyPem, says: "its key" },
     {
       path: `data/keys/${NODE_KEY_FILE}`,
-      mode: SECRET,
+      mode: SECRET_MODE,
       text: seed,
       says: "identity of the node: keep it, copy it nowhere",
     },
-    { path: `data/keys/${NODE_PUB_FILE}`, mode: PUBLIC, text: identity.publicKey, says: identity.fingerprint },
+    { path: `data/keys/${NODE_PUB_FILE}`, mode: PUBLIC_MODE, text: identity.publicKey, says: identity.fingerprint },
   ];
 }
 
@@ -103,14 +100,14 @@ function write(world: CommandWorld, root: string, files: readonly NewFile[]): vo
     world.files.makeDirectory(root, 0o755);
     for (const directory of ["data", "data/tls", "data/keys"]) {
       path = join(root, directory);
-      world.files.makeDirectory(path, PRIVATE_DIRECTORY);
+      world.files.makeDirectory(path, DIRECTORY_MODE);
     }
     for (const file of files) {
       path = join(root, file.path);
       world.files.writeNew(path, file.text, file.mode);
     }
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
+    const code = systemCode(cause);
     if (code === "EEXIST") throw alreadyThere(path);
     throw new SallyportError("ERR_CONFIG", "INIT_FAILED", `cannot write ${path} (${code})`, {
       advice: "choose a directory that you may write to",

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { SallyportError } from "../../base/errors.ts";
+import { SallyportError, systemCode } from "../../base/errors.ts";
+import { SECRET_MODE } from "../../base/files.ts";
 import { canonicalName, parseNodeName, sameNode } from "../../base/node-name.ts";
 import {
   BUNDLE_VALIDITY_MS,
@@ -12,7 +13,7 @@ import {
 } from "../../identity/bundle.ts";
 import { HeldInvites } from "../../identity/held-invites.ts";
 import { INVITE_TTL_MS, InviteStore } from "../../identity/invite.ts";
-import { quotePath, SECRET_MODE, systemCode } from "../../identity/key-layout.ts";
+import { quotePath } from "../../identity/key-layout.ts";
 import { fingerprintOf, formatPublicKey, parseFingerprint, sameKey } from "../../identity/public-key.ts";
 import type { TrustStore } from "../../identity/trust-store.ts";
 import type { CommandWorld } from "../command-world.ts";

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import process from "node:process";
+import { SECRET_MODE } from "../../base/files.ts";
 import type { Node } from "../../node/api.ts";
 import { atom, printTerm, tuple } from "../../term/public.ts";
 import type { CertificatePaths } from "../../testkit/certificates.ts";
@@ -38,7 +39,7 @@ export class SallyportPeer implements DemoPeer {
   /** Starts the process; its address is known when this resolves. @throws {SallyportError} ERR_REMOTE PEER_NOT_STARTED */
   async launch(): Promise<void> {
     const { world, directory, cookie } = this.#setting;
-    world.files.writeAtomic(join(directory, "cookie"), cookie, 0o600);
+    world.files.writeAtomic(join(directory, "cookie"), cookie, SECRET_MODE);
     const args = ["start", "--demo-services", "--listen", "tls://127.0.0.1:0", "--json", ...this.#options()];
     const child = this.#run(args, "the second Sallyport process");
     const output = await child.saysWithin(/"endpoints":\["tls:\/\/[^"]+"\]/, START_MS);
