@@ -1,19 +1,17 @@
+import { SeededRandom } from "../../src/testkit/seeded-random.ts";
+
 /** Repeatable randomness of one fuzz case: the seed of the run and the number of the case give all of it. */
 export class Dice {
-  #state: number;
+  readonly #random: SeededRandom;
 
   constructor(seed: number, index: number) {
-    this.#state = (Math.imul(seed | 0, 0x9e37_79b1) ^ Math.imul(index | 0, 0x85eb_ca6b)) >>> 0;
+    this.#random = new SeededRandom(Math.imul(seed | 0, 0x9e37_79b1) ^ Math.imul(index | 0, 0x85eb_ca6b));
     this.next();
   }
 
   /** 32 random bits, unsigned. */
   next(): number {
-    this.#state = (this.#state + 0x9e37_79b9) >>> 0;
-    let z = this.#state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0_aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a_2d97);
-    return (z ^ (z >>> 15)) >>> 0;
+    return this.#random.uint32();
   }
 
   /** 0 to `bound - 1`. */
