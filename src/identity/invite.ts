@@ -111,7 +111,7 @@ export class InviteStore {
     }
   }
 
-  /** Judges a proof from a handshake. Burns nothing. Never throws on a peer's bytes. */
+  /** Judges a proof from a handshake. Burns nothing; one that has expired goes. Never throws on a peer's bytes. */
   check(proof: InviteProof, nowMs: number): InviteVerdict {
     if (proof.id.length !== INVITE_ID_BYTES) return "unknown";
     const { crypto } = this.#world;
@@ -123,7 +123,10 @@ export class InviteStore {
     stored.secret.fill(0);
     if (!crypto.equal(expected, proof.mac)) return "bad-proof";
     if (!sameNode(stored.invitee, proof.name)) return "other-name";
-    return nowMs > stored.expiresMs ? "expired" : "valid";
+    if (nowMs <= stored.expiresMs) return "valid";
+    // Gone for good: a clock that is set back must not bring it back.
+    this.#removeQuietly(this.#openPath(id));
+    return "expired";
   }
 
   /**

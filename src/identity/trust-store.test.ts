@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { F, FIRST_USE, facts, K, keyPair, NOW, name, open, outcome, own, seen } from "../testkit/trust-world.ts";
 import { fingerprintHex } from "./public-key.ts";
+import type { TrustChange } from "./trust-change.ts";
 import type { TrustFacts } from "./trust-decision.ts";
 import type { TrustStore } from "./trust-store.ts";
 import { FIRST_USE_TTL_MS } from "./trust-store.ts";
 
+const HOUR = 3_600_000;
 const fails = (reason: string, code = "ERR_DENIED") => expect.objectContaining({ code, reason });
 
 describe("a first contact", () => {
@@ -94,37 +96,46 @@ describe("a first contact", () => {
     store.commit(name("c@h"), K(3), FIRST_USE, seen);
   });
 
-  it("lapses by the time of the last sight", () => {
-    const files = new FaultyFiles();
-    const store = open(files, { limits: { firstUseTtlMs: 1000 } });
-    store.commit(name("a@h"), K(1), FIRST_USE, seen);
-    store.commit(name("b@h"), K(2), FIRST_USE, { ...seen, nowMs: NOW + 1900 });
-    expect(store.reload(NOW + 1000)).toEqual([]);
-    expect(store.reload(NOW + 2001)).toEqual([{ kind: "unpinned", name: "a@h", fingerprint: F(1) }]);
-    expect(files.exists("/keys/first-use/a@h.pub")).toBe(false);
-    const keeping = open(files);
-    expect(keeping.reload(NOW + 1900 + FIRST_USE_TTL_MS)).toEqual([]);
-    expect(keeping.reload(NOW + 1901 + FIRST_USE_TTL_MS + 3_600_000)).toHaveLength(1);
-  });
+  /** All looks that it takes for a pin to lapse, an hour apart, and what they said together. */
+  function lookADay(store: TrustStore, fromMs: number): TrustChange[] {
+    return Array.from({ length: 24 }, (_, hour) => [...store.reload(fromMs + hour * HOUR)]).flat();
+  }
 
-  it("is looked at once an hour, since that reads one file for each", () => {
+  it("lapses by the time of the last sight, when it is found overdue for a day", () => {
     const files = new FaultyFiles();
     const store = open(files);
     store.commit(name("a@h"), K(1), FIRST_USE, seen);
-    expect(store.reload(NOW + FIRST_USE_TTL_MS - 1000)).toEqual([]);
-    expect(store.reload(NOW + FIRST_USE_TTL_MS + 1000)).toEqual([]);
-    expect(store.reload(NOW + FIRST_USE_TTL_MS + 3_599_000)).toHaveLength(1);
+    store.commit(name("b@h"), K(2), FIRST_USE, { ...seen, nowMs: NOW + 30 * HOUR });
+    expect(lookADay(store, NOW + FIRST_USE_TTL_MS)).toEqual([]);
+    expect(store.reload(NOW + FIRST_USE_TTL_MS + 24 * HOUR)).toEqual([
+      { kind: "unpinned", name: "a@h", fingerprint: F(1) },
+    ]);
+    expect(files.exists("/keys/first-use/a@h.pub")).toBe(false);
+    expect(files.exists("/keys/first-use/b@h.pub")).toBe(true);
+  });
+
+  it("outlives a clock that is wrong for a while, and looks that come one after the other", () => {
+    const store = open(new FaultyFiles());
+    store.commit(name("a@h"), K(1), FIRST_USE, seen);
+    const late = NOW + FIRST_USE_TTL_MS + HOUR;
+    for (let i = 0; i < 100; i++) expect(store.reload(late + i)).toEqual([]);
+    for (let hour = 0; hour < 23; hour++) expect(store.reload(late + hour * HOUR)).toEqual([]);
+    expect(store.reload(NOW)).toEqual([]);
+    for (let hour = 0; hour < 23; hour++) expect(store.reload(late + hour * HOUR)).toEqual([]);
+    expect(store.reload(late + 23 * HOUR)).toHaveLength(1);
   });
 
   it("that cannot be removed when it lapses hides no other change", () => {
     const files = new FaultyFiles();
-    const store = open(files, { limits: { firstUseTtlMs: 1000 } });
+    const store = open(files);
     store.commit(name("a@h"), K(1), FIRST_USE, seen);
+    const late = NOW + FIRST_USE_TTL_MS + HOUR;
+    for (let hour = 0; hour < 23; hour++) store.reload(late + hour * HOUR);
     files.put(`/keys/revoked/${fingerprintHex(F(2))}`, "");
     files.failAt(0, "EROFS");
-    expect(store.reload(NOW + 5000)).toEqual([{ kind: "revoked", fingerprint: F(2) }]);
+    expect(store.reload(late + 23 * HOUR)).toEqual([{ kind: "revoked", fingerprint: F(2) }]);
     expect(outcome(store, "a@h", 1)).toBe("tofu");
-    expect(store.reload(NOW + 5000)).toEqual([{ kind: "unpinned", name: "a@h", fingerprint: F(1) }]);
+    expect(store.reload(late + 24 * HOUR)).toEqual([{ kind: "unpinned", name: "a@h", fingerprint: F(1) }]);
   });
 
   it("checks again at the commit what was decided before", () => {

@@ -58,6 +58,9 @@ export const FIRST_USE_TTL_MS: number = 180 * 86_400_000;
 /** How often the metadata of first-use pins are read to see which have lapsed, milliseconds. */
 const LAPSE_LOOK_MS = 3_600_000;
 
+/** Looks in a row that must find a pin overdue before it goes: one wrong reading of the clock removes nothing. */
+const LAPSE_LOOKS = 24;
+
 /**
  * Which keys this node trusts, on disk and in memory. Decisions read memory; changes reach the disk, synced, before
  * memory. `reload` takes over what somebody else changed on disk: call it once a second or after each change. Two
@@ -70,6 +73,8 @@ export class TrustStore {
   readonly #books: TrustBooks;
   readonly #firstUseTtlMs: number;
   #lapseLookMs: number | undefined;
+  /** How many looks in a row found the pin of a name overdue. */
+  #overdue = new Map<NodeName, number>();
   /** Revocations that the disk did not take. They hold while this process lives. */
   readonly #unsaved = new Set<Fingerprint>();
   #warnings: IdentityWarning[] = [];
@@ -365,17 +370,21 @@ export class TrustStore {
     if (last !== undefined && nowMs >= last && nowMs - last < Math.min(LAPSE_LOOK_MS, ttlMs)) return [];
     this.#lapseLookMs = nowMs;
     const changes: TrustChange[] = [];
+    const overdue = new Map<NodeName, number>();
     for (const pin of [...this.#books.table.pins()]) {
       if (pin.place !== "first-use") continue;
       const meta = this.#books.disk.readMeta(pin.name);
       if (meta === undefined || meta === "broken" || nowMs - (meta.lastSeenMs ?? meta.addedMs) <= ttlMs) continue;
+      const looks = (this.#overdue.get(pin.name) ?? 0) + 1;
+      overdue.set(pin.name, looks);
+      if (looks < LAPSE_LOOKS) continue;
       try {
         for (const change of this.remove(pin.name)) changes.push(change);
       } catch {
-        // It stays pinned, and the next reload tries again; the other changes must reach the caller.
-        this.#lapseLookMs = undefined;
+        // It stays pinned, and the next look tries again; the other changes must reach the caller.
       }
     }
+    this.#overdue = overdue;
     return changes;
   }
 }
