@@ -26,6 +26,23 @@ export class DirectoryGuard {
     }
   }
 
+  /**
+   * What is wrong with who may change the directories inside, one line each: who may write there decides whom this node
+   * trusts. The key directory itself is judged with the key.
+   */
+  exposures(): readonly string[] {
+    return this.#paths.slice(1).flatMap((path) => {
+      const facts = this.#files.facts(path);
+      if (facts === undefined) return [];
+      const found: string[] = [];
+      if ((facts.mode & 0o022) !== 0 && (facts.mode & 0o1000) === 0) {
+        found.push(`mode 0${facts.mode.toString(8)}, others than its owner may change whom this node trusts`);
+      }
+      if (facts.foreign) found.push("owned by another user");
+      return found.length === 0 ? [] : [`${quotePath(path)}: ${found.join("; ")}`];
+    });
+  }
+
   #isThere(path: string): boolean {
     try {
       return this.#files.facts(path)?.kind === "directory";

@@ -10,9 +10,9 @@ import { loadIdentity } from "./load-identity.ts";
 
 const crypto = new RealIdentityCrypto();
 
-/** The incarnation of a node that starts at this wall time with these files. */
-function startAt(files: FaultyFiles, wallMs: number): bigint {
-  const { keeper } = loadIdentity(
+/** What a start at this wall time makes of these files. */
+function load(files: FaultyFiles, wallMs: number, profile: "standard" | "strict" = "standard") {
+  return loadIdentity(
     { dir: "/keys/" },
     { name: parseNodeName("me@h"), creation: 4, flags: DEFAULT_FLAGS },
     {
@@ -22,12 +22,38 @@ function startAt(files: FaultyFiles, wallMs: number): bigint {
       clock: new VirtualClock(wallMs),
       cookies: readCookies(undefined, files).book,
       judgeCertificate: () => ({ matched: false, presented: [] }),
-      profile: "standard",
+      profile,
       allowShortCookie: false,
     },
   );
-  return keeper.native.identity().incarnation;
 }
+
+/** The incarnation of a node that starts at this wall time with these files. */
+const startAt = (files: FaultyFiles, wallMs: number): bigint =>
+  load(files, wallMs).keeper.native.identity().incarnation;
+
+describe("a start", () => {
+  const reasons = ({ warnings }: ReturnType<typeof load>): string[] => warnings.map(({ reason }) => reason);
+
+  it("with pins that others may change is a warning, and refused in profile strict", () => {
+    const files = new FaultyFiles();
+    load(files, 5_000);
+    files.makeDirectory("/keys/trusted", 0o700);
+    expect(reasons(load(files, 5_000, "strict"))).toEqual([]);
+    files.pretend("/keys/trusted", { mode: 0o777 });
+    expect(reasons(load(files, 5_000))).toEqual(["KEY_PERMISSIONS"]);
+    expect(() => load(files, 5_000, "strict")).toThrow(expect.objectContaining({ reason: "KEY_PERMISSIONS" }));
+  });
+
+  it("where nothing can be written goes by the clock, with a warning", () => {
+    const files = new FaultyFiles();
+    load(files, 5_000);
+    files.failAt(0, "EROFS");
+    const loaded = load(files, 9_000);
+    expect(reasons(loaded)).toEqual(["INCARNATION_NOT_SAVED"]);
+    expect(loaded.keeper.native.identity().incarnation).toBe(9_000n);
+  });
+});
 
 describe("the number of a life", () => {
   it("is the time of day, and rises also when the clock was set back or stands", () => {

@@ -74,6 +74,11 @@ export function loadIdentity(
     nowMs,
     limits,
   });
+  const guard = new DirectoryGuard(files, directory);
+  for (const message of guard.exposures()) {
+    if (world.profile === "strict") throw exposed(message);
+    warnings.push({ reason: "KEY_PERMISSIONS", message });
+  }
   const life = nextIncarnation(files, directory, nowMs);
   if (life.warning !== undefined) warnings.push(life.warning);
   const keeper = new IdentityKeeper(
@@ -81,7 +86,7 @@ export function loadIdentity(
       own: { ...own, incarnation: life.incarnation },
       // A running node has an identity: it never makes itself another one.
       reloadKey: () => loadKey("never-create"),
-      directory: new DirectoryGuard(files, directory),
+      directory: guard,
       store,
       invites: new InviteStore({ files, crypto, random, directory }),
       heldInvites: new HeldInvites({ files, crypto, directory }),
@@ -96,6 +101,13 @@ export function loadIdentity(
     loaded,
   );
   return { keeper, warnings: [...warnings, ...keeper.warnings] };
+}
+
+function exposed(message: string): SallyportError {
+  return new SallyportError("ERR_DENIED", "KEY_PERMISSIONS", message, {
+    stage: "identity",
+    advice: "chown the directories to this process's user and chmod 700 them, or use profile standard",
+  });
 }
 
 /** The stretched cookie of a peer. Stretching takes tens of milliseconds each: now, and not when a peer is waiting. */

@@ -177,6 +177,16 @@ describe("docs/errors.md", () => {
     ).toEqual([]);
   });
 
+  it("has every warning that the code gives", () => {
+    const given = sources.flatMap(({ code }) =>
+      [...code.matchAll(/reason: "([A-Z_]+)", message|"(OWN_CERT_[A-Z_]+)"/g)].map((m) => m[1] ?? m[2] ?? ""),
+    );
+    expect(given.length).toBeGreaterThan(10);
+    const rows = rowsOf(path).filter(({ heading }) => heading === "Warnings");
+    const documented = rows.flatMap(({ cells }) => [...(cells[0] ?? "").matchAll(/`(\w+)`/g)].map((m) => m[1] ?? ""));
+    expect([...new Set(given)].filter((reason) => !documented.includes(reason))).toEqual([]);
+  });
+
   it("says for each what happened and what to do", () => {
     expect(emptyCells(path, 3)).toEqual([]);
   });
