@@ -7,7 +7,7 @@ import { short } from "./report.mjs";
 import { Worker } from "./worker.mjs";
 
 /** A burst makes some hundred handshakes, and V8 compiles for longer than that. */
-const WARM_UP_BURSTS = 4;
+const WARM_UP_BURSTS = 12;
 
 const SUBJECTS = ["sallyport", "raw"];
 
