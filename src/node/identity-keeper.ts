@@ -142,18 +142,16 @@ export class IdentityKeeper {
    * @throws as `loadNodeKey` and `TrustStore.reload`; what was read before stays in force then
    */
   reload(): readonly TrustChange[] {
-    const { store, clock, reloadKey, directory } = this.#parts;
-    const loaded = reloadKey();
+    const loaded = this.#parts.reloadKey();
     let changes: readonly TrustChange[];
     try {
-      directory.check();
-      changes = store.reload(clock.wallMs(), true);
+      changes = this.#readTrust(true);
     } catch (error) {
       loaded.key.destroy();
       throw error;
     }
     this.#takeKey(loaded);
-    this.#tell(loaded.warnings, store.warnings);
+    this.#tell(loaded.warnings);
     return changes;
   }
 
@@ -256,14 +254,13 @@ export class IdentityKeeper {
    */
   watch(watcher: IdentityWatcher): void {
     this.#watcher = watcher;
-    const { clock, store, directory } = this.#parts;
+    const { clock } = this.#parts;
     let wasReadable = true;
     const look = (): void => {
       this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
       let changes: readonly TrustChange[];
       try {
-        directory.check();
-        changes = store.reload(clock.wallMs());
+        changes = this.#readTrust(false);
       } catch (error) {
         if (!isSallyportError(error)) throw error;
         if (wasReadable) watcher.warned({ reason: error.reason, message: error.message });
@@ -271,7 +268,7 @@ export class IdentityKeeper {
         return;
       }
       wasReadable = true;
-      this.#tell(this.#keyWarnings, store.warnings);
+      this.#tell(this.#keyWarnings);
       if (changes.length > 0) watcher.changed(changes);
     };
     this.#timer = clock.at(addMs(clock.now(), RELOAD_MS), look, true);
@@ -281,6 +278,13 @@ export class IdentityKeeper {
   stop(): void {
     this.#timer?.cancel();
     this.#key.destroy();
+  }
+
+  /** @throws {SallyportError} ERR_CONFIG TRUST_UNREADABLE, ERR_LIMIT TRUST_FILES: the table stays as it was */
+  #readTrust(everyFile: boolean): readonly TrustChange[] {
+    const { store, clock, directory } = this.#parts;
+    directory.check();
+    return store.reload(clock.wallMs(), everyFile);
   }
 
   #takeKey({ key, chain }: LoadedKey): void {
@@ -299,7 +303,8 @@ export class IdentityKeeper {
   }
 
   /** Tells what was not there at the reading before. */
-  #tell(ofKey: readonly IdentityWarning[], ofTrust: readonly IdentityWarning[]): void {
+  #tell(ofKey: readonly IdentityWarning[]): void {
+    const ofTrust = this.#parts.store.warnings;
     if (ofKey === this.#keyWarnings && ofTrust === this.#trustWarnings) return;
     const known = new Set(this.warnings.map(({ message }) => message));
     this.#keyWarnings = ofKey;
