@@ -3,6 +3,7 @@ import { systemCode } from "../base/errors.ts";
 import { hostOf } from "../carrier/socket-address.ts";
 import { type AttemptEntry, attemptFields, type EndEntry, endFields } from "./attempt-entries.ts";
 import type { AuditLog } from "./audit-log.ts";
+import { type DecisionEntry, decisionFields, decisionReason } from "./decision-entries.ts";
 import { FloodLimiter } from "./flood-limiter.ts";
 import { type AuditLimits, SESSION_KEYS_FACTOR, SESSION_RECORDS_FACTOR } from "./limits.ts";
 import { type AuditFields, type ChainHead, peerText } from "./record.ts";
@@ -18,9 +19,9 @@ const OTHERS = 0o077;
 
 type Warn = (reason: "AUDIT_NOT_WRITTEN" | "AUDIT_EXPOSED", message: string) => void;
 
-/** What is counted together: failed attempts, and sessions with their ends. */
+/** What is counted together: failed attempts, sessions with their ends, and decisions. */
 interface Lane {
-  readonly of: "attempt" | "session";
+  readonly of: "attempt" | "session" | "decision";
   readonly limiter: FloodLimiter;
   timer: Timer | undefined;
 }
@@ -31,6 +32,7 @@ export class AuditTrail {
   readonly #clock: Clock;
   readonly #attempts: Lane;
   readonly #sessions: Lane;
+  readonly #decisions: Lane;
   #summarised = 0;
   #faults = 0;
   #warnedAt: number | undefined;
@@ -52,6 +54,7 @@ export class AuditTrail {
       limiter: new FloodLimiter({ ...limits, maxKeys, maxPerMinute }),
       timer: undefined,
     };
+    this.#decisions = { of: "decision", limiter: new FloodLimiter(limits), timer: undefined };
   }
 
   /** Where the chain stands. */
@@ -110,12 +113,18 @@ export class AuditTrail {
     this.#take(this.#sessions, entry.peer, entry.reason, entry.id, () => endFields(entry));
   }
 
+  /** A refused or audited operation. */
+  decision(entry: DecisionEntry): void {
+    this.#take(this.#decisions, entry.peer, decisionReason(entry), entry.id, () => decisionFields(entry));
+  }
+
   /** Writes what was only counted, and closes the log. */
   close(): void {
     if (this.#over) return;
     this.#over = true;
     this.#summarise(this.#attempts);
     this.#summarise(this.#sessions);
+    this.#summarise(this.#decisions);
     this.#log.close();
   }
 

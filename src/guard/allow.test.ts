@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { Assurance } from "../base/assurance.ts";
 import { canonicalName, parseNodeName } from "../base/node-name.ts";
-import { type Allow, AllowRule, type AllowVerb, type PeerFacts } from "./allow.ts";
+import { type Allow, type AllowFacts, AllowRule, type AllowVerb } from "./allow.ts";
 
 const VERBS: readonly AllowVerb[] = ["call", "cast", "send", "monitor", "link", "exit", "rpc", "spawn"];
 const LEVELS: readonly Assurance[] = ["none", "cookie", "tofu", "ca", "pinned"];
-const peer = (name: string, assurance: Assurance): PeerFacts => ({
+const peer = (name: string, assurance: Assurance): AllowFacts => ({
   name: canonicalName(parseNodeName(name)),
   assurance,
 });
 const compile = (allow: unknown, verbs?: readonly AllowVerb[]) => AllowRule.compile(allow as Allow, verbs);
-const permitted = (rule: AllowRule | undefined, who: PeerFacts) => VERBS.filter((verb) => rule?.permits(who, verb));
+const permitted = (rule: AllowRule | undefined, who: AllowFacts) => VERBS.filter((verb) => rule?.permits(who, verb));
 
 describe("AllowRule", () => {
   it("makes a target without a rule private", () => {

@@ -1,6 +1,8 @@
 import { type Assurance, assuranceAtLeast, isAssurance } from "../base/assurance.ts";
 import { SallyportError } from "../base/errors.ts";
 import { canonicalName, type NodeName, parseNodeName } from "../base/node-name.ts";
+import type { PeerFacts } from "../policy/decision.ts";
+import type { Verb } from "../policy/verbs.ts";
 
 /** What a rule written in code can grant on one target. */
 export type AllowVerb = "call" | "cast" | "send" | "monitor" | "link" | "exit" | "rpc" | "spawn";
@@ -21,12 +23,8 @@ export type Allow =
       readonly verbs?: readonly AllowVerb[];
     };
 
-/** The facts about a peer a rule is decided on. */
-export interface PeerFacts {
-  /** Canonical name. */
-  readonly name: NodeName;
-  readonly assurance: Assurance;
-}
+/** What a rule in code asks of a peer. */
+export type AllowFacts = Pick<PeerFacts, "name" | "assurance"> & Partial<Pick<PeerFacts, "fingerprints">>;
 
 const DEFAULT_VERBS: readonly AllowVerb[] = ["call", "cast", "send", "monitor"];
 const ALL_VERBS: readonly string[] = ["call", "cast", "send", "monitor", "link", "exit", "rpc", "spawn"];
@@ -36,11 +34,24 @@ export class AllowRule {
   readonly #atLeast: Assurance;
   readonly #peers: ReadonlySet<NodeName> | undefined;
   readonly #verbs: ReadonlySet<AllowVerb>;
+  /** The key that one of the named peers must have; undefined: any that speaks for the name. */
+  readonly #key: string | undefined;
 
-  private constructor(atLeast: Assurance, peers: ReadonlySet<NodeName> | undefined, verbs: ReadonlySet<AllowVerb>) {
+  private constructor(
+    atLeast: Assurance,
+    peers: ReadonlySet<NodeName> | undefined,
+    verbs: ReadonlySet<AllowVerb>,
+    key?: string,
+  ) {
     this.#atLeast = atLeast;
     this.#peers = peers;
     this.#verbs = verbs;
+    this.#key = key;
+  }
+
+  /** A rule for one peer as it stands here now: its name and, where it has proven one, its key. */
+  static forPeer(peer: AllowFacts, verbs: readonly AllowVerb[]): AllowRule {
+    return new AllowRule("none", new Set([peer.name]), new Set(verbs), peer.fingerprints?.[0]);
   }
 
   /**
@@ -65,12 +76,32 @@ export class AllowRule {
   }
 
   /** True when this rule lets `peer` do `verb`. No allocation. */
-  permits(peer: PeerFacts, verb: AllowVerb): boolean {
+  permits(peer: AllowFacts, verb: AllowVerb): boolean {
     return (
       this.#verbs.has(verb) &&
       assuranceAtLeast(peer.assurance, this.#atLeast) &&
-      (this.#peers === undefined || this.#peers.has(peer.name))
+      (this.#peers === undefined || this.#peers.has(peer.name)) &&
+      (this.#key === undefined || peer.fingerprints?.[0] === this.#key)
     );
+  }
+
+  /** As `permits`, for any verb: who may call may also watch (rulings U16), and what code cannot name it does not grant. */
+  grants(peer: AllowFacts, verb: Verb): boolean {
+    if (verb === "monitor" && this.permits(peer, "call")) return true;
+    return ALL_VERBS.includes(verb) && this.permits(peer, verb as AllowVerb);
+  }
+
+  /** For a matrix of who may what: the verbs, the least assurance, and the names where only some may. */
+  describe(): {
+    readonly verbs: readonly AllowVerb[];
+    readonly atLeast: Assurance;
+    readonly peers: readonly NodeName[] | null;
+  } {
+    return {
+      verbs: [...this.#verbs],
+      atLeast: this.#atLeast,
+      peers: this.#peers === undefined ? null : [...this.#peers],
+    };
   }
 }
 

@@ -15,9 +15,14 @@ function owns(who: Incarnation, id: Pid | Reference): boolean {
  * Checks that each identifier a peer sends as its own is of its name and creation; OTP itself checks only some of them
  * (threat model F2). Returns the name of the first field that is forged, or undefined.
  *
- * Targets on our side are not judged here: one of an earlier life of ours is simply unknown.
+ * Targets on our side are not judged here: one of an earlier life of ours is simply unknown. A group leader may also be
+ * `own`: what this node started there may start something here.
  */
-export function forgedField(control: Control, peer: Incarnation): string | undefined {
+export function forgedField(
+  control: Control,
+  peer: Incarnation,
+  own: Incarnation,
+): string | undefined {
   switch (control.kind) {
     case "send":
       return control.from === undefined || owns(peer, control.from) ? undefined : "from";
@@ -44,7 +49,9 @@ export function forgedField(control: Control, peer: Incarnation): string | undef
     case "spawn-request":
       if (!owns(peer, control.from)) return "from";
       if (!owns(peer, control.ref)) return "ref";
-      return undefined;
+      return owns(peer, control.groupLeader) || owns(own, control.groupLeader)
+        ? undefined
+        : "group leader";
     case "spawn-reply":
       return typeof control.result === "string" || owns(peer, control.result) ? undefined : "child";
   }

@@ -11,8 +11,16 @@ export interface PinMeta {
   /** Where it was last seen. */
   readonly address?: string;
   /** The last statement of succession that was accepted, and the key it led to. Outlives the pin. */
-  readonly succession?: { readonly serial: number; readonly key: Fingerprint };
+  readonly succession?: {
+    readonly serial: number;
+    readonly key: Fingerprint;
+    /** The keys that this one follows, the latest first, at most `MAX_FOLLOWED`: what a policy says of them holds for it. */
+    readonly followed?: readonly Fingerprint[];
+  };
 }
+
+/** Keys remembered that a key follows; as many as a chain of successions has (rulings S4). */
+export const MAX_FOLLOWED = 8;
 
 const ORIGINS: readonly string[] = ["operator", "bundle", "invite", "promoted", "succession", "first-use", "unknown"];
 
@@ -66,7 +74,16 @@ function parseSuccession(value: unknown): PinMeta["succession"] {
   const key = object?.["key"];
   const fingerprint = typeof key === "string" ? tryFingerprint(key) : undefined;
   if (typeof serial !== "number" || !Number.isInteger(serial) || serial < 1 || serial > 0xffff_ffff) return undefined;
-  return fingerprint === undefined ? undefined : { serial, key: fingerprint };
+  if (fingerprint === undefined) return undefined;
+  const followed = parseFollowed(object?.["followed"]);
+  return followed.length === 0 ? { serial, key: fingerprint } : { serial, key: fingerprint, followed };
+}
+
+/** What is no list of fingerprints says nothing: the record of the succession itself must not depend on it. */
+function parseFollowed(value: unknown): readonly Fingerprint[] {
+  if (!Array.isArray(value) || value.length > MAX_FOLLOWED) return [];
+  const keys = value.map((text) => (typeof text === "string" ? tryFingerprint(text) : undefined));
+  return keys.every((key) => key !== undefined) ? keys : [];
 }
 
 function isOrigin(value: unknown): value is PinOrigin {

@@ -3,7 +3,7 @@ import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
 import type { PendingPeers } from "./pending-peers.ts";
 import type { PinFiles } from "./pin-files.ts";
-import type { PinMeta, PinOrigin } from "./pin-meta.ts";
+import { MAX_FOLLOWED, type PinMeta, type PinOrigin } from "./pin-meta.ts";
 import { pinStem } from "./pin-stem.ts";
 import type { PinPlace, PinTable } from "./pin-table.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey, sameKey } from "./public-key.ts";
@@ -67,6 +67,14 @@ export class TrustBooks {
     const meta = this.disk.readMeta(name);
     if (meta === "broken") return { kind: "unreadable" };
     return meta?.succession === undefined ? { kind: "none" } : { kind: "known", ...meta.succession };
+  }
+
+  /** The keys that the pinned key of a name follows by successions accepted here, the latest first. Reads the disk. */
+  followed(name: NodeName, fingerprint: Fingerprint): readonly Fingerprint[] {
+    if (this.table.get(name)?.fingerprint !== fingerprint) return [];
+    const meta = this.disk.readMeta(name);
+    if (meta === undefined || meta === "broken" || meta.succession?.key !== fingerprint) return [];
+    return meta.succession.followed ?? [];
   }
 
   checkKey(name: NodeName, key: PublicKey, fingerprint: Fingerprint): void {
@@ -156,7 +164,10 @@ export class TrustBooks {
       // First the serial: with the pin alone, an older statement could lead back and forth.
       const before = this.disk.readMeta(name);
       const addedMs = before === undefined || before === "broken" ? nowMs : before.addedMs;
-      const succession = { serial, key: fingerprint };
+      const earlier = before === undefined || before === "broken" ? undefined : before.succession;
+      const older = earlier?.key === pin.fingerprint ? (earlier.followed ?? []) : [];
+      const followed = [pin.fingerprint, ...older].slice(0, MAX_FOLLOWED);
+      const succession = { serial, key: fingerprint, followed };
       this.disk.writeMeta(name, { origin: "succession", addedMs, lastSeenMs: nowMs, address, succession });
       this.disk.writePin(place, name, key, false);
     });

@@ -164,6 +164,11 @@ export class TrustStore {
     }
   }
 
+  /** The keys that the pinned key of a name follows by successions accepted here, the latest first. Reads the disk. */
+  followed(peerName: NodeName, fingerprint: Fingerprint): readonly Fingerprint[] {
+    return this.#books.followed(canonicalName(peerName), fingerprint);
+  }
+
   /**
    * The operator trusts a key that came on first use, or, with its fingerprint, one that waits as pending.
    * @throws {SallyportError} ERR_CONFIG PIN_NOT_FOUND, FINGERPRINT_NEEDED; ERR_DENIED as `commit`

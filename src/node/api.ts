@@ -2,6 +2,8 @@ import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Allow } from "../guard/allow.ts";
+import type { Decision, Verdict } from "../policy/decision.ts";
+import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 
 /** A peer as an application sees it: who it is, how sure we are, and over what it came. */
@@ -137,16 +139,18 @@ export interface NodeEvents {
   ];
 }
 
-/** One refused inbound operation, as the operator sees it. */
+/** One refused inbound operation, or one that audit mode let through (`allow`), as the operator sees it. */
 export interface Denied {
   /** The id the peer was told, when it was told anything. */
   readonly decision: string;
-  readonly outcome: "deny-default" | "deny-rule" | "deny-limit" | "deny-identity" | "deny-error";
+  readonly outcome: Outcome;
   readonly rule: string | null;
   readonly peer: NodeName;
   readonly verb: string;
   /** Escaped text. */
   readonly target: string;
+  /** 1; above it: so many more of the same kind within a minute, of which this is the last. */
+  readonly count: number;
 }
 
 /** A stranger that dialled us, proved a key and waits for an operator; it has no rights beyond those of first use. */

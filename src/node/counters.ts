@@ -1,6 +1,12 @@
 /** Names of what a node counts; part of `health()`. */
 export type CounterName =
   | "denied"
+  /** Let through because of audit mode. */
+  | "audited"
+  /** Answers, DOWNs and EXITs to nothing that is open. */
+  | "unsolicited"
+  /** Times a connection was not read for a while because of what it asked for in vain. */
+  | "denial_pauses"
   | "dropped_no_target"
   | "dropped_mailbox_full"
   | "dropped_no_session"

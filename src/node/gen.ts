@@ -40,12 +40,23 @@ export function readGenCall(term: Term): GenCall | undefined {
   if (!(term instanceof Tuple) || term.length !== 3) return undefined;
   const [head, from, request] = term.elements;
   if (!(head instanceof Atom) || head.name !== "$gen_call") return undefined;
+  const replyTo = readReplyTo(from);
+  return replyTo === undefined ? undefined : { replyTo, request };
+}
+
+/** Reads `{Pid, Tag}`, where an answer is to go; undefined when the term is something else. */
+export function readReplyTo(from: Term): ReplyTo | undefined {
   if (!(from instanceof Tuple) || from.length !== 2) return undefined;
   const [pid, tag] = from.elements;
   if (!(pid instanceof Pid)) return undefined;
   const alias = aliasOf(tag);
-  const monitor = alias ?? (tag instanceof Reference ? tag : undefined);
-  return { replyTo: { pid, tag, alias, monitor }, request };
+  return { pid, tag, alias, monitor: alias ?? (tag instanceof Reference ? tag : undefined) };
+}
+
+/** True when an answer goes to the node `node` in its life `creation`, and nowhere else. */
+export function goesTo({ pid, alias }: ReplyTo, node: string, creation: number): boolean {
+  if (pid.node !== node || pid.creation !== creation) return false;
+  return alias === undefined || (alias.node === node && alias.creation === creation);
 }
 
 /** `{'$gen_cast', Message}`: the message, wrapped so that any message can be told from none. */
@@ -64,54 +75,10 @@ function aliasOf(tag: Term): Reference | undefined {
   return undefined;
 }
 
-/** The own reference inside a reply's tag: `Ref` or `[alias|Ref]`. */
-export function replyRef(tag: Term): Reference | undefined {
-  return tag instanceof Reference ? tag : aliasOf(tag);
-}
-
-/** What a message is, as far as rules tell messages apart. */
-export type MessageShape =
-  | "call"
-  | "cast"
-  | "send"
-  /** Only this node's own machinery makes these, or they reach into a process from outside (`sys`): from a peer, forged. */
-  | "system";
-
-/** The shape of a message, without allocation. A malformed call or cast is a plain message. */
-export function shapeOf(term: Term): MessageShape {
-  if (!(term instanceof Tuple)) return "send";
-  const { elements } = term;
-  const head = elements[0];
-  if (!(head instanceof Atom)) return "send";
-  switch (head.name) {
-    case "$gen_call":
-      return isCall(elements) ? "call" : "send";
-    case "$gen_cast":
-      return elements.length === 2 ? "cast" : "send";
-    case "system":
-    case "EXIT":
-    case "DOWN":
-    case "io_request":
-    case "io_reply":
-      return "system";
-    default:
-      return "send";
-  }
-}
-
-function isCall(elements: readonly Term[]): boolean {
-  const from = elements[1];
-  return (
-    elements.length === 3 && from instanceof Tuple && from.elements.length === 2 && from.elements[0] instanceof Pid
-  );
-}
-
-/** True when a call's answer goes to the node `node` in its life `creation`, and nowhere else. */
-export function answersTo(term: Tuple, node: string, creation: number): boolean {
-  const from = term.elements[1];
-  if (!(from instanceof Tuple)) return false;
-  const [pid, tag] = from.elements;
-  if (!(pid instanceof Pid) || pid.node !== node || pid.creation !== creation) return false;
-  const alias = aliasOf(tag);
-  return alias === undefined || (alias.node === node && alias.creation === creation);
+/** The own reference inside a reply's tag, which must have the form in which it was sent: `[alias|Ref]`, or `Ref`. */
+export function replyRef(tag: Term, withAlias: boolean): Reference | undefined {
+  if (!withAlias) return tag instanceof Reference ? tag : undefined;
+  return tag instanceof ImproperList && tag.elements.length === 1 && isAtom(tag.elements[0], "alias") && tag.tail instanceof Reference
+    ? tag.tail
+    : undefined;
 }

@@ -159,6 +159,12 @@ export class IdentityKeeper {
     return fingerprintOf(key, this.#parts.crypto);
   }
 
+  /** The fingerprint of a proven key, then those of the keys it follows by successions accepted here. Reads the disk. */
+  fingerprintsOf(name: NodeName, key: PublicKey): readonly Fingerprint[] {
+    const fingerprint = this.fingerprintOf(key);
+    return [fingerprint, ...this.#parts.store.followed(name, fingerprint)];
+  }
+
   /** True when a key is pinned for this name, also in a file that is broken: it speaks by key only (rulings S1). */
   hasPin(name: NodeName): boolean {
     return this.#parts.store.hasPin(name);

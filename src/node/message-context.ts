@@ -1,4 +1,5 @@
 import type { NodeName } from "../base/node-name.ts";
+import type { Grant } from "../policy/decision.ts";
 import type { Pid } from "../term/types.ts";
 import type { HandlerContext, Peer } from "./api.ts";
 
@@ -31,9 +32,23 @@ export class MessageContext implements HandlerContext {
   readonly from: Pid | undefined;
   readonly node: NodeName;
   readonly self: Pid;
+  /** The bounded grant that let the message in; undefined where nothing is bounded. */
+  readonly grant: Grant | undefined;
+  /** Generation of the rules that let it in. */
+  readonly generation: number;
   readonly #lifetime: Lifetime;
 
-  constructor(peer: Peer | null, from: Pid | undefined, node: NodeName, self: Pid, lifetime: Lifetime) {
+  constructor(
+    peer: Peer | null,
+    from: Pid | undefined,
+    node: NodeName,
+    self: Pid,
+    lifetime: Lifetime,
+    generation: number = 0,
+    grant?: Grant,
+  ) {
+    this.grant = grant;
+    this.generation = generation;
     this.peer = peer;
     this.from = from;
     this.node = node;
@@ -47,7 +62,7 @@ export class MessageContext implements HandlerContext {
 
   /** The same for work that may end before its session does. */
   within(lifetime: Lifetime): MessageContext {
-    return new MessageContext(this.peer, this.from, this.node, this.self, lifetime);
+    return new MessageContext(this.peer, this.from, this.node, this.self, lifetime, this.generation, this.grant);
   }
 }
 
@@ -57,7 +72,7 @@ export class CallContext extends MessageContext {
   #ended = false;
 
   constructor(of: MessageContext) {
-    super(of.peer, of.from, of.node, of.self, of);
+    super(of.peer, of.from, of.node, of.self, of, of.generation, of.grant);
   }
 
   override get signal(): AbortSignal {

@@ -1,21 +1,27 @@
 import type { Clock } from "../base/clock.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
+import type { Capabilities } from "../guard/capabilities.ts";
 import { newDecisionId } from "../guard/decision-id.ts";
+import type { GuardLimits } from "../guard/limits.ts";
+import type { Incarnation } from "../guard/ownership.ts";
 import type { Pid, Term } from "../term/types.ts";
-import type { Denied, NodeEvents } from "./api.ts";
+import type { NodeEvents } from "./api.ts";
 import type { CallTable } from "./call-table.ts";
 import type { Counters } from "./counters.ts";
+import type { Decisions } from "./decisions.ts";
 import type { EventHub } from "./event-hub.ts";
 import type { ReplyTo } from "./gen.ts";
 import type { NameRules } from "./name-rules.ts";
 import type { RefMaker } from "./refs.ts";
-import type { NodeProcesses, Session } from "./session.ts";
+import type { NodeProcess, NodeProcesses, Session } from "./session.ts";
 
 /** What the parts of a node share. Made once by the node; none of the parts knows the node itself. */
 export interface NodeCore {
   readonly name: NodeName;
   readonly creation: number;
+  /** This node in this life. */
+  readonly self: Incarnation;
   readonly clock: Clock;
   readonly random: Random;
   readonly processes: NodeProcesses;
@@ -24,6 +30,12 @@ export interface NodeCore {
   readonly events: EventHub;
   readonly counters: Counters;
   readonly nameRules: NameRules;
+  readonly decisions: Decisions;
+  /** Processes that were handed to peers. */
+  readonly capabilities: Capabilities<NodeProcess>;
+  readonly guardLimits: GuardLimits;
+  /** Processes that answer `$gen_call`: their unanswered calls are counted. */
+  readonly services: WeakSet<NodeProcess>;
   /** Sender of everything that no process sends. */
   readonly mainPid: Pid;
 }
@@ -34,17 +46,6 @@ export function reportHandlerError(core: NodeCore, where: string, error: unknown
   core.counters.add("handler_errors");
   const failure: NodeEvents["handlerError"][0] = { id, where, error };
   core.events.emit("handlerError", failure);
-  return id;
-}
-
-/** Counts a refusal and tells the operator of it; returns the id under which the peer hears of it, if it hears at all. */
-export function reportDenied(core: NodeCore, session: Session, verb: string, target: string): string {
-  core.counters.add("denied");
-  const id = newDecisionId(core.random);
-  if (core.events.has("denied")) {
-    const told: Denied = { decision: id, outcome: "deny-default", rule: null, peer: session.peer.name, verb, target };
-    core.events.emit("denied", told);
-  }
   return id;
 }
 

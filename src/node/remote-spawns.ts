@@ -3,6 +3,7 @@ import { Atom, atomName, isAtom, type Pid, type Reference, type Term, Tuple } fr
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import type { CallOptions, Down, SpawnRemoteOptions } from "./api.ts";
+import { samePid } from "../process/term-keys.ts";
 import type { CallTable } from "./call-table.ts";
 import { SALLYPORT_FUNCTION_MODULE } from "./functions.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -15,6 +16,8 @@ type SpawnReply = Extract<Control, { kind: "spawn-reply" }>;
 /** One spawn request of ours, until its process is known to have ended or its answer was taken. */
 interface OpenSpawn {
   readonly session: Session;
+  /** Who asked, and whom the reply must name. */
+  readonly from: Pid;
   /** Flags the reply may carry: what we asked for. */
   readonly asked: number;
   /** The new process once the reply came. */
@@ -128,7 +131,7 @@ export class RemoteSpawns {
   /** @throws {SallyportError} ERR_PEER_MISBEHAVED SPAWN_REPLY_FORGED */
   replyReceived(session: Session, reply: SpawnReply): boolean {
     const open = this.#find(session, reply.ref);
-    if (open === undefined || open.child !== undefined) return false;
+    if (open === undefined || open.child !== undefined || !samePid(reply.to, open.from)) return false;
     if (typeof reply.result === "string") {
       this.#open.delete(ownRefKey(reply.ref));
       open.refused(reply.result);

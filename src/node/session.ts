@@ -1,20 +1,22 @@
-import type { Assurance } from "../base/assurance.ts";
 import { isSallyportError } from "../base/errors.ts";
-import { canonicalName } from "../base/node-name.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { connectionBug } from "../dist/connection-failures.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
-import type { AllowRule, PeerFacts } from "../guard/allow.ts";
+import type { AllowRule } from "../guard/allow.ts";
 import type { Incarnation } from "../guard/ownership.ts";
+import type { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
+import type { PeerFacts } from "../policy/decision.ts";
 import type { LocalProcess } from "../process/local-process.ts";
 import { PeerTables } from "../process/peer-tables.ts";
 import type { RemoteEnd } from "../process/ports.ts";
 import type { ProcessTable } from "../process/process-table.ts";
+import { PayloadWatch } from "../term/payload-watch.ts";
 import type { Pid, Term } from "../term/types.ts";
 import { type Control, hasPayload } from "../wire/control-types.ts";
 import { ALIAS, SPAWN } from "../wire/flags.ts";
 import type { Peer } from "./api.ts";
+import { Inflight } from "./inflight.ts";
 import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
 
 /** A process of this node, with the rule that says who may reach it. */
@@ -24,18 +26,44 @@ export type NodeProcesses = ProcessTable<MessageContext, AllowRule | undefined>;
 /** Control messages kept ready for names this node sends to, per session. */
 const MAX_KEPT_CONTROLS = 1024;
 
-/** The target of the message before this one, when it may be reached without asking again. */
+/** The target of the message before this one, when some messages may reach it without asking again. */
 export interface WarmTarget {
   readonly control: Control;
+  /** Of the registered names. */
   readonly generation: number;
   readonly process: NodeProcess;
   readonly ctx: MessageContext;
+  /** Kinds of messages that may, whatever they hold. */
+  readonly send: boolean;
+  readonly call: boolean;
+  readonly cast: boolean;
+}
+
+/** Work for a peer that goes on. */
+export interface OpenWork {
+  /** The peer gave up, or is gone. */
+  end(): void;
+  /** The rules that allowed it allow it no more; `stillAllowed` asks them anew. Answers the peer. */
+  reconsider(): void;
+}
+
+/** What a session is made of. */
+export interface SessionParts {
+  readonly connection: DistConnection;
+  readonly proven: ProvenPeer;
+  readonly guard: SessionGuard;
+  readonly processes: NodeProcesses;
+  readonly mainPid: Pid;
+  /** Of the proven key; undefined where there is none. */
+  readonly fingerprint: Fingerprint | undefined;
+  readonly holdsName: boolean;
 }
 
 /** One authenticated session with a peer, from up to down. */
 export class Session implements RemoteEnd, Incarnation {
   readonly peer: Peer;
-  readonly facts: PeerFacts;
+  /** What the peer may do here. */
+  readonly guard: SessionGuard;
   readonly node: string;
   readonly creation: number;
   readonly connection: DistConnection;
@@ -60,24 +88,22 @@ export class Session implements RemoteEnd, Incarnation {
   /** Remote processes were started with our output sink as group leader: their output may come. */
   takesOutput = false;
   /** Work to abort when a call's monitor is taken back, by reference key. */
-  readonly openCalls: Map<string, { end(): void }> = new Map();
+  readonly openCalls: Map<string, OpenWork> = new Map();
+  /** Calls of the peer that services have not answered. */
+  readonly inflight: Inflight;
+  /** What the payload decoded last holds besides data. */
+  readonly watch: PayloadWatch;
   readonly #ownedLifetime = new OwnedLifetime();
   readonly #names = new Map<string, Control>();
   readonly #mainPid: Pid;
   #lastPid: Pid | undefined;
   #lastPidControl: Control | undefined;
 
-  constructor(
-    connection: DistConnection,
-    proven: ProvenPeer,
-    assurance: Assurance,
-    processes: NodeProcesses,
-    mainPid: Pid,
-    fingerprint?: Fingerprint,
-    holdsName: boolean = true,
-  ) {
-    this.holdsName = holdsName;
+  constructor(parts: SessionParts) {
+    const { connection, proven, guard, processes, mainPid, fingerprint } = parts;
+    this.holdsName = parts.holdsName;
     this.connection = connection;
+    this.guard = guard;
     this.node = proven.name;
     this.creation = proven.creation;
     this.#mainPid = mainPid;
@@ -85,22 +111,28 @@ export class Session implements RemoteEnd, Incarnation {
       name: proven.name,
       fingerprint: fingerprint ?? null,
       publicKey: proven.native?.publicKey ?? null,
-      assurance,
-      protocol: proven.native === undefined ? "otp" : "native",
+      assurance: guard.facts.assurance,
+      protocol: guard.facts.protocol,
       certificate: proven.info.peerCertDer ?? null,
       incarnation: proven.creation,
       address: proven.info.remoteAddress,
     };
     this.fingerprint = fingerprint;
-    this.facts = { name: canonicalName(proven.name), assurance };
     this.incarnation = proven.native?.peerIncarnation;
     this.hasAlias = (proven.flags & ALIAS) !== 0n;
     this.hasSpawn = (proven.flags & SPAWN) !== 0n;
     this.lifetime = this.#ownedLifetime;
+    this.inflight = new Inflight(guard);
+    this.watch = new PayloadWatch(processes.node, proven.name);
+    connection.terms.watch = this.watch;
     this.tables = new PeerTables(this, processes, {
       // Without an exit grant a peer cannot end one of our processes over a link (rulings C6).
-      exitAsMessage: (process) => process.tag?.permits(this.facts, "exit") !== true,
+      exitAsMessage: (process) => !guard.mayEnd(process, processes.names.generation),
     });
+  }
+
+  get facts(): PeerFacts {
+    return this.guard.facts;
   }
 
   /**
@@ -142,6 +174,7 @@ export class Session implements RemoteEnd, Incarnation {
     this.#ownedLifetime.end();
     for (const call of this.openCalls.values()) call.end();
     this.openCalls.clear();
+    this.inflight.ended();
     this.tables.disconnected();
   }
 }

@@ -19,6 +19,8 @@ interface LinkRecord {
 export interface LinkedPair<Meta, Tag> {
   readonly process: LocalProcess<Meta, Tag>;
   readonly remotePid: Pid;
+  /** The peer made the link. */
+  readonly byPeer: boolean;
 }
 
 /** Link records between processes of this node and those of one peer. Sends and calls nothing: it only keeps the state. */
@@ -123,7 +125,7 @@ export class PeerLinks<Meta, Tag> {
   all(): readonly LinkedPair<Meta, Tag>[] {
     const pairs: LinkedPair<Meta, Tag>[] = [];
     for (const [process, records] of this.#records) {
-      for (const { remotePid } of records.values()) pairs.push({ process, remotePid });
+      for (const { remotePid, byPeer } of records.values()) pairs.push({ process, remotePid, byPeer });
     }
     return pairs;
   }

@@ -114,6 +114,10 @@ export class MonitorsIn<Meta, Tag> {
     return this.#table.take(process);
   }
 
+  all(): readonly MonitorIn<Meta, Tag>[] {
+    return this.#table.all();
+  }
+
   clear(): void {
     this.#table.clear();
   }
@@ -148,6 +152,12 @@ export class MonitorsOut<Meta, Tag> {
     const monitor = this.#table.get(ref);
     if (monitor !== undefined) this.#table.remove(monitor);
     return monitor;
+  }
+
+  /** True when there is a monitor that a DOWN with these would be about. */
+  hasExact(target: Pid | string, to: Pid, ref: Reference): boolean {
+    const monitor = this.#table.get(ref);
+    return monitor !== undefined && samePid(monitor.from, to) && sameTarget(monitor.target, target);
   }
 
   /** Removes and returns the monitor that a DOWN is about: reference, target and watcher must all fit. */

@@ -158,6 +158,42 @@ export class PeerTables<Meta, Tag> implements DeathObserver<Meta, Tag> {
     if (process === undefined || !this.#links.acknowledged(id, process, from)) this.#counting.ignoredUnlinkAcks++;
   }
 
+  /** True when a DOWN with these would be ours: so that its reason is looked at only then. */
+  awaitsDown(target: Pid | string, to: Pid, ref: Reference): boolean {
+    return this.#lost === undefined && this.#monitorsOut.hasExact(target, to, ref);
+  }
+
+  /** True when an EXIT would come over an active link. */
+  awaitsExit(from: Pid, to: Pid): boolean {
+    const process = this.#lost === undefined ? this.#processes.lookup(to) : undefined;
+    return process !== undefined && this.#links.active(process, from);
+  }
+
+  /** A DOWN or EXIT that came to nothing that is open. */
+  countUnsolicited(kind: "down" | "exit"): void {
+    if (kind === "down") this.#counting.ignoredDowns++;
+    else this.#counting.ignoredExits++;
+  }
+
+  /**
+   * Takes back the monitors and links of the peer that `may` no longer allows: each is answered with a DOWN or EXIT whose
+   * reason `refuse` makes. Our own process hears nothing of it.
+   */
+  withdraw(
+    may: (process: LocalProcess<Meta, Tag>, kind: "monitor" | "link", target: Pid | string) => boolean,
+    refuse: (kind: "monitor" | "link", target: Pid | string) => Term,
+  ): void {
+    if (this.#lost !== undefined) return;
+    for (const monitor of this.#monitorsIn.all()) {
+      if (may(monitor.process, "monitor", monitor.target) || !this.#monitorsIn.removeBy(monitor.from, monitor.ref)) continue;
+      this.#sendDown(monitor.target, monitor.from, monitor.ref, refuse("monitor", monitor.target));
+    }
+    for (const { process, remotePid, byPeer } of this.#links.all()) {
+      if (!byPeer || may(process, "link", process.pid) || !this.#links.removeActive(process, remotePid)) continue;
+      this.#sendExit(process.pid, remotePid, refuse("link", process.pid));
+    }
+  }
+
   /** EXIT: counts only over an active link, which it removes. True when it was one. */
   exitReceived(from: Pid, to: Pid, reason: Term): boolean {
     if (this.#lost !== undefined) return false;

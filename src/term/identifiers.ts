@@ -1,6 +1,7 @@
 import { u32 } from "./big-endian.ts";
 import { malformed } from "./faults.ts";
-import { MAX_OLD_CREATION, MAX_REFERENCE_WORDS, OLD_REFERENCE_WORD_BOUND } from "./tags.ts";
+import { MAX_OLD_CREATION, MAX_REFERENCE_WORDS, NEW_PORT_EXT, OLD_REFERENCE_WORD_BOUND, V4_PORT_EXT } from "./tags.ts";
+import { Port, Reference } from "./types.ts";
 
 /** Checks a creation of the old forms, two bits. @throws {SallyportError} ERR_PEER_MISBEHAVED TERM_IDENTIFIER_INVALID */
 export function oldCreation(creation: number, at: number): number {
@@ -32,4 +33,26 @@ export function checkWordCount(count: number, at: number): void {
   if (count <= MAX_REFERENCE_WORDS) return;
   const message = `${count} words in a reference, ${MAX_REFERENCE_WORDS} are allowed`;
   throw malformed("TERM_IDENTIFIER_INVALID", at, message);
+}
+
+/** NEW_REFERENCE_EXT after its node: `creation:8 count*word:32` at `p`. The caller has checked the bounds. Errors as `oldCreation`. */
+export function oldReference(b: Buffer, p: number, count: number, node: string, at: number): Reference {
+  const words = readWords(b, p + 1, count);
+  if (words[0] !== undefined) oldWord(words[0], at);
+  return new Reference(node, oldCreation(b[p] as number, at), words);
+}
+
+/** Bytes of a port after its node. */
+export function portBytes(tag: number): number {
+  if (tag === V4_PORT_EXT) return 12;
+  return tag === NEW_PORT_EXT ? 8 : 5;
+}
+
+/** A port after its node: `id:64 creation:32`, `id:32 creation:32` or `id:32 creation:8` at `p`. The caller has checked the bounds. Errors as `oldCreation`. */
+export function readPort(b: Buffer, tag: number, p: number, node: string, at: number): Port {
+  if (tag === V4_PORT_EXT) {
+    return new Port(node, (BigInt(u32(b, p)) << 32n) | BigInt(u32(b, p + 4)), u32(b, p + 8));
+  }
+  const creation = tag === NEW_PORT_EXT ? u32(b, p + 4) : oldCreation(b[p + 4] as number, at);
+  return new Port(node, BigInt(u32(b, p)), creation);
 }

@@ -1,4 +1,12 @@
-import { ATOM_CACHE_REF, ATOM_UTF8_EXT, LARGE_TUPLE_EXT, SMALL_ATOM_UTF8_EXT, SMALL_TUPLE_EXT } from "./tags.ts";
+import {
+  ATOM_CACHE_REF,
+  ATOM_EXT,
+  ATOM_UTF8_EXT,
+  LARGE_TUPLE_EXT,
+  SMALL_ATOM_EXT,
+  SMALL_ATOM_UTF8_EXT,
+  SMALL_TUPLE_EXT,
+} from "./tags.ts";
 import type { Term } from "./types.ts";
 import { atomName } from "./types.ts";
 
@@ -13,7 +21,7 @@ export class TupleHead {
   elements = 0;
   /** Offset of the second element when the first is an atom, else 0. */
   second = 0;
-  /** The UTF-8 bytes of the first element when it is an atom written out; `atomStart` is -1 otherwise. */
+  /** The bytes (UTF-8 or Latin-1) of the first element when it is an atom written out; `atomStart` is -1 otherwise. */
   atomStart = -1;
   atomEnd = -1;
   /** The index of the first element when it is an ATOM_CACHE_REF, else -1. */
@@ -22,8 +30,7 @@ export class TupleHead {
 
 /**
  * Looks at the head of the term at `start`: false when it is not a tuple, or cut before its first element ends. Allocates
- * nothing and never throws; says nothing about whether the rest is well formed. Atoms in the old Latin-1 forms, which no
- * BEAM sends, are not looked into.
+ * nothing and never throws; says nothing about whether the rest is well formed.
  */
 export function peekTupleHead(buffer: Buffer, start: number, end: number, head: TupleHead): boolean {
   head.arity = 0;
@@ -55,10 +62,11 @@ function peekAtom(buffer: Buffer, at: number, end: number, head: TupleHead): boo
     head.second = at + 2;
     return true;
   }
-  if (tag !== SMALL_ATOM_UTF8_EXT && tag !== ATOM_UTF8_EXT) return true;
-  const from = at + (tag === SMALL_ATOM_UTF8_EXT ? 2 : 3);
+  const isSmall = tag === SMALL_ATOM_UTF8_EXT || tag === SMALL_ATOM_EXT;
+  if (!isSmall && tag !== ATOM_UTF8_EXT && tag !== ATOM_EXT) return true;
+  const from = at + (isSmall ? 2 : 3);
   if (from > end) return false;
-  const size = tag === SMALL_ATOM_UTF8_EXT ? (buffer[at + 1] as number) : buffer.readUInt16BE(at + 1);
+  const size = isSmall ? (buffer[at + 1] as number) : ((buffer[at + 1] as number) << 8) | (buffer[at + 2] as number);
   if (from + size > end) return false;
   head.atomStart = from;
   head.atomEnd = from + size;

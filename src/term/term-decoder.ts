@@ -7,12 +7,13 @@ import { clearBitsAfter, copyBytes } from "./copy-bytes.ts";
 import type { TermDecoderOptions } from "./decoder-options.ts";
 import { isKnownTag, malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
-import { checkWordCount, oldCreation, oldWord, readWords } from "./identifiers.ts";
+import { checkWordCount, oldCreation, oldReference, oldWord, portBytes, readPort, readWords } from "./identifiers.ts";
 import { integerFromBytes } from "./integers.ts";
 import type { TermLimits } from "./limits.ts";
 import { resolveTermLimits } from "./limits.ts";
 import { chargeBigKey, hasEqualKeys } from "./map-keys.ts";
 import { MANY_NUMERIC_KEYS, NumericKeyMap } from "./numeric-key-map.ts";
+import type { PayloadWatch } from "./payload-watch.ts";
 import type { PidTable } from "./pid-table.ts";
 import {
   ATOM_CACHE_REF,
@@ -56,7 +57,7 @@ import {
   ImproperList,
   NativeRecord,
   Pid,
-  Port,
+  type Port,
   Reference,
   type Term,
   Tuple,
@@ -87,6 +88,8 @@ export class TermDecoder {
   position = 0;
   /** Atoms of the current distribution header, for ATOM_CACHE_REF; undefined refuses that tag. */
   atomRefs: readonly Term[] | undefined = undefined;
+  /** Told of funs and of nodes of identifiers. Its owner resets it. */
+  watch: PayloadWatch | undefined = undefined;
   /** The bounds in force. */
   readonly limits: TermLimits;
   readonly #atoms: AtomTable | undefined;
@@ -463,7 +466,7 @@ export class TermDecoder {
     const at = this.position;
     const wide = b[at] === NEW_PID_EXT;
     this.position = at + 1;
-    const node = this.#name();
+    const node = this.#node();
     const p = this.#take(wide ? 12 : 9);
     const creation = wide ? u32(b, p + 8) : oldCreation(b[p + 8] as number, at);
     const pids = this.#pids;
@@ -495,35 +498,33 @@ export class TermDecoder {
     }
     const count = u16(b, this.#take(2));
     checkWordCount(count, at);
-    const node = this.#name();
+    const node = this.#node();
     const wide = tag === NEWER_REFERENCE_EXT;
     const p = this.#take((wide ? 4 : 1) + count * 4);
     if (wide) return new Reference(node, u32(b, p), readWords(b, p + 4, count));
-    const list = readWords(b, p + 1, count);
-    if (list[0] !== undefined) oldWord(list[0], at);
-    return new Reference(node, oldCreation(b[p] as number, at), list);
+    return oldReference(b, p, count, node, at);
   }
 
   /** V4_PORT_EXT `120 node id:64 creation:32`, NEW_PORT_EXT `89 node id:32 creation:32`, PORT_EXT `102 node id:32 creation:8`. */
   #port(): Port {
-    const b = this.#buffer;
     const at = this.position;
-    const tag = b[at];
+    const tag = this.#buffer[at] as number;
     this.position = at + 1;
+    const node = this.#node();
+    return readPort(this.#buffer, tag, this.#take(portBytes(tag)), node, at);
+  }
+
+  #node(): string {
     const node = this.#name();
-    if (tag === V4_PORT_EXT) {
-      const p = this.#take(12);
-      return new Port(node, (BigInt(u32(b, p)) << 32n) | BigInt(u32(b, p + 4)), u32(b, p + 8));
-    }
-    const wide = tag === NEW_PORT_EXT;
-    const p = this.#take(wide ? 8 : 5);
-    return new Port(node, BigInt(u32(b, p)), wide ? u32(b, p + 4) : oldCreation(b[p + 4] as number, at));
+    this.watch?.met(node);
+    return node;
   }
 
   /** EXPORT_EXT `113 module function arity`. */
   #exportFun(): ExportFun {
     const at = this.position;
     this.position = at + 1;
+    this.watch?.metFun();
     const module = this.#name();
     const name = this.#name();
     const arity = this.#smallInteger(at);
@@ -531,14 +532,12 @@ export class TermDecoder {
     return new ExportFun(module, name, arity);
   }
 
-  /** The tag at the cursor. */
   #tag(): number {
     const p = this.position;
     if (p >= this.#end) throw truncated(p, 1, 0);
     return this.#buffer[p] as number;
   }
 
-  /** An integer that fits a number. */
   #smallInteger(at: number): number {
     const tag = this.#tag();
     if (tag === SMALL_INTEGER_EXT || tag === INTEGER_EXT || tag === SMALL_BIG_EXT) {
@@ -557,6 +556,7 @@ export class TermDecoder {
     const b = this.#buffer;
     const at = this.position;
     this.#enter(depth);
+    this.watch?.metFun();
     this.position = at + 1;
     const p = this.#take(29);
     const size = u32(b, p);

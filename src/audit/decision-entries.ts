@@ -1,0 +1,37 @@
+import { type AuditFields, peerText } from "./record.ts";
+
+/** A refused or audited operation of a peer (docs/policy.md). */
+export interface DecisionEntry {
+  readonly id: string;
+  readonly outcome: string;
+  /** The rule that decided, or null. */
+  readonly rule: string | null;
+  /** `rule:why` of the rule that came nearest, or null. */
+  readonly miss: string | null;
+  /** The peer's alias in the policy, or null. */
+  readonly alias: string | null;
+  readonly peer: string;
+  /** `SHA256:...` or null. */
+  readonly key: string | null;
+  readonly verb: string;
+  readonly target: string;
+  /** Of the policy; 0 without one. */
+  readonly generation: number;
+  readonly mode: "enforce" | "audit";
+}
+
+/** The record of a decision. */
+export function decisionFields(entry: DecisionEntry): AuditFields {
+  return { kind: "decision", ...entry, peer: peerText(entry.peer), target: peerText(entry.target) };
+}
+
+/** What decisions of one peer are counted together by: verb, kind of target, rule and outcome. */
+export function decisionReason({ verb, target, rule, outcome }: DecisionEntry): string {
+  return `${outcome} ${verb} ${targetClass(target)} ${rule ?? "-"}`;
+}
+
+/** Ever new names must not make ever new records. */
+function targetClass(target: string): string {
+  if (target.startsWith("<") || target.startsWith("#")) return "pid";
+  return target.includes("/") ? "function" : "name";
+}

@@ -1,0 +1,120 @@
+import type { MonotonicMs } from "../base/clock.ts";
+import type { Bounds } from "../policy/bounds.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+/** Rule under which the bounds of a peer as a whole are counted. */
+const WHOLE_PEER = "";
+
+/** What one rule's bounds have been used for. */
+interface Usage {
+  messages: TokenBucket | undefined;
+  bytes: TokenBucket | undefined;
+  inflight: number;
+}
+
+/** What one peer uses of its bounds, by rule, over all its sessions (docs/policy.md). Time is an argument. */
+export class PeerBudget {
+  readonly #usage = new Map<string, Usage>();
+  #inflight = 0;
+
+  /** Calls and functions of this peer that are not done. */
+  get inflight(): number {
+    return this.#inflight;
+  }
+
+  /** True when nothing is in use: forgetting it changes nothing. */
+  isIdle(now: MonotonicMs): boolean {
+    if (this.#inflight > 0) return false;
+    for (const { messages, bytes } of this.#usage.values()) {
+      if (messages?.isFull(now) === false || bytes?.isFull(now) === false) return false;
+    }
+    return true;
+  }
+
+  /** Uses the rates of a rule for one message of `bytes`; false, and nothing is used, when one of them has run out. */
+  spend(rule: string | null, bounds: Bounds, bytes: number, now: MonotonicMs): boolean {
+    if (bounds.rate === undefined && bounds.bytes === undefined) return true;
+    const usage = this.#of(rule ?? WHOLE_PEER);
+    if (bounds.rate !== undefined) usage.messages ??= new TokenBucket(bounds.rate, now);
+    if (bounds.bytes !== undefined) usage.bytes ??= new TokenBucket(bounds.bytes, now);
+    if (usage.messages?.has(1, now) === false || usage.bytes?.has(bytes, now) === false) return false;
+    usage.messages?.take(1, now);
+    usage.bytes?.take(bytes, now);
+    return true;
+  }
+
+  /** One more call or function under a rule; false when `max` are under way. */
+  enter(rule: string | null, max: number): boolean {
+    const usage = this.#of(rule ?? WHOLE_PEER);
+    if (usage.inflight >= max) return false;
+    usage.inflight++;
+    return true;
+  }
+
+  /** It is done. */
+  leave(rule: string | null): void {
+    const usage = this.#of(rule ?? WHOLE_PEER);
+    if (usage.inflight > 0) usage.inflight--;
+  }
+
+  /** One more of all; false when `max` are under way. */
+  enterAny(max: number): boolean {
+    if (this.#inflight >= max) return false;
+    this.#inflight++;
+    return true;
+  }
+
+  leaveAny(count: number = 1): void {
+    this.#inflight = Math.max(0, this.#inflight - count);
+  }
+
+  /** The rates of an older policy count no more; what is under way still does. */
+  forgetRates(): void {
+    for (const usage of this.#usage.values()) {
+      usage.messages = undefined;
+      usage.bytes = undefined;
+    }
+  }
+
+  #of(rule: string): Usage {
+    let usage = this.#usage.get(rule);
+    if (usage === undefined) {
+      usage = { messages: undefined, bytes: undefined, inflight: 0 };
+      this.#usage.set(rule, usage);
+    }
+    return usage;
+  }
+}
+
+/** The budgets of all peers: a peer that connects anew finds its own again. */
+export class Budgets {
+  readonly #max: number;
+  readonly #byPeer = new Map<string, PeerBudget>();
+
+  /** @param max budgets remembered; those in use are never forgotten */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#byPeer.size;
+  }
+
+  /** The budget of a peer, by what does not change when it connects anew: its key, or its name where it has none. */
+  of(peer: string, now: MonotonicMs): PeerBudget {
+    const known = this.#byPeer.get(peer);
+    if (known !== undefined) return known;
+    if (this.#byPeer.size >= this.#max) this.#forgetIdle(now);
+    const budget = new PeerBudget();
+    this.#byPeer.set(peer, budget);
+    return budget;
+  }
+
+  forgetRates(): void {
+    for (const budget of this.#byPeer.values()) budget.forgetRates();
+  }
+
+  #forgetIdle(now: MonotonicMs): void {
+    for (const [peer, budget] of this.#byPeer) if (budget.isIdle(now)) this.#byPeer.delete(peer);
+  }
+}

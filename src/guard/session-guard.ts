@@ -1,0 +1,154 @@
+import type { Clock } from "../base/clock.ts";
+import type { Grant, PeerFacts, Verdict } from "../policy/decision.ts";
+import type { Verb } from "../policy/verbs.ts";
+import type { Term } from "../term/types.ts";
+import type { AllowRule } from "./allow.ts";
+import type { PeerBudget } from "./budgets.ts";
+import type { Judge } from "./judge.ts";
+import type { GuardLimits } from "./limits.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import { type Access, type LiveTarget, Verdicts } from "./verdicts.ts";
+import { type PayloadBytes, type Shortfall, weigh } from "./weigh.ts";
+
+export interface SessionGuardParts {
+  readonly facts: PeerFacts;
+  readonly judge: Judge;
+  /** Of the policy; 0 without one. */
+  readonly generation: number;
+  readonly budget: PeerBudget;
+  readonly limits: GuardLimits;
+  readonly clock: Clock;
+}
+
+/** What one session may do here: its rules, the verdicts they led to, and what is left of its bounds. */
+export class SessionGuard {
+  readonly facts: PeerFacts;
+  readonly budget: PeerBudget;
+  readonly #limits: GuardLimits;
+  readonly #clock: Clock;
+  readonly #denials: TokenBucket;
+  #generation: number;
+  #verdicts: Verdicts;
+
+  constructor({ facts, judge, generation, budget, limits, clock }: SessionGuardParts) {
+    this.facts = facts;
+    this.budget = budget;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#generation = generation;
+    this.#verdicts = this.#newVerdicts(judge);
+    this.#denials = new TokenBucket({ count: limits.maxDenialsPerSecond, perMs: 1_000 }, clock.now());
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get judge(): Judge {
+    return this.#verdicts.judge;
+  }
+
+  /** Other rules hold from now on; verdicts of the old ones are gone. */
+  rejudge(judge: Judge, generation: number): void {
+    this.#generation = generation;
+    this.#verdicts = this.#newVerdicts(judge);
+  }
+
+  /** See `Verdicts.onProcess`. */
+  onProcess(verb: Verb, process: LiveTarget, access: Access, namesGeneration: number): Verdict {
+    return this.#verdicts.onProcess(verb, process, access, namesGeneration);
+  }
+
+  /** See `Verdicts.onMissing`. */
+  onMissing(verb: Verb, name: string | undefined, former: AllowRule | undefined): Verdict {
+    return this.#verdicts.onMissing(verb, name, former);
+  }
+
+  /** See `Verdicts.onFunction`. */
+  onFunction(verb: "rpc" | "spawn", label: string, rule: AllowRule | undefined): Verdict {
+    return this.#verdicts.onFunction(verb, label, rule);
+  }
+
+  /** True when the peer may watch a process: with `monitor`, or because it may call it (rulings U16). */
+  watching(process: LiveTarget, access: Access, namesGeneration: number): Verdict {
+    const monitor = this.onProcess("monitor", process, access, namesGeneration);
+    return monitor.outcome === "deny-default" ? this.#or(this.onProcess("call", process, access, namesGeneration), monitor) : monitor;
+  }
+
+  /** As `watching`, of what is not there. */
+  watchingMissing(name: string | undefined, former: AllowRule | undefined): Verdict {
+    const monitor = this.onMissing("monitor", name, former);
+    return monitor.outcome === "deny-default" ? this.#or(this.onMissing("call", name, former), monitor) : monitor;
+  }
+
+  /** True when exit signals of the peer may end a process. */
+  mayEnd(process: LiveTarget, namesGeneration: number): boolean {
+    return this.onProcess("exit", process, "by-pid", namesGeneration).outcome === "allow";
+  }
+
+  /** True when the peer may connect, and with that ask whether this node is there. */
+  get mayConnect(): boolean {
+    return this.judge.decide("connect", { kind: "node" }, this.#clock.wallMs()).outcome === "allow";
+  }
+
+  /** True when payloads of the peer may hold funs: by this grant, or all of them. */
+  mayFuns(grant: Grant | undefined): boolean {
+    return grant?.limits?.funs === true || this.judge.peerBounds?.funs === true;
+  }
+
+  /** The same for identifiers of third nodes. */
+  mayForeign(grant: Grant | undefined): boolean {
+    return grant?.limits?.foreign === true || this.judge.peerBounds?.foreign === true;
+  }
+
+  /** Uses the rates of a verdict for an operation without a payload: false when no grant has any left. */
+  spend(verdict: Verdict): boolean {
+    if (this.isOpen(verdict)) return true;
+    const now = this.#clock.now();
+    const { peerBounds } = this.judge;
+    if (peerBounds !== undefined && !this.budget.spend(null, peerBounds, 0, now)) return false;
+    return verdict.grants.some(({ rule, limits }) => limits === undefined || this.budget.spend(rule, limits, 0, now));
+  }
+
+  #or(other: Verdict, otherwise: Verdict): Verdict {
+    return other.outcome === "allow" ? other : otherwise;
+  }
+
+  /** True when the verdict allows whatever the message holds: then there is nothing to weigh. */
+  isOpen(verdict: Verdict): boolean {
+    return verdict.plain && this.#verdicts.judge.peerBounds === undefined;
+  }
+
+  /** The grant of an allowing verdict that lets this very message through, or what it lacks. Uses up rates. */
+  weigh(verdict: Verdict, payload: PayloadBytes, atomRefs: readonly Term[] | undefined): Grant | Shortfall {
+    return weigh(verdict, this.judge.peerBounds, this.budget, payload, atomRefs, this.#clock.now());
+  }
+
+  /**
+   * A place for one more call or function under a grant; false when the peer, or the rule, has none left. Given back with
+   * `leave`.
+   */
+  enter(grant: Grant | undefined): boolean {
+    const { budget } = this;
+    const peerMax = this.judge.peerBounds?.inflight ?? this.#limits.maxInflightPerPeer;
+    if (!budget.enterAny(Math.min(peerMax, this.#limits.maxInflightPerPeer))) return false;
+    const max = grant?.limits?.inflight;
+    if (grant === undefined || max === undefined || budget.enter(grant.rule, max)) return true;
+    budget.leaveAny();
+    return false;
+  }
+
+  leave(grant: Grant | undefined): void {
+    this.budget.leaveAny();
+    if (grant?.limits?.inflight !== undefined) this.budget.leave(grant.rule);
+  }
+
+  /** One more operation of this session was refused; true when there were so many that it should not be read for a while. */
+  isFlooding(): boolean {
+    return !this.#denials.take(1, this.#clock.now());
+  }
+
+  #newVerdicts(judge: Judge): Verdicts {
+    return new Verdicts(judge, this.facts, this.#limits.maxKeptVerdicts, () => this.#clock.wallMs());
+  }
+}

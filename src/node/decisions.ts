@@ -1,0 +1,87 @@
+import type { AuditTrail } from "../audit/audit-trail.ts";
+import { decisionReason } from "../audit/decision-entries.ts";
+import { FloodLimiter } from "../audit/flood-limiter.ts";
+import { DEFAULT_AUDIT_LIMITS } from "../audit/limits.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { Random } from "../base/random.ts";
+import { newDecisionId } from "../guard/decision-id.ts";
+import { DecisionLog } from "../guard/decision-log.ts";
+import type { Decision } from "../policy/decision.ts";
+import type { Counters } from "./counters.ts";
+import type { EventHub } from "./event-hub.ts";
+
+export interface DecisionsParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: EventHub;
+  readonly counters: Counters;
+  /** Undefined: nothing is recorded on disk. */
+  readonly audit: AuditTrail | undefined;
+  readonly maxKept: number;
+}
+
+/** A decision before it has an id. */
+export type NewDecision = Omit<Decision, "id" | "atMs">;
+
+/**
+ * Refusals and audited grants of a node: counted always; kept for `why`, told as an event and recorded in the audit log, of
+ * which the latter two are bounded: in each minute the first ten of a kind singly, the rest as a count (rulings C19).
+ */
+export class Decisions {
+  readonly #parts: DecisionsParts;
+  readonly #log: DecisionLog;
+  readonly #told: FloodLimiter = new FloodLimiter(DEFAULT_AUDIT_LIMITS);
+  #timer: Timer | undefined;
+
+  constructor(parts: DecisionsParts) {
+    this.#parts = parts;
+    this.#log = new DecisionLog(parts.maxKept);
+  }
+
+  /** A decision of late, by its id. */
+  why(id: string): Decision | undefined {
+    return this.#log.find(id);
+  }
+
+  /** Takes a decision and returns its id, which is all that a peer may hear of it. */
+  record(made: NewDecision): string {
+    const { clock, random, events, counters, audit } = this.#parts;
+    counters.add(made.outcome === "allow" ? "audited" : "denied");
+    const decision: Decision = { id: newDecisionId(random), atMs: clock.wallMs(), ...made };
+    this.#log.add(decision);
+    const { id, outcome, rule, alias, peer, key, verb, target, generation, mode, nearestMiss } = decision;
+    const miss = nearestMiss === null ? null : `${nearestMiss.rule}:${nearestMiss.why}`;
+    const entry = { id, outcome, rule, miss, alias, peer, key, verb, target, generation, mode };
+    audit?.decision(entry);
+    if (events.has("denied") && this.#isTold(decision.peer, decisionReason(entry), id)) {
+      events.emit("denied", { decision: id, outcome, rule, peer, verb, target, count: 1 });
+    }
+    return id;
+  }
+
+  /** Tells what was only counted so far. */
+  stop(): void {
+    this.#summarise();
+  }
+
+  #isTold(peer: NodeName, reason: string, id: string): boolean {
+    const now = this.#parts.clock.now();
+    const { endsAt } = this.#told;
+    if (endsAt !== undefined && now >= endsAt) this.#summarise();
+    if (this.#told.take(peer, reason, id, now)) return true;
+    this.#timer ??= this.#parts.clock.at(this.#told.endsAt ?? now, () => this.#summarise(), true);
+    return false;
+  }
+
+  #summarise(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (const { count, lastId } of this.#told.drain()) {
+      const last = this.#log.find(lastId);
+      if (last === undefined) continue;
+      const { outcome, rule, peer, verb, target } = last;
+      this.#parts.events.emit("denied", { decision: lastId, outcome, rule, peer, verb, target, count });
+    }
+  }
+}

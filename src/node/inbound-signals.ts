@@ -1,0 +1,151 @@
+import type { Capability, CapabilityVerb } from "../guard/capabilities.ts";
+import type { Access } from "../guard/verdicts.ts";
+import type { Verdict } from "../policy/decision.ts";
+import { refKey } from "../process/term-keys.ts";
+import type { Pid } from "../term/types.ts";
+import type { Control } from "../wire/control-types.ts";
+import { decodeReason } from "./decode-payload.ts";
+import type { OwnProcesses } from "./inbound-messages.ts";
+import type { NodeCore } from "./node-core.ts";
+import { BY_LIMIT, type Refusals } from "./refusals.ts";
+import { denied } from "./service.ts";
+import type { NodeProcess, Session } from "./session.ts";
+
+type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
+
+/** Monitors, links and exit signals of peers on processes of this node. */
+export class Signals {
+  readonly #core: NodeCore;
+  readonly #own: OwnProcesses;
+  readonly #refusals: Refusals;
+
+  constructor(core: NodeCore, own: OwnProcesses, refusals: Refusals) {
+    this.#core = core;
+    this.#own = own;
+    this.#refusals = refusals;
+  }
+
+  /** MONITOR_P. Who may reach a target may learn that it is gone; nobody else learns whether it exists (rulings U9). */
+  monitor(session: Session, control: Kind<"monitor">): void {
+    const { processes, nameRules } = this.#core;
+    const { target, from, ref } = control;
+    const process = typeof target === "string" ? processes.names.whereis(target) : processes.lookup(target);
+    if (process !== undefined && this.#watchesOwn(session, process)) {
+      session.tables.monitorRequested(from, target, ref);
+      return;
+    }
+    let verdict: Verdict;
+    if (process === undefined) {
+      const former = typeof target === "string" ? nameRules.get(target) : processes.tagOf(target)?.tag;
+      verdict = session.guard.watchingMissing(typeof target === "string" ? target : undefined, former);
+    } else {
+      verdict = session.guard.watching(process, this.#accessOf(session, target, process), processes.names.generation);
+    }
+    const capability = process === undefined ? undefined : this.#capability(session, process, "monitor");
+    if (!isAllowed(verdict, capability)) this.#refusals.down(session, "monitor", target, from, ref, verdict);
+    else if (!this.#take(session, "monitor", target, verdict)) {
+      this.#refusals.down(session, "monitor", target, from, ref, BY_LIMIT);
+    } else session.tables.monitorRequested(from, target, ref);
+  }
+
+  /** DEMONITOR_P: whoever took the monitor of a call back does not wait for its answer any more. */
+  demonitor(session: Session, control: Kind<"demonitor">): void {
+    session.tables.demonitorRequested(control.from, control.target, control.ref);
+    if (session.openCalls.size === 0) return;
+    const key = refKey(control.ref);
+    session.openCalls.get(key)?.end();
+    session.openCalls.delete(key);
+  }
+
+  /** LINK. */
+  link(session: Session, control: Kind<"link">): void {
+    const { processes } = this.#core;
+    const process = processes.lookup(control.to);
+    const verdict =
+      process === undefined
+        ? session.guard.onMissing("link", undefined, processes.tagOf(control.to)?.tag)
+        : session.guard.onProcess("link", process, this.#accessOf(session, control.to, process), processes.names.generation);
+    const capability = process === undefined ? undefined : this.#capability(session, process, "link");
+    const allowed = isAllowed(verdict, capability);
+    if (allowed && this.#take(session, "link", control.to, verdict)) {
+      session.tables.linkRequested(control.from, control.to);
+      return;
+    }
+    const id = this.#refusals.record(session, "link", control.to, allowed ? BY_LIMIT : verdict);
+    session.signal({ kind: "exit", from: control.to, to: control.from, reason: "payload" }, denied(id));
+  }
+
+  /** EXIT2. */
+  exit2(session: Session, control: Kind<"exit2">, buffer: Buffer, start: number, end: number): void {
+    const { processes, capabilities } = this.#core;
+    const process = processes.lookup(control.to);
+    const verdict =
+      process === undefined
+        ? session.guard.onMissing("exit", undefined, processes.tagOf(control.to)?.tag)
+        : session.guard.onProcess("exit", process, this.#accessOf(session, control.to, process), processes.names.generation);
+    const capability = process === undefined ? undefined : this.#capability(session, process, "exit");
+    const allowed = isAllowed(verdict, capability);
+    if (!allowed || !this.#take(session, "exit", control.to, verdict)) {
+      this.#refusals.record(session, "exit", control.to, allowed ? BY_LIMIT : verdict);
+      return;
+    }
+    if (process === undefined) return;
+    if (capability !== undefined) capabilities.use(capability);
+    const reason = decodeReason(session, control.reason, buffer, start, end);
+    const { watch, guard } = session;
+    if ((watch.hasFun && !guard.mayFuns(undefined)) || (watch.hasForeign && !guard.mayForeign(undefined))) {
+      this.#refusals.record(session, "exit", control.to, BY_LIMIT);
+      return;
+    }
+    processes.exitSignal(process, control.from, reason, "exit");
+  }
+
+  /** Takes back what the peer's rules no longer allow. */
+  withdraw(session: Session): void {
+    const { generation } = this.#core.processes.names;
+    session.tables.withdraw(
+      (process, kind, target) => {
+        if (kind === "monitor" && this.#watchesOwn(session, process)) return true;
+        const access = this.#accessOf(session, target, process);
+        const verdict =
+          kind === "monitor"
+            ? session.guard.watching(process, access, generation)
+            : session.guard.onProcess("link", process, access, generation);
+        return isAllowed(verdict, this.#capability(session, process, kind));
+      },
+      (kind, target) => denied(this.#refusals.record(session, kind, target, { outcome: "deny-default" })),
+    );
+  }
+
+  /** Uses up the rates of an allowing verdict, and records what only audit mode allows. */
+  #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
+    if (verdict.outcome !== "allow") return true;
+    const grant = verdict.grants[0];
+    if (grant?.mode === "audit") this.#refusals.audited(session, verb, target, grant);
+    return session.guard.spend(verdict);
+  }
+
+  /** The node's own processes are watched by callers as others are. */
+  #watchesOwn(session: Session, process: NodeProcess): boolean {
+    const { netKernel, rex, outputSink } = this.#own;
+    if (process === netKernel || process === rex) return session.guard.mayConnect;
+    return process === outputSink && session.takesOutput;
+  }
+
+  #accessOf(session: Session, target: Pid | string, process: NodeProcess): Access {
+    if (typeof target === "string") return "by-name";
+    const { capabilities, clock } = this.#core;
+    if (capabilities.size === 0) return "by-pid";
+    return capabilities.isGranted(process, session.facts, clock.now()) ? "by-granted-pid" : "by-pid";
+  }
+
+  #capability(session: Session, process: NodeProcess, verb: CapabilityVerb): Capability<NodeProcess> | undefined {
+    const { capabilities, clock } = this.#core;
+    return capabilities.size === 0 ? undefined : capabilities.find(process, session.facts, verb, clock.now());
+  }
+}
+
+/** A capability grants what no rule does; what a rule denies it does not give. */
+function isAllowed(verdict: Verdict, capability: Capability<NodeProcess> | undefined): boolean {
+  return verdict.outcome === "allow" || (verdict.outcome === "deny-default" && capability !== undefined);
+}

@@ -1,0 +1,37 @@
+import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import { canonicalName, type NodeName } from "../base/node-name.ts";
+import type { PeerFacts } from "../policy/decision.ts";
+
+/** What `peerFacts` is made from. */
+export interface KnownPeer {
+  readonly name: NodeName;
+  readonly assurance: Assurance;
+  readonly protocol: ProtocolName;
+  /** The proven key's fingerprint first, then those it follows; empty where there is none. */
+  readonly fingerprints: readonly string[];
+  /** The raw key, where there is one. */
+  readonly publicKey: Uint8Array | undefined;
+  readonly spki: string | undefined;
+  /** `host:port`. */
+  readonly address: string;
+}
+
+/** What a policy decides on, of one peer that is authenticated. */
+export function peerFacts(peer: KnownPeer): PeerFacts {
+  const { name, assurance, protocol, fingerprints, publicKey, spki, address } = peer;
+  return {
+    name: canonicalName(name),
+    assurance,
+    protocol,
+    fingerprints,
+    publicKeys: publicKey === undefined ? [] : [Buffer.from(publicKey).toString("base64")],
+    spki,
+    source: hostOfAddress(address),
+  };
+}
+
+/** The address without its port and brackets; undefined when it has no such form. */
+function hostOfAddress(address: string): string | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):\d+$/.exec(address);
+  return match?.[1] ?? match?.[2];
+}

@@ -1,0 +1,81 @@
+import { quotePeerText } from "../base/escape.ts";
+import type { Shortfall } from "../guard/weigh.ts";
+import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
+import type { Outcome } from "../policy/document.ts";
+import type { Verb } from "../policy/verbs.ts";
+import type { Pid, Reference, Term } from "../term/types.ts";
+import type { NodeCore } from "./node-core.ts";
+import { denied } from "./service.ts";
+import type { Session } from "./session.ts";
+
+/** Why something is refused: what the rules say, or what this one message lacks. */
+export type Why = Verdict | Shortfall | { readonly outcome: Outcome };
+
+/** What no rule can grant, and what fails to be what it must be. */
+export const BY_DEFAULT: Why = { outcome: "deny-default" };
+/** A place in a table, a fun, an identifier of a third node. */
+export const BY_LIMIT: Why = { outcome: "deny-limit" };
+
+/** Records what is refused, and answers those that wait (docs/policy.md): who does not wait hears nothing. */
+export class Refusals {
+  readonly #core: NodeCore;
+
+  constructor(core: NodeCore) {
+    this.#core = core;
+  }
+
+  /** Records a refusal and returns its id. Too many of them, and the connection is not read for a while. */
+  record(session: Session, verb: Verb, target: Pid | string, why: Why): string {
+    const { decisions, guardLimits, counters } = this.#core;
+    if (session.guard.isFlooding()) {
+      counters.add("denial_pauses");
+      session.connection.pauseReading(guardLimits.denialPauseMs);
+    }
+    const miss = "miss" in why ? why.miss : "nearestMiss" in why ? why.nearestMiss : null;
+    const rule = "rule" in why ? why.rule : null;
+    return decisions.record(this.#decision(session, verb, target, why.outcome, rule, miss, "enforce"));
+  }
+
+  /** Records what audit mode let through. */
+  audited(session: Session, verb: Verb, target: Pid | string, grant: Grant): void {
+    this.#core.decisions.record(this.#decision(session, verb, target, "allow", grant.rule, null, "audit"));
+  }
+
+  /** Refuses what waits behind a monitor: a DOWN that says so, whether or not the target exists. */
+  down(session: Session, verb: Verb, target: Pid | string, to: Pid, ref: Reference, why: Why): void {
+    this.sendDown(session, target, to, ref, denied(this.record(session, verb, target, why)));
+  }
+
+  sendDown(session: Session, target: Pid | string, to: Pid, ref: Reference, reason: Term): void {
+    session.signal({ kind: "monitor-exit", target, to, ref, reason: "payload" }, reason);
+  }
+
+  #decision(
+    session: Session,
+    verb: Verb,
+    target: Pid | string,
+    outcome: Outcome,
+    rule: string | null,
+    nearestMiss: NearestMiss | null,
+    mode: "enforce" | "audit",
+  ): Parameters<NodeCore["decisions"]["record"]>[0] {
+    const { guard, peer, fingerprint } = session;
+    return {
+      outcome,
+      rule,
+      nearestMiss,
+      alias: guard.judge.alias,
+      peer: peer.name,
+      key: fingerprint ?? null,
+      verb,
+      target: targetText(target),
+      generation: guard.generation,
+      mode,
+    };
+  }
+}
+
+/** A target as the operator reads it. */
+export function targetText(target: Pid | string): string {
+  return typeof target === "string" ? quotePeerText(target) : `<${target.id}.${target.serial}>`;
+}
