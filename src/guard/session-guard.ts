@@ -1,18 +1,18 @@
 import type { Clock } from "../base/clock.ts";
+import type { Authority } from "../policy/authority.ts";
 import type { Grant, PeerFacts, Verdict } from "../policy/decision.ts";
 import type { Verb } from "../policy/verbs.ts";
 import type { Term } from "../term/types.ts";
 import type { AllowRule } from "./allow.ts";
 import type { PeerBudget } from "./budgets.ts";
-import type { Judge } from "./judge.ts";
 import type { GuardLimits } from "./limits.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import { type Access, type LiveTarget, Verdicts } from "./verdicts.ts";
-import { type PayloadBytes, type Shortfall, weigh } from "./weigh.ts";
+import { hasBounds, type PayloadBytes, type Shortfall, weigh } from "./weigh.ts";
 
 export interface SessionGuardParts {
   readonly facts: PeerFacts;
-  readonly judge: Judge;
+  readonly authority: Authority;
   /** Of the policy; 0 without one. */
   readonly generation: number;
   readonly budget: PeerBudget;
@@ -27,16 +27,19 @@ export class SessionGuard {
   readonly #limits: GuardLimits;
   readonly #clock: Clock;
   readonly #denials: TokenBucket;
+  /** The peer has bounds of its own: nothing is open to it whatever it sends. */
+  #isBounded: boolean;
   #generation: number;
   #verdicts: Verdicts;
 
-  constructor({ facts, judge, generation, budget, limits, clock }: SessionGuardParts) {
+  constructor({ facts, authority, generation, budget, limits, clock }: SessionGuardParts) {
     this.facts = facts;
     this.budget = budget;
     this.#limits = limits;
     this.#clock = clock;
     this.#generation = generation;
-    this.#verdicts = this.#newVerdicts(judge);
+    this.#verdicts = this.#newVerdicts(authority);
+    this.#isBounded = hasBounds(authority.peerBounds);
     this.#denials = new TokenBucket({ count: limits.maxDenialsPerSecond, perMs: 1_000 }, clock.now());
   }
 
@@ -44,14 +47,15 @@ export class SessionGuard {
     return this.#generation;
   }
 
-  get judge(): Judge {
-    return this.#verdicts.judge;
+  get authority(): Authority {
+    return this.#verdicts.authority;
   }
 
   /** Other rules hold from now on; verdicts of the old ones are gone. */
-  rejudge(judge: Judge, generation: number): void {
+  rejudge(authority: Authority, generation: number): void {
     this.#generation = generation;
-    this.#verdicts = this.#newVerdicts(judge);
+    this.#verdicts = this.#newVerdicts(authority);
+    this.#isBounded = hasBounds(authority.peerBounds);
   }
 
   /** See `Verdicts.onProcess`. */
@@ -88,25 +92,25 @@ export class SessionGuard {
 
   /** True when the peer may connect, and with that ask whether this node is there. */
   get mayConnect(): boolean {
-    return this.judge.decide("connect", { kind: "node" }, this.#clock.wallMs()).outcome === "allow";
+    return this.authority.decide("connect", { kind: "node" }, this.#clock.wallMs()).outcome === "allow";
   }
 
   /** True when payloads of the peer may hold funs: by this grant, or all of them. */
   mayFuns(grant: Grant | undefined): boolean {
-    return grant?.limits?.funs === true || this.judge.peerBounds?.funs === true;
+    return grant?.limits?.funs === true || this.authority.peerBounds.funs === true;
   }
 
   /** The same for identifiers of third nodes. */
   mayForeign(grant: Grant | undefined): boolean {
-    return grant?.limits?.foreign === true || this.judge.peerBounds?.foreign === true;
+    return grant?.limits?.foreign === true || this.authority.peerBounds.foreign === true;
   }
 
   /** Uses the rates of a verdict for an operation without a payload: false when no grant has any left. */
   spend(verdict: Verdict): boolean {
     if (this.isOpen(verdict)) return true;
     const now = this.#clock.now();
-    const { peerBounds } = this.judge;
-    if (peerBounds !== undefined && !this.budget.spend(null, peerBounds, 0, now)) return false;
+    const { peerBounds } = this.authority;
+    if (!this.budget.spend(null, peerBounds, 0, now)) return false;
     return verdict.grants.some(({ rule, limits }) => limits === undefined || this.budget.spend(rule, limits, 0, now));
   }
 
@@ -116,12 +120,13 @@ export class SessionGuard {
 
   /** True when the verdict allows whatever the message holds: then there is nothing to weigh. */
   isOpen(verdict: Verdict): boolean {
-    return verdict.plain && this.#verdicts.judge.peerBounds === undefined;
+    return verdict.plain && !this.#isBounded;
   }
 
   /** The grant of an allowing verdict that lets this very message through, or what it lacks. Uses up rates. */
   weigh(verdict: Verdict, payload: PayloadBytes, atomRefs: readonly Term[] | undefined): Grant | Shortfall {
-    return weigh(verdict, this.judge.peerBounds, this.budget, payload, atomRefs, this.#clock.now());
+    const measure = new Measure(payload, this.authority, atomRefs);
+    return weigh(verdict, this.authority.peerBounds, this.budget, payload, measure, atomRefs, this.#clock.now());
   }
 
   /**
@@ -130,7 +135,7 @@ export class SessionGuard {
    */
   enter(grant: Grant | undefined): boolean {
     const { budget } = this;
-    const peerMax = this.judge.peerBounds?.inflight ?? this.#limits.maxInflightPerPeer;
+    const peerMax = this.authority.peerBounds.inflight ?? this.#limits.maxInflightPerPeer;
     if (!budget.enterAny(Math.min(peerMax, this.#limits.maxInflightPerPeer))) return false;
     const max = grant?.limits?.inflight;
     if (grant === undefined || max === undefined || budget.enter(grant.rule, max)) return true;
@@ -148,7 +153,7 @@ export class SessionGuard {
     return !this.#denials.take(1, this.#clock.now());
   }
 
-  #newVerdicts(judge: Judge): Verdicts {
-    return new Verdicts(judge, this.facts, this.#limits.maxKeptVerdicts, () => this.#clock.wallMs());
+  #newVerdicts(authority: Authority): Verdicts {
+    return new Verdicts(authority, this.facts, this.#limits.maxKeptVerdicts, () => this.#clock.wallMs());
   }
 }

@@ -1,7 +1,7 @@
+import type { Authority, CodeRule } from "../policy/authority.ts";
 import type { PeerFacts, Target, Verdict } from "../policy/decision.ts";
 import { VERBS, type Verb } from "../policy/verbs.ts";
 import type { AllowRule } from "./allow.ts";
-import type { CodeGrant, Judge } from "./judge.ts";
 
 /** Place of each verb in the slots of a target. */
 const INDEX: Readonly<Record<Verb, number>> = Object.fromEntries(VERBS.map((verb, index) => [verb, index])) as Record<
@@ -31,7 +31,7 @@ export interface LiveTarget {
  * Those on functions and on what is not there stand in a bounded table, which is cleared when it is full.
  */
 export class Verdicts {
-  readonly judge: Judge;
+  readonly authority: Authority;
   readonly #facts: PeerFacts;
   readonly #maxKept: number;
   readonly #wallMs: () => number;
@@ -40,8 +40,8 @@ export class Verdicts {
   #namesGeneration = -1;
 
   /** @param maxKept entries for functions and for what is not there */
-  constructor(judge: Judge, facts: PeerFacts, maxKept: number, wallMs: () => number) {
-    this.judge = judge;
+  constructor(authority: Authority, facts: PeerFacts, maxKept: number, wallMs: () => number) {
+    this.authority = authority;
     this.#facts = facts;
     this.#maxKept = maxKept;
     this.#wallMs = wallMs;
@@ -72,7 +72,7 @@ export class Verdicts {
         ? { kind: "name", name }
         : { kind: "pid", name, granted: access === "by-granted-pid" };
     const code = this.#code(verb, process.tag, name ?? "process");
-    const verdict = this.judge.decide(verb, target, this.#wallMs(), code);
+    const verdict = this.authority.decide(verb, target, this.#wallMs(), code);
     slots[slot] = verdict;
     return verdict;
   }
@@ -82,7 +82,7 @@ export class Verdicts {
     const target: Target = name === undefined ? { kind: "pid", name, granted: false } : { kind: "name", name };
     const code = this.#code(verb, former, name ?? "process");
     const key = name === undefined ? verb : `${verb}:${name}`;
-    return code === undefined ? this.#other(key, verb, target) : this.judge.decide(verb, target, this.#wallMs(), code);
+    return code === undefined ? this.#other(key, verb, target) : this.authority.decide(verb, target, this.#wallMs(), code);
   }
 
   /** On a function: `worker`, or `module:function/arity`. */
@@ -92,16 +92,16 @@ export class Verdicts {
     return this.#other(`${verb}${code?.permits === true ? "+" : "-"}${label}`, verb, target, code);
   }
 
-  #other(key: string, verb: Verb, target: Target, code?: CodeGrant): Verdict {
+  #other(key: string, verb: Verb, target: Target, code?: CodeRule): Verdict {
     const kept = this.#others.get(key);
     if (kept !== undefined && this.#holds(kept)) return kept;
-    const verdict = this.judge.decide(verb, target, this.#wallMs(), code);
+    const verdict = this.authority.decide(verb, target, this.#wallMs(), code);
     if (this.#others.size >= this.#maxKept) this.#others.clear();
     this.#others.set(key, verdict);
     return verdict;
   }
 
-  #code(verb: Verb, rule: AllowRule | undefined, label: string): CodeGrant | undefined {
+  #code(verb: Verb, rule: AllowRule | undefined, label: string): CodeRule | undefined {
     if (rule === undefined) return undefined;
     return { rule: `code:${label}`, permits: rule.grants(this.#facts, verb) };
   }

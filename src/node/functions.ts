@@ -1,6 +1,8 @@
 import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import { AllowRule } from "../guard/allow.ts";
+import type { PayloadBytes } from "../guard/weigh.ts";
+import type { Grant } from "../policy/decision.ts";
 import { handlerError, NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { refKey } from "../process/term-keys.ts";
@@ -9,7 +11,9 @@ import type { Control } from "../wire/control-types.ts";
 import type { FunctionName, RegisteredFunction, RegisterOptions } from "./api.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
-import type { NodeProcess, Session } from "./session.ts";
+import { Refusals, type Why } from "./refusals.ts";
+import { denied } from "./service.ts";
+import type { NodeProcess, OpenWork, Session } from "./session.ts";
 
 /** Module under which Sallyport functions without one are spawned (rulings U8). */
 export const SALLYPORT_FUNCTION_MODULE = "sallyport_fn";
@@ -23,7 +27,10 @@ const MAX_ARITY = 255;
 const RETURN = new Atom("return");
 const ERROR = new Atom("error");
 
-interface FunctionEntry {
+/** Whether a function may be run: by which grant (undefined where nothing is bounded), or why not. */
+export type Asked = { readonly grant: Grant | undefined } | { readonly why: Why };
+
+export interface FunctionEntry {
   readonly label: string;
   readonly run: RegisteredFunction;
   readonly rule: AllowRule | undefined;
@@ -32,7 +39,7 @@ interface FunctionEntry {
 type SpawnRequest = Extract<Control, { kind: "spawn-request" }>;
 
 /** What a spawn request asks for, once its arguments are read. */
-interface Invocation {
+export interface Invocation {
   readonly verb: "rpc" | "spawn";
   /** For messages: `module:function/arity`. */
   readonly label: string;
@@ -64,15 +71,24 @@ export class Functions {
     this.#entries.set(label, { label, run, rule: AllowRule.compile(options.allow, ["rpc", "spawn"]) });
   }
 
-  /** The function of a call by `rex`, when the peer may run it. */
-  permitted(
-    session: Session,
-    module: string,
-    fn: string,
-    args: readonly Term[],
-    verb: "rpc" | "spawn",
-  ): FunctionEntry | undefined {
-    return this.#permitted(session, `${module}:${fn}/${args.length}`, verb);
+  /** The function that is registered as `label`. */
+  entry(label: string): FunctionEntry | undefined {
+    return this.#entries.get(label);
+  }
+
+  /** What code grants, for a matrix of who may what. */
+  *rules(): IterableIterator<{ readonly label: string; readonly rule: AllowRule }> {
+    for (const { label, rule } of this.#entries.values()) if (rule !== undefined) yield { label, rule };
+  }
+
+  /** Whether the peer may run what its request asks for, before the arguments are decoded. Uses up rates. */
+  ask(session: Session, verb: "rpc" | "spawn", label: string, payload: PayloadBytes): Asked {
+    const { guard } = session;
+    const verdict = guard.onFunction(verb, label, this.#entries.get(label)?.rule);
+    if (verdict.outcome !== "allow") return { why: verdict };
+    if (guard.isOpen(verdict)) return { grant: undefined };
+    const grant = guard.weigh(verdict, payload, session.connection.terms.atomRefs);
+    return "kind" in grant ? { why: grant } : { grant };
   }
 
   /** Reads what is asked for; undefined when the arguments do not have the shape that the request demands. */
@@ -101,19 +117,20 @@ export class Functions {
     };
   }
 
-  /** True when the peer may run what it asks for. */
-  permits(session: Session, invocation: Invocation): boolean {
-    return this.#permitted(session, invocation.label, invocation.verb) !== undefined;
-  }
-
   /**
-   * Starts the process of a permitted request: SPAWN_REPLY first, then link and monitor, then the function runs.
-   * Returns false when the peer or the node has too many running; the caller answers `system_limit`.
+   * Starts the process of a permitted request: SPAWN_REPLY first, then link and monitor, then the function runs. `missing`:
+   * nothing is registered; `full`: the peer, its grant or the node has too many running.
    */
-  start(session: Session, request: SpawnRequest, invocation: Invocation): boolean {
-    const entry = this.#permitted(session, invocation.label, invocation.verb);
-    const giveBack = entry === undefined ? undefined : this.takePlace(session);
-    if (entry === undefined || giveBack === undefined) return false;
+  start(
+    session: Session,
+    request: SpawnRequest,
+    invocation: Invocation,
+    grant: Grant | undefined,
+  ): "started" | "missing" | "full" {
+    const entry = this.#entries.get(invocation.label);
+    if (entry === undefined) return "missing";
+    const giveBack = this.takePlace(session, grant);
+    if (giveBack === undefined) return "full";
     const { processes } = this.#core;
     const life = new OwnedLifetime();
     const behaviour = new FunctionBehaviour(this.#core, entry, invocation, life, (process, reason) => {
@@ -121,19 +138,23 @@ export class Functions {
     });
     // An erpc caller that gives up takes its monitor back, and nobody wants the result of a lost one: the function is told.
     const call = invocation.resultRef === undefined ? undefined : refKey(request.ref);
-    if (call !== undefined) session.openCalls.set(call, life);
+    const work: OpenWork = {
+      end: () => life.end(),
+      reconsider: () => this.#reconsider(session, invocation, behaviour),
+    };
+    if (call !== undefined) session.openCalls.set(call, work);
     behaviour.ended = (): void => {
       giveBack();
       life.end();
-      if (call !== undefined && session.openCalls.get(call) === life) session.openCalls.delete(call);
+      if (call !== undefined && session.openCalls.get(call) === work) session.openCalls.delete(call);
     };
-    const parent = AllowRule.compile({ peers: [session.peer.name], verbs: ["send", "monitor", "link", "exit"] });
+    const parent = AllowRule.forPeer(session.facts, ["send", "monitor", "link", "exit"]);
     let process: NodeProcess;
     try {
       process = processes.spawn(behaviour, { tag: parent, exposeReasons: true });
     } catch (error) {
       behaviour.ended();
-      if (isSallyportError(error)) return false; // PROCESS_LIMIT
+      if (isSallyportError(error)) return "full"; // PROCESS_LIMIT
       throw error;
     }
     behaviour.process = process;
@@ -146,27 +167,30 @@ export class Functions {
       invocation.args,
       new MessageContext(session.peer, request.from, this.#core.name, process.pid, life),
     );
-    return true;
+    return "started";
   }
 
-  #permitted(session: Session, label: string, verb: "rpc" | "spawn"): FunctionEntry | undefined {
-    const entry = this.#entries.get(label);
-    return entry?.rule?.permits(session.facts, verb) === true ? entry : undefined;
+  /** Rules have changed: a call that they do not allow any more ends as refused. */
+  #reconsider(session: Session, { verb, label }: Invocation, behaviour: FunctionBehaviour): void {
+    if (session.guard.onFunction(verb, label, this.#entries.get(label)?.rule).outcome === "allow") return;
+    const refused = new Refusals(this.#core).record(session, verb, label, { outcome: "deny-default" });
+    if (behaviour.process !== undefined) this.#core.processes.exit(behaviour.process, denied(refused));
   }
 
   /**
    * Takes one of the places a peer has for functions that run; undefined when it has none left. Counted by name and not by
    * session, or connecting anew would give as many again. The function returned gives the place back, once.
    */
-  takePlace(session: Session): (() => void) | undefined {
+  takePlace(session: Session, grant: Grant | undefined): (() => void) | undefined {
     const name = session.facts.name;
     const count = this.#running.get(name) ?? 0;
-    if (count >= MAX_SPAWNED_PER_PEER) return undefined;
+    if (count >= MAX_SPAWNED_PER_PEER || !session.guard.enter(grant)) return undefined;
     this.#running.set(name, count + 1);
     let taken = true;
     return () => {
       if (!taken) return;
       taken = false;
+      session.guard.leave(grant);
       const left = (this.#running.get(name) ?? 1) - 1;
       if (left === 0) this.#running.delete(name);
       else this.#running.set(name, left);

@@ -1,12 +1,12 @@
-import { quotePeerText } from "../base/escape.ts";
 import { handlerError, SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, atomName, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 import type { Functions } from "./functions.ts";
 import { readGenCall, readGenCast } from "./gen.ts";
 import type { MessageContext } from "./message-context.ts";
-import { type NodeCore, reply, replyOrEnd, reportDenied, reportHandlerError } from "./node-core.ts";
-import { denied, type SessionOf } from "./service.ts";
+import { type NodeCore, reply, replyOrEnd, reportHandlerError } from "./node-core.ts";
+import { BY_DEFAULT, Refusals } from "./refusals.ts";
+import type { SessionOf } from "./service.ts";
 
 const YES = new Atom("yes");
 const BADRPC = new Atom("badrpc");
@@ -16,11 +16,11 @@ const ENOTSUP = new Tuple([new Atom("error"), new Atom("enotsup")]);
 
 /** `net_kernel`, as far as a peer may see it: it answers `is_auth`, so that `net_adm:ping` works, and nothing else. */
 export class NetKernel implements Behaviour<MessageContext> {
-  readonly #core: NodeCore;
+  readonly #refusals: Refusals;
   readonly #sessionOf: SessionOf;
 
   constructor(core: NodeCore, sessionOf: SessionOf) {
-    this.#core = core;
+    this.#refusals = new Refusals(core);
     this.#sessionOf = sessionOf;
   }
 
@@ -36,7 +36,7 @@ export class NetKernel implements Behaviour<MessageContext> {
       !isAtom(request.elements[0], "is_auth")
     ) {
       // Spawns, connects and the like: net_kernel obeys them on a BEAM, to whoever asks.
-      reportDenied(this.#core, session, "system", "net_kernel");
+      this.#refusals.record(session, "system", "net_kernel", BY_DEFAULT);
       return;
     }
     const { replyTo } = call;
@@ -62,26 +62,23 @@ export class Rex implements Behaviour<MessageContext> {
     if (session === undefined) return;
     const call = readGenCall(term);
     const request = call?.request ?? readGenCast(term)?.message;
+    // Asked for and granted already, by the head of the message.
     const wanted = readRpc(request);
-    if (wanted === undefined) {
-      reportDenied(this.#core, session, "rpc", "rex");
-      return;
-    }
-    const entry = this.#functions.permitted(session, wanted.module, wanted.fn, wanted.args, "rpc");
+    if (wanted === undefined) return;
+    const entry = this.#functions.entry(`${wanted.module}:${wanted.fn}/${wanted.args.length}`);
     const answer = (value: Term): void => {
       if (call === undefined || call.replyTo.pid.node !== session.node) return;
       reply(this.#core, session, ctx.self, call.replyTo, value, new Tuple([call.replyTo.tag, value]));
     };
     const refuse = (why: Term): void => {
       if (call === undefined || call.replyTo.pid.node !== session.node) return;
-      replyOrEnd(session, ctx.self, call.replyTo, new Tuple([call.replyTo.tag, new Tuple([BADRPC, why])]));
+      replyOrEnd(session, ctx.self, call.replyTo, badRpc(call.replyTo.tag, why));
     };
     if (entry === undefined) {
-      const what = quotePeerText(`${wanted.module}:${wanted.fn}/${wanted.args.length}`);
-      refuse(denied(reportDenied(this.#core, session, "rpc", what)));
+      refuse(new Tuple([new Atom("EXIT"), new Tuple([new Atom("undef"), []])]));
       return;
     }
-    const giveBack = this.#functions.takePlace(session);
+    const giveBack = this.#functions.takePlace(session, ctx.grant);
     if (giveBack === undefined) {
       refuse(SYSTEM_LIMIT);
       return;
@@ -101,6 +98,11 @@ export class Rex implements Behaviour<MessageContext> {
       }
     })();
   }
+}
+
+/** `{Tag, {badrpc, Why}}`. */
+export function badRpc(tag: Term, why: Term): Tuple {
+  return new Tuple([tag, new Tuple([BADRPC, why])]);
 }
 
 function readRpc(request: Term): { module: string; fn: string; args: readonly Term[] } | undefined {

@@ -64,7 +64,7 @@ export class Refusals {
       outcome,
       rule,
       nearestMiss,
-      alias: guard.judge.alias,
+      alias: guard.authority.alias,
       peer: peer.name,
       key: fingerprint ?? null,
       verb,

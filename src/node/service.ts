@@ -9,7 +9,8 @@ import { type GenCall, type ReplyTo, readGenCall, readGenCast } from "./gen.ts";
 import { CallContext, type MessageContext } from "./message-context.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
 import { callFailure } from "./remote-failure.ts";
-import type { Session } from "./session.ts";
+import { Refusals } from "./refusals.ts";
+import type { NodeProcess, OpenWork, Session } from "./session.ts";
 
 /** Finds the session a message came over. */
 export type SessionOf = (ctx: MessageContext) => Session | undefined;
@@ -23,6 +24,8 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
   readonly #name: string;
   readonly #handlers: ServiceHandlers;
   readonly #sessionOf: SessionOf;
+  /** Set once it runs. */
+  process: NodeProcess | undefined;
 
   constructor(core: NodeCore, name: string, handlers: ServiceHandlers, sessionOf: SessionOf) {
     this.#core = core;
@@ -58,6 +61,7 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     const session = this.#sessionOf(ctx);
     const { replyTo } = call;
     if (this.#handlers.call === undefined) {
+      this.#done(session, ctx);
       this.#fail(session, ctx.self, replyTo, denied(newDecisionId(this.#core.random)));
       return;
     }
@@ -66,10 +70,12 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     try {
       pending = this.#handlers.call(call.request, callCtx);
     } catch (error) {
+      this.#done(session, ctx);
       this.#crashed(session, ctx.self, replyTo, error);
       return;
     }
     if (!(pending instanceof Promise)) {
+      this.#done(session, ctx);
       this.#answer(session, ctx.self, replyTo, pending as Term);
       return;
     }
@@ -85,20 +91,44 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     pending: Promise<ReplyTerm>,
   ): Promise<void> {
     const key = to.monitor === undefined ? undefined : refKey(to.monitor);
-    if (key !== undefined) session?.openCalls.set(key, callCtx);
-    const done = (): void => {
-      if (key !== undefined) session?.openCalls.delete(key);
+    let isOpen = true;
+    const work: OpenWork = {
+      end: () => callCtx.end(),
+      reconsider: () => {
+        if (session === undefined || this.#mayStill(session)) return;
+        isOpen = false;
+        callCtx.end();
+        session.openCalls.delete(key ?? "");
+        const id = new Refusals(this.#core).record(session, "call", this.#name, { outcome: "deny-default" });
+        this.#fail(session, self, to, denied(id));
+      },
+    };
+    if (key !== undefined) session?.openCalls.set(key, work);
+    const done = (): boolean => {
+      this.#done(session, callCtx);
+      if (key !== undefined && session?.openCalls.get(key) === work) session.openCalls.delete(key);
+      return isOpen;
     };
     return pending.then(
       (value) => {
-        done();
-        this.#answer(session, self, to, value as Term);
+        if (done()) this.#answer(session, self, to, value as Term);
       },
       (error: unknown) => {
-        done();
-        this.#crashed(session, self, to, error);
+        if (done()) this.#crashed(session, self, to, error);
       },
     );
+  }
+
+  /** The place of a call that a peer made is free again. */
+  #done(session: Session | undefined, ctx: MessageContext): void {
+    if (session !== undefined && this.process !== undefined) session.inflight.done(this.process, ctx.grant);
+  }
+
+  #mayStill(session: Session): boolean {
+    const { process } = this;
+    if (process === undefined) return false;
+    const { generation } = this.#core.processes.names;
+    return session.guard.onProcess("call", process, "by-name", generation).outcome === "allow";
   }
 
   #answer(session: Session | undefined, self: Pid, to: ReplyTo, value: Term): void {
