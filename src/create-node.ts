@@ -39,6 +39,7 @@ import { RealIdentityCrypto } from "./system/real-identity-crypto.ts";
 import { RealRandom } from "./system/real-random.ts";
 import { EPMD_PORT, epmdEntry } from "./wire/epmd.ts";
 import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
+import { readCertificateFacts } from "./x509/certificate-facts.ts";
 import { readCertificateNames } from "./x509/certificate-names.ts";
 import { matchCertificate } from "./x509/match-name.ts";
 
@@ -121,6 +122,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     dialers,
     resolver: makeResolver(options, scheme, epmd),
     judgeCertificate,
+    readCertificate: readCertificateFacts,
+    ...(policy === undefined ? {} : { policy }),
+    ...(options.guardLimits === undefined ? {} : { guardLimits: options.guardLimits }),
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),

@@ -92,6 +92,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   readonly #flushTurn: () => void;
   #state: State = { kind: "securing" };
   #timer: Timer | undefined;
+  /** While nothing is read. */
+  #pause: Timer | undefined;
   #now: MonotonicMs;
   #inChunk = false;
   #flushAsked = false;
@@ -121,6 +123,17 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   get isUp(): boolean {
     return this.#state.kind === "up";
+  }
+
+  /** Reads nothing for `ms` milliseconds: what the peer sends meanwhile waits with it. */
+  pauseReading(ms: number): void {
+    if (this.#state.kind === "closed" || this.#pause !== undefined) return;
+    this.#carrier.pause();
+    const { clock } = this.#parts;
+    this.#pause = clock.at(addMs(clock.now(), ms), () => {
+      this.#pause = undefined;
+      if (this.#state.kind !== "closed") this.#carrier.resume();
+    });
   }
 
   /** `host:port` of the other end. */

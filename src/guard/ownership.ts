@@ -18,11 +18,7 @@ function owns(who: Incarnation, id: Pid | Reference): boolean {
  * Targets on our side are not judged here: one of an earlier life of ours is simply unknown. A group leader may also be
  * `own`: what this node started there may start something here.
  */
-export function forgedField(
-  control: Control,
-  peer: Incarnation,
-  own: Incarnation,
-): string | undefined {
+export function forgedField(control: Control, peer: Incarnation, own: Incarnation): string | undefined {
   switch (control.kind) {
     case "send":
       return control.from === undefined || owns(peer, control.from) ? undefined : "from";
@@ -49,9 +45,7 @@ export function forgedField(
     case "spawn-request":
       if (!owns(peer, control.from)) return "from";
       if (!owns(peer, control.ref)) return "ref";
-      return owns(peer, control.groupLeader) || owns(own, control.groupLeader)
-        ? undefined
-        : "group leader";
+      return owns(peer, control.groupLeader) || owns(own, control.groupLeader) ? undefined : "group leader";
     case "spawn-reply":
       return typeof control.result === "string" || owns(peer, control.result) ? undefined : "child";
   }

@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Authority } from "../policy/authority.ts";
 import type { Grant, PeerFacts, Verdict } from "../policy/decision.ts";
 import type { Verb } from "../policy/verbs.ts";
+import type { TermLimits } from "../term/limits.ts";
 import type { Term } from "../term/types.ts";
 import type { AllowRule } from "./allow.ts";
 import type { PeerBudget } from "./budgets.ts";
@@ -10,11 +11,20 @@ import { TokenBucket } from "./token-bucket.ts";
 import { type Access, type LiveTarget, Verdicts } from "./verdicts.ts";
 import { hasBounds, type PayloadBytes, type Shortfall, weigh } from "./weigh.ts";
 
-export interface SessionGuardParts {
-  readonly facts: PeerFacts;
+/** What the policy in force says of one session. */
+export interface SessionRules {
   readonly authority: Authority;
   /** Of the policy; 0 without one. */
   readonly generation: number;
+  /** Atoms that are new in no payload. */
+  readonly knownAtoms: ReadonlySet<string>;
+}
+
+export interface SessionGuardParts {
+  readonly facts: PeerFacts;
+  readonly rules: SessionRules;
+  /** Names of this node and of the peer, as on the wire. */
+  readonly nodes: readonly [string, string];
   readonly budget: PeerBudget;
   readonly limits: GuardLimits;
   readonly clock: Clock;
@@ -29,33 +39,38 @@ export class SessionGuard {
   readonly #denials: TokenBucket;
   /** The peer has bounds of its own: nothing is open to it whatever it sends. */
   #isBounded: boolean;
-  #generation: number;
+  readonly #nodes: readonly [string, string];
+  #rules: SessionRules;
   #verdicts: Verdicts;
+  /** Those of the rules and the names of the two nodes; made when first needed. */
+  #knownAtoms: ReadonlySet<string> | undefined;
 
-  constructor({ facts, authority, generation, budget, limits, clock }: SessionGuardParts) {
+  constructor({ facts, rules, nodes, budget, limits, clock }: SessionGuardParts) {
     this.facts = facts;
     this.budget = budget;
     this.#limits = limits;
     this.#clock = clock;
-    this.#generation = generation;
-    this.#verdicts = this.#newVerdicts(authority);
-    this.#isBounded = hasBounds(authority.peerBounds);
+    this.#nodes = nodes;
+    this.#rules = rules;
+    this.#verdicts = this.#newVerdicts(rules.authority);
+    this.#isBounded = hasBounds(rules.authority.peerBounds);
     this.#denials = new TokenBucket({ count: limits.maxDenialsPerSecond, perMs: 1_000 }, clock.now());
   }
 
   get generation(): number {
-    return this.#generation;
+    return this.#rules.generation;
   }
 
   get authority(): Authority {
-    return this.#verdicts.authority;
+    return this.#rules.authority;
   }
 
   /** Other rules hold from now on; verdicts of the old ones are gone. */
-  rejudge(authority: Authority, generation: number): void {
-    this.#generation = generation;
-    this.#verdicts = this.#newVerdicts(authority);
-    this.#isBounded = hasBounds(authority.peerBounds);
+  rejudge(rules: SessionRules): void {
+    this.#rules = rules;
+    this.#knownAtoms = undefined;
+    this.#verdicts = this.#newVerdicts(rules.authority);
+    this.#isBounded = hasBounds(rules.authority.peerBounds);
   }
 
   /** See `Verdicts.onProcess`. */
@@ -76,7 +91,9 @@ export class SessionGuard {
   /** True when the peer may watch a process: with `monitor`, or because it may call it (rulings U16). */
   watching(process: LiveTarget, access: Access, namesGeneration: number): Verdict {
     const monitor = this.onProcess("monitor", process, access, namesGeneration);
-    return monitor.outcome === "deny-default" ? this.#or(this.onProcess("call", process, access, namesGeneration), monitor) : monitor;
+    return monitor.outcome === "deny-default"
+      ? this.#or(this.onProcess("call", process, access, namesGeneration), monitor)
+      : monitor;
   }
 
   /** As `watching`, of what is not there. */
@@ -105,13 +122,18 @@ export class SessionGuard {
     return grant?.limits?.foreign === true || this.authority.peerBounds.foreign === true;
   }
 
-  /** Uses the rates of a verdict for an operation without a payload: false when no grant has any left. */
-  spend(verdict: Verdict): boolean {
+  /**
+   * Uses the rates of a verdict for an operation without a payload, or with `bytes` of one: false when it does not allow, or
+   * no grant has any left.
+   */
+  spend(verdict: Verdict, bytes: number = 0): boolean {
     if (this.isOpen(verdict)) return true;
     const now = this.#clock.now();
     const { peerBounds } = this.authority;
-    if (!this.budget.spend(null, peerBounds, 0, now)) return false;
-    return verdict.grants.some(({ rule, limits }) => limits === undefined || this.budget.spend(rule, limits, 0, now));
+    if (verdict.outcome !== "allow" || !this.budget.spend(null, peerBounds, bytes, now)) return false;
+    return verdict.grants.some(
+      ({ rule, limits }) => limits === undefined || this.budget.spend(rule, limits, bytes, now),
+    );
   }
 
   #or(other: Verdict, otherwise: Verdict): Verdict {
@@ -124,9 +146,15 @@ export class SessionGuard {
   }
 
   /** The grant of an allowing verdict that lets this very message through, or what it lacks. Uses up rates. */
-  weigh(verdict: Verdict, payload: PayloadBytes, atomRefs: readonly Term[] | undefined): Grant | Shortfall {
-    const measure = new Measure(payload, this.authority, atomRefs);
-    return weigh(verdict, this.authority.peerBounds, this.budget, payload, measure, atomRefs, this.#clock.now());
+  weigh(
+    verdict: Verdict,
+    payload: PayloadBytes,
+    terms: { readonly limits: TermLimits; readonly atomRefs: readonly Term[] | undefined },
+  ): Grant | Shortfall {
+    const { limits, atomRefs } = terms;
+    this.#knownAtoms ??= new Set([...this.#rules.knownAtoms, ...this.#nodes]);
+    const scales = { limits, nodes: this.#nodes, knownAtoms: this.#knownAtoms, atomRefs };
+    return weigh(verdict, this.authority.peerBounds, this.budget, payload, scales, this.#clock.now());
   }
 
   /**

@@ -82,7 +82,9 @@ export class Verdicts {
     const target: Target = name === undefined ? { kind: "pid", name, granted: false } : { kind: "name", name };
     const code = this.#code(verb, former, name ?? "process");
     const key = name === undefined ? verb : `${verb}:${name}`;
-    return code === undefined ? this.#other(key, verb, target) : this.authority.decide(verb, target, this.#wallMs(), code);
+    return code === undefined
+      ? this.#other(key, verb, target)
+      : this.authority.decide(verb, target, this.#wallMs(), code);
   }
 
   /** On a function: `worker`, or `module:function/arity`. */

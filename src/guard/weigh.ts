@@ -1,6 +1,9 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import type { Bounds } from "../policy/bounds.ts";
 import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
+import { needsInspection, withinBounds } from "../policy/payload.ts";
+import { inspectTerm, TermFacts, type TermQuestion } from "../term/inspect.ts";
+import type { TermLimits } from "../term/limits.ts";
 import type { Term } from "../term/types.ts";
 import type { PeerBudget } from "./budgets.ts";
 
@@ -21,25 +24,25 @@ export interface Shortfall {
   readonly miss: NearestMiss | null;
 }
 
-/** Says whether a payload keeps the bounds on one message. Looks at it once, when first asked. */
-export interface PayloadMeasure {
-  keeps(bounds: Bounds): boolean;
-}
-
 /** True when some bound on numbers is set: there is something to weigh. */
-export function hasBounds(bounds: Bounds): boolean {
-  return bounds.rate !== undefined || bounds.bytes !== undefined || bounds.inflight !== undefined || measures(bounds);
+export function hasBounds({ rate, bytes, inflight, payloadBytes, depth, elements, newAtoms }: Bounds): boolean {
+  return [rate, bytes, inflight, payloadBytes, depth, elements, newAtoms].some((bound) => bound !== undefined);
 }
 
-/** True when one message must be looked at as a whole. */
-export function measures({ payloadBytes, depth, elements, newAtoms }: Bounds): boolean {
-  return payloadBytes !== undefined || depth !== undefined || elements !== undefined || newAtoms !== undefined;
+/** What a payload is looked at with. */
+export interface Scales {
+  readonly limits: TermLimits;
+  /** The two nodes whose identifiers may stand in it. */
+  readonly nodes: readonly [string, string];
+  /** Atoms that are not new. */
+  readonly knownAtoms: ReadonlySet<string>;
+  readonly atomRefs: readonly Term[] | undefined;
 }
 
 /**
- * The first grant of an allowing verdict that lets this very message through, or what it lacks: the peer's own bounds first,
- * then of each grant the shape, the bounds on one message and the rates. Only the rates of the grant that is returned, and
- * those of the peer, are used up.
+ * The first grant of an allowing verdict that lets this very message through, or what it lacks: of each grant the shape, then
+ * the bounds on one message, its own and those of the peer, then the rates. Only the rates of the grant that is returned,
+ * and those of the peer, are used up.
  * @throws {SallyportError} ERR_PEER_MISBEHAVED TERM_*, ERR_LIMIT TERM_* for bytes that are no term
  */
 export function weigh(
@@ -47,24 +50,46 @@ export function weigh(
   peerBounds: Bounds,
   budget: PeerBudget,
   payload: PayloadBytes,
-  measure: PayloadMeasure,
-  atomRefs: readonly Term[] | undefined,
+  scales: Scales,
   now: MonotonicMs,
 ): Grant | Shortfall {
   const { buffer, start, end, inner } = payload;
   const bytes = end - start;
-  if (hasBounds(peerBounds) && !(measure.keeps(peerBounds) && budget.spend(null, peerBounds, bytes, now))) {
-    return { kind: "shortfall", outcome: "deny-limit", rule: null, miss: null };
-  }
+  let facts: TermFacts | undefined;
   let short: Shortfall = { kind: "shortfall", outcome: "deny-default", rule: null, miss: null };
   for (const grant of verdict.grants) {
     const { rule, shape, limits } = grant;
-    if (shape !== undefined && !shape.matches(buffer, inner, end, atomRefs)) {
+    if (shape !== undefined && !shape.matches(buffer, inner, end, scales.atomRefs)) {
       if (short.miss === null) short = { ...short, miss: { rule, why: "shape" } };
       continue;
     }
-    if (limits === undefined || (measure.keeps(limits) && budget.spend(rule, limits, bytes, now))) return grant;
+    if (facts === undefined && needsInspection(limits, peerBounds)) {
+      facts = new TermFacts();
+      inspectTerm(buffer, inner, end, scales.limits, questionOf(verdict, peerBounds, scales), facts);
+    }
+    const bound = withinBounds(limits, peerBounds, facts ?? NOTHING, bytes);
+    if (bound === undefined && spend(budget, grant, peerBounds, bytes, now)) return grant;
     short = { kind: "shortfall", outcome: "deny-limit", rule, miss: { rule, why: "limit" } };
   }
   return short;
+}
+
+/** Facts of a payload that nobody asks about. */
+const NOTHING = new TermFacts();
+
+function questionOf(verdict: Verdict, peerBounds: Bounds, { nodes, knownAtoms, atomRefs }: Scales): TermQuestion {
+  const counts = [peerBounds, ...verdict.grants.map(({ limits }) => limits)].map((bounds) => bounds?.newAtoms);
+  const asked = counts.filter((count) => count !== undefined);
+  return { nodes, knownAtoms, maxNewAtoms: asked.length === 0 ? undefined : Math.max(...asked), atomRefs };
+}
+
+function spend(
+  budget: PeerBudget,
+  { rule, limits }: Grant,
+  peerBounds: Bounds,
+  bytes: number,
+  now: MonotonicMs,
+): boolean {
+  if (limits !== undefined && !budget.spend(rule, limits, bytes, now)) return false;
+  return budget.spend(null, peerBounds, bytes, now);
 }

@@ -2,7 +2,8 @@ import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Allow } from "../guard/allow.ts";
-import type { Decision, Verdict } from "../policy/decision.ts";
+import type { CapabilityVerb } from "../guard/capabilities.ts";
+import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 
@@ -131,6 +132,10 @@ export interface NodeEvents {
   denied: [denied: Denied];
   /** Something the operator should know. */
   warning: [warning: { readonly reason: string; readonly message: string }];
+  /** Another policy was to be taken; `ok` says whether it was. */
+  reload: [reload: PolicyReloadResult & { readonly what: "policy" }];
+  /** A peer with an `io` grant on `user` wrote output of something this node started there. */
+  output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
   handlerError: [failure: { readonly id: string; readonly where: string; readonly error: unknown }];
   /** A connection failed before it became a session. */
@@ -151,6 +156,58 @@ export interface Denied {
   readonly target: string;
   /** 1; above it: so many more of the same kind within a minute, of which this is the last. */
   readonly count: number;
+}
+
+/** Who may do what with a process that is handed to a peer. */
+export interface GrantOptions {
+  /** The peer, which must have a session; or a fingerprint, `SHA256:...`. The grant is bound to its key where it has one. */
+  readonly to: string;
+  /** Default `["send"]`. */
+  readonly verbs?: readonly CapabilityVerb[];
+  /** Messages and exit signals before it is used up. Default without a bound. */
+  readonly uses?: number;
+  /** Milliseconds. Default: as long as the process. */
+  readonly ttlMs?: number;
+}
+
+/** A process handed to a peer. Ends with its uses, its time, the process, or `revoke`. */
+export interface ProcessGrant {
+  readonly id: string;
+  readonly pid: Pid;
+  /** An alias that leads to the process, for this grant only and not to be guessed: the peer may send to it instead. */
+  readonly alias: Reference;
+  /** Fingerprint or name of who holds it. */
+  readonly to: string;
+  readonly verbs: readonly CapabilityVerb[];
+  readonly usesLeft: number;
+  /** Null without a bound. */
+  readonly expiresInMs: number | null;
+  /** False when it was gone. */
+  revoke(): boolean;
+}
+
+/** What came of an attempt to take another policy. */
+export interface PolicyReloadResult {
+  readonly ok: boolean;
+  /** In force now. */
+  readonly generation: number;
+  /** Reason and message of the error because of which the old policy stays. */
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+/** The policy of a node (docs/policy.md). */
+export interface NodePolicy {
+  /** Goes up by one with each policy taken; the first is 1. */
+  readonly generation: number;
+  readonly document: PolicyDocument;
+  /**
+   * Reads the file anew, which is also done by itself within a second of a change. One that cannot be taken leaves the old one
+   * in force. @throws {SallyportError} ERR_API_MISUSE POLICY_NOT_A_FILE
+   */
+  reload(): PolicyReloadResult;
+  /** Takes another policy; sessions are judged by it before this returns. */
+  replace(document: PolicyDocument): PolicyReloadResult;
 }
 
 /** A stranger that dialled us, proved a key and waits for an operator; it has no rights beyond those of first use. */
@@ -245,6 +302,17 @@ export interface Node {
   readonly endpoints: readonly string[];
   /** Identity by key; null for a node that runs without. */
   readonly identity: NodeIdentity | null;
+  /** The policy; null for a node without one. */
+  readonly policy: NodePolicy | null;
+  /** A refused or audited operation of late, by the id that the peer was told; undefined when it is not known any more. */
+  why(decision: string): Decision | undefined;
+  /**
+   * Hands a process to one peer. @throws {SallyportError} ERR_API_MISUSE GRANT_INVALID, GRANT_HOLDER_UNKNOWN, ERR_LIMIT
+   * GRANT_LIMIT
+   */
+  grant(target: Pid | LocalProcessHandle, options: GrantOptions): ProcessGrant;
+  /** All grants that stand. */
+  grants(): readonly ProcessGrant[];
   /** Registers a named service. @throws {SallyportError} ERR_API_MISUSE NAME_TAKEN, NAME_RESERVED */
   register(name: string, handlers: ServiceHandlers, options?: RegisterOptions): LocalProcessHandle;
   /** Ends a service and frees its name; false when there was none. */

@@ -1,19 +1,39 @@
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
-import type { Assurance } from "../base/assurance.ts";
+import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import type { SessionRules } from "../guard/session-guard.ts";
+import type { PublicKey } from "../identity/public-key.ts";
+import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
+import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { type AnsweredClaim, giveWay, type Sessions } from "./sessions.ts";
 import { isSameParty, type Newcomer } from "./standing.ts";
+
+/** An authenticated peer on one connection. */
+export interface KnownConnection {
+  readonly name: NodeName;
+  readonly assurance: Assurance;
+  readonly protocol: ProtocolName;
+  readonly publicKey: PublicKey | undefined;
+  readonly info: CarrierInfo;
+}
+
+/** A peer that is authenticated and may connect. */
+export interface AdmittedPeer {
+  readonly facts: PeerFacts;
+  readonly rules: SessionRules;
+  readonly holdsName: boolean;
+}
 
 /** What a connection needs of its node, from its first byte to its end. */
 export interface ConnectionHost {
@@ -21,8 +41,12 @@ export interface ConnectionHost {
   readonly judgeCertificate: CertificateJudge;
   /** Undefined for a node without an identity key: it speaks OTP only. */
   readonly identity: IdentityKeeper | undefined;
+  /** What a policy decides on, of an authenticated peer. */
+  factsOf(peer: KnownConnection): PeerFacts;
+  /** Whether the policy lets it connect, and what it may do. */
+  judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing;
   /** Makes the session of an admitted peer. */
-  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance, holdsName: boolean): Session;
+  sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session;
   /** A stranger turned out to be the one that answers at the address of its name. */
   nameProven(session: Session): void;
   /** Tells of a new session; whoever hears of it may end it at once. */
@@ -108,6 +132,11 @@ export class ConnectionSink implements DistSink {
       connection.destroy(nativeOnly(peer.name));
       return;
     }
+    const standing = this.#judge(peer.name, this.#assurance, undefined, peer.info);
+    if (standing.kind === "refused") {
+      connection.destroy(standing.error);
+      return;
+    }
     switch (this.#host.sessions.judge(peer, this.#claim)) {
       case "admit":
         connection.admit();
@@ -133,7 +162,24 @@ export class ConnectionSink implements DistSink {
       answer.kind === "granted" && question.role === "acceptor"
         ? this.#host.sessions.noRoomFor(question.name, answer.assurance)
         : undefined;
-    this.#connection?.answerTrust(full === undefined ? answer : { kind: "full", error: full });
+    if (full !== undefined || answer.kind !== "granted") {
+      this.#connection?.answerTrust(full === undefined ? answer : { kind: "full", error: full });
+      return;
+    }
+    const standing = this.#judge(question.name, answer.assurance, question.publicKey, this.#info);
+    this.#connection?.answerTrust(standing.kind === "refused" ? { kind: "refused", error: standing.error } : answer);
+  }
+
+  /** What the policy says of the peer as it is known now. */
+  #judge(
+    name: NodeName,
+    assurance: Assurance,
+    publicKey: PublicKey | undefined,
+    info: CarrierInfo,
+  ): Standing & { readonly facts: PeerFacts } {
+    const protocol = info.alpn === NATIVE_ALPN && this.#host.identity !== undefined ? "native" : "otp";
+    const facts = this.#host.factsOf({ name, assurance, protocol, publicKey, info });
+    return { ...this.#host.judge(facts, this.#target === undefined ? "acceptor" : "dialler"), facts };
   }
 
   arbitrationAsked(question: ArbitrationQuestion): void {
@@ -173,7 +219,15 @@ export class ConnectionSink implements DistSink {
       }
       holdsName = newcomer.holdsName;
     }
-    const session = this.#host.sessionUp(this.#connection, peer, native?.assurance ?? this.#assurance, holdsName);
+    // Asked anew: the policy may have changed since, and a pin that was made meanwhile counts.
+    const assurance = native?.assurance ?? this.#assurance;
+    const standing = this.#judge(peer.name, assurance, native?.publicKey, this.#info ?? peer.info);
+    if (standing.kind === "refused") {
+      this.#connection.destroy(standing.error);
+      return;
+    }
+    const { facts, rules } = standing;
+    const session = this.#host.sessionUp(this.#connection, peer, { facts, rules, holdsName });
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);

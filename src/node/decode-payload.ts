@@ -18,12 +18,6 @@ export function decodePayload(session: Session, buffer: Buffer, start: number, e
 }
 
 /** An exit reason, wherever it stands. Where the control message held it, `session.watch` spoke of it already. */
-export function decodeReason(
-  session: Session,
-  source: ReasonSource,
-  buffer: Buffer,
-  start: number,
-  end: number,
-): Term {
+export function decodeReason(session: Session, source: ReasonSource, buffer: Buffer, start: number, end: number): Term {
   return source === "payload" ? decodePayload(session, buffer, start, end) : source.term;
 }

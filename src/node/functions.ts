@@ -87,7 +87,7 @@ export class Functions {
     const verdict = guard.onFunction(verb, label, this.#entries.get(label)?.rule);
     if (verdict.outcome !== "allow") return { why: verdict };
     if (guard.isOpen(verdict)) return { grant: undefined };
-    const grant = guard.weigh(verdict, payload, session.connection.terms.atomRefs);
+    const grant = guard.weigh(verdict, payload, session.connection.terms);
     return "kind" in grant ? { why: grant } : { grant };
   }
 

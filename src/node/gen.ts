@@ -78,7 +78,10 @@ function aliasOf(tag: Term): Reference | undefined {
 /** The own reference inside a reply's tag, which must have the form in which it was sent: `[alias|Ref]`, or `Ref`. */
 export function replyRef(tag: Term, withAlias: boolean): Reference | undefined {
   if (!withAlias) return tag instanceof Reference ? tag : undefined;
-  return tag instanceof ImproperList && tag.elements.length === 1 && isAtom(tag.elements[0], "alias") && tag.tail instanceof Reference
+  return tag instanceof ImproperList &&
+    tag.elements.length === 1 &&
+    isAtom(tag.elements[0], "alias") &&
+    tag.tail instanceof Reference
     ? tag.tail
     : undefined;
 }

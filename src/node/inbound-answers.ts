@@ -69,7 +69,7 @@ export class Answers {
     const call = this.isMain(to) ? calls.find(ref, session) : undefined;
     if (this.#spawns.awaitsDown(session, target, ref)) {
       const reason = this.#content(session, control.reason, buffer, start, end);
-      this.#spawns.downReceived(session, target, ref, reason);
+      this.#spawns.downReceived(session, ref, reason);
     } else if (call !== undefined && sameTarget(call.target, target)) {
       const reason = this.#content(session, control.reason, buffer, start, end);
       calls.fail(call, callFailure(session.peer.name, targetText(call.target), reason));

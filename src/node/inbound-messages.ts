@@ -145,7 +145,8 @@ export class Deliveries {
     const fault = this.#contentFault(session, verb, term, call !== undefined, grant);
     if (fault !== undefined) {
       this.#refusals.record(session, verb, targetOf(control), fault);
-      if (call?.replyTo.monitor !== undefined) this.#endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
+      if (call?.replyTo.monitor !== undefined)
+        this.#endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
       return false;
     }
     const isCounted = call !== undefined && services.has(process);
@@ -191,8 +192,8 @@ export class Deliveries {
   ): ReturnType<Session["guard"]["weigh"]> | undefined {
     const { guard } = session;
     if (verdict.outcome !== "allow" || guard.isOpen(verdict)) return undefined;
-    const { atomRefs } = session.connection.terms;
-    return guard.weigh(verdict, { buffer, start, end, inner: this.#inner(verb, buffer, start, end) }, atomRefs);
+    const inner = this.#inner(verb, buffer, start, end);
+    return guard.weigh(verdict, { buffer, start, end, inner }, session.connection.terms);
   }
 
   /** Where the part stands that shapes are about. `#head` is that of the message. */
@@ -217,14 +218,7 @@ export class Deliveries {
     if (verdict.outcome !== "allow") this.#refuse(session, control, verb, verdict, buffer, end);
   }
 
-  #refuse(
-    session: Session,
-    control: MessageControl,
-    verb: MessageVerb,
-    why: Why,
-    buffer: Buffer,
-    end: number,
-  ): void {
+  #refuse(session: Session, control: MessageControl, verb: MessageVerb, why: Why, buffer: Buffer, end: number): void {
     const replyTo = verb === "call" ? this.#replyTo(session, buffer, end) : undefined;
     if (replyTo?.monitor === undefined) this.#refusals.record(session, verb, targetOf(control), why);
     else this.#endCall(session, control, verb, replyTo.pid, replyTo.monitor, why);
@@ -314,12 +308,7 @@ export class Deliveries {
     return undefined;
   }
 
-  #context(
-    session: Session,
-    control: MessageControl,
-    process: NodeProcess,
-    grant: Grant | undefined,
-  ): MessageContext {
+  #context(session: Session, control: MessageControl, process: NodeProcess, grant: Grant | undefined): MessageContext {
     const { peer, lifetime, guard } = session;
     const isBounded = grant?.limits !== undefined;
     return new MessageContext(
@@ -334,13 +323,7 @@ export class Deliveries {
   }
 
   /** Remembers a target for the next message to it, when some kinds of messages may reach it whatever they hold. */
-  #warmUp(
-    session: Session,
-    control: MessageControl,
-    process: NodeProcess,
-    ctx: MessageContext,
-    access: Access,
-  ): void {
+  #warmUp(session: Session, control: MessageControl, process: NodeProcess, ctx: MessageContext, access: Access): void {
     if (ctx.grant !== undefined) return;
     const { guard } = session;
     const { generation } = this.#core.processes.names;

@@ -64,7 +64,12 @@ export class Signals {
     const verdict =
       process === undefined
         ? session.guard.onMissing("link", undefined, processes.tagOf(control.to)?.tag)
-        : session.guard.onProcess("link", process, this.#accessOf(session, control.to, process), processes.names.generation);
+        : session.guard.onProcess(
+            "link",
+            process,
+            this.#accessOf(session, control.to, process),
+            processes.names.generation,
+          );
     const capability = process === undefined ? undefined : this.#capability(session, process, "link");
     const allowed = isAllowed(verdict, capability);
     if (allowed && this.#take(session, "link", control.to, verdict)) {
@@ -82,7 +87,12 @@ export class Signals {
     const verdict =
       process === undefined
         ? session.guard.onMissing("exit", undefined, processes.tagOf(control.to)?.tag)
-        : session.guard.onProcess("exit", process, this.#accessOf(session, control.to, process), processes.names.generation);
+        : session.guard.onProcess(
+            "exit",
+            process,
+            this.#accessOf(session, control.to, process),
+            processes.names.generation,
+          );
     const capability = process === undefined ? undefined : this.#capability(session, process, "exit");
     const allowed = isAllowed(verdict, capability);
     if (!allowed || !this.#take(session, "exit", control.to, verdict)) {

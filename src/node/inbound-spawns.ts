@@ -54,13 +54,7 @@ export class SpawnRequests {
     if (outcome !== "started") answer(session, control, outcome === "missing" ? "eperm" : "system_limit");
   }
 
-  #wanted(
-    session: Session,
-    control: SpawnRequest,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): Wanted | undefined {
+  #wanted(session: Session, control: SpawnRequest, buffer: Buffer, start: number, end: number): Wanted | undefined {
     const { module, function: fn, arity } = control;
     if (module !== "erpc") {
       const label = module === SALLYPORT_FUNCTION_MODULE ? fn : `${module}:${fn}/${arity}`;

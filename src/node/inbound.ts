@@ -40,7 +40,8 @@ export class Inbound {
   /** First fragment of a large message: is it worth collecting? Answers no when it would be refused whole. */
   wanted(session: Session, control: Control): boolean {
     if (forgedField(control, session, this.#core.self) !== undefined) return true; // refused, with the connection, when it is complete
-    if (control.kind === "alias-send") return this.#answers.awaits(session, control.alias) || this.#core.capabilities.size > 0;
+    if (control.kind === "alias-send")
+      return this.#answers.awaits(session, control.alias) || this.#core.capabilities.size > 0;
     if (control.kind !== "send" && control.kind !== "reg-send") return true;
     if (control.kind === "send" && this.#answers.isMain(control.to)) return this.#core.calls.size > 0;
     return this.#deliveries.mayReach(session, control);
@@ -49,15 +50,10 @@ export class Inbound {
   /** Takes one message. @throws {SallyportError} which closes the connection */
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
     const warm = session.warm;
-    if (
-      warm !== undefined &&
-      warm.control === control &&
-      warm.generation === this.#core.processes.names.generation &&
-      warm.process.alive
-    ) {
+    if (warm?.control === control && warm.generation === this.#core.processes.names.generation && warm.process.alive) {
       const verb = classifyMessage(buffer, start, end, this.#head, session.connection.terms.atomRefs);
       if ((verb === "send" && warm.send) || (verb === "call" && warm.call) || (verb === "cast" && warm.cast)) {
-        this.#deliveries.deliver(session, control, warm.process, warm.ctx, verb, undefined, buffer, start, end);
+        this.#deliveries.deliver(session, warm.control, warm.process, warm.ctx, verb, undefined, buffer, start, end);
         return;
       }
     }

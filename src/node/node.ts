@@ -5,21 +5,25 @@ import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
 import { AllowRule } from "../guard/allow.ts";
-import { handlerError, NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
+import type { Decision } from "../policy/decision.ts";
+import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
-import { type ProcessLimits, ProcessTable } from "../process/process-table.ts";
+import type { ProcessLimits } from "../process/process-table.ts";
 import { Atom, type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type {
   CallOptions,
   Down,
   FunctionName,
+  GrantOptions,
   Health,
   LocalProcessHandle,
   Metric,
   Node,
   NodeEvents,
   NodeIdentity,
+  NodePolicy,
   Peer,
+  ProcessGrant,
   ProcessHandler,
   RegisteredFunction,
   RegisterOptions,
@@ -29,22 +33,21 @@ import type {
   Target,
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
-import { CallTable } from "./call-table.ts";
-import { Counters } from "./counters.ts";
 import { Deadlines } from "./deadlines.ts";
-import { EventHub } from "./event-hub.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
 import { ownHandle, spawnHandle } from "./handles.ts";
 import { Inbound } from "./inbound.ts";
+import { makeCore } from "./make-core.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
-import { NameRules } from "./name-rules.ts";
-import { type NodeCore, reportHandlerError } from "./node-core.ts";
+import type { NodeCore } from "./node-core.ts";
 import { Outbound } from "./outbound.ts";
 import type { OwnCertificate } from "./own-certificate.ts";
+import { OwnGrants } from "./own-grants.ts";
 import { OwnIdentity } from "./own-identity.ts";
+import { OwnPolicy, type PolicySource } from "./own-policy.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
-import { RefMaker } from "./refs.ts";
+import { PolicyKeeper } from "./policy-keeper.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
 import { checkHandlers, ServiceBehaviour } from "./service.ts";
 import type { NodeProcess, NodeProcesses } from "./session.ts";
@@ -60,6 +63,8 @@ export interface NodeParts extends ConnectionParts {
   readonly audit?: AuditTrail | undefined;
   /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
   readonly ownCertificate?: OwnCertificate | undefined;
+  /** Undefined: only `allow` in code grants anything. */
+  readonly policy?: PolicySource | undefined;
   /** A listener of the user threw. */
   readonly onListenerError: (error: unknown) => void;
 }
@@ -93,6 +98,8 @@ export class SallyportNode implements Node {
   readonly #attempts: Attempts;
   readonly #audit: AuditTrail | undefined;
   readonly #outbound: Outbound;
+  readonly #policy: PolicyKeeper;
+  readonly #grants: OwnGrants;
   readonly #lifetime = new OwnedLifetime();
   readonly #attachments: Attachment[] = [];
   #closing: Promise<void> | undefined;
@@ -101,37 +108,12 @@ export class SallyportNode implements Node {
     this.#clock = parts.clock;
     this.name = parts.own.name;
     this.creation = parts.own.creation;
-    const { clock, random } = parts;
-    const refs = new RefMaker(this.name, this.creation, random);
-    this.#deadlines = new Deadlines(clock);
-    const events = new EventHub(parts.onListenerError);
-    const counters = new Counters();
-    this.#processes = new ProcessTable<MessageContext, AllowRule | undefined>({
-      node: this.name,
-      creation: this.creation,
-      scheduler: clock,
-      signalMeta: (from) => new MessageContext(null, from, this.name, this.#core.mainPid, this.#lifetime),
-      onCrash: (error, process) => ({ exit: handlerError(reportHandlerError(this.#core, labelOf(process), error)) }),
-      onCallbackError: (error) => void reportHandlerError(this.#core, "callback", error),
-      ...(parts.processLimits === undefined ? {} : { limits: parts.processLimits }),
-    });
-    const main = this.#processes.spawn({ message: () => {} }, { tag: undefined, trapExit: true });
-    this.#core = {
-      name: this.name,
-      creation: this.creation,
-      clock,
-      random,
-      processes: this.#processes,
-      calls: new CallTable(refs, this.#deadlines, parts.maxOpenCalls),
-      refs,
-      events,
-      counters,
-      nameRules: new NameRules(),
-      mainPid: main.pid,
-    };
+    this.#deadlines = new Deadlines(parts.clock);
+    this.#core = makeCore(parts, this.#deadlines, this.#lifetime);
+    this.#processes = this.#core.processes;
     const sessionOf = (ctx: MessageContext): ReturnType<SessionHost["sessionOf"]> => this.#host.sessionOf(ctx);
     this.#functions = new Functions(this.#core);
-    const outputSink = this.#ownProcess(undefined, new OutputSink(sessionOf));
+    const outputSink = this.#ownProcess(undefined, new OutputSink(this.#core, sessionOf));
     this.#spawns = new RemoteSpawns(this.#core, outputSink.pid);
     const netKernel = this.#ownProcess("net_kernel", new NetKernel(this.#core, sessionOf));
     const rex = this.#ownProcess("rex", new Rex(this.#core, this.#functions, sessionOf));
@@ -139,7 +121,19 @@ export class SallyportNode implements Node {
     this.#attempts = new Attempts(parts);
     this.#audit = parts.audit;
     this.#audit?.start(this.name);
-    this.#host = new SessionHost(parts, this.#core, this.#deadlines, this.#spawns, inbound, this.#attempts);
+    const { policy } = parts;
+    this.#policy = new PolicyKeeper({ name: this.name, clock: parts.clock, policy: policy?.first });
+    this.#host = new SessionHost(
+      parts,
+      this.#core,
+      this.#deadlines,
+      this.#spawns,
+      inbound,
+      this.#attempts,
+      this.#policy,
+    );
+    this.policy = policy === undefined ? null : new OwnPolicy(this.#policy, policy, this.#host, this.#core);
+    this.#grants = new OwnGrants(this.#core, (node) => this.#host.sessions.get(node));
     this.accept = this.#host.accept;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
@@ -169,6 +163,8 @@ export class SallyportNode implements Node {
 
   readonly identity: NodeIdentity | null;
 
+  readonly policy: NodePolicy | null;
+
   /** For listeners: whether a peer that is surely who it says came from this host before. */
   isKnownHost(host: string): boolean {
     return this.#host.knownAddresses.has(host);
@@ -180,6 +176,8 @@ export class SallyportNode implements Node {
     const rule = AllowRule.compile(options.allow);
     const service = new ServiceBehaviour(this.#core, name, handlers, (ctx) => this.#host.sessionOf(ctx));
     const handle = spawnHandle(this.#processes, service, { tag: rule });
+    service.process = handle.process;
+    this.#core.services.add(handle.process);
     try {
       this.#processes.names.register(name, handle.process);
     } catch (error) {
@@ -283,6 +281,19 @@ export class SallyportNode implements Node {
     this.#outbound.exit(target, reason);
   }
 
+  why(decision: string): Decision | undefined {
+    return this.#core.decisions.why(decision);
+  }
+
+  grant(target: Pid | LocalProcessHandle, options: GrantOptions): ProcessGrant {
+    this.#checkOpen();
+    return this.#grants.grant(target, options);
+  }
+
+  grants(): readonly ProcessGrant[] {
+    return this.#grants.list();
+  }
+
   makeRef(): Reference {
     return this.#core.refs.next();
   }
@@ -293,7 +304,10 @@ export class SallyportNode implements Node {
 
   health(): Health {
     const connectedNodes = this.peers().map((peer) => peer.name);
-    const problems = this.#audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : [];
+    const problems = [
+      ...(this.#audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
+      ...(this.#policy.isRejecting ? ["POLICY_REJECTED"] : []),
+    ];
     return {
       state: problems.length === 0 ? "green" : "yellow",
       problems,
@@ -365,6 +379,7 @@ export class SallyportNode implements Node {
     this.#host.endAll(nodeClosed());
     this.#lifetime.end();
     this.#deadlines.stop();
+    this.#core.decisions.stop();
     this.#audit?.close();
   }
 
@@ -380,10 +395,6 @@ export class SallyportNode implements Node {
       look();
     });
   }
-}
-
-function labelOf(process: NodeProcess): string {
-  return process.name ?? `<${process.pid.id}.${process.pid.serial}>`;
 }
 
 function nodeClosed(): SallyportError {

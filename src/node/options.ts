@@ -1,6 +1,8 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
+import type { PolicyDocument } from "../policy/document.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Resolver } from "./ports.ts";
 
@@ -83,7 +85,14 @@ export interface NodeOptions {
   readonly maxSessions?: number;
   /** Open calls at once. Default 100,000. */
   readonly maxOpenCalls?: number;
-  /** Keeps a hash-chained record of every connection attempt and every end of a session. Default none. */
+  /**
+   * What peers may do here: a file (`policy.jsonc`, read anew when it changes), or a document as `definePolicy` makes it.
+   * Default none: every authenticated peer may connect, and has what `allow` in code grants.
+   */
+  readonly policy?: string | PolicyDocument;
+  /** Bounds of what one peer may use; see docs/limits.md. */
+  readonly guardLimits?: Partial<GuardLimits>;
+  /** Keeps a hash-chained record of connection attempts, ends of sessions, and refused operations. Default none. */
   readonly audit?: AuditOption;
   /** What needs a second thought. Each emits a warning at start. */
   readonly dangerous?: {

@@ -7,6 +7,7 @@ import type { MessageContext } from "./message-context.ts";
 import { type NodeCore, reply, replyOrEnd, reportHandlerError } from "./node-core.ts";
 import { BY_DEFAULT, Refusals } from "./refusals.ts";
 import type { SessionOf } from "./service.ts";
+import type { Session } from "./session.ts";
 
 const YES = new Atom("yes");
 const BADRPC = new Atom("badrpc");
@@ -116,14 +117,20 @@ function readRpc(request: Term): { module: string; fn: string; args: readonly Te
   return { module: moduleName, fn: functionName, args };
 }
 
+/** Longest output of one request that is told, in bytes; the rest is cut. */
+const MAX_OUTPUT_BYTES = 64 * 1024;
+
 /**
- * Group leader of what this node starts remotely: says `ok` to output and drops it, and has no input. Without it a remote
- * `io:format` would wait for ever (otp-distribution section 6.9).
+ * Group leader of what this node starts remotely: says `ok` to output, and has no input. Without it a remote `io:format` would
+ * wait for ever (otp-distribution section 6.9). The output is dropped, unless the peer has an `io` grant on `user`: then it is
+ * told as an event.
  */
 export class OutputSink implements Behaviour<MessageContext> {
+  readonly #core: NodeCore;
   readonly #sessionOf: SessionOf;
 
-  constructor(sessionOf: SessionOf) {
+  constructor(core: NodeCore, sessionOf: SessionOf) {
+    this.#core = core;
     this.#sessionOf = sessionOf;
   }
 
@@ -134,7 +141,34 @@ export class OutputSink implements Behaviour<MessageContext> {
     if (!isAtom(head, "io_request") || !(from instanceof Pid) || from.node !== session.node) return;
     if (!(replyAs instanceof Reference || replyAs instanceof Pid)) return;
     const isOutput = request instanceof Tuple && isAtom(request.elements[0], "put_chars");
+    if (isOutput) this.#tell(session, request.elements.at(-1));
     const answer = new Tuple([IO_REPLY, replyAs, isOutput ? OK : ENOTSUP]);
     session.signal({ kind: "send", from: ctx.self, to: from }, answer);
   }
+
+  #tell(session: Session, data: Term): void {
+    if (!this.#core.events.has("output")) return;
+    const text = outputText(data);
+    const verdict = session.guard.onMissing("io", "user", undefined);
+    if (text === undefined || !session.guard.spend(verdict, text.length)) return;
+    this.#core.events.emit("output", { peer: session.peer, text });
+  }
+}
+
+/** Text of output as a terminal may see it: line breaks and tabs stay, other control characters go (rulings S10). */
+function outputText(data: Term): string | undefined {
+  let bytes: Uint8Array;
+  if (data instanceof Uint8Array) bytes = data.subarray(0, MAX_OUTPUT_BYTES);
+  else if (Array.isArray(data) && data.every((item) => typeof item === "number" && item >= 0 && item <= 0x10_ffff)) {
+    bytes = Buffer.from(data.slice(0, MAX_OUTPUT_BYTES).map(toCharacter).join(""));
+  } else return undefined;
+  return Buffer.from(bytes)
+    .toString("utf8")
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (character) =>
+      character === "\n" || character === "\t" ? character : "",
+    );
+}
+
+function toCharacter(code: unknown): string {
+  return String.fromCodePoint(code as number);
 }

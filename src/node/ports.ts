@@ -23,3 +23,6 @@ export type CertificateJudge = (
   /** The certificate may issue others: it is no node's, whatever it names. */
   readonly isAuthority?: boolean;
 };
+
+/** What a verified certificate (DER) says beside names; undefined when it cannot be read. */
+export type CertificateReader = (certDer: Buffer) => { readonly spki: string; readonly notAfterMs: number } | undefined;

@@ -1,9 +1,9 @@
 import { SallyportError } from "../base/errors.ts";
+import { samePid } from "../process/term-keys.ts";
 import { Atom, atomName, isAtom, type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import type { CallOptions, Down, SpawnRemoteOptions } from "./api.ts";
-import { samePid } from "../process/term-keys.ts";
 import type { CallTable } from "./call-table.ts";
 import { SALLYPORT_FUNCTION_MODULE } from "./functions.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -67,6 +67,7 @@ export class RemoteSpawns {
           [resultRef, new Atom(module), new Atom(fn), args],
           {
             session,
+            from: this.#core.mainPid,
             asked: 2,
             child: undefined,
             replied: () => {},
@@ -121,7 +122,7 @@ export class RemoteSpawns {
           name,
           wanted,
           args,
-          { session, asked, child: undefined, replied, refused, ended: undefined },
+          { session, from, asked, child: undefined, replied, refused, ended: undefined },
           from,
         );
       },
@@ -145,14 +146,19 @@ export class RemoteSpawns {
     return true;
   }
 
-  /** True when the DOWN ended one of our spawns, by reference and process. */
-  downReceived(session: Session, target: Pid | string, ref: Reference, reason: Term): boolean {
+  /** True when a DOWN with these would end one of our spawns, by reference and process. */
+  awaitsDown(session: Session, target: Pid | string, ref: Reference): boolean {
     const open = this.#find(session, ref);
-    if (open?.ended === undefined || open.child === undefined || typeof target === "string") return false;
-    if (target.id !== open.child.id || target.serial !== open.child.serial) return false;
+    return (
+      open?.ended !== undefined && open.child !== undefined && typeof target !== "string" && samePid(target, open.child)
+    );
+  }
+
+  /** The DOWN that `awaitsDown` said yes to. */
+  downReceived(session: Session, ref: Reference, reason: Term): void {
+    const open = this.#find(session, ref);
     this.#open.delete(ownRefKey(ref));
-    open.ended(reason);
-    return true;
+    open?.ended?.(reason);
   }
 
   /** Forgets what was open over a lost session; the calls themselves are failed by their table. */

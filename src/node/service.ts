@@ -8,8 +8,8 @@ import type { ReplyTerm, ServiceHandlers } from "./api.ts";
 import { type GenCall, type ReplyTo, readGenCall, readGenCast } from "./gen.ts";
 import { CallContext, type MessageContext } from "./message-context.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
-import { callFailure } from "./remote-failure.ts";
 import { Refusals } from "./refusals.ts";
+import { callFailure } from "./remote-failure.ts";
 import type { NodeProcess, OpenWork, Session } from "./session.ts";
 
 /** Finds the session a message came over. */

@@ -1,6 +1,5 @@
 import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
-import type { Assurance } from "../base/assurance.ts";
-import type { Clock } from "../base/clock.ts";
+import { addMs, type Clock, type Timer } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
 import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
@@ -8,12 +7,16 @@ import { DistConnection } from "../dist/connection.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
+import { Budgets } from "../guard/budgets.ts";
+import { SessionGuard } from "../guard/session-guard.ts";
+import type { Fingerprint } from "../identity/public-key.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
+import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
-import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
+import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { type IdentityKeeper, isCut, isNamed, trustWithdrawn } from "./identity-keeper.ts";
@@ -21,11 +24,16 @@ import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
-import type { CertificateJudge, Dialers, Resolver } from "./ports.ts";
+import { peerFacts } from "./peer-facts.ts";
+import { certificateEnded, connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
+import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
 import { Sessions, sessionReplaced } from "./sessions.ts";
+
+/** Longest time a timer of the platform can be set for, milliseconds. */
+const MAX_TIMER_MS = 2_147_483_647;
 
 /** What connections are made of; put together by `createNode`. */
 export interface ConnectionParts {
@@ -35,6 +43,8 @@ export interface ConnectionParts {
   readonly dialers: Dialers;
   readonly resolver: Resolver;
   readonly judgeCertificate: CertificateJudge;
+  /** Undefined: certificates have no end, and no key that a policy could name. */
+  readonly readCertificate?: CertificateReader | undefined;
   /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
   readonly identity?: IdentityKeeper | undefined;
   readonly maxSessions?: number | undefined;
@@ -57,6 +67,9 @@ export class SessionHost implements ConnectionHost {
   readonly #byPeer = new Map<Peer, Session>();
   readonly #drainWaiters = new Map<Session, (() => void)[]>();
   readonly #handshaking = new Set<DistConnection>();
+  readonly #budgets: Budgets;
+  readonly #policy: PolicyKeeper;
+  readonly #certificateTimers = new Map<Session, Timer>();
 
   constructor(
     parts: ConnectionParts,
@@ -65,7 +78,10 @@ export class SessionHost implements ConnectionHost {
     spawns: RemoteSpawns,
     inbound: Inbound,
     attempts: Attempts,
+    policy: PolicyKeeper,
   ) {
+    this.#policy = policy;
+    this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
     this.#attempts = attempts;
     this.#core = core;
@@ -169,20 +185,46 @@ export class SessionHost implements ConnectionHost {
 
   // ConnectionHost
 
-  sessionUp(connection: DistConnection, peer: ProvenPeer, assurance: Assurance, holdsName: boolean): Session {
+  judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
+    const standing = this.#policy.judge(facts, role);
+    if (standing.kind === "refused") {
+      const { outcome, rule } = standing;
+      this.#core.decisions.record({
+        outcome,
+        rule,
+        nearestMiss: null,
+        alias: null,
+        peer: facts.name,
+        key: facts.fingerprints[0] ?? null,
+        verb: "connect",
+        target: this.#core.name,
+        generation: this.#policy.generation,
+        mode: "enforce",
+      });
+    }
+    return standing;
+  }
+
+  factsOf(peer: KnownConnection): PeerFacts {
+    const { name, assurance, protocol, publicKey, info } = peer;
+    const fingerprints = publicKey === undefined ? [] : (this.identity?.fingerprintsOf(name, publicKey) ?? []);
+    const certificate = info.chainTrusted ? info.peerCertDer : undefined;
+    const spki = certificate === undefined ? undefined : this.#parts.readCertificate?.(certificate)?.spki;
+    return peerFacts({ name, assurance, protocol, fingerprints, publicKey, spki, address: info.remoteAddress });
+  }
+
+  sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session {
     this.#handshaking.delete(connection);
-    const key = peer.native?.publicKey;
-    const fingerprint = key === undefined ? undefined : this.identity?.fingerprintOf(key);
+    const { facts, rules, holdsName } = admitted;
+    const { processes, mainPid, clock, guardLimits, name } = this.#core;
+    const { assurance } = facts;
     this.sessions.get(peer.name)?.connection.destroy(sessionReplaced(peer.name));
-    const session = new Session(
-      connection,
-      peer,
-      assurance,
-      this.#core.processes,
-      this.#core.mainPid,
-      fingerprint,
-      holdsName,
-    );
+    const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
+    const nodes: [string, string] = [name, peer.name];
+    const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
+    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
+    const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
+    this.#endWithCertificate(session, peer);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -200,12 +242,31 @@ export class SessionHost implements ConnectionHost {
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
+  /** A session that rests on a certificate ends with it. */
+  #endWithCertificate(session: Session, peer: ProvenPeer): void {
+    const der = peer.info.peerCertDer;
+    if (session.facts.assurance !== "ca" || der === undefined) return;
+    const notAfterMs = this.#parts.readCertificate?.(der)?.notAfterMs;
+    if (notAfterMs === undefined) return;
+    const { clock } = this.#core;
+    const look = (): void => {
+      if (!session.connection.isUp) return;
+      const left = notAfterMs - clock.wallMs();
+      if (left <= 0) session.connection.destroy(certificateEnded(session.peer.name));
+      else this.#certificateTimers.set(session, clock.at(addMs(clock.now(), Math.min(left, MAX_TIMER_MS)), look, true));
+    };
+    // In a later turn: who hears of a session must hear of its beginning first.
+    clock.later(look);
+  }
+
   sessionDown(session: Session, cause: SallyportError | undefined): void {
     this.sessions.remove(session);
     this.#core.counters.add("sessions_down");
     this.#core.calls.sessionLost(session, () => connectionLost(session.peer.name, "the request"));
     this.#spawns.sessionLost(session);
     session.ended();
+    this.#certificateTimers.get(session)?.cancel();
+    this.#certificateTimers.delete(session);
     this.#byPeer.delete(session.peer);
     this.relieved(session);
     this.#core.events.emit("nodedown", session.peer, cause?.reason ?? "CLOSED");
@@ -238,6 +299,24 @@ export class SessionHost implements ConnectionHost {
 
   turnEnded(): void {
     this.#core.processes.queue.run();
+  }
+
+  /** Another policy is in force: sessions that it does not allow end, the others are judged by it; says how many ended. */
+  policyChanged(): number {
+    this.#budgets.forgetRates();
+    let ended = 0;
+    for (const session of [...this.sessions.all()]) {
+      const role = session.connection.role === "acceptor" ? "acceptor" : "dialler";
+      const standing = this.#policy.judge(session.facts, role);
+      if (standing.kind === "refused") {
+        session.connection.destroy(connectWithdrawn(session.peer.name));
+        ended++;
+        continue;
+      }
+      session.guard.rejudge(standing.rules);
+      this.#inbound.withdraw(session);
+    }
+    return ended;
   }
 
   /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */

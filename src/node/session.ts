@@ -28,7 +28,7 @@ const MAX_KEPT_CONTROLS = 1024;
 
 /** The target of the message before this one, when some messages may reach it without asking again. */
 export interface WarmTarget {
-  readonly control: Control;
+  readonly control: Extract<Control, { kind: "send" | "reg-send" | "alias-send" }>;
   /** Of the registered names. */
   readonly generation: number;
   readonly process: NodeProcess;

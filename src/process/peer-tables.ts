@@ -185,7 +185,8 @@ export class PeerTables<Meta, Tag> implements DeathObserver<Meta, Tag> {
   ): void {
     if (this.#lost !== undefined) return;
     for (const monitor of this.#monitorsIn.all()) {
-      if (may(monitor.process, "monitor", monitor.target) || !this.#monitorsIn.removeBy(monitor.from, monitor.ref)) continue;
+      if (may(monitor.process, "monitor", monitor.target) || !this.#monitorsIn.removeBy(monitor.from, monitor.ref))
+        continue;
       this.#sendDown(monitor.target, monitor.from, monitor.ref, refuse("monitor", monitor.target));
     }
     for (const { process, remotePid, byPeer } of this.#links.all()) {
