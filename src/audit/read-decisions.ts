@@ -1,6 +1,6 @@
 import { tryNodeName } from "../base/node-name.ts";
 import type { Decision, NearestMiss } from "../policy/decision.ts";
-import type { Outcome } from "../policy/document.ts";
+import { isMissReason, isOutcome } from "../policy/decision-words.ts";
 import { isVerb } from "../policy/verbs.ts";
 import { type AuditFields, type ChainCrypto, unseal } from "./record.ts";
 
@@ -23,25 +23,6 @@ export type DecisionEntry =
   | { readonly kind: "summary"; readonly summary: DecisionSummary }
   /** A line that is no record, or whose hash is wrong, or a decision that cannot be understood. `line` counts from 1. */
   | { readonly kind: "unreadable"; readonly line: number };
-
-const OUTCOMES: Readonly<Record<Outcome, true>> = {
-  allow: true,
-  "deny-rule": true,
-  "deny-default": true,
-  "deny-limit": true,
-  "deny-identity": true,
-  "deny-error": true,
-};
-
-const WHYS: Readonly<Record<NearestMiss["why"], true>> = {
-  verb: true,
-  target: true,
-  peer: true,
-  condition: true,
-  expired: true,
-  shape: true,
-  limit: true,
-};
 
 /**
  * The decisions in the lines of an audit log, in their order. Lines are read as latin1 and without line breaks; empty ones
@@ -104,7 +85,7 @@ function missOf(value: unknown): NearestMiss | null | undefined {
   if (typeof value !== "string") return undefined;
   const colon = value.lastIndexOf(":");
   const why = value.slice(colon + 1);
-  return colon > 0 && isWhy(why) ? { rule: value.slice(0, colon), why } : undefined;
+  return colon > 0 && isMissReason(why) ? { rule: value.slice(0, colon), why } : undefined;
 }
 
 function timeOf(value: unknown): number | undefined {
@@ -114,12 +95,4 @@ function timeOf(value: unknown): number | undefined {
 
 function textOrNull(value: unknown): string | null | undefined {
   return value === null || typeof value === "string" ? value : undefined;
-}
-
-function isOutcome(value: unknown): value is Outcome {
-  return typeof value === "string" && Object.hasOwn(OUTCOMES, value);
-}
-
-function isWhy(text: string): text is NearestMiss["why"] {
-  return Object.hasOwn(WHYS, text);
 }

@@ -4,7 +4,6 @@ import { VERBS } from "../policy/verbs.ts";
 import { addCommand, addGroup } from "./add-command.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption, policyOption } from "./common-options.ts";
 import type { ControlFlags } from "./control-path.ts";
-import type { ExitCode } from "./exit-codes.ts";
 import type { ConfigFlags } from "./settings.ts";
 
 export interface PolicyFilesFlags extends ConfigFlags {
@@ -44,14 +43,14 @@ export interface CanQuestion {
   readonly target: string | undefined;
 }
 
-/** What the commands about policies do, once their arguments are read. Each answers its exit code. */
+/** What the commands about policies do, once their arguments are read. */
 export interface PolicyActions {
-  policyCheck(flags: PolicyFilesFlags, files: readonly string[]): Promise<ExitCode>;
-  policyTest(flags: PolicyFilesFlags, files: readonly string[]): Promise<ExitCode>;
-  policyCan(flags: PolicyCanFlags, question: CanQuestion): Promise<ExitCode>;
-  policyWhy(flags: PolicyWhyFlags, id: string): Promise<ExitCode>;
-  policyMatrix(flags: PolicyMatrixFlags, files: readonly string[]): Promise<ExitCode>;
-  policyLearn(flags: PolicyLearnFlags): Promise<ExitCode>;
+  policyCheck(flags: PolicyFilesFlags, files: readonly string[]): Promise<void>;
+  policyTest(flags: PolicyFilesFlags, files: readonly string[]): Promise<void>;
+  policyCan(flags: PolicyCanFlags, question: CanQuestion): Promise<void>;
+  policyWhy(flags: PolicyWhyFlags, id: string): Promise<void>;
+  policyMatrix(flags: PolicyMatrixFlags, files: readonly string[]): Promise<void>;
+  policyLearn(flags: PolicyLearnFlags): Promise<void>;
 }
 
 const JSON_RESULT = 'print {"ok":true,"result":...} or {"ok":false,"error":...,"result":...} on one line';

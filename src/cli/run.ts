@@ -12,7 +12,6 @@ export async function run(world: CommandWorld, args: readonly string[], version:
   let exit: ExitCode = 0;
   const actions = actionsOf(world, (code) => {
     exit = code;
-    return code;
   });
   const program = buildProgram(actions, version, (text) => printed.push(text));
   const normal = normalizeArguments(args, grammarOf(program));
@@ -35,7 +34,7 @@ export async function run(world: CommandWorld, args: readonly string[], version:
  * Each command's code is loaded when it is asked for: certificates and the demo would double the start of a ping. `ends` hears
  * the exit code of a command that answers one.
  */
-function actionsOf(world: CommandWorld, ends: (code: ExitCode) => ExitCode): Actions {
+function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions {
   return {
     init: async (flags, directory) => (await import("./commands/init.ts")).init(world, flags, directory),
     start: async (flags) => (await import("./commands/start.ts")).start(world, flags),

@@ -1,9 +1,9 @@
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import { OUTCOMES } from "../policy/decision-words.ts";
 import type {
   ConditionEntry,
   DomainEntry,
   LimitsEntry,
-  Outcome,
   PeerEntry,
   PolicyDocument,
   RuleEntry,
@@ -17,23 +17,15 @@ type Keys<T> = Readonly<Record<keyof T, JsonObject>>;
 
 const ASSURANCES: readonly Exclude<Assurance, "none">[] = ["cookie", "tofu", "ca", "pinned"];
 const TRANSPORTS: readonly ProtocolName[] = ["native", "otp", "barrel"];
-const OUTCOMES: readonly Outcome[] = [
-  "allow",
-  "deny-rule",
-  "deny-default",
-  "deny-limit",
-  "deny-identity",
-  "deny-error",
-];
-
 /** Text that holds a variable can be anything once it is filled in. */
 const VARIABLE = "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}";
 
 const KEY = "(?:ed25519:[A-Za-z0-9+/]{43}=?|(?:spki:)?SHA256:[A-Za-z0-9+/]{43}=?)";
 const NODE = "[A-Za-z0-9_-]+@[A-Za-z0-9._:-]+";
-const TIME = "\\d{4}-\\d{2}-\\d{2}(?:T\\d{2}:\\d{2}(?::\\d{2}(?:\\.\\d{1,3})?)?Z)?";
-const RATE = "\\d+/(?:\\d+)?(?:s|min|h)";
-const BYTES = "\\d+(?:B|KiB|MiB|GiB)?";
+const TIME = "\\d{4}-\\d{2}-\\d{2}(?:T\\d{2}:\\d{2}(?::\\d{2}(?:\\.\\d{1,3})?)?(?:Z|[+-]\\d{2}:\\d{2}))?";
+const RATE = "[1-9]\\d{0,11}/(?:s|min|h)";
+const BYTES = "[1-9]\\d{0,11}(?:B|KiB|MiB|GiB)";
+const DOMAIN_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}";
 
 const FROM = "An alias of `peers`, `level:N`, `domain:X`, or `*` for whoever may connect.";
 const TO =
@@ -57,8 +49,8 @@ export function policySchema(): JsonObject {
 const LIMITS: JsonObject = object<LimitsEntry>({
   rate: says("Messages: `20/s`, `600/min`, `5/h`.", pattern(RATE)),
   bytes: says("Payload bytes: `8KiB/s`, `1MiB/min`.", pattern(`${BYTES}/(?:s|min|h)`)),
-  inflight: says("Calls, rpcs and spawned functions not answered or ended.", whole(0)),
-  payload: says("One payload: `8KiB`, or a number of bytes.", { anyOf: [pattern(BYTES), whole(0)] }),
+  inflight: says("Calls, rpcs and spawned functions not answered or ended.", whole(1)),
+  payload: says("One payload: `8KiB`, or a number of bytes.", { anyOf: [pattern(BYTES), whole(1)] }),
   depth: says("Nesting of one payload.", whole(0)),
   elements: says("Elements of lists, tuples and maps in one payload.", whole(0)),
   newAtoms: says("Different atoms in one payload that the policy does not name.", whole(0)),
@@ -78,7 +70,7 @@ const MODE: JsonObject = { enum: ["enforce", "audit"] };
 
 const DOMAIN: JsonObject = object<DomainEntry>(
   {
-    name: says("Name of the domain; peers with the same `domain` are members.", TEXT()),
+    name: says("Name of the domain; peers with the same `domain` are members.", pattern(DOMAIN_NAME)),
     everyPeer: says("Every peer of at least this assurance is a member, without an entry of its own.", {
       enum: ASSURANCES,
     }),
@@ -95,8 +87,8 @@ const PEER: JsonObject = object<PeerEntry>(
     }),
     names: says("Names that it may claim.", { type: "array", items: pattern(NODE), minItems: 1 }),
     assurance: says("Least assurance. Default with keys: tofu. Without keys it must be ca or cookie.", { enum: ASSURANCES }),
-    level: says("Its level. A peer above the level of this node commands it; see docs/policy.md.", { type: "integer" }),
-    domain: says("The domain it belongs to: full trust when it is the domain of this node.", TEXT()),
+    level: says("Its level. A peer above the level of this node commands it; see docs/policy.md.", whole(0)),
+    domain: says("The domain it belongs to: full trust when it is the domain of this node.", pattern(DOMAIN_NAME)),
     limits: says("Bounds of everything this peer sends, beside those of rules.", LIMITS),
     mode: says("audit: what rules refuse this peer is let through and recorded, until `until`.", MODE),
     until: says(`When audit mode ends. ${UNTIL}`, pattern(TIME)),
@@ -173,12 +165,12 @@ const DOCUMENT: Keys<PolicyDocument> = {
   version: says("Version of the format.", { const: 1 }),
   node: says("The node whose policy this is, local@host: what others may do to it. Must be its name.", pattern(NODE)),
   mode: says("The policy is enforced; audit mode is for single peers and rules.", { const: "enforce" }),
-  level: says("Level of this node: peers of higher levels command it. See docs/policy.md.", { type: "integer" }),
-  domain: says("The domain of full trust that this node belongs to.", { anyOf: [TEXT(), DOMAIN] }),
+  level: says("Level of this node: peers of higher levels command it. See docs/policy.md.", whole(0)),
+  domain: says("The domain of full trust that this node belongs to.", { anyOf: [pattern(DOMAIN_NAME), DOMAIN] }),
   limits: says("Bounds for every peer that has none of its own.", LIMITS),
   peers: says("Who may connect, by alias.", {
     type: "object",
-    propertyNames: { pattern: "^[A-Za-z0-9_][A-Za-z0-9_.-]*$" },
+    propertyNames: { pattern: `^(?!unknown$)${DOMAIN_NAME}$` },
     additionalProperties: PEER,
   }),
   rules: says("What they may do. The order never matters, and any matching deny wins.", { type: "array", items: RULE }),
