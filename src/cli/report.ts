@@ -30,23 +30,26 @@ export interface Verdict {
   /** For people, on stdout. */
   readonly human: string;
   readonly failure: SallyportError | undefined;
+  /** Of a "no", when it is not the one of the failure. */
+  readonly exit?: ExitCode;
 }
 
 /**
  * Prints what was found and, when it is a "no", why, and answers the exit code. With --json one line holds both:
  * `{"ok":false,"error":...,"result":...}`.
  */
-export function reportVerdict(terminal: Terminal, { result, human, failure }: Verdict): ExitCode {
+export function reportVerdict(terminal: Terminal, { result, human, failure, exit }: Verdict): ExitCode {
   if (failure === undefined) {
     reportResult(terminal, result, human);
     return 0;
   }
   if (terminal.json) {
     terminal.document({ ok: false, error: failureDocument(failure), result });
-    return exitCodeOf(failure);
+    return exit ?? exitCodeOf(failure);
   }
   if (human !== "") terminal.line(human);
-  return reportFailure(terminal, failure);
+  const own = reportFailure(terminal, failure);
+  return exit ?? own;
 }
 
 /** Prints a failure, one sentence and one advice, and answers its exit code. */

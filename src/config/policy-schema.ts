@@ -25,7 +25,8 @@ const NODE = "[A-Za-z0-9_-]+@[A-Za-z0-9._:-]+";
 const TIME = "\\d{4}-\\d{2}-\\d{2}(?:T\\d{2}:\\d{2}(?::\\d{2}(?:\\.\\d{1,3})?)?(?:Z|[+-]\\d{2}:\\d{2}))?";
 const RATE = "[1-9]\\d{0,11}/(?:s|min|h)";
 const BYTES = "[1-9]\\d{0,11}(?:B|KiB|MiB|GiB)";
-const DOMAIN_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}";
+/** Aliases, ids of rules and names of domains. */
+const WORD = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}";
 
 const FROM = "An alias of `peers`, `level:N`, `domain:X`, or `*` for whoever may connect.";
 const TO =
@@ -61,7 +62,7 @@ const LIMITS: JsonObject = object<LimitsEntry>({
 const CONDITION: JsonObject = object<ConditionEntry>({
   transport: says("How the session was made.", oneOrMore({ enum: TRANSPORTS })),
   assurance: says("Least assurance of the peer.", { enum: ASSURANCES }),
-  source: says("Where the peer comes from: `203.0.113.0/24`, `2001:db8::/32`, or one address.", oneOrMore(TEXT())),
+  source: says("Where the peer comes from: `203.0.113.0/24`, `2001:db8::/32`, or one address.", oneOrMore(text())),
   after: says("Not before this time.", pattern(TIME)),
   before: says("Not from this time on.", pattern(TIME)),
 });
@@ -70,7 +71,7 @@ const MODE: JsonObject = { enum: ["enforce", "audit"] };
 
 const DOMAIN: JsonObject = object<DomainEntry>(
   {
-    name: says("Name of the domain; peers with the same `domain` are members.", pattern(DOMAIN_NAME)),
+    name: says("Name of the domain; peers with the same `domain` are members.", pattern(WORD)),
     everyPeer: says("Every peer of at least this assurance is a member, without an entry of its own.", {
       enum: ASSURANCES,
     }),
@@ -88,7 +89,7 @@ const PEER: JsonObject = object<PeerEntry>(
     names: says("Names that it may claim.", { type: "array", items: pattern(NODE), minItems: 1 }),
     assurance: says("Least assurance. Default with keys: tofu. Without keys it must be ca or cookie.", { enum: ASSURANCES }),
     level: says("Its level. A peer above the level of this node commands it; see docs/policy.md.", whole(0)),
-    domain: says("The domain it belongs to: full trust when it is the domain of this node.", pattern(DOMAIN_NAME)),
+    domain: says("The domain it belongs to: full trust when it is the domain of this node.", pattern(WORD)),
     limits: says("Bounds of everything this peer sends, beside those of rules.", LIMITS),
     mode: says("audit: what rules refuse this peer is let through and recorded, until `until`.", MODE),
     until: says(`When audit mode ends. ${UNTIL}`, pattern(TIME)),
@@ -101,11 +102,14 @@ const VERB: JsonObject = oneOrMore({ enum: VERBS.filter((verb) => !RESERVED_VERB
 const RULE: JsonObject = {
   ...object<RuleEntry>(
     {
-      id: says("Unique name of the rule; decisions and records say it.", TEXT()),
-      from: says(FROM, oneOrMore(TEXT())),
+      id: says("Unique name of the rule; decisions and records say it.", {
+        type: "string",
+        pattern: `^(?!(?:level|domain|peer)$)${WORD}$`,
+      }),
+      from: says(FROM, oneOrMore(text())),
       allow: says("Operations that it grants. `connect` comes with the entry of a peer and cannot be granted.", VERB),
       deny: says("Operations that it refuses, whatever else grants them.", VERB),
-      to: says(TO, oneOrMore(TEXT())),
+      to: says(TO, oneOrMore(text())),
       when: says("Conditions; all must hold.", CONDITION),
       shape: says("What the message must look like. Only with allow of send, call, cast, rpc or spawn.", {
         $ref: "#/$defs/shape",
@@ -116,16 +120,19 @@ const RULE: JsonObject = {
     },
     ["id", "from"],
   ),
-  oneOf: [{ required: ["allow"] }, { required: ["deny"] }],
+  oneOf: [
+    { required: ["allow", "to"] },
+    { required: ["deny"], properties: { shape: false, limits: false } },
+  ],
 };
 
 const TEST: JsonObject = object<TestEntry>(
   {
-    from: says("Alias, node name, fingerprint, or `unknown`.", TEXT()),
+    from: says("Alias, node name, fingerprint, or `unknown`.", text()),
     verb: says("An operation, or `reply`: an answer of theirs.", { enum: [...VERBS, "reply"] }),
-    to: says("As in a rule; for reply `call#open` (we asked) or `call#closed` (we did not).", TEXT()),
+    to: says("As in a rule; for reply `call#open` (we asked) or `call#closed` (we did not).", text()),
     expect: says("What must come of it; deny stands for any refusal.", { enum: ["allow", "deny", ...OUTCOMES.slice(1)] }),
-    rule: says("The rule that must decide.", TEXT()),
+    rule: says("The rule that must decide.", text()),
   },
   ["from", "verb", "expect"],
 );
@@ -135,9 +142,9 @@ const SHAPE: JsonObject = {
     "A type word (any atom binary bitstring boolean float fun integer list map nil number pid port reference string tuple), " +
     "another word for that atom, an integer, or a form.",
   anyOf: [
-    TEXT(),
+    text(),
     { type: "integer" },
-    object({ atom: says("This atom, also when it is called like a type.", TEXT()) }, ["atom"]),
+    object({ atom: says("This atom, also when it is called like a type.", text()) }, ["atom"]),
     object({ tuple: says("A tuple of exactly these.", { type: "array", items: { $ref: "#/$defs/shape" } }) }, ["tuple"]),
     object(
       {
@@ -166,11 +173,11 @@ const DOCUMENT: Keys<PolicyDocument> = {
   node: says("The node whose policy this is, local@host: what others may do to it. Must be its name.", pattern(NODE)),
   mode: says("The policy is enforced; audit mode is for single peers and rules.", { const: "enforce" }),
   level: says("Level of this node: peers of higher levels command it. See docs/policy.md.", whole(0)),
-  domain: says("The domain of full trust that this node belongs to.", { anyOf: [pattern(DOMAIN_NAME), DOMAIN] }),
+  domain: says("The domain of full trust that this node belongs to.", { anyOf: [pattern(WORD), DOMAIN] }),
   limits: says("Bounds for every peer that has none of its own.", LIMITS),
   peers: says("Who may connect, by alias.", {
     type: "object",
-    propertyNames: { pattern: `^(?!unknown$)${DOMAIN_NAME}$` },
+    propertyNames: { pattern: `^(?!unknown$)${WORD}$` },
     additionalProperties: PEER,
   }),
   rules: says("What they may do. The order never matters, and any matching deny wins.", { type: "array", items: RULE }),
@@ -190,7 +197,7 @@ function says(description: string, schema: JsonObject): JsonObject {
   return { description, ...schema };
 }
 
-function TEXT(): JsonObject {
+function text(): JsonObject {
   return { type: "string", minLength: 1 };
 }
 

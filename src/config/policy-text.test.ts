@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { pathText, PolicyText } from "./policy-text.ts";
+import { PolicyText } from "./policy-text.ts";
 
 function read(text: string, variables: Record<string, string> = {}): PolicyText {
   return new PolicyText(text, (name) => variables[name]);
@@ -76,13 +76,5 @@ describe("PolicyText", () => {
       }),
     );
     fc.assert(fc.property(fc.string(), (any) => read(any).problems.length >= 0));
-  });
-});
-
-describe("pathText", () => {
-  it("names a place as one would write it", () => {
-    expect(pathText([])).toBe("the file");
-    expect(pathText(["rules", 0, "to", 2])).toBe("rules[0].to[2]");
-    expect(pathText(["peers", "a b\n", "names"])).toBe('peers["a b\\x0a"].names');
   });
 });

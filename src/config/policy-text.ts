@@ -1,9 +1,6 @@
-import { quotePeerText } from "../base/escape.ts";
+import { formatPath, type JsonPath } from "../policy/problem.ts";
 import { type Environment, expandVariables } from "./expand-variables.ts";
 import { JSONC_ADVICE, type JsonNode, JsoncText } from "./jsonc-text.ts";
-
-/** Where a value stands in a document: keys and indexes from the root. */
-export type JsonPath = readonly (string | number)[];
 
 /** What is wrong at one place of a policy file. */
 export interface PlacedProblem {
@@ -50,6 +47,11 @@ export class PolicyText {
    * is where something is missing.
    */
   placeOf(path: JsonPath, atKey = false): string {
+    return this.#text.place(this.offsetOf(path, atKey));
+  }
+
+  /** The same as an offset from the beginning of the text. */
+  offsetOf(path: JsonPath, atKey = false): number {
     let node = this.#root;
     let offset = node?.offset ?? 0;
     for (const [i, step] of path.entries()) {
@@ -58,7 +60,7 @@ export class PolicyText {
       node = found.value;
       offset = atKey && i === path.length - 1 ? found.at.offset : node.offset;
     }
-    return this.#text.place(offset);
+    return offset;
   }
 
   #valueOf(node: JsonNode, path: JsonPath, problems: PlacedProblem[]): unknown {
@@ -89,7 +91,7 @@ export class PolicyText {
       const key = String(keyNode.value);
       const inner = [...path, key];
       if (entries.has(key)) {
-        problems.push(this.#problem(keyNode.offset, `${pathText(inner)} stands twice`, "remove one of the two"));
+        problems.push(this.#problem(keyNode.offset, `${formatPath(inner)} stands twice`, "remove one of the two"));
         continue;
       }
       entries.set(key, this.#valueOf(valueNode, inner, problems));
@@ -103,11 +105,11 @@ export class PolicyText {
     if (expansion.ok) return expansion.text;
     if (expansion.why === "unset") {
       const { variable } = expansion;
-      const message = `${pathText(path)} uses \${${variable}}, which is not set or empty`;
+      const message = `${formatPath(path)} uses \${${variable}}, which is not set or empty`;
       const advice = `set ${variable} in the environment`;
       problems.push({ reason: "ENV_UNSET", place: this.#text.place(node.offset), message, advice });
     } else {
-      const message = `${pathText(path)} has a "$" that is neither \${NAME} nor $$`;
+      const message = `${formatPath(path)} has a "$" that is neither \${NAME} nor $$`;
       problems.push(this.#problem(node.offset, message, `write $$ for a dollar, \${NAME} for a variable`));
     }
     return text;
@@ -116,18 +118,6 @@ export class PolicyText {
   #problem(offset: number, message: string, advice: string): PlacedProblem {
     return { reason: "POLICY_INVALID", place: this.#text.place(offset), message, advice };
   }
-}
-
-/** `rules[0].to`, as messages name a place of a document; "the file" for the root. */
-export function pathText(path: JsonPath): string {
-  if (path.length === 0) return "the file";
-  return path
-    .map((step, i) => {
-      if (typeof step === "number") return `[${step}]`;
-      if (!/^[A-Za-z_$][\w$-]*$/.test(step)) return `["${quotePeerText(step)}"]`;
-      return i === 0 ? step : `.${step}`;
-    })
-    .join("");
 }
 
 function childOf(node: JsonNode, step: string | number): { readonly at: JsonNode; readonly value: JsonNode } | undefined {
