@@ -79,7 +79,13 @@ const DOMAIN: JsonObject = object<DomainEntry>(
   ["name"],
 );
 
-const PEER: JsonObject = object<PeerEntry>(
+/** What holds of entries in audit mode, and of those that are not. */
+function audited(then: JsonObject, otherwise: JsonObject = {}): JsonObject {
+  return { if: { properties: { mode: { const: "audit" } }, required: ["mode"] }, then, else: otherwise };
+}
+
+const PEER: JsonObject = {
+  ...object<PeerEntry>(
   {
     keys: says("Its keys: `SHA256:...`, `ed25519:...` as `keys export` prints it, or `spki:SHA256:...` of a certificate.", {
       type: "array",
@@ -95,9 +101,14 @@ const PEER: JsonObject = object<PeerEntry>(
     until: says(`When audit mode ends. ${UNTIL}`, pattern(TIME)),
   },
   ["names"],
-);
+  ),
+  anyOf: [{ required: ["keys"] }, { required: ["assurance"], properties: { assurance: { enum: ["ca", "cookie"] } } }],
+  ...audited({ required: ["until"] }, { properties: { until: false } }),
+};
 
-const VERB: JsonObject = oneOrMore({ enum: VERBS.filter((verb) => !RESERVED_VERBS.includes(verb)) });
+const GRANTED: JsonObject = oneOrMore({
+  enum: VERBS.filter((verb) => verb !== "connect" && !RESERVED_VERBS.includes(verb)),
+});
 
 const RULE: JsonObject = {
   ...object<RuleEntry>(
@@ -107,8 +118,8 @@ const RULE: JsonObject = {
         pattern: `^(?!(?:level|domain|peer)$)${WORD}$`,
       }),
       from: says(FROM, oneOrMore(text())),
-      allow: says("Operations that it grants. `connect` comes with the entry of a peer and cannot be granted.", VERB),
-      deny: says("Operations that it refuses, whatever else grants them.", VERB),
+      allow: says("Operations that it grants. `connect` comes with the entry of a peer and cannot be granted.", GRANTED),
+      deny: says("Operations that it refuses, whatever else grants them.", oneOrMore({ enum: VERBS })),
       to: says(TO, oneOrMore(text())),
       when: says("Conditions; all must hold.", CONDITION),
       shape: says("What the message must look like. Only with allow of send, call, cast, rpc or spawn.", {
@@ -121,8 +132,12 @@ const RULE: JsonObject = {
     ["id", "from"],
   ),
   oneOf: [
-    { required: ["allow", "to"] },
-    { required: ["deny"], properties: { shape: false, limits: false } },
+    { required: ["allow", "to"], ...audited({ required: ["until"] }) },
+    {
+      required: ["deny"],
+      properties: { shape: false, limits: false },
+      ...audited({ required: ["until"] }, { properties: { until: false } }),
+    },
   ],
 };
 

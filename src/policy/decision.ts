@@ -13,6 +13,8 @@ export interface PeerFacts {
   readonly protocol: ProtocolName;
   /** Of the proven key, then of the keys it follows by signed successions; empty where there is none. */
   readonly fingerprints: readonly string[];
+  /** Padded base64 of the same raw keys, in the same order: a policy may name a key whole. */
+  readonly publicKeys: readonly string[];
   /** `spki:SHA256:...` of the certificate that a chain vouches for; undefined where there is none. */
   readonly spki: string | undefined;
   /** Address of the other end without port; undefined when it is no IP address. */
@@ -59,6 +61,8 @@ export interface Verdict {
   /** True when the first grant has neither shape nor limits and is enforced: nothing more is to be asked. */
   readonly plain: boolean;
   readonly nearestMiss: NearestMiss | null;
+  /** A deny rule in audit mode that would have refused this. Then every grant is marked `audit`, and the record names this rule. */
+  readonly auditedDeny?: string | undefined;
   /** Unix milliseconds from which on it must be asked again; Infinity when no rule has a time. */
   readonly validUntilMs: number;
 }

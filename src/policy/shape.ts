@@ -1,4 +1,7 @@
 import type { Term } from "../term/types.ts";
+import type { ShapeEntry } from "./document.ts";
+import type { Matcher } from "./shape-matcher.ts";
+import { matcherOf } from "./shape-matchers.ts";
 
 /** A `ShapeEntry`, compiled: says whether encoded bytes have it, without decoding them. */
 export interface Shape {
@@ -8,4 +11,14 @@ export interface Shape {
    * @throws {SallyportError} ERR_PEER_MISBEHAVED TERM_*, ERR_LIMIT TERM_* for bytes that are no term
    */
   matches(buffer: Buffer, start: number, end: number, atomRefs?: readonly Term[]): boolean;
+}
+
+/** Compiles a checked shape. */
+export function compileShape(entry: ShapeEntry): Shape {
+  const matcher: Matcher = matcherOf(entry);
+  return Object.freeze({
+    matches(buffer: Buffer, start: number, end: number, atomRefs?: readonly Term[]): boolean {
+      return matcher.endOf(buffer, start, Math.min(end, buffer.length), atomRefs) >= 0;
+    },
+  });
 }
