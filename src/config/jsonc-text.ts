@@ -38,7 +38,8 @@ export class JsoncText {
       return { ok: false, offset: 0, what: "lists and objects nest too deep" };
     }
     const [first] = errors;
-    if (first !== undefined) return { ok: false, offset: first.offset, what: wordsOf(printParseErrorCode(first.error)) };
+    if (first !== undefined)
+      return { ok: false, offset: first.offset, what: wordsOf(printParseErrorCode(first.error)) };
     return root === undefined ? { ok: false, offset: 0, what: "the file is empty" } : { ok: true, root };
   }
 

@@ -1,12 +1,12 @@
 import { dirname, resolve } from "node:path";
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { nearestName } from "../base/nearest-name.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import type { AuditOption, NodeOptions } from "../node/options.ts";
 import { CONFIG_KEYS } from "./config-keys.ts";
 import { type Environment, expandVariables } from "./expand-variables.ts";
-import { JSONC_ADVICE, type JsonNode, JsoncText } from "./jsonc-text.ts";
-import { nearestName } from "./nearest-name.ts";
+import { JSONC_ADVICE, JsoncText, type JsonNode } from "./jsonc-text.ts";
 import { expectation, type Field, type Shape } from "./shape.ts";
 
 /** What a configuration file says: options of `createNode`; the name may come from elsewhere. And what `start` takes. */

@@ -63,7 +63,10 @@ export function readPolicyFile(text: string, source: PolicySource): PolicyReadin
   };
 }
 
-function placed(text: PolicyText, { path, message }: PolicyProblem): { readonly offset: number; readonly place: string } {
+function placed(
+  text: PolicyText,
+  { path, message }: PolicyProblem,
+): { readonly offset: number; readonly place: string } {
   // What is wrong with a key, and not with its value, is shown at the key.
   const atKey = message.startsWith("unknown key");
   return { offset: text.offsetOf(path, atKey), place: text.placeOf(path, atKey) };
@@ -77,7 +80,8 @@ export function problemError(problems: readonly PlacedProblem[], file: string): 
   const message = `${file}:${first?.place ?? "1:1"}: ${first?.message ?? "is no policy"}${more}`;
   const context = {
     stage: "policy" as const,
-    advice: first === undefined || first.advice === "" ? "see docs/policy.md, and `sallyport policy check`" : first.advice,
+    advice:
+      first === undefined || first.advice === "" ? "see docs/policy.md, and `sallyport policy check`" : first.advice,
     detail: { problems: problems.length },
   };
   if (first?.reason === "ENV_UNSET") return new SallyportError("ERR_CONFIG", "ENV_UNSET", message, context);

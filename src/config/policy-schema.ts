@@ -86,21 +86,26 @@ function audited(then: JsonObject, otherwise: JsonObject = {}): JsonObject {
 
 const PEER: JsonObject = {
   ...object<PeerEntry>(
-  {
-    keys: says("Its keys: `SHA256:...`, `ed25519:...` as `keys export` prints it, or `spki:SHA256:...` of a certificate.", {
-      type: "array",
-      items: pattern(KEY),
-      minItems: 1,
-    }),
-    names: says("Names that it may claim.", { type: "array", items: pattern(NODE), minItems: 1 }),
-    assurance: says("Least assurance. Default with keys: tofu. Without keys it must be ca or cookie.", { enum: ASSURANCES }),
-    level: says("Its level. A peer above the level of this node commands it; see docs/policy.md.", whole(0)),
-    domain: says("The domain it belongs to: full trust when it is the domain of this node.", pattern(WORD)),
-    limits: says("Bounds of everything this peer sends, beside those of rules.", LIMITS),
-    mode: says("audit: what rules refuse this peer is let through and recorded, until `until`.", MODE),
-    until: says(`When audit mode ends. ${UNTIL}`, pattern(TIME)),
-  },
-  ["names"],
+    {
+      keys: says(
+        "Its keys: `SHA256:...`, `ed25519:...` as `keys export` prints it, or `spki:SHA256:...` of a certificate.",
+        {
+          type: "array",
+          items: pattern(KEY),
+          minItems: 1,
+        },
+      ),
+      names: says("Names that it may claim.", { type: "array", items: pattern(NODE), minItems: 1 }),
+      assurance: says("Least assurance. Default with keys: tofu. Without keys it must be ca or cookie.", {
+        enum: ASSURANCES,
+      }),
+      level: says("Its level. A peer above the level of this node commands it; see docs/policy.md.", whole(0)),
+      domain: says("The domain it belongs to: full trust when it is the domain of this node.", pattern(WORD)),
+      limits: says("Bounds of everything this peer sends, beside those of rules.", LIMITS),
+      mode: says("audit: what rules refuse this peer is let through and recorded, until `until`.", MODE),
+      until: says(`When audit mode ends. ${UNTIL}`, pattern(TIME)),
+    },
+    ["names"],
   ),
   anyOf: [{ required: ["keys"] }, { required: ["assurance"], properties: { assurance: { enum: ["ca", "cookie"] } } }],
   ...audited({ required: ["until"] }, { properties: { until: false } }),
@@ -118,7 +123,10 @@ const RULE: JsonObject = {
         pattern: `^(?!(?:level|domain|peer)$)${WORD}$`,
       }),
       from: says(FROM, oneOrMore(text())),
-      allow: says("Operations that it grants. `connect` comes with the entry of a peer and cannot be granted.", GRANTED),
+      allow: says(
+        "Operations that it grants. `connect` comes with the entry of a peer and cannot be granted.",
+        GRANTED,
+      ),
       deny: says("Operations that it refuses, whatever else grants them.", oneOrMore({ enum: VERBS })),
       to: says(TO, oneOrMore(text())),
       when: says("Conditions; all must hold.", CONDITION),
@@ -146,7 +154,9 @@ const TEST: JsonObject = object<TestEntry>(
     from: says("Alias, node name, fingerprint, or `unknown`.", text()),
     verb: says("An operation, or `reply`: an answer of theirs.", { enum: [...VERBS, "reply"] }),
     to: says("As in a rule; for reply `call#open` (we asked) or `call#closed` (we did not).", text()),
-    expect: says("What must come of it; deny stands for any refusal.", { enum: ["allow", "deny", ...OUTCOMES.slice(1)] }),
+    expect: says("What must come of it; deny stands for any refusal.", {
+      enum: ["allow", "deny", ...OUTCOMES.slice(1)],
+    }),
     rule: says("The rule that must decide.", text()),
   },
   ["from", "verb", "expect"],
@@ -160,7 +170,9 @@ const SHAPE: JsonObject = {
     text(),
     { type: "integer" },
     object({ atom: says("This atom, also when it is called like a type.", text()) }, ["atom"]),
-    object({ tuple: says("A tuple of exactly these.", { type: "array", items: { $ref: "#/$defs/shape" } }) }, ["tuple"]),
+    object({ tuple: says("A tuple of exactly these.", { type: "array", items: { $ref: "#/$defs/shape" } }) }, [
+      "tuple",
+    ]),
     object(
       {
         list: says("A list of these.", { $ref: "#/$defs/shape" }),
@@ -178,7 +190,9 @@ const SHAPE: JsonObject = {
       },
       ["map"],
     ),
-    object({ oneOf: says("Any of these.", { type: "array", items: { $ref: "#/$defs/shape" }, minItems: 1 }) }, ["oneOf"]),
+    object({ oneOf: says("Any of these.", { type: "array", items: { $ref: "#/$defs/shape" }, minItems: 1 }) }, [
+      "oneOf",
+    ]),
   ],
 };
 

@@ -1,6 +1,6 @@
 import { formatPath, type JsonPath } from "../policy/problem.ts";
 import { type Environment, expandVariables } from "./expand-variables.ts";
-import { JSONC_ADVICE, type JsonNode, JsoncText } from "./jsonc-text.ts";
+import { JSONC_ADVICE, JsoncText, type JsonNode } from "./jsonc-text.ts";
 
 /** What is wrong at one place of a policy file. */
 export interface PlacedProblem {
@@ -120,7 +120,10 @@ export class PolicyText {
   }
 }
 
-function childOf(node: JsonNode, step: string | number): { readonly at: JsonNode; readonly value: JsonNode } | undefined {
+function childOf(
+  node: JsonNode,
+  step: string | number,
+): { readonly at: JsonNode; readonly value: JsonNode } | undefined {
   if (typeof step === "number") {
     const value = node.type === "array" ? node.children?.[step] : undefined;
     return value === undefined ? undefined : { at: value, value };
