@@ -43,7 +43,8 @@ const MISSES: Readonly<Record<NearestMiss["why"], string>> = {
 export function decisionLines(decision: ShownDecision, colours: Colours): string {
   const { outcome, rule, nearestMiss, mode } = decision;
   const colour = outcome === "allow" ? (mode === "audit" ? colours.yellow : colours.green) : colours.red;
-  const said = mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : OUTCOMES[outcome];
+  const said =
+    mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : OUTCOMES[outcome];
   const rows: (readonly [string, string])[] = [];
   if (rule !== null) rows.push(["rule", ruleText(rule)]);
   if (nearestMiss !== null) rows.push(["nearest", `${nearestMiss.rule}, which ${MISSES[nearestMiss.why]}`]);

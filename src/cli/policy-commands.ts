@@ -32,7 +32,7 @@ export interface PolicyMatrixFlags extends PolicyFilesFlags {
 
 export interface PolicyLearnFlags extends ConfigFlags {
   readonly audit?: string;
-  readonly policy?: string;
+  readonly keyDir?: string;
   readonly json?: boolean;
 }
 
@@ -127,7 +127,7 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
     ],
     options: [
       policyOption("policy file (default: `policy` of the configuration, else policy.jsonc)"),
-      new Option("--assurance <level>", "how sure we are of the peer (default: what its entry asks for)").choices([
+      new Option("--assurance <level>", "how sure we are of the peer (default: as sure as its entry allows)").choices([
         "cookie",
         "tofu",
         "ca",
@@ -162,15 +162,10 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
   }).action((id: string, flags: PolicyWhyFlags) => actions.policyWhy(flags, id));
   addCommand(policy, "learn", "propose rules from what an audit log recorded", {
     long:
-      "Reads the decisions of an audit log and prints the smallest set of rules that would have granted what was refused or let " +
-      "through in audit mode, with counts, as JSONC to copy from. Nothing is applied. Read each line: what a peer tried is " +
-      "not what it should be allowed.",
-    options: [
-      AUDIT,
-      policyOption("policy file whose aliases to use (default: `policy` of the configuration, else policy.jsonc)"),
-      ...configOptions(),
-      jsonOption(JSON_RESULT),
-    ],
+      "Reads the decisions of an audit log and prints the least rules that cover what audit mode let through, with counts, as " +
+      "JSONC to copy from. Nothing is applied. What was refused is never learnt from: a peer would write its own rules. Read " +
+      "each line: what a peer did is not what it should be allowed to do.",
+    options: [AUDIT, ...configOptions(), keyDirOption(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy learn --audit data/audit", "sallyport policy learn --audit data/audit --json"],
   }).action((flags: PolicyLearnFlags) => actions.policyLearn(flags));
 }

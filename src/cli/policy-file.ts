@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { SallyportError, systemCode } from "../base/errors.ts";
 import type { Files } from "../base/files.ts";
+import { type ParsedPolicy, parsePolicyFile } from "../config/parse-policy.ts";
 import { quotePath } from "../identity/key-layout.ts";
 import { type ConfigFlags, findConfig, POLICY_FILE, type SettingsWorld } from "./settings.ts";
 
@@ -36,15 +37,25 @@ export function policyFilesOf(flags: ConfigFlags, named: readonly string[], worl
   return named.length === 0 ? [policyFileOf(flags, undefined, world)] : named;
 }
 
+/** The policy in a file that was read. @throws what `parsePolicyFile` throws */
+export function parsedPolicy({ file, text }: ReadPolicy, { environment }: SettingsWorld): ParsedPolicy {
+  return parsePolicyFile(text, { file, environment });
+}
+
 /** Reads a policy file. @throws {SallyportError} ERR_CONFIG POLICY_UNREADABLE */
 export function readPolicy(file: string, world: { readonly files: Files; readonly directory: string }): ReadPolicy {
   try {
     return { file, text: world.files.readText(resolve(world.directory, file)) };
   } catch (cause) {
-    throw new SallyportError("ERR_CONFIG", "POLICY_UNREADABLE", `cannot read ${quotePath(file)} (${systemCode(cause)})`, {
-      stage: "policy",
-      advice: "name an existing policy file; `sallyport init` writes one to start with",
-      cause,
-    });
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "POLICY_UNREADABLE",
+      `cannot read ${quotePath(file)} (${systemCode(cause)})`,
+      {
+        stage: "policy",
+        advice: "name an existing policy file; `sallyport init` writes one to start with",
+        cause,
+      },
+    );
   }
 }

@@ -1,7 +1,10 @@
 import { SallyportError } from "../base/errors.ts";
+import { quotePeerText } from "../base/escape.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
 import { compilePolicy } from "../policy/compile.ts";
+import type { TestEntry } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
+import { runTests, type TestResult } from "../policy/run-tests.ts";
 import { type ParsedPolicy, type PolicySource, parsePolicyFile } from "./parse-policy.ts";
 
 /** What a policy file is loaded for. */
@@ -23,7 +26,35 @@ export function policyFromText(text: string, load: PolicyLoad): Policy {
   const parsed = parsePolicyFile(text, load);
   const policy = compilePolicy(parsed.document, load.generation);
   if (policy.node !== canonicalName(load.node)) throw otherNode(parsed, policy.node, load);
+  const failed = runTests(policy, load.nowMs).filter(({ passed }) => !passed);
+  if (failed.length > 0) throw testFailure(failed, parsed, load.file);
   return policy;
+}
+
+/** The error for tests of a policy file that failed, at least one: the first in words, the others by their number. */
+export function testFailure(failed: readonly TestResult[], { placeOf }: ParsedPolicy, file: string): SallyportError {
+  const [first] = failed;
+  const place = placeOf(["tests", first?.index ?? 0]);
+  const said = first === undefined ? "a test" : `test "${quotePeerText(testText(first.test))}"`;
+  const expected = first === undefined ? "?" : judgementText(first.test.expect, first.test.rule ?? null);
+  const got = first === undefined ? "?" : judgementText(first.outcome, first.rule);
+  const others = failed.length - 1;
+  const more = others > 0 ? ` (and ${others} more)` : "";
+  const message = `${file}:${place}: ${said} expected ${expected} and got ${got}${more}`;
+  return new SallyportError("ERR_CONFIG", "POLICY_TEST_FAILED", message, {
+    stage: "policy",
+    advice: "correct the rule or the test; `sallyport policy test` shows all of them",
+    detail: { failed: failed.length },
+  });
+}
+
+/** What a test asks, in the words of `policy can`. */
+export function testText({ from, verb, to }: TestEntry): string {
+  return to === undefined ? `${from} ${verb}` : `${from} ${verb} ${to}`;
+}
+
+function judgementText(outcome: string, rule: string | null): string {
+  return rule === null ? outcome : `${outcome} by ${quotePeerText(rule)}`;
 }
 
 function otherNode(parsed: ParsedPolicy, node: NodeName, load: PolicyLoad): SallyportError {

@@ -40,7 +40,7 @@ export function policySchema(): JsonObject {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "Sallyport policy",
     description:
-      "What other nodes may do to this one: policy.jsonc. What no rule grants is refused. Strings take ${VARIABLE} from the " +
+      `What other nodes may do to this one: policy.jsonc. What no rule grants is refused. Strings take \${VARIABLE} from the ` +
       "environment, and $$ for a dollar.",
     ...object<PolicyDocument>(DOCUMENT, ["version", "node"]),
     $defs: { shape: SHAPE },
