@@ -22,6 +22,8 @@ export interface CommonFlags {
   readonly tickTime?: number;
   /** Key directory: identity by key. */
   readonly keyDir?: string;
+  /** Policy file. */
+  readonly policy?: string;
   /** Path of the control socket; false for --no-control. */
   readonly control?: string | boolean;
 }
@@ -45,6 +47,7 @@ export function nodeOptions(): Option[] {
     new Option("--tls-key <file>", "its private key, PEM"),
     new Option("--tls-ca <file>", "certificates of the CAs to trust, PEM"),
     keyDirOption(),
+    policyOption("policy file of this node: what others may do to it"),
     ...controlOptions(),
     new Option("--listen <address>", "accept connections on tls://HOST[:PORT]; may be repeated").argParser(collect),
     new Option("--resolve <node=host:port>", "address of a node; may be repeated").argParser(collect),
@@ -74,6 +77,11 @@ export function configOptions(): Option[] {
 
 export function keyDirOption(): Option {
   return new Option("--key-dir <dir>", "directory with the key of this node and those it trusts");
+}
+
+/** Which policy file counts; `says` what for. */
+export function policyOption(says: string): Option {
+  return new Option("--policy <file>", says);
 }
 
 export function controlOptions(): Option[] {

@@ -28,6 +28,10 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   "ERR_CLOSED INTERRUPTED": 1,
   // The session stands, only this operation is not to be had.
   "ERR_PEER_INCOMPATIBLE SPAWN_UNSUPPORTED": 1,
+  // The command did what it was asked for, and the answer is a "no".
+  "ERR_CONFIG DECISION_UNKNOWN": 1,
+  "ERR_CONFIG POLICY_MATRIX_DIFFERS": 1,
+  "ERR_LIMIT POLICY_TOO_LARGE": 2,
   // Bounds of what was given on the command line or in a file.
   "ERR_LIMIT CONFIG_TOO_LARGE": 2,
   "ERR_LIMIT TERM_DEPTH": 2,

@@ -27,6 +27,11 @@ export function exampleConfig(name: NodeName): string {
   // The secret that all nodes of one network share; Erlang nodes need it. It opens no door by itself.
   "cookie": { "file": "cookie" },
 
+  // What other nodes may do here: \`sallyport policy --help\`. Without a policy every authenticated node may connect and ping,
+  // and reaches what \`allow\` of a registration grants. With it, who is not in the file may not even connect. Take the //
+  // away when your nodes are in it, and ask \`sallyport policy check policy.jsonc\` first.
+  // "policy": "policy.jsonc",
+
   // Addresses of nodes that EPMD does not know, by name.
   "resolve": {
     // "shop@db1.example": "203.0.113.7:9100",

@@ -30,6 +30,7 @@ const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
   tlsKey: "--tls-key",
   tlsCa: "--tls-ca",
   listen: "--listen",
+  policy: "--policy",
   resolve: "--resolve",
   epmd: "--epmd",
   epmdPort: "--epmd-port",

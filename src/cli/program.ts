@@ -14,9 +14,10 @@ import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption }
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import { addIdentityCommands, type IdentityActions } from "./identity-commands.ts";
 import type { ArgumentGrammar } from "./normalize-arguments.ts";
+import { addPolicyCommands, type PolicyActions } from "./policy-commands.ts";
 
 /** What each command does, once its arguments are read. */
-export interface Actions extends IdentityActions {
+export interface Actions extends IdentityActions, PolicyActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
   ping(flags: CommonFlags, node: string): Promise<void>;
@@ -124,6 +125,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   );
 
   addIdentityCommands(program, actions);
+  addPolicyCommands(program, actions);
 
   add("demo", "show a TypeScript node and an Erlang node at work together, on this machine", {
     long:

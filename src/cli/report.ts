@@ -24,6 +24,34 @@ export function reportTerm(terminal: Terminal, text: string): void {
   reportResult(terminal, { term: text }, text);
 }
 
+/** An answer that may be a "no": what was found, and the failure that it stands for. */
+export interface Verdict {
+  readonly result: Readonly<Record<string, unknown>>;
+  /** For people, on stdout. */
+  readonly human: string;
+  readonly failure: SallyportError | undefined;
+  /** Of a "no", when it is not the one of the failure. */
+  readonly exit?: ExitCode;
+}
+
+/**
+ * Prints what was found and, when it is a "no", why, and answers the exit code. With --json one line holds both:
+ * `{"ok":false,"error":...,"result":...}`.
+ */
+export function reportVerdict(terminal: Terminal, { result, human, failure, exit }: Verdict): ExitCode {
+  if (failure === undefined) {
+    reportResult(terminal, result, human);
+    return 0;
+  }
+  if (terminal.json) {
+    terminal.document({ ok: false, error: failureDocument(failure), result });
+    return exit ?? exitCodeOf(failure);
+  }
+  if (human !== "") terminal.line(human);
+  const own = reportFailure(terminal, failure);
+  return exit ?? own;
+}
+
 /** Prints a failure, one sentence and one advice, and answers its exit code. */
 export function reportFailure(terminal: Terminal, failure: unknown): ExitCode {
   const error = asSallyportError(failure);

@@ -9,11 +9,15 @@ import { reportFailure } from "./report.ts";
 /** Runs one command line and answers its exit code. Never throws. */
 export async function run(world: CommandWorld, args: readonly string[], version: string): Promise<ExitCode> {
   const printed: string[] = [];
-  const program = buildProgram(actionsOf(world), version, (text) => printed.push(text));
+  let exit: ExitCode = 0;
+  const actions = actionsOf(world, (code) => {
+    exit = code;
+  });
+  const program = buildProgram(actions, version, (text) => printed.push(text));
   const normal = normalizeArguments(args, grammarOf(program));
   try {
     await program.parseAsync(normal, { from: "user" });
-    return 0;
+    return exit;
   } catch (failure) {
     if (!(failure instanceof CommanderError)) return reportFailure(world.terminal, failure);
     const text = printed.join("").trimEnd();
@@ -26,8 +30,11 @@ export async function run(world: CommandWorld, args: readonly string[], version:
   }
 }
 
-/** Each command's code is loaded when it is asked for: certificates and the demo would double the start of a ping. */
-function actionsOf(world: CommandWorld): Actions {
+/**
+ * Each command's code is loaded when it is asked for: certificates and the demo would double the start of a ping. `ends` hears
+ * the exit code of a command that answers one.
+ */
+function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions {
   return {
     init: async (flags, directory) => (await import("./commands/init.ts")).init(world, flags, directory),
     start: async (flags) => (await import("./commands/start.ts")).start(world, flags),
@@ -54,6 +61,16 @@ function actionsOf(world: CommandWorld): Actions {
     trustRevoke: async (flags, whom) => (await import("./commands/trust.ts")).trustRevoke(world, flags, whom),
     status: async (flags) => (await import("./commands/status.ts")).status(world, flags),
     peers: async (flags) => (await import("./commands/peers.ts")).peers(world, flags),
+    policyCheck: async (flags, files) =>
+      ends(await (await import("./commands/policy-check.ts")).policyCheck(world, flags, files)),
+    policyTest: async (flags, files) =>
+      ends(await (await import("./commands/policy-test.ts")).policyTest(world, flags, files)),
+    policyCan: async (flags, question) =>
+      ends(await (await import("./commands/policy-can.ts")).policyCan(world, flags, question)),
+    policyWhy: async (flags, id) => ends(await (await import("./commands/policy-why.ts")).policyWhy(world, flags, id)),
+    policyMatrix: async (flags, files) =>
+      ends(await (await import("./commands/policy-matrix.ts")).policyMatrix(world, flags, files)),
+    policyLearn: async (flags) => ends(await (await import("./commands/policy-learn.ts")).policyLearn(world, flags)),
     demo: async (flags) => (await import("./demo/demo.ts")).demo(world, flags),
   };
 }

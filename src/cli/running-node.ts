@@ -27,10 +27,11 @@ export async function askIfRunning(
   world: CommandWorld,
   flags: ControlFlags,
   op: ControlOp,
+  args: Fields = {},
 ): Promise<Fields | undefined> {
   const client = await clientFor(world, flags);
   try {
-    return await client?.request(op, {}, LOCAL_MS);
+    return await client?.request(op, args, LOCAL_MS);
   } finally {
     client?.close();
   }

@@ -24,6 +24,9 @@ export interface SettingsWorld {
 /** Name of the configuration file that is read when none is named. */
 export const CONFIG_FILE = "sallyport.jsonc";
 
+/** Name of the policy file that `init` writes, and that `policy` commands look for when nothing names another. */
+export const POLICY_FILE = "policy.jsonc";
+
 /** Names of the certificate and key for one-shot commands, beside the node's own. */
 export const CLI_CERT = "cli.crt";
 export const CLI_KEY = "cli.key";
@@ -44,7 +47,8 @@ export function settingsOfNode(flags: CommonFlags, world: SettingsWorld): NodeOp
  * Options of a short-lived node for one operation. From a configuration file it takes all but the listeners.
  *
  * With an identity by key it is that node, since no other name goes with the key, and since the running node would have
- * done the operation itself. Without one, or when the running node may not be asked, it takes neither name nor identity:
+ * done the operation itself. Without one, or when the running node may not be asked, it takes neither name nor identity nor
+ * the policy of that name:
  * under them it would push the running node's sessions aside. For the same reason it then uses `cli.crt` and `cli.key`
  * beside the node's certificate where they exist.
  * @throws {SallyportError} ERR_CONFIG, NAME_NEEDED among them
@@ -63,7 +67,7 @@ export function settingsOfOneShot(flags: CommonFlags, world: SettingsWorld): Nod
 }
 
 function asStranger(
-  { name: _name, identity: _identity, ...config }: ConfigOptions,
+  { name: _name, identity: _identity, policy: _policy, ...config }: ConfigOptions,
   world: SettingsWorld,
 ): ConfigOptions {
   return config.tls === undefined ? config : { ...config, tls: cliCertificate(config.tls, world.files) };
@@ -140,6 +144,7 @@ function merge(
     ...(flags.keyDir === undefined || flags.protocol === "otp"
       ? {}
       : { identity: { ...config.identity, dir: path(flags.keyDir) } }),
+    ...(flags.policy === undefined ? {} : { policy: path(flags.policy) }),
     ...(flags.listen === undefined ? {} : { listen: flags.listen }),
     ...(flags.resolve === undefined
       ? {}

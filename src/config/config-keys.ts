@@ -82,7 +82,7 @@ const PROCESS_LIMITS: Readonly<Record<keyof ProcessLimits, Field>> = {
  * Every key of `sallyport.jsonc`. The names are those of `NodeOptions`, and the compiler holds the two together: a new
  * option does not build until it has a line here.
  */
-export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "control", Field>> = {
+export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "control" | "policy", Field>> = {
   $schema: { shape: TEXT, says: "Where editors find the JSON Schema of this file. Not used otherwise." },
   name: { shape: { kind: "string", example: "my_node@192.0.2.7" }, says: "Name of this node: local@host." },
   cookie: { shape: COOKIE, says: "Shared secret of the network; needed to talk to Erlang nodes. No default." },
@@ -132,6 +132,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
       },
     },
     says: "Identity by key: sessions with other Sallyport nodes prove it.",
+  },
+  policy: {
+    shape: { kind: "string", path: true, example: "policy.jsonc" },
+    says: "Policy file: what peers may do here. Without it they may ping, and do what allow of a registration grants.",
   },
   resolve: {
     shape: { kind: "by-node", of: { kind: "string", example: "203.0.113.7:9100" } },

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
+import { nearestName } from "../base/nearest-name.ts";
 import { expandVariables } from "./expand-variables.ts";
 import { configSchema } from "./json-schema.ts";
-import { nearestName } from "./nearest-name.ts";
 import { type ConfigOptions, MAX_CONFIG_CHARS, parseConfig } from "./parse-config.ts";
 
 const SCHEMA_FILE = new URL("../../schema/sallyport.schema.json", import.meta.url);

@@ -1,22 +1,18 @@
 import { dirname, resolve } from "node:path";
-import {
-  type Node as JsonNode,
-  type ParseError,
-  type ParseOptions,
-  parseTree,
-  printParseErrorCode,
-} from "jsonc-parser";
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { nearestName } from "../base/nearest-name.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import type { AuditOption, NodeOptions } from "../node/options.ts";
 import { CONFIG_KEYS } from "./config-keys.ts";
 import { type Environment, expandVariables } from "./expand-variables.ts";
-import { nearestName } from "./nearest-name.ts";
+import { JSONC_ADVICE, JsoncText, type JsonNode } from "./jsonc-text.ts";
 import { expectation, type Field, type Shape } from "./shape.ts";
 
 /** What a configuration file says: options of `createNode`; the name may come from elsewhere. And what `start` takes. */
-export type ConfigOptions = Omit<Partial<NodeOptions>, "audit"> & {
+export type ConfigOptions = Omit<Partial<NodeOptions>, "audit" | "policy"> & {
+  /** Absolute path of the policy file. */
+  readonly policy?: string;
   /** False for none; when nothing is said, `start` keeps one. */
   readonly audit?: AuditOption | false;
   /** The control socket of the running node; false for none. */
@@ -32,8 +28,6 @@ export interface ConfigSource {
 
 /** Largest configuration file, in UTF-16 units. */
 export const MAX_CONFIG_CHARS: number = 1024 * 1024;
-
-const SYNTAX: ParseOptions = { allowTrailingComma: true, disallowComments: false };
 
 /**
  * Reads the text of a `sallyport.jsonc`: JSON with comments and trailing commas. Unknown keys, wrong types and unset
@@ -59,30 +53,18 @@ export function parseConfig(text: string, source: ConfigSource): ConfigOptions {
 type Values = Record<string, unknown>;
 
 class ConfigReader {
-  readonly #text: string;
+  readonly #text: JsoncText;
   readonly #source: ConfigSource;
 
   constructor(text: string, source: ConfigSource) {
-    this.#text = text.startsWith("\ufeff") ? ` ${text.slice(1)}` : text;
+    this.#text = new JsoncText(text);
     this.#source = source;
   }
 
   read(keys: Readonly<Record<string, Field>>): Values {
-    const errors: ParseError[] = [];
-    const root = this.#tree(errors);
-    const [first] = errors;
-    if (first !== undefined) throw this.#syntax(first.offset, wordsOf(printParseErrorCode(first.error)));
-    if (root === undefined) throw this.#syntax(0, "the file is empty");
-    return this.#object(root, keys, "");
-  }
-
-  #tree(errors: ParseError[]): JsonNode | undefined {
-    try {
-      return parseTree(this.#text, errors, SYNTAX);
-    } catch {
-      // The parser calls itself for each level and fails with the platform's own error when there are thousands.
-      throw this.#syntax(0, "lists and objects nest too deep");
-    }
+    const reading = this.#text.read();
+    if (!reading.ok) throw this.#syntax(reading.offset, reading.what);
+    return this.#object(reading.root, keys, "");
   }
 
   #value(node: JsonNode, shape: Shape, path: string): unknown {
@@ -214,7 +196,7 @@ class ConfigReader {
   #syntax(offset: number, what: string): SallyportError {
     const place = this.#place(offset);
     return new SallyportError("ERR_CONFIG", "CONFIG_SYNTAX", `${place}: ${what}`, {
-      advice: "write JSON; comments and a comma after the last entry are allowed",
+      advice: JSONC_ADVICE,
     });
   }
 
@@ -224,9 +206,7 @@ class ConfigReader {
 
   /** `file:line:column`, both from 1. */
   #place(offset: number): string {
-    const before = this.#text.slice(0, offset);
-    const line = before.split("\n").length;
-    return `${this.#source.file}:${line}:${offset - before.lastIndexOf("\n")}`;
+    return `${this.#source.file}:${this.#text.place(offset)}`;
   }
 }
 
@@ -240,9 +220,4 @@ function join(path: string, key: string): string {
 function describe(node: JsonNode): string {
   if (node.type === "number" || node.type === "boolean" || node.type === "null") return String(node.value);
   return node.type === "array" ? "a list" : node.type === "object" ? "an object" : `a ${node.type}`;
-}
-
-/** `CloseBraceExpected` as `close brace expected`. */
-function wordsOf(name: string): string {
-  return name.replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
 }

@@ -1,3 +1,4 @@
+import { didYouMean } from "../base/nearest-name.ts";
 import { DOMAIN_NAME } from "./check-peers.ts";
 import { checkShape } from "./check-shape.ts";
 import { checkConditions, checkLimits, checkWord, objectOf, own, type Plain, textsOf, timeOf } from "./check-values.ts";
@@ -55,7 +56,11 @@ function checkFrom(from: unknown, path: JsonPath, aliases: ReadonlySet<string>, 
       if (!/^level:(?:0|[1-9]\d{0,14})$/.test(text)) problems.add(at, `${quoted(text)} is no level; write level:N`);
     } else if (text.startsWith("domain:")) {
       if (!DOMAIN_NAME.test(text.slice(7))) problems.add(at, `${quoted(text)} names no domain`);
-    } else problems.add(at, `${quoted(text)} is no alias of peers; write one, level:N, domain:X or *`);
+    } else
+      problems.add(
+        at,
+        `${quoted(text)} is no alias of peers; write one, level:N, domain:X or *${didYouMean(text, [...aliases])}`,
+      );
   }
 }
 
@@ -89,7 +94,7 @@ function verbsOf(value: unknown, path: JsonPath, problems: ProblemList): readonl
   const verbs: [Verb, JsonPath][] = [];
   for (const [text, at] of textsOf(value, path, problems)) {
     if (isVerb(text)) verbs.push([text, at]);
-    else problems.add(at, `${quoted(text)} is no verb; verbs are ${VERBS.join(", ")}`);
+    else problems.add(at, `${quoted(text)} is no verb; verbs are ${VERBS.join(", ")}${didYouMean(text, VERBS)}`);
   }
   return verbs;
 }

@@ -1,3 +1,4 @@
+import { didYouMean } from "../base/nearest-name.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import { canonicalKeyText } from "./check-peers.ts";
 import { RULE_NAMES_TAKEN } from "./check-rules.ts";
@@ -28,15 +29,22 @@ export function checkTests(
     if (test === undefined) continue;
     const from = own(test, "from");
     if (typeof from !== "string" || !isKnownFrom(from, aliases)) {
-      problems.add([...path, "from"], `${quoted(from)} is no alias, node name, key or unknown`);
+      problems.add(
+        [...path, "from"],
+        `${quoted(from)} is no alias, node name, key or unknown${near(from, [...aliases, "unknown"])}`,
+      );
     }
     checkWord(own(test, "expect"), EXPECTATIONS, [...path, "expect"], problems);
     checkTarget(test, path, problems);
     const rule = own(test, "rule");
     if (rule !== undefined && !(typeof rule === "string" && (rules.has(rule) || RULE_NAMES_TAKEN.includes(rule)))) {
-      problems.add([...path, "rule"], `${quoted(rule)} is the id of no rule`);
+      problems.add([...path, "rule"], `${quoted(rule)} is the id of no rule${near(rule, [...rules])}`);
     }
   }
+}
+
+function near(value: unknown, known: readonly string[]): string {
+  return typeof value === "string" ? didYouMean(value, known) : "";
 }
 
 function isKnownFrom(from: string, aliases: ReadonlySet<string>): boolean {
@@ -52,7 +60,10 @@ function checkTarget(test: Plain, path: JsonPath, problems: ProblemList): void {
   else if (verb === "reply") {
     if (parseReplyTarget(to) === undefined) problems.add(at, "must be call#open or call#closed for a reply");
   } else if (!isVerb(verb)) {
-    problems.add([...path, "verb"], `${quoted(verb)} is no verb; verbs are ${VERBS.join(", ")}, and reply`);
+    problems.add(
+      [...path, "verb"],
+      `${quoted(verb)} is no verb; verbs are ${VERBS.join(", ")}, and reply${near(verb, VERBS)}`,
+    );
   } else if (parseOperationTarget(verb, to) === undefined) {
     if (verb === "connect") problems.add(at, "means nothing for connect; leave it out");
     else if (to === undefined) problems.add(path, "needs to: the target of the operation");

@@ -1,3 +1,4 @@
+import { didYouMean } from "../base/nearest-name.ts";
 import { parseAddressRange } from "./address-range.ts";
 import { parseByteRate, parseRate, parseSize, parseTime } from "./parse-values.ts";
 import { type JsonPath, type ProblemList, quoted } from "./problem.ts";
@@ -29,7 +30,9 @@ export function objectOf(
     return undefined;
   }
   for (const key of Object.keys(value)) {
-    if (!known.includes(key)) problems.add([...path, key], `unknown key; known are ${known.join(", ")}`);
+    if (!known.includes(key)) {
+      problems.add([...path, key], `unknown key; known are ${known.join(", ")}${didYouMean(key, known)}`);
+    }
   }
   return value;
 }
@@ -67,7 +70,8 @@ export function checkWhole(value: unknown, least: number, path: JsonPath, proble
 /** One of the words; true when it is. */
 export function checkWord(value: unknown, words: readonly string[], path: JsonPath, problems: ProblemList): boolean {
   if (typeof value === "string" && words.includes(value)) return true;
-  problems.add(path, `must be one of ${words.join(", ")}, not ${quoted(value)}`);
+  const near = typeof value === "string" ? didYouMean(value, words) : "";
+  problems.add(path, `must be one of ${words.join(", ")}, not ${quoted(value)}${near}`);
   return false;
 }
 

@@ -9,8 +9,9 @@ import { createAuthority, issueNodeCertificate } from "../../x509/issue.ts";
 import type { InitFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { exampleConfig, exampleServices } from "../init-files.ts";
+import { examplePolicy } from "../init-policy.ts";
 import { reportResult } from "../report.ts";
-import { CLI_CERT, CLI_KEY, CONFIG_FILE } from "../settings.ts";
+import { CLI_CERT, CLI_KEY, CONFIG_FILE, POLICY_FILE } from "../settings.ts";
 import { printable } from "../terminal.ts";
 
 /** The certificate of this command line names its host only: each command takes a name of its own on it. */
@@ -61,6 +62,12 @@ async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly 
   identity.destroy();
   return [
     { path: CONFIG_FILE, mode: PUBLIC_MODE, text: exampleConfig(name), says: "configuration, with comments" },
+    {
+      path: POLICY_FILE,
+      mode: PUBLIC_MODE,
+      text: examplePolicy(name),
+      says: `what others may do here; in force once ${CONFIG_FILE} names it`,
+    },
     { path: "services.mjs", mode: PUBLIC_MODE, text: exampleServices(), says: "an example service" },
     { path: "cookie", mode: SECRET_MODE, text: `${cookie}\n`, says: "shared secret of your nodes" },
     {

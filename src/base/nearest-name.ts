@@ -16,6 +16,12 @@ export function nearestName(text: string, known: readonly string[]): string | un
   return best;
 }
 
+/** The end of a message about an unknown word: `; did you mean "rules"?`, or nothing when none of the known ones is near. */
+export function didYouMean(text: string, known: readonly string[]): string {
+  const near = nearestName(text, known);
+  return near === undefined ? "" : `; did you mean "${near}"?`;
+}
+
 /** Letters to change, add, leave out or swap with their neighbour to make one text of the other. */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];

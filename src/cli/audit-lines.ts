@@ -1,0 +1,64 @@
+import { join, resolve } from "node:path";
+import { SallyportError, systemCode } from "../base/errors.ts";
+import type { StoreFiles } from "../base/store-files.ts";
+import { quotePath } from "../identity/key-layout.ts";
+import { auditOf } from "./audit-directory.ts";
+import type { ControlFlags } from "./control-path.ts";
+import type { SettingsWorld } from "./settings.ts";
+
+const LOG_FILE = /^audit-\d+\.jsonl$/;
+
+/**
+ * The directory of an audit log: the named one, else where `start` keeps it; undefined when there is none.
+ * @throws what `findConfig` throws
+ */
+export function auditDirectoryOf(
+  named: string | undefined,
+  flags: Pick<ControlFlags, "config" | "keyDir">,
+  world: SettingsWorld,
+): string | undefined {
+  return named === undefined ? auditOf(flags, world).audit?.dir : resolve(world.directory, named);
+}
+
+/**
+ * The lines of all files of an audit log, oldest first. One file at a time is in memory.
+ * @throws {SallyportError} ERR_CONFIG AUDIT_UNREADABLE, also when the directory holds no log
+ */
+export function* auditLines(directory: string, files: StoreFiles): Generator<string> {
+  const names = listOf(directory, files).filter((name) => LOG_FILE.test(name));
+  if (names.length === 0) throw unreadable(directory, "there is no audit log in it");
+  // By the number of the first record; as text, 10 would stand before 9.
+  const number = (name: string): number => Number(/\d+/.exec(name)?.[0]);
+  for (const name of names.toSorted((a, b) => number(a) - number(b))) {
+    const text = readOf(join(directory, name), files);
+    let start = 0;
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
+      yield text.slice(start, end);
+      start = end + 1;
+    }
+    if (start < text.length) yield text.slice(start);
+  }
+}
+
+function listOf(directory: string, files: StoreFiles): readonly string[] {
+  try {
+    return files.list(directory);
+  } catch (cause) {
+    throw unreadable(directory, systemCode(cause), cause);
+  }
+}
+
+function readOf(path: string, files: StoreFiles): string {
+  try {
+    return files.read(path).toString("latin1");
+  } catch (cause) {
+    throw unreadable(path, systemCode(cause), cause);
+  }
+}
+
+function unreadable(path: string, why: string, cause?: unknown): SallyportError {
+  return new SallyportError("ERR_CONFIG", "AUDIT_UNREADABLE", `cannot read ${quotePath(path)}: ${why}`, {
+    advice: "name the directory of the audit log with --audit, as the user that the node runs as",
+    cause,
+  });
+}

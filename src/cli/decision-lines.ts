@@ -1,0 +1,79 @@
+import type { NearestMiss } from "../policy/decision.ts";
+import type { Outcome } from "../policy/document.ts";
+import { fields } from "./table.ts";
+import { type Colours, printable } from "./terminal.ts";
+
+/** A decision as `policy can` and `policy why` show it; `can` decides nothing that happened, so it has no id and no time. */
+export interface ShownDecision {
+  readonly id: string | null;
+  readonly atMs: number | null;
+  readonly outcome: Outcome;
+  readonly rule: string | null;
+  readonly nearestMiss: NearestMiss | null;
+  readonly alias: string | null;
+  readonly peer: string | null;
+  readonly key: string | null;
+  readonly verb: string;
+  readonly target: string;
+  /** Null where no node has loaded the policy. */
+  readonly generation: number | null;
+  readonly mode: "enforce" | "audit";
+}
+
+const OUTCOMES: Readonly<Record<Outcome, string>> = {
+  allow: "a rule grants it",
+  "deny-rule": "a deny rule refuses it",
+  "deny-default": "no rule grants it",
+  "deny-limit": "a rule grants it, but a limit was in the way",
+  "deny-identity": "the peer is not what its entry asks for",
+  "deny-error": "a rule could not be evaluated",
+};
+
+const MISSES: Readonly<Record<NearestMiss["why"], string>> = {
+  verb: "is about other operations",
+  target: "is about other targets",
+  peer: "is about other peers",
+  condition: "has conditions that did not hold",
+  expired: "is over",
+  shape: "asks for another shape of the message",
+  limit: "has a limit that was reached",
+};
+
+/** The decision in words, one line each: what came of it first. */
+export function decisionLines(decision: ShownDecision, colours: Colours): string {
+  const { outcome, rule, nearestMiss, mode } = decision;
+  const colour = outcome === "allow" ? (mode === "audit" ? colours.yellow : colours.green) : colours.red;
+  const said =
+    mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : OUTCOMES[outcome];
+  const rows: (readonly [string, string])[] = [];
+  if (rule !== null) rows.push(["rule", ruleText(rule)]);
+  if (nearestMiss !== null) rows.push(["nearest", `${nearestMiss.rule}, which ${MISSES[nearestMiss.why]}`]);
+  rows.push(["peer", peerText(decision)], ["operation", operationText(decision)]);
+  if (decision.generation !== null) rows.push(["generation", String(decision.generation)]);
+  if (decision.id !== null) rows.push(["told", `the peer knows this decision as ${decision.id}`]);
+  return `${colour(outcome)}  ${said}\n${fields(rows, colours.dim)}`;
+}
+
+/** The decision of docs/policy.md as JSON. */
+export function decisionJson({ atMs, ...decision }: ShownDecision): Readonly<Record<string, unknown>> {
+  const at = atMs === null || Number.isNaN(new Date(atMs).getTime()) ? null : new Date(atMs).toISOString();
+  return { ...decision, at };
+}
+
+/** Names what decides when it is no rule of the file. */
+function ruleText(rule: string): string {
+  if (rule === "level") return "level (the shorthand of levels)";
+  if (rule === "domain") return "domain (the domain of full trust)";
+  if (rule === "peer") return "peer (the entry of the peer)";
+  return rule.startsWith("code:") ? `${rule} (\`allow\` of that registration)` : rule;
+}
+
+function peerText({ alias, peer, key }: ShownDecision): string {
+  const name = peer ?? "somebody in no entry";
+  const known = alias === null ? (peer === null ? name : `${name}, in no entry`) : `${alias} (${name})`;
+  return key === null ? known : `${known} with key ${key}`;
+}
+
+function operationText({ verb, target }: ShownDecision): string {
+  return verb === "connect" ? "connect" : `${verb} ${printable(target)}`;
+}
