@@ -20,6 +20,7 @@ import {
   type TlsMaterial,
   type TlsMaterialWarning,
 } from "./carrier/tls-material.ts";
+import { openPolicy, PolicyWatch } from "./config/policy-source.ts";
 import { type EpmdParts, epmdResolver, registerAtEpmd } from "./discovery/epmd-client.ts";
 import { chainResolvers, hostPartResolver, parseAddress, staticResolver } from "./discovery/static.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
@@ -106,6 +107,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   }
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
   const audit = openAuditTrail(options.audit, system);
+  const policyOption = typeof options.policy === "string" ? { file: options.policy } : options.policy;
+  const policy = policyOption === undefined ? undefined : openPolicy(policyOption, { ...system, name });
   const node = new SallyportNode({
     own,
     identity: identity?.keeper,
@@ -132,6 +135,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
+  if (policyOption !== undefined && "file" in policyOption) {
+    const watch = new PolicyWatch(policyOption.file, { ...system, name }, () => void node.policy?.reload());
+    node.attach({ close: async () => watch.stop() });
+  }
   opened?.certificate.watch({
     replaced: (next) => {
       for (const user of tlsUsers) user.replaceMaterial(next);

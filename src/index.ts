@@ -5,6 +5,8 @@ export type { DialAddress } from "./carrier/carrier.ts";
 export { createNode } from "./create-node.ts";
 export type { DistLimits } from "./dist/limits.ts";
 export type { Allow, AllowVerb } from "./guard/allow.ts";
+export type { CapabilityVerb } from "./guard/capabilities.ts";
+export type { GuardLimits } from "./guard/limits.ts";
 export type { TrustLimits } from "./identity/trust-store.ts";
 export {
   type CallOptions,
@@ -13,6 +15,7 @@ export {
   ExitRequest,
   exit,
   type FunctionName,
+  type GrantOptions,
   type HandlerContext,
   type Health,
   type HeldInvite,
@@ -21,7 +24,10 @@ export {
   type Node,
   type NodeEvents,
   type NodeIdentity,
+  type NodePolicy,
   type Peer,
+  type PolicyReloadResult,
+  type ProcessGrant,
   type ProcessHandler,
   type RegisteredFunction,
   type RegisterOptions,
@@ -34,6 +40,20 @@ export {
 } from "./node/api.ts";
 export type { AuditOption, CookieOption, IdentityOption, NodeOptions, SecretSource } from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
+export type { Decision, NearestMiss } from "./policy/decision.ts";
+export { definePolicy } from "./policy/define-policy.ts";
+export type {
+  ConditionEntry,
+  DomainEntry,
+  LimitsEntry,
+  Outcome,
+  PeerEntry,
+  PolicyDocument,
+  RuleEntry,
+  ShapeEntry,
+  TestEntry,
+} from "./policy/document.ts";
+export type { Verb } from "./policy/verbs.ts";
 export type { ProcessLimits } from "./process/process-table.ts";
 export {
   Atom,

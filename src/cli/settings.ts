@@ -124,6 +124,11 @@ export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfi
   return { file, named: named !== undefined, options: parseConfig(text, { file, environment: world.environment }) };
 }
 
+/** A policy file, with the variables that may stand in it. */
+function policyOf(file: string | undefined, { environment }: SettingsWorld): Pick<NodeOptions, "policy"> {
+  return file === undefined ? {} : { policy: { file, environment } };
+}
+
 type Merged = Omit<NodeOptions, "name"> & { readonly name?: string };
 
 function merge(
@@ -144,7 +149,7 @@ function merge(
     ...(flags.keyDir === undefined || flags.protocol === "otp"
       ? {}
       : { identity: { ...config.identity, dir: path(flags.keyDir) } }),
-    ...(flags.policy === undefined ? {} : { policy: path(flags.policy) }),
+    ...policyOf(flags.policy === undefined ? config.policy : path(flags.policy), world),
     ...(flags.listen === undefined ? {} : { listen: flags.listen }),
     ...(flags.resolve === undefined
       ? {}

@@ -1,5 +1,6 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
 import type { NodeOptions } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
@@ -78,11 +79,21 @@ const PROCESS_LIMITS: Readonly<Record<keyof ProcessLimits, Field>> = {
   maxLocalMonitors: { shape: COUNT, says: "Monitors within this node. Default 100000." },
 };
 
+const GUARD_LIMITS: Readonly<Record<keyof GuardLimits, Field>> = {
+  maxInflightPerPeer: { shape: COUNT, says: "Calls and functions of one peer that are not done. Default 4096." },
+  maxDenialsPerSecond: { shape: COUNT, says: "Refusals a second above which a connection rests. Default 1000." },
+  denialPauseMs: { shape: TIME_MS, says: "How long it is not read then. Default 100." },
+  maxKeptVerdicts: { shape: COUNT, says: "Verdicts one session keeps on what is not there. Default 4096." },
+  maxBudgets: { shape: COUNT, says: "Peers whose use of their bounds is remembered. Default 10000." },
+  maxGrants: { shape: COUNT, says: "Processes handed to peers at once. Default 16384." },
+  maxKeptDecisions: { shape: COUNT, says: "Decisions that why finds without the audit log. Default 10000." },
+};
+
 /**
  * Every key of `sallyport.jsonc`. The names are those of `NodeOptions`, and the compiler holds the two together: a new
  * option does not build until it has a line here.
  */
-export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "control" | "policy", Field>> = {
+export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "control", Field>> = {
   $schema: { shape: TEXT, says: "Where editors find the JSON Schema of this file. Not used otherwise." },
   name: { shape: { kind: "string", example: "my_node@192.0.2.7" }, says: "Name of this node: local@host." },
   cookie: { shape: COOKIE, says: "Shared secret of the network; needed to talk to Erlang nodes. No default." },
@@ -157,6 +168,7 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     shape: { kind: "object", keys: ACCEPT_LIMITS },
     says: "Bounds of connections that are not authenticated yet.",
   },
+  guardLimits: { shape: { kind: "object", keys: GUARD_LIMITS }, says: "Bounds of what one peer may use of this node." },
   processLimits: { shape: { kind: "object", keys: PROCESS_LIMITS }, says: "Bounds of the processes of this node." },
   maxSessions: {
     shape: { kind: "integer", min: 1, max: 1_000_000 },

@@ -4,6 +4,7 @@ import type { Control } from "../wire/control-types.ts";
 import { forgedField } from "./ownership.ts";
 
 const PEER = { node: "p@h", creation: 5 };
+const US = { node: "us@h", creation: 9 };
 const own = new Pid("p@h", 1, 0, 5);
 const ownRef = new Reference("p@h", 5, [1, 2, 3]);
 const ours = new Pid("us@h", 1, 0, 9);
@@ -60,20 +61,20 @@ const messages: Readonly<
 describe("forgedField", () => {
   for (const [kind, { make, fields, anyLife }] of Object.entries(messages)) {
     it(`passes a ${kind} whose identifiers are the peer's own`, () => {
-      expect(forgedField(make(own, ownRef), PEER)).toBeUndefined();
+      expect(forgedField(make(own, ownRef), PEER, US)).toBeUndefined();
     });
 
     it.each(Object.entries(strangers))(
       `finds what is forged in a ${kind} with an identifier of %s`,
       (_, [pid, ref]) => {
-        expect(forgedField(make(pid, ownRef), PEER)).toBe(fields[0]);
-        if (fields.length > 1) expect(forgedField(make(own, ref), PEER)).toBe(fields[1]);
+        expect(forgedField(make(pid, ownRef), PEER, US)).toBe(fields[0]);
+        if (fields.length > 1) expect(forgedField(make(own, ref), PEER, US)).toBe(fields[1]);
       },
     );
 
     it(`${anyLife ? "lets pass" : "finds"} an identifier of an earlier life of the peer in a ${kind}`, () => {
-      expect(forgedField(make(earlier[0], ownRef), PEER)).toBe(anyLife ? undefined : fields[0]);
-      if (fields.length > 1) expect(forgedField(make(own, earlier[1]), PEER)).toBe(fields[1]);
+      expect(forgedField(make(earlier[0], ownRef), PEER, US)).toBe(anyLife ? undefined : fields[0]);
+      if (fields.length > 1) expect(forgedField(make(own, earlier[1]), PEER, US)).toBe(fields[1]);
     });
   }
 
@@ -84,12 +85,29 @@ describe("forgedField", () => {
       { kind: "spawn-reply", ref: ourRef, to: ours, flags: 0, result: "eperm" },
       { kind: "group-leader", leader: ours, to: ours },
     ];
-    for (const control of controls) expect(forgedField(control, PEER)).toBeUndefined();
+    for (const control of controls) expect(forgedField(control, PEER, US)).toBeUndefined();
+  });
+
+  it("takes a group leader of the peer or of this node, in this life of either, and no other", () => {
+    const request = (groupLeader: Pid): Control => ({
+      kind: "spawn-request",
+      ref: ownRef,
+      from: own,
+      groupLeader,
+      module: "m",
+      function: "f",
+      arity: 0,
+      options: [],
+    });
+    for (const leader of [own, ours]) expect(forgedField(request(leader), PEER, US)).toBeUndefined();
+    for (const leader of [earlier[0], new Pid("us@h", 1, 0, 8), new Pid("q@h", 1, 0, 5)]) {
+      expect(forgedField(request(leader), PEER, US)).toBe("group leader");
+    }
   });
 
   it("does not judge what is on our side", () => {
     for (const to of [ours, new Pid("us@h", 7, 7, 1), new Pid("q@h", 1, 0, 1)]) {
-      expect(forgedField({ kind: "link", from: own, to }, PEER)).toBeUndefined();
+      expect(forgedField({ kind: "link", from: own, to }, PEER, US)).toBeUndefined();
     }
   });
 });

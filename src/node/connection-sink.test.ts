@@ -16,10 +16,11 @@ function proven(pinned: readonly string[]): string[] {
     destroy: ({ reason }: { reason: string }) => done.push(reason),
   } as unknown as DistConnection;
   const identity = { hasPin: (name: string) => pinned.includes(name) };
-  const host = { sessions: new Sessions(parseNodeName("m@h")), identity } as unknown as ConnectionHost;
+  const policy = { factsOf: () => ({}), judge: () => ({ kind: "may-connect" }) };
+  const host = { sessions: new Sessions(parseNodeName("m@h")), identity, ...policy } as unknown as ConnectionHost;
   const sink = new ConnectionSink(host, undefined, () => undefined, {} as Attempt);
   sink.attach(connection);
-  sink.proven({ name: PEER, role: "acceptor" } as unknown as ProvenPeer);
+  sink.proven({ name: PEER, role: "acceptor", info: {} } as unknown as ProvenPeer);
   return done;
 }
 

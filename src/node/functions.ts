@@ -1,6 +1,7 @@
 import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import { AllowRule } from "../guard/allow.ts";
+import { denied } from "../guard/refusal-answer.ts";
 import type { PayloadBytes } from "../guard/weigh.ts";
 import type { Grant } from "../policy/decision.ts";
 import { handlerError, NORMAL } from "../process/exit-reason.ts";
@@ -11,9 +12,9 @@ import type { Control } from "../wire/control-types.ts";
 import type { FunctionName, RegisteredFunction, RegisterOptions } from "./api.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { Refusals, type Why } from "./refusals.ts";
-import { denied } from "./service.ts";
-import type { NodeProcess, OpenWork, Session } from "./session.ts";
+import type { OpenWork, Session } from "./session.ts";
 
 /** Module under which Sallyport functions without one are spawned (rulings U8). */
 export const SALLYPORT_FUNCTION_MODULE = "sallyport_fn";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Atom, ImproperList, Pid, Reference, type Term, tuple } from "../term/types.ts";
-import { answersTo, callTag, genCall, genCast, readGenCall, readGenCast, replyRef, shapeOf } from "./gen.ts";
+import { callTag, genCall, genCast, goesTo, readGenCall, readGenCast, readReplyTo, replyRef } from "./gen.ts";
 
 const pid = new Pid("a@h", 1, 0, 7);
 const ref = new Reference("a@h", 7, [1, 2, 3]);
@@ -63,39 +63,26 @@ describe("gen_server messages", () => {
     }
   });
 
-  it("finds the reference in a reply's tag", () => {
-    expect([replyRef(ref), replyRef(callTag(ref, true)), replyRef(a("x")), replyRef([ref])]).toEqual([
-      ref,
-      ref,
-      undefined,
-      undefined,
-    ]);
+  it("finds the reference in a reply's tag, in the form in which it was sent only", () => {
+    const nested = new ImproperList([aliasTag], 5);
+    const tags: readonly Term[] = [ref, aliasTag, nested, a("x"), [ref], new ImproperList([a("alias"), 1], ref)];
+    expect(tags.map((tag) => replyRef(tag, true))).toEqual([undefined, ref, ...tags.slice(2).map(() => undefined)]);
+    expect(tags.map((tag) => replyRef(tag, false))).toEqual([ref, ...tags.slice(1).map(() => undefined)]);
+    expect(replyRef(callTag(ref, true), true)).toBe(ref);
   });
 
-  it("tells the shapes apart by which rules judge a message", () => {
-    const table: readonly (readonly [Term, string])[] = [
-      [genCall(pid, ref, true, 1), "call"],
-      [genCall(pid, ref, false, 1), "call"],
-      [genCast(1), "cast"],
-      ...["system", "EXIT", "DOWN", "io_request", "io_reply"].map((head) => [tuple(a(head), 1), "system"] as const),
-      [tuple(a("$gen_call"), tuple(1, ref), 1), "send"],
-      [tuple(a("$gen_call"), pid), "send"],
-      [tuple(a("$gen_cast"), 1, 2), "send"],
-      [tuple(a("exit"), 1), "send"],
-      [tuple("EXIT", 1), "send"],
-      [tuple(), "send"],
-      [a("EXIT"), "send"],
-      [[a("EXIT")], "send"],
-      [1, "send"],
-    ];
-    for (const [term, shape] of table) expect([term, shapeOf(term)]).toEqual([term, shape]);
-  });
-
-  it("says whether the answer of a call goes to one node in one life only", () => {
-    expect(answersTo(genCall(pid, ref, true, 1), "a@h", 7)).toBe(true);
-    expect(answersTo(genCall(pid, ref, true, 1), "b@h", 7)).toBe(false);
-    expect(answersTo(genCall(pid, ref, true, 1), "a@h", 8)).toBe(false);
-    expect(answersTo(genCall(pid, new Reference("b@h", 7, [1]), true, 1), "a@h", 7)).toBe(false);
-    expect(answersTo(genCall(pid, new Reference("a@h", 8, [1]), true, 1), "a@h", 7)).toBe(false);
+  it("says whether an answer goes to one node in one life only", () => {
+    const goes = (alias: Term, node: string, creation: number): boolean => {
+      const replyTo = readReplyTo(tuple(pid, alias));
+      if (replyTo === undefined) throw new Error("no place to answer to");
+      return goesTo(replyTo, node, creation);
+    };
+    expect(goes(aliasTag, "a@h", 7)).toBe(true);
+    expect(goes(aliasTag, "b@h", 7)).toBe(false);
+    expect(goes(aliasTag, "a@h", 8)).toBe(false);
+    expect(goes(new ImproperList([a("alias")], new Reference("b@h", 7, [1])), "a@h", 7)).toBe(false);
+    expect(goes(new ImproperList([a("alias")], new Reference("a@h", 8, [1])), "a@h", 7)).toBe(false);
+    expect(readReplyTo(tuple(1, ref))).toBeUndefined();
+    expect(readReplyTo(tuple(pid))).toBeUndefined();
   });
 });

@@ -4,7 +4,7 @@ import type { Behaviour } from "../process/ports.ts";
 import { Pid, type Term } from "../term/types.ts";
 import type { LocalProcessHandle, Target } from "./api.ts";
 import type { MessageContext } from "./message-context.ts";
-import type { NodeProcess, NodeProcesses } from "./session.ts";
+import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 
 /** A process of this node as its owner holds it. */
 export class ProcessHandle implements LocalProcessHandle {

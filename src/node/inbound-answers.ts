@@ -51,14 +51,14 @@ export class Answers {
     const call = this.#core.calls.find(alias, session);
     if (call === undefined) return false;
     if (this.#taggedFor(session, buffer, start, end) === call) this.#answer(session, call, buffer, start, end);
-    else this.#unsolicited();
+    else this.#core.counters.add("late_replies");
     return true;
   }
 
   /** An answer to the pid that asked. */
   toMain(session: Session, buffer: Buffer, start: number, end: number): void {
     const call = this.#core.calls.size === 0 ? undefined : this.#taggedFor(session, buffer, start, end);
-    if (call === undefined) this.#unsolicited();
+    if (call === undefined) this.#core.counters.add("late_replies");
     else this.#answer(session, call, buffer, start, end);
   }
 

@@ -1,6 +1,7 @@
 import { type Capability, type CapabilityVerb, isHeld } from "../guard/capabilities.ts";
 import { classifyMessage, type MessageVerb } from "../guard/classify.ts";
 import { wantedByRex } from "../guard/peek-function.ts";
+import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
 import type { Grant, Verdict } from "../policy/decision.ts";
 import { SYSTEM_LIMIT } from "../process/exit-reason.ts";
@@ -14,10 +15,11 @@ import type { Functions } from "./functions.ts";
 import { goesTo, readGenCall, readGenCast, readReplyTo } from "./gen.ts";
 import { MessageContext } from "./message-context.ts";
 import { type NodeCore, replyOrEnd } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { badRpc } from "./own-services.ts";
+import { sameRef } from "./refs.ts";
 import { BY_DEFAULT, BY_LIMIT, type Refusals, type Why } from "./refusals.ts";
-import { denied } from "./service.ts";
-import type { NodeProcess, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
 
@@ -109,7 +111,7 @@ export class Deliveries {
     const { capabilities, clock, counters } = this.#core;
     const capability = capabilities.byAlias(control.alias, clock.now());
     if (capability === undefined) {
-      counters.add("unsolicited");
+      counters.add("late_replies");
       return;
     }
     const process = capability.target;
@@ -234,8 +236,11 @@ export class Deliveries {
     why: Why,
   ): void {
     const target = targetOf(control);
-    session.tables.demonitorRequested(to, target, ref);
-    this.#refusals.down(session, verb, target, to, ref, why);
+    const hadMonitor = session.tables.demonitorRequested(to, target, ref);
+    // The monitor that a caller sets first may have been refused, and answered, already.
+    const isAnswered = !hadMonitor && session.refusedMonitor !== undefined && sameRef(session.refusedMonitor, ref);
+    if (isAnswered) this.#refusals.record(session, verb, target, why);
+    else this.#refusals.down(session, verb, target, to, ref, why);
   }
 
   /** Whom a refused call is to be answered: only that part of it is decoded. @throws {SallyportError} FORGED_IDENTIFIER */

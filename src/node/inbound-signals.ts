@@ -1,4 +1,5 @@
 import type { Capability, CapabilityVerb } from "../guard/capabilities.ts";
+import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
 import type { Verdict } from "../policy/decision.ts";
 import { refKey } from "../process/term-keys.ts";
@@ -7,9 +8,9 @@ import type { Control } from "../wire/control-types.ts";
 import { decodeReason } from "./decode-payload.ts";
 import type { OwnProcesses } from "./inbound-messages.ts";
 import type { NodeCore } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { BY_LIMIT, type Refusals } from "./refusals.ts";
-import { denied } from "./service.ts";
-import type { NodeProcess, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
 
@@ -42,8 +43,10 @@ export class Signals {
       verdict = session.guard.watching(process, this.#accessOf(session, target, process), processes.names.generation);
     }
     const capability = process === undefined ? undefined : this.#capability(session, process, "monitor");
-    if (!isAllowed(verdict, capability)) this.#refusals.down(session, "monitor", target, from, ref, verdict);
-    else if (!this.#take(session, "monitor", target, verdict)) {
+    if (!isAllowed(verdict, capability)) {
+      session.refusedMonitor = ref;
+      this.#refusals.down(session, "monitor", target, from, ref, verdict);
+    } else if (!this.#take(session, "monitor", target, verdict)) {
       this.#refusals.down(session, "monitor", target, from, ref, BY_LIMIT);
     } else session.tables.monitorRequested(from, target, ref);
   }

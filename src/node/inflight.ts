@@ -2,7 +2,7 @@ import type { SessionGuard } from "../guard/session-guard.ts";
 import type { Grant } from "../policy/decision.ts";
 import type { DeathObserver } from "../process/local-process.ts";
 import type { MessageContext } from "./message-context.ts";
-import type { NodeProcess } from "./session.ts";
+import type { NodeProcess } from "./node-process.ts";
 
 /** Calls that one service has not answered, by the grant that let them in; undefined stands for all without bounds. */
 type Waiting = Map<Grant | undefined, number>;

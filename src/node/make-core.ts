@@ -15,8 +15,8 @@ import { EventHub } from "./event-hub.ts";
 import { type Lifetime, MessageContext } from "./message-context.ts";
 import { NameRules } from "./name-rules.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { RefMaker } from "./refs.ts";
-import type { NodeProcess } from "./session.ts";
 
 /** What the shared parts of a node are made from. */
 export interface CoreParts {

@@ -13,8 +13,9 @@ import type { Decisions } from "./decisions.ts";
 import type { EventHub } from "./event-hub.ts";
 import type { ReplyTo } from "./gen.ts";
 import type { NameRules } from "./name-rules.ts";
+import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import type { RefMaker } from "./refs.ts";
-import type { NodeProcess, NodeProcesses, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** What the parts of a node share. Made once by the node; none of the parts knows the node itself. */
 export interface NodeCore {

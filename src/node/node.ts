@@ -1,5 +1,5 @@
 import type { AuditTrail } from "../audit/audit-trail.ts";
-import { addMs, type Clock } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
@@ -34,6 +34,7 @@ import type {
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
 import { Deadlines } from "./deadlines.ts";
+import { everythingLeft } from "./everything-left.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
 import { ownHandle, spawnHandle } from "./handles.ts";
@@ -41,6 +42,7 @@ import { Inbound } from "./inbound.ts";
 import { makeCore } from "./make-core.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
+import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { Outbound } from "./outbound.ts";
 import type { OwnCertificate } from "./own-certificate.ts";
 import { OwnGrants } from "./own-grants.ts";
@@ -50,7 +52,6 @@ import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { PolicyKeeper } from "./policy-keeper.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
 import { checkHandlers, ServiceBehaviour } from "./service.ts";
-import type { NodeProcess, NodeProcesses } from "./session.ts";
 import { type ConnectionParts, SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
 
@@ -80,9 +81,6 @@ export interface Attachment {
 
 /** Default time `close` waits for queued bytes to leave, in milliseconds. */
 const DEFAULT_CLOSE_MS = 5_000;
-
-/** How often `close` looks whether everything has left, in milliseconds. */
-const CLOSE_POLL_MS = 5;
 
 /** A node: the composition of processes, sessions and the ways between them. Public methods are documented in `api.ts`. */
 export class SallyportNode implements Node {
@@ -374,26 +372,13 @@ export class SallyportNode implements Node {
 
   async #close(timeoutMs: number): Promise<void> {
     await Promise.all(this.#attachments.map((attachment) => attachment.close()));
-    await this.#everythingLeft(timeoutMs);
+    await everythingLeft(this.#host, this.#clock, timeoutMs);
     this.#processes.exitAll(SHUTDOWN);
     this.#host.endAll(nodeClosed());
     this.#lifetime.end();
     this.#deadlines.stop();
     this.#core.decisions.stop();
     this.#audit?.close();
-  }
-
-  /** Resolves when no session has bytes waiting, or after `timeoutMs`. */
-  #everythingLeft(timeoutMs: number): Promise<void> {
-    const until = addMs(this.#clock.now(), timeoutMs);
-    return new Promise((resolve) => {
-      const look = (): void => {
-        const now = this.#clock.now();
-        if (this.#host.isWaiting && now < until) this.#clock.at(addMs(now, CLOSE_POLL_MS), look);
-        else resolve();
-      };
-      look();
-    });
   }
 }
 

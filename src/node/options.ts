@@ -86,10 +86,14 @@ export interface NodeOptions {
   /** Open calls at once. Default 100,000. */
   readonly maxOpenCalls?: number;
   /**
-   * What peers may do here: a file (`policy.jsonc`, read anew when it changes), or a document as `definePolicy` makes it.
+   * What peers may do here: a file (`policy.jsonc`, read anew when it changes; `environment` gives the variables in it), or a
+   * document as `definePolicy` makes it.
    * Default none: every authenticated peer may connect, and has what `allow` in code grants.
    */
-  readonly policy?: string | PolicyDocument;
+  readonly policy?:
+    | string
+    | { readonly file: string; readonly environment?: (name: string) => string | undefined }
+    | PolicyDocument;
   /** Bounds of what one peer may use; see docs/limits.md. */
   readonly guardLimits?: Partial<GuardLimits>;
   /** Keeps a hash-chained record of connection attempts, ends of sessions, and refused operations. Default none. */

@@ -10,10 +10,11 @@ import { genCall } from "./gen.ts";
 import { type Place, placeOf } from "./handles.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { callFailure, quoteTerm } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { remoteException } from "./remote-spawns.ts";
-import type { NodeProcess, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** Ways to a session, given by the node. */
 export interface Routes {

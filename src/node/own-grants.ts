@@ -10,7 +10,8 @@ import type { GrantOptions, LocalProcessHandle, ProcessGrant } from "./api.ts";
 import { ownHandle } from "./handles.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
-import type { NodeProcess, Session } from "./session.ts";
+import type { NodeProcess } from "./node-process.ts";
+import type { Session } from "./session.ts";
 
 const VERBS: readonly string[] = ["send", "call", "cast", "monitor", "link", "exit"];
 

@@ -1,11 +1,11 @@
 import { quotePeerText } from "../base/escape.ts";
+import { denied } from "../guard/refusal-answer.ts";
 import type { Shortfall } from "../guard/weigh.ts";
 import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
 import type { Outcome } from "../policy/document.ts";
 import type { Verb } from "../policy/verbs.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import type { NodeCore } from "./node-core.ts";
-import { denied } from "./service.ts";
 import type { Session } from "./session.ts";
 
 /** Why something is refused: what the rules say, or what this one message lacks. */

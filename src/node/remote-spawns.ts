@@ -7,9 +7,10 @@ import type { CallOptions, Down, SpawnRemoteOptions } from "./api.ts";
 import type { CallTable } from "./call-table.ts";
 import { SALLYPORT_FUNCTION_MODULE } from "./functions.ts";
 import type { NodeCore } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { ownRefKey, sameRef } from "./refs.ts";
 import { callFailure, deniedByPeer, deniedId, quoteTerm } from "./remote-failure.ts";
-import type { NodeProcess, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 type SpawnReply = Extract<Control, { kind: "spawn-reply" }>;
 

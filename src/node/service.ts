@@ -1,16 +1,18 @@
 import { SallyportError } from "../base/errors.ts";
 import { newDecisionId } from "../guard/decision-id.ts";
+import { denied } from "../guard/refusal-answer.ts";
 import { handlerError } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { refKey } from "../process/term-keys.ts";
-import { Atom, type Pid, type Term, Tuple } from "../term/types.ts";
+import { type Pid, type Term, Tuple } from "../term/types.ts";
 import type { ReplyTerm, ServiceHandlers } from "./api.ts";
 import { type GenCall, type ReplyTo, readGenCall, readGenCast } from "./gen.ts";
 import { CallContext, type MessageContext } from "./message-context.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { Refusals } from "./refusals.ts";
 import { callFailure } from "./remote-failure.ts";
-import type { NodeProcess, OpenWork, Session } from "./session.ts";
+import type { OpenWork, Session } from "./session.ts";
 
 /** Finds the session a message came over. */
 export type SessionOf = (ctx: MessageContext) => Session | undefined;
@@ -163,13 +165,6 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
   #report(kind: "call" | "cast" | "info", error: unknown): string {
     return reportHandlerError(this.#core, `${this.#name}.${kind}`, error);
   }
-}
-
-const SALLYPORT_DENIED = new Atom("sallyport_denied");
-
-/** `{sallyport_denied, <<"ID">>}`, what a refused caller is told (rulings U9). */
-export function denied(id: string): Tuple {
-  return new Tuple([SALLYPORT_DENIED, Buffer.from(id, "latin1")]);
 }
 
 /** @throws {SallyportError} ERR_API_MISUSE HANDLERS_INVALID */

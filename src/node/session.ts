@@ -7,21 +7,16 @@ import type { Incarnation } from "../guard/ownership.ts";
 import type { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
-import type { LocalProcess } from "../process/local-process.ts";
 import { PeerTables } from "../process/peer-tables.ts";
 import type { RemoteEnd } from "../process/ports.ts";
-import type { ProcessTable } from "../process/process-table.ts";
 import { PayloadWatch } from "../term/payload-watch.ts";
-import type { Pid, Term } from "../term/types.ts";
+import type { Pid, Reference, Term } from "../term/types.ts";
 import { type Control, hasPayload } from "../wire/control-types.ts";
 import { ALIAS, SPAWN } from "../wire/flags.ts";
 import type { Peer } from "./api.ts";
 import { Inflight } from "./inflight.ts";
 import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
-
-/** A process of this node, with the rule that says who may reach it. */
-export type NodeProcess = LocalProcess<MessageContext, AllowRule | undefined>;
-export type NodeProcesses = ProcessTable<MessageContext, AllowRule | undefined>;
+import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 
 /** Control messages kept ready for names this node sends to, per session. */
 const MAX_KEPT_CONTROLS = 1024;
@@ -85,6 +80,8 @@ export class Session implements RemoteEnd, Incarnation {
   holdsName: boolean;
   /** See `WarmTarget`; the inbound path owns it. */
   warm: WarmTarget | undefined;
+  /** Reference of the monitor that was refused last: the call that may follow it needs no second answer. */
+  refusedMonitor: Reference | undefined;
   /** Remote processes were started with our output sink as group leader: their output may come. */
   takesOutput = false;
   /** Work to abort when a call's monitor is taken back, by reference key. */

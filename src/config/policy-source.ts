@@ -1,0 +1,124 @@
+import { addMs, type Clock, type Timer } from "../base/clock.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
+import { canonicalName, type NodeName } from "../base/node-name.ts";
+import type { StoreFiles } from "../base/store-files.ts";
+import type { PolicySource } from "../node/own-policy.ts";
+import { compilePolicy } from "../policy/compile.ts";
+import type { PolicyDocument } from "../policy/document.ts";
+import type { Policy } from "../policy/policy.ts";
+import { runTests } from "../policy/run-tests.ts";
+import type { Environment } from "./expand-variables.ts";
+import { policyFromText, testText } from "./load-policy.ts";
+
+/** How often a policy file is compared with what was read, milliseconds. */
+export const POLICY_LOOK_MS = 500;
+
+export interface PolicyWorld {
+  readonly files: StoreFiles;
+  readonly clock: Clock;
+  readonly name: NodeName;
+}
+
+/** A policy that stands in a file. */
+export interface PolicyFileOption {
+  readonly file: string;
+  /** Source of `${VARIABLE}` in it. Default: none is set. */
+  readonly environment?: Environment;
+}
+
+/**
+ * The policy of a node from a file, or from a document in code; its tests are run each time.
+ * @throws {SallyportError} ERR_CONFIG POLICY_UNREADABLE and what `policyFromText` and `compilePolicy` throw
+ */
+export function openPolicy(option: PolicyFileOption | PolicyDocument, world: PolicyWorld): PolicySource {
+  const compile = (document: PolicyDocument, generation: number): Policy => fromDocument(document, generation, world);
+  if ("version" in option) return { first: compile(option, 1), load: undefined, compile };
+  const load = (generation: number): Policy => fromFile(option as PolicyFileOption, generation, world);
+  return { first: load(1), load, compile };
+}
+
+/** Calls `changed` when the file has changed since the last look, until it is stopped. */
+export class PolicyWatch {
+  readonly #world: PolicyWorld;
+  readonly #file: string;
+  readonly #changed: () => void;
+  #stamp: string;
+  #timer: Timer | undefined;
+
+  constructor(file: string, world: PolicyWorld, changed: () => void) {
+    this.#world = world;
+    this.#file = file;
+    this.#changed = changed;
+    this.#stamp = this.#look();
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #arm(): void {
+    const { clock } = this.#world;
+    this.#timer = clock.at(
+      addMs(clock.now(), POLICY_LOOK_MS),
+      () => {
+        const stamp = this.#look();
+        const isChanged = stamp !== this.#stamp;
+        this.#stamp = stamp;
+        this.#arm();
+        if (isChanged) this.#changed();
+      },
+      true,
+    );
+  }
+
+  #look(): string {
+    try {
+      const facts = this.#world.files.facts(this.#file);
+      return facts === undefined ? "missing" : `${facts.stamp} ${facts.changedMs} ${facts.bytes}`;
+    } catch (error) {
+      return `unreadable ${systemCode(error)}`;
+    }
+  }
+}
+
+function fromFile({ file, environment }: PolicyFileOption, generation: number, world: PolicyWorld): Policy {
+  let text: string;
+  try {
+    text = world.files.readText(file);
+  } catch (cause) {
+    const message = `the policy ${file} cannot be read: ${systemCode(cause)}`;
+    throw new SallyportError("ERR_CONFIG", "POLICY_UNREADABLE", message, {
+      stage: "policy",
+      cause,
+      advice: "name an existing file that this user may read",
+    });
+  }
+  const nowMs = world.clock.wallMs();
+  const load = { file, node: world.name, generation, nowMs };
+  return policyFromText(text, environment === undefined ? load : { ...load, environment });
+}
+
+function fromDocument(document: PolicyDocument, generation: number, { name, clock }: PolicyWorld): Policy {
+  const policy = compilePolicy(document, generation);
+  if (policy.node !== canonicalName(name)) throw otherNode(policy.node, name);
+  const failed = runTests(policy, clock.wallMs()).find(({ passed }) => !passed);
+  if (failed === undefined) return policy;
+  const what = `${testText(failed.test)}: expected ${failed.test.expect} and got ${failed.outcome}`;
+  throw new SallyportError(
+    "ERR_CONFIG",
+    "POLICY_TEST_FAILED",
+    `test ${failed.index + 1} of the policy fails: ${what}`,
+    {
+      stage: "policy",
+      advice: "correct the rule or the test",
+    },
+  );
+}
+
+function otherNode(policyNode: NodeName, name: NodeName): SallyportError {
+  return new SallyportError("ERR_CONFIG", "POLICY_OTHER_NODE", `this is the policy of ${policyNode}, not of ${name}`, {
+    stage: "policy",
+    advice: "correct `node` in it",
+  });
+}
