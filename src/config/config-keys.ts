@@ -86,6 +86,7 @@ const GUARD_LIMITS: Readonly<Record<keyof GuardLimits, Field>> = {
   maxKeptVerdicts: { shape: COUNT, says: "Verdicts one session keeps on what is not there. Default 4096." },
   maxBudgets: { shape: COUNT, says: "Peers whose use of their bounds is remembered. Default 10000." },
   maxGrants: { shape: COUNT, says: "Processes handed to peers at once. Default 16384." },
+  maxToldPerKind: { shape: COUNT, says: "Refusals of one kind that are told singly in a minute. Default 10." },
   maxKeptDecisions: { shape: COUNT, says: "Decisions that why finds without the audit log. Default 10000." },
 };
 

@@ -12,6 +12,8 @@ export interface GuardLimits {
   readonly maxBudgets: number;
   /** Capabilities (`node.grant`) that stand at once. Default 16,384. */
   readonly maxGrants: number;
+  /** Refusals of one kind (peer, verb, kind of target, rule) that are told singly in a minute; more become one event. Default 10. */
+  readonly maxToldPerKind: number;
   /** Decisions that `why` finds without the audit log; the oldest is forgotten. Default 10,000. */
   readonly maxKeptDecisions: number;
 }
@@ -23,5 +25,6 @@ export const DEFAULT_GUARD_LIMITS: GuardLimits = {
   maxKeptVerdicts: 4_096,
   maxBudgets: 10_000,
   maxGrants: 16_384,
+  maxToldPerKind: 10,
   maxKeptDecisions: 10_000,
 };

@@ -11,6 +11,9 @@ import type { Decision } from "../policy/decision.ts";
 import type { Counters } from "./counters.ts";
 import type { EventHub } from "./event-hub.ts";
 
+/** Kinds of refusals that may be told in full in one minute. */
+const KINDS_TOLD = 60;
+
 export interface DecisionsParts {
   readonly clock: Clock;
   readonly random: Random;
@@ -19,6 +22,8 @@ export interface DecisionsParts {
   /** Undefined: nothing is recorded on disk. */
   readonly audit: AuditTrail | undefined;
   readonly maxKept: number;
+  /** Refusals of one kind that are told singly in a minute. */
+  readonly maxToldPerKind: number;
 }
 
 /** A decision before it has an id. */
@@ -31,12 +36,15 @@ export type NewDecision = Omit<Decision, "id" | "atMs">;
 export class Decisions {
   readonly #parts: DecisionsParts;
   readonly #log: DecisionLog;
-  readonly #told: FloodLimiter = new FloodLimiter(DEFAULT_AUDIT_LIMITS);
+  readonly #told: FloodLimiter;
   #timer: Timer | undefined;
 
   constructor(parts: DecisionsParts) {
     this.#parts = parts;
     this.#log = new DecisionLog(parts.maxKept);
+    const maxPerKey = parts.maxToldPerKind;
+    const maxPerMinute = Math.max(DEFAULT_AUDIT_LIMITS.maxPerMinute, maxPerKey * KINDS_TOLD);
+    this.#told = new FloodLimiter({ ...DEFAULT_AUDIT_LIMITS, maxPerKey, maxPerMinute });
   }
 
   /** A decision of late, by its id. */

@@ -4,10 +4,11 @@ import { wantedByRex } from "../guard/peek-function.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
 import type { Grant, Verdict } from "../policy/decision.ts";
+import type { Verb } from "../policy/verbs.ts";
 import { SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import { TupleHead } from "../term/peek.ts";
 import { skipTerm } from "../term/skip.ts";
-import { type Pid, type Term, Tuple } from "../term/types.ts";
+import { type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import { decodePayload } from "./decode-payload.ts";
@@ -220,21 +221,23 @@ export class Deliveries {
     if (verdict.outcome !== "allow") this.#refuse(session, control, verb, verdict, buffer, end);
   }
 
-  #refuse(session: Session, control: MessageControl, verb: MessageVerb, why: Why, buffer: Buffer, end: number): void {
-    const replyTo = verb === "call" ? this.#replyTo(session, buffer, end) : undefined;
-    if (replyTo?.monitor === undefined) this.#refusals.record(session, verb, targetOf(control), why);
-    else this.#endCall(session, control, verb, replyTo.pid, replyTo.monitor, why);
-  }
-
-  /** Ends the wait of a refused caller. */
-  #endCall(
+  /** Refuses a message; `as` is the verb under which that is recorded. */
+  #refuse(
     session: Session,
     control: MessageControl,
     verb: MessageVerb,
-    to: Pid,
-    ref: Parameters<Refusals["down"]>[4],
     why: Why,
+    buffer: Buffer,
+    end: number,
+    as: Verb = verb,
   ): void {
+    const replyTo = verb === "call" ? this.#replyTo(session, buffer, end) : undefined;
+    if (replyTo?.monitor === undefined) this.#refusals.record(session, as, targetOf(control), why);
+    else this.#endCall(session, control, as, replyTo.pid, replyTo.monitor, why);
+  }
+
+  /** Ends the wait of a refused caller. */
+  #endCall(session: Session, control: MessageControl, verb: Verb, to: Pid, ref: Reference, why: Why): void {
     const target = targetOf(control);
     const hadMonitor = session.tables.demonitorRequested(to, target, ref);
     // The monitor that a caller sets first may have been refused, and answered, already.
@@ -267,7 +270,7 @@ export class Deliveries {
     let grant: Grant | undefined;
     if (process === netKernel) {
       if (verb !== "call" || end - start > MAX_PING_BYTES || !session.guard.mayConnect) {
-        this.#refuse(session, control, verb === "call" ? "call" : "system", BY_DEFAULT, buffer, end);
+        this.#refuse(session, control, verb, BY_DEFAULT, buffer, end, "system");
         return;
       }
     } else if (process === rex) {
@@ -301,7 +304,7 @@ export class Deliveries {
     const isAsked = verb === "call" || verb === "cast";
     const wanted = isAsked ? wantedByRex(buffer, this.#inner(verb, buffer, start, end), end, atomRefs) : undefined;
     if (wanted === undefined) {
-      this.#refuse(session, control, verb, BY_DEFAULT, buffer, end);
+      this.#refuse(session, control, verb, BY_DEFAULT, buffer, end, "rpc");
       return undefined;
     }
     const label = `${wanted.module}:${wanted.fn}/${wanted.arity}`;

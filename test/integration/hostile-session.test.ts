@@ -309,6 +309,10 @@ describe("identifiers of somebody else end the session", () => {
       "SPAWN_REQUEST reference (CM-02)",
       (peer, _, reference) => [op.spawnRequest(reference, own(peer), own(peer), ["sallyport_fn", "worker", 0]), NIL],
     ],
+    [
+      "SPAWN_REQUEST group leader (CM-03)",
+      (peer, from) => [op.spawnRequest(peer.ref(), own(peer), from, ["sallyport_fn", "worker", 0]), NIL],
+    ],
     ["SPAWN_REPLY child (CM-04)", (_, from) => [op.spawnReply(theirRef(), openPid(), 0, from)]],
     [
       "the address of a $gen_call (TR-01)",
@@ -359,7 +363,7 @@ describe("operations that are refused, while the session stands", () => {
   it("SPAWN_REQUEST of code (CM-01): eperm", async () => {
     const { verbs, answers } = await deniedBy((peer) => {
       peer.send(op.spawnRequest(peer.ref(), peer.pid(), peer.pid(), ["os", "cmd", 1]), list(bin("id")));
-      peer.send(op.spawnRequest(peer.ref(), peer.pid(), THIRD, ["erlang", "halt", 0], "monitor", "link"), NIL);
+      peer.send(op.spawnRequest(peer.ref(), peer.pid(), peer.pid(), ["erlang", "halt", 0], "monitor", "link"), NIL);
       peer.send(
         op.spawnRequest(peer.ref(), peer.pid(), peer.pid(), ["erpc", "execute_call", 4], "monitor"),
         list(peer.ref(), atom("os"), atom("cmd"), list(bin("id"))),
@@ -425,7 +429,7 @@ describe("operations that are refused, while the session stands", () => {
       peer.send(to, tuple(atom("stop"), atom("stop")));
       peer.send(to, genCall(peer.pid(), peer.ref(), atom("get_our_cookie")));
     });
-    expect(verbs).toEqual(["send", "send"]);
+    expect(verbs).toEqual(["send", "call"]);
     expect(answers.filter((text) => text.startsWith("{33,") && !text.includes("settled"))).toEqual([]);
   });
 
@@ -437,7 +441,7 @@ describe("operations that are refused, while the session stands", () => {
       peer.send(to, tuple(atom("DOWN"), peer.ref(), atom("process"), peer.pid(), atom("x")));
       peer.send(to, tuple(atom("io_request"), peer.pid(), peer.ref(), atom("getopts")));
     });
-    expect(verbs).toEqual(["system", "system", "system", "system"]);
+    expect(verbs).toEqual(["system", "system", "system", "io"]);
     expect(await rig.victim.ask("arrived")).toEqual([]);
   });
 
