@@ -274,6 +274,8 @@ describe("buildMatrix", () => {
     expect(of([grant, { id: "b", from: "*", deny: "send", to: "*" }]).map((entry) => entry.verb)).toEqual(["call"]);
     expect(of([grant, { id: "b", from: "*", deny: "send", to: "jobs" }])[0]?.targets).toEqual(["alerts"]);
     expect(of([grant, { id: "b", from: "*", deny: "connect" }])).toEqual([]);
+    const audited: RuleEntry = { id: "b", from: "*", deny: "send", to: "*", mode: "audit", until: "2027-01-15" };
+    expect(of([grant, audited]).map((entry) => entry.verb)).toEqual(["send", "call"]);
     expect(of([{ ...grant, when: { source: "::1" }, shape: "any", allow: "send" }])).toMatchObject([
       { isConditional: true, hasShape: true },
     ]);

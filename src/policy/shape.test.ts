@@ -52,6 +52,23 @@ describe("a shape", () => {
     expect(matches(5, "6e 09 00 05 00 00 00 00 00 00 00 01")).toBe(false);
   });
 
+  it("takes a list of integers from 0 to 255 for a string, in whichever form they come, and no other", () => {
+    const list = (integer: string): boolean => matches("string", `6c 00000002 61 01 ${integer} 6a`);
+    const bytes = [
+      "61 ff",
+      "62 000000ff",
+      "6e 01 00 ff",
+      "6e 02 00 ff 00",
+      "6f 00000001 00 ff",
+      "6e 00 00",
+      "6e 01 01 00",
+    ];
+    const others = ["62 00000100", "62 ffffffff", "6e 01 01 05", "6e 02 00 00 01", "6f 00000002 00 00 01", "77 01 61"];
+    expect(bytes.map(list)).toEqual(bytes.map(() => true));
+    expect(others.map(list)).toEqual(others.map(() => false));
+    expect(matches("string", "6c 00000001 61 01 61 02")).toBe(false);
+  });
+
   it("takes BIT_BINARY_EXT with whole bytes for a binary, and no other", () => {
     expect(matches("binary", "4d 00000001 08 ff")).toBe(true);
     expect(matches("binary", "4d 00000001 01 80")).toBe(false);
