@@ -98,7 +98,8 @@ class Inspector {
   readonly #limits: TermLimits;
   readonly #question: TermQuestion;
   readonly #facts: TermFacts;
-  readonly #newAtoms = new Set<string>();
+  /** Made when the first one comes: most messages bring none. */
+  #newAtoms: Set<string> | undefined;
   #p = 0;
   /** What the last tag opened: that many terms follow, one level deeper. */
   #opened = 0;
@@ -307,7 +308,7 @@ class Inspector {
 
   #counts(): boolean {
     const { maxNewAtoms } = this.#question;
-    return maxNewAtoms !== undefined && this.#newAtoms.size <= maxNewAtoms;
+    return maxNewAtoms !== undefined && this.#facts.newAtoms <= maxNewAtoms;
   }
 
   #note(name: string, isNode: boolean): void {
@@ -315,6 +316,7 @@ class Inspector {
     const isHome = isNode && (isNamed(name, nodes[0]) || isNamed(name, nodes[1]));
     if (isNode && !isHome) this.#facts.hasForeign = true;
     if (isHome || !this.#counts() || knownAtoms.has(name)) return;
+    this.#newAtoms ??= new Set();
     this.#newAtoms.add(name);
     this.#facts.newAtoms = this.#newAtoms.size;
   }
