@@ -15,7 +15,7 @@ import type { Term } from "../term/types.ts";
 import { isShapeWord } from "./check-shape.ts";
 import type { ShapeEntry } from "./document.ts";
 import { AtomText, atomEnd, isAtomTag } from "./encoded-atom.ts";
-import type { Matcher } from "./shape-matcher.ts";
+import { type Matcher, SHAPE_LIMITS } from "./shape-matcher.ts";
 import { wordMatcher } from "./shape-words.ts";
 
 /** The matcher of a checked shape. */
@@ -58,7 +58,7 @@ class ExactInteger implements Matcher {
     needByte(at, end);
     const tag = buffer[at];
     if (tag !== SMALL_INTEGER_EXT && tag !== INTEGER_EXT && tag !== SMALL_BIG_EXT) return -1;
-    const after = skipTerm(buffer, at, end);
+    const after = skipTerm(buffer, at, end, SHAPE_LIMITS);
     return integerAt(buffer, at) === this.#value ? after : -1;
   }
 
@@ -179,9 +179,9 @@ class MapOf implements Matcher {
       // The same key twice is no map; decoding refuses it with a reason.
       if (key >= 0 && seen.has(key)) return -1;
       if (key >= 0) seen.add(key);
-      p = isAtomTag(buffer[p]) ? atomEnd(buffer, p, end) : skipTerm(buffer, p, end);
+      p = isAtomTag(buffer[p]) ? atomEnd(buffer, p, end) : skipTerm(buffer, p, end, SHAPE_LIMITS);
       const value = this.#values[key];
-      p = value === undefined ? skipTerm(buffer, p, end) : value.endOf(buffer, p, end, atomRefs);
+      p = value === undefined ? skipTerm(buffer, p, end, SHAPE_LIMITS) : value.endOf(buffer, p, end, atomRefs);
       if (p < 0) return -1;
     }
     return seen.size === this.#keys.length ? p : -1;

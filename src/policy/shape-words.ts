@@ -29,7 +29,7 @@ import {
 import type { Term } from "../term/types.ts";
 import type { ShapeWord } from "./check-shape.ts";
 import { AtomText, isAtomTag } from "./encoded-atom.ts";
-import type { Matcher } from "./shape-matcher.ts";
+import { type Matcher, SHAPE_LIMITS } from "./shape-matcher.ts";
 
 const INTEGER_TAGS: readonly number[] = [SMALL_INTEGER_EXT, INTEGER_EXT, SMALL_BIG_EXT, LARGE_BIG_EXT];
 const FLOAT_TAGS: readonly number[] = [NEW_FLOAT_EXT, FLOAT_EXT];
@@ -76,7 +76,7 @@ class WordMatcher implements Matcher {
   endOf(buffer: Buffer, at: number, end: number, atomRefs: readonly Term[] | undefined): number {
     if (at >= end) throw truncated(at, 1, 0);
     if (this.#word === "string") return stringEnd(buffer, at, end);
-    return this.#takes(buffer, at, end, atomRefs) ? skipTerm(buffer, at, end) : -1;
+    return this.#takes(buffer, at, end, atomRefs) ? skipTerm(buffer, at, end, SHAPE_LIMITS) : -1;
   }
 
   takesByte(): boolean {
@@ -104,7 +104,7 @@ function stringEnd(buffer: Buffer, at: number, end: number): number {
   for (;;) {
     if (p >= end) throw truncated(p, 1, 0);
     const tag = buffer[p];
-    if (tag === NIL_EXT || tag === STRING_EXT) return skipTerm(buffer, p, end);
+    if (tag === NIL_EXT || tag === STRING_EXT) return skipTerm(buffer, p, end, SHAPE_LIMITS);
     if (tag !== LIST_EXT) return -1;
     if (end - p < 5) throw truncated(p, 5, end - p);
     const size = buffer.readUInt32BE(p + 1);
@@ -112,8 +112,9 @@ function stringEnd(buffer: Buffer, at: number, end: number): number {
     if (size > end - p) throw truncated(p, size, end - p);
     for (let i = 0; i < size; i++) {
       const start = p;
-      if (!INTEGER_TAGS.includes(buffer[start] as number)) return start >= end ? skipTerm(buffer, start, end) : -1;
-      p = skipTerm(buffer, start, end);
+      if (!INTEGER_TAGS.includes(buffer[start] as number))
+        return start >= end ? skipTerm(buffer, start, end, SHAPE_LIMITS) : -1;
+      p = skipTerm(buffer, start, end, SHAPE_LIMITS);
       if (!isByte(buffer, start)) return -1;
     }
   }
