@@ -1,5 +1,6 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { didYouMean } from "../base/nearest-name.ts";
 import { canonicalName, type NodeName, parseNodeName, tryNodeName } from "../base/node-name.ts";
 import { canonicalKeyText } from "./check-peers.ts";
 import type { NearestMiss, PeerFacts, Verdict } from "./decision.ts";
@@ -43,14 +44,17 @@ export function judge(
   chosen: ChosenFacts = {},
 ): Judgement {
   const imagined = imaginePeer(policy, from);
-  if (imagined === undefined) throw noQuestion(from, "no alias, node name or key, and not unknown");
+  if (imagined === undefined) {
+    const near = didYouMean(from, [...policy.peers.keys(), "unknown"]);
+    throw noQuestion(`${named(from)} is no alias, node name or key, and not unknown${near}`);
+  }
   const facts: PeerFacts = { ...imagined, ...chosen };
   const identified = policy.identify(facts, verb === "reply" ? "dialler" : "acceptor", nowMs);
   const isOpen = verb === "reply" ? parseReplyTarget(to) : false;
-  if (isOpen === undefined) throw noQuestion(to ?? "", "not call#open or call#closed");
+  if (isOpen === undefined) throw noQuestion(`${named(to)} is not call#open or call#closed`);
   const target = verb === "reply" ? undefined : parseOperationTarget(verb, to);
   if (verb !== "reply" && target === undefined) {
-    throw noQuestion(to ?? "", verb === "connect" ? "a target, and connect has none" : "no single target");
+    throw noQuestion(verb === "connect" ? "connect has no target" : `${verb} needs a target, and ${named(to)} is none`);
   }
   if (identified.kind === "refused") {
     const { outcome, rule, why } = identified;
@@ -117,8 +121,12 @@ function aliasOf(policy: Policy, facts: PeerFacts): string | null {
   return policy.peerOf(facts.name)?.alias ?? null;
 }
 
-function noQuestion(text: string, what: string): SallyportError {
-  return new SallyportError("ERR_CONFIG", "POLICY_QUESTION", `"${quotePeerText(text)}" is ${what} in this policy`, {
+function named(text: string | undefined): string {
+  return text === undefined ? "nothing" : `"${quotePeerText(text)}"`;
+}
+
+function noQuestion(message: string): SallyportError {
+  return new SallyportError("ERR_CONFIG", "POLICY_QUESTION", message, {
     stage: "policy",
     advice: "ask with an alias, node name, key or unknown, a verb, and one target such as jobs, M:F/A or granted-pids",
   });

@@ -40,7 +40,7 @@ export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, ques
   return reportVerdict(world.terminal, {
     result: { ...decisionJson(decision), ...remarks, refusedWhy: judgement.refusedWhy ?? null },
     human: [decisionLines(decision, colours), ...remarkLines(remarks, colours)].join("\n"),
-    failure: decision.outcome === "allow" ? undefined : refused(decision, why, read.file),
+    failure: decision.outcome === "allow" ? undefined : refused(decision, from, why, read.file),
   });
 }
 
@@ -91,9 +91,9 @@ function remarkLines(
   ];
 }
 
-function refused(decision: ShownDecision, why: string | undefined, file: string): SallyportError {
-  const { alias, peer, verb, target, outcome, rule, nearestMiss } = decision;
-  const who = alias ?? peer ?? "a peer in no entry";
+function refused(decision: ShownDecision, from: string, why: string | undefined, file: string): SallyportError {
+  const { alias, verb, target, outcome, rule, nearestMiss } = decision;
+  const who = alias ?? quotePeerText(from);
   const what = verb === "connect" ? "connect" : `${verb} ${quotePeerText(target)}`;
   const by = why ?? (rule === null ? outcome : `${outcome}, ${rule}`);
   return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${who} may not ${what}: ${by}`, {
