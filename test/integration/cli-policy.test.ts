@@ -1,6 +1,9 @@
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuditFields, GENESIS, seal } from "../../src/audit/record.ts";
 import { RealCrypto } from "../../src/system/real-crypto.ts";
@@ -48,6 +51,41 @@ const AUDITED: AuditFields = {
   target: "orders",
   mode: "audit",
 };
+
+/** A decision as a running node tells it. */
+const NODE_SAYS = {
+  atMs: Date.UTC(2026, 10, 20),
+  outcome: "deny-limit",
+  rule: "greet",
+  nearestMiss: { rule: "greet", why: "limit" },
+  alias: "desk",
+  peer: "desk@h.example",
+  key: null,
+  verb: "call",
+  target: "greeter",
+  generation: 2,
+  mode: "enforce",
+};
+
+/** What answers at a control socket in place of a node: one answer a line. */
+async function scriptedNode(
+  path: string,
+  answer: (args: Record<string, unknown>) => object,
+): Promise<{ readonly asked: readonly string[]; close(): void }> {
+  const asked: string[] = [];
+  mkdirSync(join(HOME, path, ".."), { recursive: true, mode: 0o700 });
+  const server = createServer((socket) => {
+    createInterface({ input: socket }).on("line", (line) => {
+      const { id, op, args } = JSON.parse(line) as { id: number; op: string; args: Record<string, unknown> };
+      asked.push(op);
+      socket.write(`${JSON.stringify({ id, ...answer(args) })}\n`);
+    });
+    socket.on("error", () => undefined);
+  });
+  server.listen(join(HOME, path));
+  await once(server, "listening");
+  return { asked, close: () => server.close() };
+}
 
 function file(name: string, text: string): string {
   writeFileSync(join(HOME, name), text);
@@ -284,6 +322,29 @@ describe("policy why", () => {
       generation: 14,
       source: "audit",
     });
+  });
+
+  it("asks the running node first, and the log for what that one does not know", async () => {
+    const answers: Readonly<Record<string, object>> = {
+      "01JF6Q2N": { ok: true, result: { decision: { ...NODE_SAYS, id: "01JF6Q2N" } } },
+      "01JF6Q2M": { ok: true, result: { decision: null } },
+      "01JF6Q2P": {
+        ok: false,
+        error: { code: "ERR_API_MISUSE", reason: "CONTROL_UNKNOWN_OP", message: "the node knows no such operation" },
+      },
+    };
+    const { asked, close } = await scriptedNode("node/data/control.sock", (args) => answers[String(args["id"])] ?? {});
+    try {
+      mkdirSync(join(HOME, "node/data/audit"), { recursive: true, mode: 0o700 });
+      auditLog("node/data/audit", [DENIED, { ...AUDITED, id: "01JF6Q2P" }]);
+      const why = (id: string) => ask(HOME, "policy", "why", id, "--config", "node/sallyport.jsonc");
+      expect(await why("01JF6Q2N")).toMatchObject({ source: "node", outcome: "deny-limit", rule: "greet" });
+      expect(await why("01JF6Q2M")).toMatchObject({ source: "audit", outcome: "deny-default" });
+      expect(await why("01JF6Q2P")).toMatchObject({ source: "audit", mode: "audit" });
+      expect(asked).toEqual(["policy.why", "policy.why", "policy.why"]);
+    } finally {
+      close();
+    }
   });
 
   it("says of the last of many that they were only counted", async () => {
