@@ -130,13 +130,15 @@ describe("a policy", () => {
   const disk = world({ "/srv/shop/sallyport.jsonc": JSON.stringify({ ...JSON.parse(CONFIG), policy: "p.jsonc" }) });
 
   it("comes from the configuration or the command line, from their own directories", () => {
-    expect(settingsOfNode(FLAGS, disk)).toMatchObject({ policy: "/srv/shop/p.jsonc" });
+    expect(settingsOfNode(FLAGS, disk)).toMatchObject({ policy: { file: "/srv/shop/p.jsonc" } });
     expect(settingsOfNode({ ...FLAGS, policy: "../q.jsonc" }, disk)).toMatchObject({ policy: "/srv/q.jsonc" });
   });
 
   it("is that of the running node, and not of a command under another name", () => {
     expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty("policy");
-    expect(settingsOfOneShot({ ...FLAGS, policy: "q.jsonc" }, disk)).toMatchObject({ policy: "/srv/shop/q.jsonc" });
+    expect(settingsOfOneShot({ ...FLAGS, policy: "q.jsonc" }, disk)).toMatchObject({
+      policy: { file: "/srv/shop/q.jsonc" },
+    });
   });
 });
 
