@@ -131,7 +131,9 @@ describe("a policy", () => {
 
   it("comes from the configuration or the command line, from their own directories", () => {
     expect(settingsOfNode(FLAGS, disk)).toMatchObject({ policy: { file: "/srv/shop/p.jsonc" } });
-    expect(settingsOfNode({ ...FLAGS, policy: "../q.jsonc" }, disk)).toMatchObject({ policy: { file: "/srv/q.jsonc" } });
+    expect(settingsOfNode({ ...FLAGS, policy: "../q.jsonc" }, disk)).toMatchObject({
+      policy: { file: "/srv/q.jsonc" },
+    });
   });
 
   it("is that of the running node, and not of a command under another name", () => {

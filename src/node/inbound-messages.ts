@@ -318,7 +318,7 @@ export class Deliveries {
   }
 
   #context(session: Session, control: MessageControl, process: NodeProcess, grant: Grant | undefined): MessageContext {
-    const { peer, lifetime, guard } = session;
+    const { peer, lifetime } = session;
     const isBounded = grant?.limits !== undefined;
     return new MessageContext(
       peer,
@@ -326,7 +326,7 @@ export class Deliveries {
       this.#core.name,
       process.pid,
       lifetime,
-      guard.generation,
+      this.#core.epoch.value,
       isBounded ? grant : undefined,
     );
   }
