@@ -114,6 +114,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     own,
     identity: identity?.keeper,
     audit,
+    auditGrants: options.audit?.grants,
     ownCertificate: opened?.certificate,
     clock: system.clock,
     random: system.random,

@@ -203,10 +203,14 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
             says: "Directory of the log, of this node alone. Made when it is not there.",
             required: true,
           },
+          grants: {
+            shape: { kind: "boolean" },
+            says: "Also record what rules allow, for policy learn. Default false.",
+          },
         },
       },
     },
-    says: "Hash-chained record of every connection attempt and end. Default data/audit for start; false: none.",
+    says: "Hash-chained record of connection attempts, ends and refused operations. Default data/audit for start; false: none.",
   },
   dangerous: {
     shape: {

@@ -24,6 +24,8 @@ export interface DecisionsParts {
   readonly maxKept: number;
   /** Refusals of one kind that are told singly in a minute. */
   readonly maxToldPerKind: number;
+  /** Record what rules allow as well, in the audit log. */
+  readonly recordsGrants: boolean;
 }
 
 /** A decision before it has an id. */
@@ -47,6 +49,10 @@ export class Decisions {
     this.#told = new FloodLimiter({ ...DEFAULT_AUDIT_LIMITS, maxPerKey, maxPerMinute });
   }
 
+  get recordsGrants(): boolean {
+    return this.#parts.recordsGrants && this.#parts.audit !== undefined;
+  }
+
   /** A decision of late, by its id. */
   why(id: string): Decision | undefined {
     return this.#log.find(id);
@@ -55,14 +61,15 @@ export class Decisions {
   /** Takes a decision and returns its id, which is all that a peer may hear of it. */
   record(made: NewDecision): string {
     const { clock, random, events, counters, audit } = this.#parts;
-    counters.add(made.outcome === "allow" ? "audited" : "denied");
+    const isNews = made.outcome !== "allow" || made.mode === "audit";
+    if (isNews) counters.add(made.outcome === "allow" ? "audited" : "denied");
     const decision: Decision = { id: newDecisionId(random), atMs: clock.wallMs(), ...made };
     this.#log.add(decision);
     const { id, outcome, rule, alias, peer, key, verb, target, generation, mode, nearestMiss } = decision;
     const miss = nearestMiss === null ? null : `${nearestMiss.rule}:${nearestMiss.why}`;
     const entry = { id, outcome, rule, miss, alias, peer, key, verb, target, generation, mode };
     audit?.decision(entry);
-    if (events.has("denied") && this.#isTold(decision.peer, decisionReason(entry), id)) {
+    if (isNews && events.has("denied") && this.#isTold(decision.peer, decisionReason(entry), id)) {
       events.emit("denied", { decision: id, outcome, rule, peer, verb, target, count: 1 });
     }
     return id;

@@ -3,7 +3,7 @@ import type { NodeName } from "../base/node-name.ts";
 import { AllowRule } from "../guard/allow.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { PayloadBytes } from "../guard/weigh.ts";
-import type { Grant } from "../policy/decision.ts";
+import type { Grant, Verdict } from "../policy/decision.ts";
 import { functionLabel, namedFunctionLabel } from "../policy/parse-target.ts";
 import { handlerError, NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
@@ -30,9 +30,7 @@ const RETURN = new Atom("return");
 const ERROR = new Atom("error");
 
 /** Whether a function may be run: by which grant (undefined where nothing is bounded), or why not. */
-export type Asked =
-  | { readonly grant: Grant | undefined; readonly auditedDeny?: string | undefined }
-  | { readonly why: Why };
+export type Asked = { readonly verdict: Verdict; readonly grant: Grant | undefined } | { readonly why: Why };
 
 export interface FunctionEntry {
   readonly label: string;
@@ -90,9 +88,9 @@ export class Functions {
     const { guard } = session;
     const verdict = guard.onFunction(verb, label, this.#entries.get(label)?.rule);
     if (verdict.outcome !== "allow") return { why: verdict };
-    if (guard.isOpen(verdict)) return { grant: undefined };
+    if (guard.isOpen(verdict)) return { verdict, grant: undefined };
     const grant = guard.weigh(verdict, payload, session.connection.terms);
-    return "kind" in grant ? { why: grant } : { grant, auditedDeny: verdict.auditedDeny };
+    return "kind" in grant ? { why: grant } : { verdict, grant };
   }
 
   /** Reads what is asked for; undefined when the arguments do not have the shape that the request demands. */

@@ -100,10 +100,10 @@ export class Deliveries {
       return;
     }
     if (capability !== undefined) this.#core.capabilities.use(capability);
-    if (grant?.mode === "audit") this.#refusals.audited(session, verb, targetOf(control), grant, verdict.auditedDeny);
+    this.#refusals.allowed(session, verb, targetOf(control), verdict, grant);
     const ctx = this.#context(session, control, process, grant);
     const delivered = this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
-    if (delivered && capability === undefined && control.kind !== "alias-send") {
+    if (delivered && capability === undefined && !this.#core.decisions.recordsGrants) {
       this.#warmUp(session, control, process, ctx, access);
     }
   }
@@ -311,7 +311,7 @@ export class Deliveries {
     const label = functionLabel(wanted.module, wanted.fn, wanted.arity);
     const asked = this.#functions.ask(session, "rpc", label, { buffer, start, end, inner: wanted.args });
     if (!("why" in asked)) {
-      if (asked.grant?.mode === "audit") this.#refusals.audited(session, "rpc", label, asked.grant, asked.auditedDeny);
+      this.#refusals.allowed(session, "rpc", label, asked.verdict, asked.grant);
       return asked;
     }
     const id = this.#refusals.record(session, "rpc", label, asked.why);

@@ -133,9 +133,9 @@ export class Signals {
   /** Uses up the rates of an allowing verdict, and records what only audit mode allows. */
   #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
     if (verdict.outcome !== "allow") return true;
-    const grant = verdict.grants[0];
-    if (grant?.mode === "audit") this.#refusals.audited(session, verb, target, grant, verdict.auditedDeny);
-    return session.guard.spend(verdict);
+    if (!session.guard.spend(verdict)) return false;
+    this.#refusals.allowed(session, verb, target, verdict, undefined);
+    return true;
   }
 
   /** The node's own processes are watched by callers as others are. */

@@ -28,6 +28,8 @@ export interface CoreParts {
   readonly maxOpenCalls?: number;
   readonly guardLimits?: Partial<GuardLimits> | undefined;
   readonly audit?: AuditTrail | undefined;
+  /** Default false: only refusals and what audit mode let through are recorded. */
+  readonly auditGrants?: boolean | undefined;
   readonly onListenerError: (error: unknown) => void;
 }
 
@@ -69,6 +71,7 @@ export function makeCore(parts: CoreParts, deadlines: Deadlines, lifetime: Lifet
       audit,
       maxKept: guardLimits.maxKeptDecisions,
       maxToldPerKind: guardLimits.maxToldPerKind,
+      recordsGrants: parts.auditGrants ?? false,
     }),
     capabilities: new Capabilities<NodeProcess>(guardLimits.maxGrants),
     guardLimits,

@@ -63,6 +63,8 @@ export interface NodeParts extends ConnectionParts {
   readonly maxOpenCalls?: number;
   /** Where connection attempts and ends are recorded; undefined: nowhere. */
   readonly audit?: AuditTrail | undefined;
+  /** Default false: of operations, only refusals and what audit mode let through are recorded. */
+  readonly auditGrants?: boolean | undefined;
   /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
   readonly ownCertificate?: OwnCertificate | undefined;
   /** Undefined: only `allow` in code grants anything. */

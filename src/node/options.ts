@@ -35,6 +35,8 @@ export interface IdentityOption {
 export interface AuditOption {
   /** Directory of the log, of this node alone. Made when it is not there. */
   readonly dir: string;
+  /** Also record the operations that rules allow, for `sallyport policy learn` for instance. Default false. */
+  readonly grants?: boolean;
 }
 
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */

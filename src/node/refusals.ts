@@ -36,10 +36,17 @@ export class Refusals {
     return decisions.record(this.#decision(session, verb, target, why.outcome, rule, miss, "enforce"));
   }
 
-  /** Records what audit mode let through: a grant that is audited, or a deny that is (`Verdict.auditedDeny`). */
-  audited(session: Session, verb: Verb, target: Pid | string, grant: Grant, auditedDeny: string | undefined): void {
-    const rule = auditedDeny ?? grant.rule;
-    this.#core.decisions.record(this.#decision(session, verb, target, "allow", rule, null, "audit"));
+  /**
+   * Takes note of what was let through: always where audit mode did it (a grant that is audited, or a deny that is), else
+   * only where grants are recorded. `grant` is undefined where nothing was weighed: the first one counts.
+   */
+  allowed(session: Session, verb: Verb, target: Pid | string, verdict: Verdict, grant: Grant | undefined): void {
+    const { decisions } = this.#core;
+    const given = grant ?? verdict.grants[0];
+    const mode = given?.mode ?? "enforce";
+    if (mode === "enforce" && !decisions.recordsGrants) return;
+    const rule = verdict.auditedDeny ?? given?.rule ?? null;
+    decisions.record(this.#decision(session, verb, target, "allow", rule, null, mode));
   }
 
   /** Refuses what waits behind a monitor: a DOWN that says so, whether or not the target exists. */
