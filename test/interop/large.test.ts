@@ -1,11 +1,19 @@
 import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import type { Node } from "../../src/node/api.ts";
+import type { PolicyDocument } from "../../src/policy/document.ts";
 import { Atom, isAtom, type Term, Tuple, tuple } from "../../src/term/types.ts";
 import { FRAGMENTS } from "../../src/wire/flags.ts";
 import { describeWithErlang } from "./need-erlang.ts";
 import { startRelay } from "./relay.ts";
 import { eventually, failure, type Rig, TRANSPORTS, useRig } from "./rig.ts";
+
+/** Funs and identifiers of third nodes pass only within a domain. */
+const ONE_DOMAIN: PolicyDocument = {
+  version: 1,
+  node: "sally@127.0.0.1",
+  domain: { name: "interop", everyPeer: "cookie" },
+};
 
 const BEAM = "beam@127.0.0.1";
 const MIB = 1024 * 1024;
@@ -61,7 +69,10 @@ async function smallCallsUntil(node: Node, done: Promise<unknown>): Promise<numb
 }
 
 async function start(rig: Rig) {
-  const [beam, node] = await Promise.all([rig.erlang("beam", { args: SMALL_QUEUE }), rig.sallyport("sally")]);
+  const [beam, node] = await Promise.all([
+    rig.erlang("beam", { args: SMALL_QUEUE }),
+    rig.sallyport("sally", { policy: ONE_DOMAIN }),
+  ]);
   await beam.erl("interop:server(srv), interop:server(other)");
   await node.ping(BEAM);
   return { beam, node, ...serveLarge(node) };
@@ -129,7 +140,7 @@ describeWithErlang("large messages without fragments", () => {
     const distPort = Number(await beam.erl("interop:dist_port()"));
     const relay = await startRelay({ targetPort: () => distPort, withoutFlags: FRAGMENTS });
     rig.closes(() => relay.close());
-    const node = await rig.sallyport("sally", { resolve: { [BEAM]: `127.0.0.1:${relay.port}` } });
+    const node = await rig.sallyport("sally", { resolve: { [BEAM]: `127.0.0.1:${relay.port}` }, policy: ONE_DOMAIN });
     await beam.erl("interop:server(srv), interop:server(other)");
     await node.connect(BEAM);
     return { beam, node, relay, ...serveLarge(node) };
