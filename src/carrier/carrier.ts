@@ -63,6 +63,11 @@ export interface Carrier {
   end(): void;
   /** Closes at once; what is queued is lost. Idempotent. */
   destroy(): void;
+  /**
+   * Frees the memory of chunks that this carrier handed up, at once instead of by the collector: no view of them may be in
+   * use any more. Absent on carriers whose chunks are not theirs alone, such as bytes that another node of this process wrote.
+   */
+  readonly release?: (chunks: readonly Buffer[]) => void;
 }
 
 /** Upward side of a carrier. Implemented by the layer that owns the connection. */
