@@ -70,6 +70,8 @@ export class SocketCarrier implements Carrier {
   #paused = false;
   #corked = false;
   #linger: Timer | undefined;
+  /** What has left the socket's queue is encrypted or in the kernel. */
+  readonly copiesWrites: boolean = true;
   readonly release: (chunks: readonly Buffer[]) => void = releaseMemory;
   readonly #flushLater: () => void = () => this.#uncork();
 

@@ -403,6 +403,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#carrier.write(0, bytes);
   }
 
+  get copiesWrites(): boolean {
+    return this.#carrier.copiesWrites === true;
+  }
+
   pendingBytes(): number {
     return this.#carrier.pendingBytes();
   }
