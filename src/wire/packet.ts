@@ -61,7 +61,8 @@ export class PacketParser {
     if (end - start < 3) throw truncated(end - start, 3);
     const first = buffer[start];
     const second = buffer[start + 1];
-    packet.buffer = buffer;
+    // Many frames come in one chunk, and the collector notes each write of a young object to an old one.
+    if (packet.buffer !== buffer) packet.buffer = buffer;
     packet.end = end;
     packet.seqId = 0n;
     packet.fragId = 0n;
