@@ -85,12 +85,20 @@ export class ByteWriter {
     b[at + 3] = value;
   }
 
-  /** The written bytes, which the caller owns from now on: a copy when they are few, else the buffer itself. */
-  take(): Buffer {
+  /** True when `take` copies the written bytes, because they are few, and the writer keeps its buffer. */
+  get copiesOnTake(): boolean {
+    return this.length <= MAX_COPIED_BYTES && this.buffer.length <= MAX_KEPT_BYTES;
+  }
+
+  /**
+   * The written bytes, which the caller owns from now on: a copy when they are few, else the buffer itself.
+   * @param next what the writer goes on with when it gives its buffer away; default: a new one of the same size
+   */
+  take(next?: Buffer): Buffer {
     // A new buffer for each small flush would cost far more, in memory to collect, than copying the few bytes.
-    if (this.length <= MAX_COPIED_BYTES && this.buffer.length <= MAX_KEPT_BYTES) return this.takeCopy();
+    if (this.copiesOnTake) return this.takeCopy();
     const out = this.buffer.subarray(0, this.length);
-    this.buffer = Buffer.allocUnsafeSlow(Math.min(Math.max(this.buffer.length, INITIAL_BYTES), MAX_KEPT_BYTES));
+    this.buffer = next ?? Buffer.allocUnsafeSlow(Math.min(Math.max(this.buffer.length, INITIAL_BYTES), MAX_KEPT_BYTES));
     this.length = 0;
     return out;
   }

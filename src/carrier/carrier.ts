@@ -63,6 +63,16 @@ export interface Carrier {
   end(): void;
   /** Closes at once; what is queued is lost. Idempotent. */
   destroy(): void;
+  /**
+   * True: bytes that `pendingBytes` does not count any more are not looked at again, and their buffer may be written anew.
+   * Absent where they go on as they are, as to another node of this process.
+   */
+  readonly copiesWrites?: boolean;
+  /**
+   * Frees the memory of chunks that this carrier handed up, at once instead of by the collector: no view of them may be in
+   * use any more. Absent on carriers whose chunks are not theirs alone, such as bytes that another node of this process wrote.
+   */
+  readonly release?: (chunks: readonly Buffer[]) => void;
 }
 
 /** Upward side of a carrier. Implemented by the layer that owns the connection. */

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "./carrier.ts";
+import { releaseMemory } from "./release-memory.ts";
 import { explainSocketError } from "./tls-errors.ts";
 
 /** What every socket carrier needs from outside. */
@@ -69,6 +70,9 @@ export class SocketCarrier implements Carrier {
   #paused = false;
   #corked = false;
   #linger: Timer | undefined;
+  /** What has left the socket's queue is encrypted or in the kernel. */
+  readonly copiesWrites: boolean = true;
+  readonly release: (chunks: readonly Buffer[]) => void = releaseMemory;
   readonly #flushLater: () => void = () => this.#uncork();
 
   constructor(

@@ -15,6 +15,7 @@ import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { TermDecoder } from "../term/decode.ts";
 import type { Term } from "../term/types.ts";
+import type { ByteParts, ReleaseChunks } from "../wire/byte-parts.ts";
 import type { Control } from "../wire/control-types.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
@@ -90,6 +91,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   readonly #deframer: Deframer;
   readonly #startedAt: MonotonicMs;
   readonly #flushTurn: () => void;
+  readonly #release: ReleaseChunks;
   #state: State = { kind: "securing" };
   #timer: Timer | undefined;
   /** While nothing is read. */
@@ -110,7 +112,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.role = parts.target === undefined ? "acceptor" : "initiator";
     this.#startedAt = parts.clock.now();
     this.#now = this.#startedAt;
-    this.#deframer = new Deframer({ prefix: 4, maxFrameBytes: parts.limits.maxHandshakeFrameBytes });
+    this.#release = (chunks): void => this.#carrier.release?.(chunks);
+    const { maxHandshakeFrameBytes } = parts.limits;
+    this.#deframer = new Deframer({ prefix: 4, maxFrameBytes: maxHandshakeFrameBytes, release: this.#release });
     this.#flushTurn = (): void => this.#flush();
     this.#armAt(addMs(this.#startedAt, parts.limits.maxTlsHandshakeMs));
     this.#carrier = makeCarrier(this);
@@ -307,6 +311,14 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     }
   }
 
+  spanned(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean {
+    const state = this.#state;
+    if (state.kind !== "up" || !state.receiver.spanned(parts, chunk, start, end)) return false;
+    this.#partialSince = undefined;
+    if (this.#hasWideFrames) this.#narrowFrames();
+    return true;
+  }
+
   #linkFrame(frame: LinkFrame, peer: ProvenPeer, sender: Sender): void {
     switch (frame.kind) {
       case "ping":
@@ -404,6 +416,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#carrier.write(0, bytes);
   }
 
+  get copiesWrites(): boolean {
+    return this.#carrier.copiesWrites === true;
+  }
+
   pendingBytes(): number {
     return this.#carrier.pendingBytes();
   }
@@ -444,7 +460,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer.setMaxFrameBytes(isNarrow ? limits.maxFrameBytes : limits.maxMessageBytes);
     this.#hasWideFrames = fragments && !isNarrow;
     this.#now = clock.now();
-    const receiver = new Receiver(style, limits, this.#sink);
+    const receiver = new Receiver(style, limits, this.#sink, this.#release);
     this.#state = { kind: "up", peer, receiver, sender, ticks: new TickMonitor(ticks, this.#now) };
     this.#armAt(this.#state.ticks.nextCheck(this.#now));
     this.#sink.up(peer);

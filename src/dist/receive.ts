@@ -4,12 +4,13 @@ import { TermDecoder } from "../term/decode.ts";
 import { PidTable } from "../term/pid-table.ts";
 import type { Term } from "../term/types.ts";
 import { InboundAtomCache } from "../wire/atom-cache.ts";
+import type { ByteParts, ReleaseChunks } from "../wire/byte-parts.ts";
 import { ControlDecoder } from "../wire/control.ts";
 import { type Control, hasPayload } from "../wire/control-types.ts";
 import type { FrameStyle } from "../wire/flags.ts";
 import { type Reassembled, Reassembler } from "../wire/fragments.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
-import { Packet, PacketParser } from "../wire/packet.ts";
+import { FRAGMENT_HEAD_BYTES, Packet, PacketParser } from "../wire/packet.ts";
 import type { DistLimits } from "./limits.ts";
 
 /** Where whole messages go. */
@@ -39,7 +40,8 @@ export class Receiver {
   readonly #fragments: Reassembler<FragmentContext>;
   readonly #maxReassemblyMs: number;
 
-  constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink) {
+  /** @param release see Reassembler */
+  constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink, release?: ReleaseChunks) {
     this.#sink = sink;
     const atoms = new AtomTable();
     const { maxDepth, maxIntegerBytes, maxAtoms, maxElements, maxMessageBytes } = limits;
@@ -50,6 +52,7 @@ export class Receiver {
     this.#fragments = new Reassembler({
       maxBytes: limits.maxReassemblyBytes,
       maxSequences: limits.maxReassemblySequences,
+      release,
     });
     this.#maxReassemblyMs = limits.maxReassemblyMs;
   }
@@ -78,6 +81,20 @@ export class Receiver {
     const whole = this.#fragments.first(seqId, fragId, { control, atomRefs }, buffer, payload, end, now);
     if (whole === undefined && !this.#sink.wanted(control)) this.#fragments.abort(seqId);
     this.#complete(whole);
+  }
+
+  /**
+   * Takes a frame that came in several chunks, when it is a later fragment: its bytes are joined once, with those of the
+   * whole message. False: nothing was taken, the frame is to be joined and given to `frame`. See FrameSink.spanned.
+   * @throws {SallyportError} which ends the connection
+   */
+  spanned(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean {
+    const head = parts.head(FRAGMENT_HEAD_BYTES);
+    const packet = this.#packet;
+    if (head === undefined || !this.#parser.parseNextFragment(packet, head)) return false;
+    const { seqId, fragId } = packet;
+    this.#complete(this.#fragments.nextParts(seqId, fragId, parts, FRAGMENT_HEAD_BYTES, chunk, start, end));
+    return true;
   }
 
   /**

@@ -6,6 +6,7 @@ import type { Pid, Term } from "../term/types.ts";
 import { ControlEncoder } from "../wire/control-encoder.ts";
 import type { Control } from "../wire/control-types.ts";
 import { type ByteRange, FragmentPlan } from "../wire/fragment-plan.ts";
+import { WrittenBuffers } from "./written-buffers.ts";
 
 /** Bytes collected in one turn at which they are handed to the carrier before the turn ends. */
 const FLUSH_BYTES = 64 * 1024;
@@ -24,6 +25,8 @@ export interface SendOut {
   write(bytes: Uint8Array): void;
   /** Bytes written that have not left this process. */
   pendingBytes(): number;
+  /** See Carrier.copiesWrites. */
+  readonly copiesWrites?: boolean;
   /** Something waits to be flushed: call `flush` when this turn's work is done. */
   needFlush(): void;
 }
@@ -60,6 +63,7 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #writer: ByteWriter = new ByteWriter();
   readonly #controls: ControlEncoder;
+  readonly #written: WrittenBuffers = new WrittenBuffers();
   readonly #splices: Splice[] = [];
   readonly #encodeOptions: { readonly splices: Splice[] };
   readonly #lanes = new Map<string, Lane>();
@@ -144,16 +148,34 @@ export class Sender {
     this.flush();
     // A tick is sent when nothing else was: a thousand idle sessions should not each hold the buffer of their last burst.
     this.#writer.trim();
+    this.#written.trim(this.#out.pendingBytes());
   }
 
   /** Hands everything small to the carrier, then fragments as far as there is room. */
   flush(): void {
     this.#flushAsked = false;
-    if (this.#writer.length > 0) this.#out.write(this.#writer.take());
+    if (this.#writer.length > 0) this.#writeCollected();
     if (this.#lanes.size > 0) this.#pump();
     const waiting = this.waitingBytes;
     if (waiting > this.#options.congestedBytes) this.#congested = true;
     if (waiting > this.#options.maxQueuedBytes) this.#isFull = true;
+  }
+
+  #writeCollected(): void {
+    const writer = this.#writer;
+    if (writer.copiesOnTake || this.#out.copiesWrites !== true) {
+      this.#write(writer.take());
+      this.#written.shrink();
+      return;
+    }
+    const { buffer } = writer;
+    this.#write(writer.take(this.#written.take(this.#out.pendingBytes())));
+    this.#written.lend(buffer);
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#written.wrote(bytes.length);
+    this.#out.write(bytes);
   }
 
   /** To be called when the carrier has room again. True when the session just stopped being congested. */
@@ -228,7 +250,7 @@ export class Sender {
     }
     if (this.#splices.length === 0) return;
     // A frame with large binaries in it: everything before goes out first, then its pieces in order.
-    for (const piece of this.#takePieces(0)) this.#out.write(piece);
+    for (const piece of this.#takePieces(0)) this.#write(piece);
   }
 
   /** Cuts what was written from `start` on at the splices, and takes it out of the writer. */
@@ -290,7 +312,7 @@ export class Sender {
     lane.plan.writeNext(this.#pieces);
     for (const piece of this.#pieces) {
       this.#laneBytes -= piece.length;
-      this.#out.write(piece);
+      this.#write(piece);
     }
     this.#pieces.length = 0;
   }
@@ -303,7 +325,7 @@ export class Sender {
         return true;
       }
       this.#laneBytes -= next.bytes.length;
-      this.#out.write(next.bytes);
+      this.#write(next.bytes);
     }
     return false;
   }

@@ -8,7 +8,6 @@ import type { FileProfile } from "../identity/key-files.ts";
 import { type IdentityWarning, quotePath } from "../identity/key-layout.ts";
 import { readCertificateNames } from "../x509/certificate-names.ts";
 import { checkKeyBelongs, readPemCertificates, readPemKey } from "../x509/check-key.ts";
-import { issueSelfSigned } from "../x509/issue.ts";
 import { matchCertificate } from "../x509/match-name.ts";
 
 /** What the node's own certificate is made, kept and judged with. */
@@ -69,6 +68,8 @@ const END_CERTIFICATE = "-----END CERTIFICATE-----";
 
 /** Makes a pair: self-signed, ECDSA on P-256, for both sides of TLS, in the name of the node. */
 export async function makePair(options: CertificateOptions): Promise<CertificatePair> {
+  // Loaded when it is needed: the certificate library takes a third of an idle node's heap, and most starts only read.
+  const { issueSelfSigned } = await import("../x509/issue.ts");
   const { certPem, keyPem } = await issueSelfSigned(options, { name: options.name });
   return pairOf(certPem, keyPem, options);
 }

@@ -20,6 +20,8 @@ export class AtomTable {
   #sizes: Uint8Array = new Uint8Array(FIRST_SLOTS);
   #names: string[] = new Array<string>(FIRST_SLOTS).fill("");
   #terms: Term[] = new Array<Term>(FIRST_SLOTS).fill(undefined);
+  /** Slot of the name asked for last; it may be empty, or hold another atom by now. */
+  #lastName = 0;
   /** New atoms since the table has its size. */
   #fresh = 0;
 
@@ -36,9 +38,11 @@ export class AtomTable {
 
   /** The name of the atom in `buffer[start, end)`; otherwise as `atomAt`. */
   nameAt(buffer: Buffer, start: number, end: number): string {
-    if (end - start > SLOT_BYTES) return atomNameFromUtf8(buffer, start, end);
-    const slot = this.#slot(buffer, start, end);
-    return this.#names[slot] as string;
+    const size = end - start;
+    if (size > SLOT_BYTES) return atomNameFromUtf8(buffer, start, end);
+    // Almost every name is that of the peer, in its pids and references: compared at once, without the hash.
+    if (!this.#holds(this.#lastName, buffer, start, size)) this.#lastName = this.#slot(buffer, start, end);
+    return this.#names[this.#lastName] as string;
   }
 
   /** The slot that holds the atom, filled now when it did not. */
@@ -48,24 +52,30 @@ export class AtomTable {
     for (let i = start; i < end; i++) hash = Math.imul(hash, 31) + (buffer[i] as number);
     hash ^= hash >>> 15;
     const slot = (hash ^ (hash >>> 10)) & (this.#slots - 1);
-    const kept = this.#bytes;
-    const base = slot * SLOT_BYTES;
-    if (this.#sizes[slot] === size + 1) {
-      let i = 0;
-      while (i < size && kept[base + i] === buffer[start + i]) i++;
-      if (i === size) return slot;
-    }
+    if (this.#holds(slot, buffer, start, size)) return slot;
     const name = atomNameFromUtf8(buffer, start, end);
     if (++this.#fresh > this.#slots && this.#slots < MAX_SLOTS) {
       this.#grow();
       return this.#slot(buffer, start, end);
     }
+    const kept = this.#bytes;
+    const base = slot * SLOT_BYTES;
     for (let i = 0; i < size; i++) kept[base + i] = buffer[start + i] as number;
     this.#sizes[slot] = size + 1;
     this.#names[slot] = name;
     this.#terms[slot] = atom(name);
     return slot;
   }
+
+  #holds(slot: number, buffer: Buffer, start: number, size: number): boolean {
+    if (this.#sizes[slot] !== size + 1) return false;
+    const kept = this.#bytes;
+    const base = slot * SLOT_BYTES;
+    let i = 0;
+    while (i < size && kept[base + i] === buffer[start + i]) i++;
+    return i === size;
+  }
+
   /** A larger, empty table: what was kept comes back with its next use. */
   #grow(): void {
     this.#slots *= 4;

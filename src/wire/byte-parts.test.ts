@@ -25,6 +25,73 @@ describe("ByteParts", () => {
     );
   });
 
+  it("moves everything from a given byte on to another collection", () => {
+    const lengths = fc.array(fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 1000, max: 2500 })), {
+      maxLength: 8,
+    });
+    fc.assert(
+      fc.property(lengths, lengths, fc.nat(200), (first, second, from) => {
+        const fill = (parts: ByteParts, list: readonly number[], start: number): Buffer =>
+          Buffer.concat(
+            list.map((length, index) => {
+              const piece = Buffer.alloc(length, start + index);
+              parts.add(piece, 0, length);
+              return piece;
+            }),
+          );
+        const target = new ByteParts();
+        const kept = fill(target, first, 1);
+        const source = new ByteParts();
+        const moved = fill(source, second, 100);
+        source.moveTo(target, from);
+        expect(source.bytes).toBe(0);
+        const wanted = Buffer.concat([kept, moved.subarray(from)]);
+        expect(target.bytes).toBe(wanted.length);
+        expect(target.joinWith(wanted, 0, 0).equals(wanted)).toBe(true);
+      }),
+    );
+  });
+
+  it("shows its first bytes only when they lie in one piece", () => {
+    const parts = new ByteParts();
+    expect(parts.head(1)).toBeUndefined();
+    parts.add(Buffer.from("abc"), 0, 3);
+    expect(parts.head(3)?.toString()).toBe("abc");
+    parts.add(Buffer.alloc(2000, 120), 0, 2000);
+    expect(parts.head(3)?.toString()).toBe("abc");
+    expect(parts.head(4)).toBeUndefined();
+  });
+
+  it("spends no block of memory on each short piece between long ones", () => {
+    const parts = new ByteParts();
+    const long = Buffer.allocUnsafeSlow(1024);
+    const short = Buffer.from("x");
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 2000; i++) {
+      parts.add(short, 0, 1);
+      parts.add(long, 0, 1024);
+    }
+    // A block for each would be 2 MiB and more.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(512 * 1024);
+    expect(parts.bytes).toBe(2000 * 1025);
+  });
+
+  it("gives back whole chunks once they are joined, and never one of which it had a part", () => {
+    const released: Buffer[] = [];
+    const parts = new ByteParts((chunks) => void released.push(...chunks));
+    const whole = Buffer.allocUnsafeSlow(4096).fill(1);
+    const shared = Buffer.allocUnsafeSlow(4096).fill(2);
+    parts.add(whole, 0, 4096);
+    parts.add(shared, 0, 4000);
+    expect(released).toEqual([]);
+    const last = Buffer.allocUnsafeSlow(4096).fill(3);
+    expect(parts.joinWith(last, 0, 4096).length).toBe(12_192);
+    expect(released).toEqual([whole]);
+    parts.add(shared, 0, 4096);
+    parts.clear();
+    expect(released).toEqual([whole]);
+  });
+
   it("keeps a long piece by reference and copies one that would pin four times its length", () => {
     const whole = Buffer.allocUnsafeSlow(8192).fill(1);
     const parts = new ByteParts();

@@ -1,23 +1,34 @@
-/** A view at least this long is kept by reference; shorter ones are copied together. In bytes. */
+/** A piece at least this long is kept by reference; shorter ones are copied together. In bytes. */
 const KEEP_BYTES = 1024;
 
-/** A view whose memory is more than this many times larger is copied, so that it does not pin the rest. */
+/** A piece whose memory is more than this many times larger is copied, so that it does not pin the rest. */
 const MAX_PINNED_RATIO = 4;
 
-/** Largest block into which short views are copied, in bytes. */
+/** Largest block into which short pieces are copied, in bytes. */
 const MAX_BLOCK_BYTES = 64 * 1024;
+
+/** Frees the memory of chunks of which nobody holds a view any more. */
+export type ReleaseChunks = (chunks: readonly Buffer[]) => void;
 
 /**
  * Bytes that arrive in pieces and are wanted in one piece. Long pieces are kept by reference, short ones are copied into
- * blocks that grow with what is already there, so neither the number of objects nor the memory can be driven far beyond
- * the bytes present, however small the pieces are. The pieces must not change afterwards.
+ * blocks that grow with what was copied already and are filled to their end, so neither the number of objects nor the
+ * memory can be driven far beyond the bytes present, however small the pieces are. The pieces must not change afterwards.
  */
 export class ByteParts {
+  readonly #release: ReleaseChunks | undefined;
   #parts: Buffer[] = [];
-  /** Last block of copied bytes, not yet in `#parts`. */
+  /** Block of copied bytes; those before `#runStart` are in `#parts` already, there is room from `#runEnd` on. */
   #block: Buffer | undefined;
-  #blockLength = 0;
+  #runStart = 0;
+  #runEnd = 0;
+  #copiedBytes = 0;
   #bytes = 0;
+
+  /** @param release frees whole chunks once they are joined; without it the collector does */
+  constructor(release?: ReleaseChunks) {
+    this.#release = release;
+  }
 
   /** Bytes collected so far. */
   get bytes(): number {
@@ -28,27 +39,37 @@ export class ByteParts {
   add(buffer: Buffer, start: number, end: number): void {
     const length = end - start;
     if (length === 0) return;
-    const block = this.#block;
-    if (block !== undefined && block.length - this.#blockLength >= length) {
-      buffer.copy(block, this.#blockLength, start, end);
-      this.#blockLength += length;
-    } else if (length < KEEP_BYTES) {
-      this.#closeBlock();
-      const fresh = Buffer.allocUnsafeSlow(Math.min(MAX_BLOCK_BYTES, Math.max(KEEP_BYTES, this.#bytes)));
-      buffer.copy(fresh, 0, start, end);
-      this.#block = fresh;
-      this.#blockLength = length;
-    } else {
-      this.#closeBlock();
-      this.#parts.push(
-        buffer.buffer.byteLength > length * MAX_PINNED_RATIO
-          ? copyOf(buffer, start, end)
-          : start === 0 && end === buffer.length
-            ? buffer
-            : buffer.subarray(start, end),
-      );
-    }
     this.#bytes += length;
+    if (length < KEEP_BYTES) {
+      this.#addShort(buffer, start, end);
+      return;
+    }
+    this.#closeRun();
+    this.#parts.push(
+      buffer.buffer.byteLength > length * MAX_PINNED_RATIO
+        ? copyOf(buffer, start, end)
+        : start === 0 && end === buffer.length
+          ? buffer
+          : buffer.subarray(start, end),
+    );
+  }
+
+  /** The first bytes, at least `count` of them in one piece, as a view; undefined when they lie in several pieces. */
+  head(count: number): Buffer | undefined {
+    const first = this.#parts[0] ?? this.#block?.subarray(this.#runStart, this.#runEnd);
+    return first === undefined || first.length < count ? undefined : first;
+  }
+
+  /** Adds everything from byte `from` on to `target`; the collection is empty again. */
+  moveTo(target: ByteParts, from: number): void {
+    this.#closeRun();
+    let skip = from;
+    for (const part of this.#parts) {
+      const start = Math.min(skip, part.length);
+      target.add(part, start, part.length);
+      skip -= start;
+    }
+    this.clear();
   }
 
   /** Everything collected plus `buffer[start..end)`, in one new buffer of the caller's; the collection is empty again. */
@@ -60,10 +81,11 @@ export class ByteParts {
       at += part.length;
     }
     if (this.#block !== undefined) {
-      this.#block.copy(joined, at, 0, this.#blockLength);
-      at += this.#blockLength;
+      this.#block.copy(joined, at, this.#runStart, this.#runEnd);
+      at += this.#runEnd - this.#runStart;
     }
     buffer.copy(joined, at, start, end);
+    this.#release?.(this.#parts.filter(isWholeMemory));
     this.clear();
     return joined;
   }
@@ -72,16 +94,38 @@ export class ByteParts {
   clear(): void {
     this.#parts = [];
     this.#block = undefined;
-    this.#blockLength = 0;
+    this.#runStart = 0;
+    this.#runEnd = 0;
+    this.#copiedBytes = 0;
     this.#bytes = 0;
   }
 
-  #closeBlock(): void {
-    if (this.#block === undefined) return;
-    this.#parts.push(this.#block.subarray(0, this.#blockLength));
-    this.#block = undefined;
-    this.#blockLength = 0;
+  #addShort(buffer: Buffer, start: number, end: number): void {
+    const length = end - start;
+    let block = this.#block;
+    if (block === undefined || block.length - this.#runEnd < length) {
+      this.#closeRun();
+      block = Buffer.allocUnsafeSlow(Math.min(MAX_BLOCK_BYTES, Math.max(KEEP_BYTES, this.#copiedBytes)));
+      this.#block = block;
+      this.#runStart = 0;
+      this.#runEnd = 0;
+    }
+    buffer.copy(block, this.#runEnd, start, end);
+    this.#runEnd += length;
+    this.#copiedBytes += length;
   }
+
+  /** Moves what was copied since the last long piece into the list; the rest of the block stays in use. */
+  #closeRun(): void {
+    if (this.#block === undefined || this.#runEnd === this.#runStart) return;
+    this.#parts.push(this.#block.subarray(this.#runStart, this.#runEnd));
+    this.#runStart = this.#runEnd;
+  }
+}
+
+/** True for a chunk that was kept whole: nobody else can hold a part of it. */
+function isWholeMemory(part: Buffer): boolean {
+  return part.length === part.buffer.byteLength;
 }
 
 function copyOf(buffer: Buffer, start: number, end: number): Buffer {

@@ -2,7 +2,7 @@ import type { ByteWriter } from "../base/byte-writer.ts";
 import { assertNever, SallyportError } from "../base/errors.ts";
 import { encodeAtomInto, encodeInto, encodePidInto, encodeReferenceInto } from "../term/encode.ts";
 import { NIL_EXT, SMALL_INTEGER_EXT, SMALL_TUPLE_EXT } from "../term/tags.ts";
-import { Pid, type Reference } from "../term/types.ts";
+import { Pid, Reference } from "../term/types.ts";
 import * as op from "./control-ops.ts";
 import type { Control, ReasonSource } from "./control-types.ts";
 import type { FrameStyle } from "./flags.ts";
@@ -144,7 +144,7 @@ function writeElements(writer: ByteWriter, control: Control, exitPayload: boolea
 
 interface KeptSend {
   readonly from: Pid;
-  readonly target: Pid | Reference | string;
+  readonly target: Pid | string;
   readonly bytes: Buffer;
 }
 
@@ -172,9 +172,6 @@ export class ControlEncoder {
       case "reg-send":
         this.sendInto(writer, control.from, control.name);
         return;
-      case "alias-send":
-        this.sendInto(writer, control.from, control.alias);
-        return;
       default:
     }
     encodeControlInto(writer, control, this.encoding);
@@ -192,6 +189,8 @@ export class ControlEncoder {
     }
     const start = writer.length;
     encodeControlInto(writer, sendTo(from, target), this.encoding);
+    // An alias is new for each call: keeping it would cost memory for each answer and push out what repeats.
+    if (target instanceof Reference) return;
     const bytes = Buffer.allocUnsafeSlow(writer.length - start);
     writer.buffer.copy(bytes, 0, start, writer.length);
     kept[this.#turn] = { from, target, bytes };

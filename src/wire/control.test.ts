@@ -407,7 +407,6 @@ describe("recent sends", () => {
     for (const elements of [
       [22, BEAM, ME],
       [6, BEAM, EMPTY, NAME],
-      [33, BEAM, REF],
       [2, EMPTY, ME],
     ] as const) {
       const bytes = external(tuple(...elements));
@@ -416,6 +415,20 @@ describe("recent sends", () => {
       expect(decoder.decode(moved, 2, moved.length)).toBe(first);
       expect(decoder.position).toBe(2 + bytes.length);
     }
+  });
+
+  it("is not pushed out by the answers of calls, each of which has an alias of its own", () => {
+    const decoder = new ControlDecoder({ style: "header" });
+    const get = (bytes: Buffer) => decoder.decode(bytes, 0, bytes.length);
+    const send = sends[0] as Buffer;
+    const first = get(send);
+    for (let n = 0; n < 8; n++) {
+      const ref = new Reference("js@h", 1, [n, 2, 3]);
+      const answer = external(tuple(33, BEAM, ref));
+      expect(get(answer)).toEqual({ kind: "alias-send", from: BEAM, alias: ref });
+      expect(decoder.position).toBe(answer.length);
+    }
+    expect(get(send)).toBe(first);
   });
 
   it("keeps four, drops the one used longest ago, and never mixes them up", () => {

@@ -115,8 +115,8 @@ export class ControlDecoder {
       }
     }
     const control = this.#decode(buffer, start, end);
-    // Sends repeat; the rest does not, and would only push the sends out.
-    if (plain && (control.kind === "send" || control.kind === "reg-send" || control.kind === "alias-send")) {
+    // Sends repeat; the rest does not, and would only push the sends out. An alias is new for each call.
+    if (plain && (control.kind === "send" || control.kind === "reg-send")) {
       this.#recent.add(buffer, start, this.position, control);
     }
     return control;

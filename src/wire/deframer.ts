@@ -1,5 +1,5 @@
 import { SallyportError } from "../base/errors.ts";
-import { ByteParts } from "./byte-parts.ts";
+import { ByteParts, type ReleaseChunks } from "./byte-parts.ts";
 
 /** Bytes of the length before each frame: 2 in the TCP handshake, 4 afterwards and on TLS, 0 where chunks are frames. */
 export type PrefixBytes = 0 | 2 | 4;
@@ -10,12 +10,19 @@ export interface FrameSink {
   frame(buffer: Buffer, start: number, end: number): void;
   /** A frame of length zero. */
   tick(): void;
+  /**
+   * A frame that came in several chunks, before it is joined: `parts`, then `chunk[start..end)`. True: the sink took all
+   * of it out of `parts`, which is the deframer's own, and `frame` is not called. Without this method, never.
+   */
+  spanned?(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean;
 }
 
 export interface DeframerOptions {
   readonly prefix: PrefixBytes;
   /** Largest frame body taken, in bytes, inclusive. */
   readonly maxFrameBytes: number;
+  /** Frees chunks that are wholly copied into a joined frame; default: the collector does. */
+  readonly release?: ReleaseChunks | undefined;
 }
 
 /**
@@ -31,13 +38,14 @@ export class Deframer {
   #lengthBytes = 0;
   /** True when `#length` is complete and its body has not ended yet. */
   #inBody = false;
-  readonly #parts: ByteParts = new ByteParts();
+  readonly #parts: ByteParts;
   #stopped = false;
   #busy = false;
 
   constructor(options: DeframerOptions) {
     this.#prefix = options.prefix;
     this.#maxFrameBytes = options.maxFrameBytes;
+    this.#parts = new ByteParts(options.release);
   }
 
   /** Bytes that came and belong to a frame that is not complete, its prefix included. */
@@ -124,6 +132,7 @@ export class Deframer {
       this.#length = 0;
       this.#lengthBytes = 0;
       if (spans) {
+        if (sink.spanned?.(this.#parts, chunk, bodyStart, at) === true) continue;
         const joined = this.#parts.joinWith(chunk, bodyStart, at);
         sink.frame(joined, 0, joined.length);
       } else {

@@ -1,6 +1,6 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
-import { ByteParts } from "./byte-parts.ts";
+import { ByteParts, type ReleaseChunks } from "./byte-parts.ts";
 import { misbehaved } from "./misbehaved.ts";
 
 /** Default for `maxBytes`: payload bytes that all unfinished sequences of one peer may hold together (rulings U13). */
@@ -22,6 +22,8 @@ export interface ReassemblerOptions {
   readonly maxSequences?: number;
   /** Per message. Default 65,536. */
   readonly maxFragments?: number;
+  /** Frees chunks that are wholly copied into a joined message; default: the collector does. */
+  readonly release?: ReleaseChunks | undefined;
 }
 
 /** A message whose last fragment came. */
@@ -52,6 +54,7 @@ export class Reassembler<T> {
   readonly #maxBytes: number;
   readonly #maxSequences: number;
   readonly #maxFragments: bigint;
+  readonly #release: ReleaseChunks | undefined;
   readonly #sequences: Map<bigint, Sequence<T>> = new Map();
   #bytes = 0;
 
@@ -59,6 +62,7 @@ export class Reassembler<T> {
     this.#maxBytes = options.maxBytes ?? DEFAULT_REASSEMBLY_BYTES;
     this.#maxSequences = options.maxSequences ?? DEFAULT_SEQUENCES;
     this.#maxFragments = BigInt(options.maxFragments ?? DEFAULT_FRAGMENTS);
+    this.#release = options.release;
   }
 
   /** Payload bytes held for unfinished sequences. */
@@ -111,7 +115,7 @@ export class Reassembler<T> {
       );
     }
     this.#checkRoom(end - start);
-    const parts = new ByteParts();
+    const parts = new ByteParts(this.#release);
     parts.add(buffer, start, end);
     this.#bytes += end - start;
     this.#sequences.set(seqId, { context, startedAt: now, next: fragId - 1n, parts });
@@ -124,6 +128,53 @@ export class Reassembler<T> {
    * @throws {SallyportError} ERR_PEER_MISBEHAVED FRAGMENT_*; ERR_LIMIT REASSEMBLY_TOO_LARGE
    */
   next(seqId: bigint, fragId: bigint, buffer: Buffer, start: number, end: number): Reassembled<T> | undefined {
+    const sequence = this.#following(seqId, fragId);
+    const parts = sequence.parts;
+    if (parts !== undefined) this.#checkRoom(end - start);
+    sequence.next = fragId - 1n;
+    if (fragId > 1n) {
+      if (parts === undefined) return undefined;
+      parts.add(buffer, start, end);
+      this.#bytes += end - start;
+      return undefined;
+    }
+    return this.#last(seqId, sequence, buffer, start, end);
+  }
+
+  /**
+   * As `next`, of a frame that is not joined yet: the payload part is all from byte `from` of `head` on, and then
+   * `buffer[start..end)`. Takes everything out of `head`.
+   */
+  nextParts(
+    seqId: bigint,
+    fragId: bigint,
+    head: ByteParts,
+    from: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): Reassembled<T> | undefined {
+    const sequence = this.#following(seqId, fragId);
+    const parts = sequence.parts;
+    if (parts === undefined) {
+      sequence.next = fragId - 1n;
+      head.clear();
+      if (fragId === 1n) this.#sequences.delete(seqId);
+      return undefined;
+    }
+    const headBytes = head.bytes - from;
+    this.#checkRoom(headBytes + (end - start));
+    sequence.next = fragId - 1n;
+    this.#bytes += headBytes;
+    head.moveTo(parts, from);
+    if (fragId === 1n) return this.#last(seqId, sequence, buffer, start, end);
+    parts.add(buffer, start, end);
+    this.#bytes += end - start;
+    return undefined;
+  }
+
+  /** The sequence that fragment `fragId` goes on with. */
+  #following(seqId: bigint, fragId: bigint): Sequence<T> {
     if (seqId === 0n) throw misbehaved("FRAGMENT_ZERO_SEQUENCE", "a fragment with sequence id 0");
     const sequence = this.#sequences.get(seqId);
     if (sequence === undefined) {
@@ -138,17 +189,12 @@ export class Reassembler<T> {
         `fragment ${fragId} of sequence ${seqId}; ${sequence.next} must come next`,
       );
     }
-    const parts = sequence.parts;
-    if (parts !== undefined) this.#checkRoom(end - start);
-    if (fragId > 1n) {
-      sequence.next = fragId - 1n;
-      if (parts !== undefined) {
-        parts.add(buffer, start, end);
-        this.#bytes += end - start;
-      }
-      return undefined;
-    }
+    return sequence;
+  }
+
+  #last(seqId: bigint, sequence: Sequence<T>, buffer: Buffer, start: number, end: number): Reassembled<T> | undefined {
     this.#sequences.delete(seqId);
+    const parts = sequence.parts;
     if (parts === undefined) return undefined;
     this.#bytes -= parts.bytes;
     const joined = parts.joinWith(buffer, start, end);

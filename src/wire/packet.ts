@@ -14,8 +14,8 @@ export const DIST_FRAG_HEADER = 0x45;
 /** Second byte: later fragment. */
 export const DIST_FRAG_CONT = 0x46;
 
-/** 131:8 tag:8 seqId:64 fragId:64 */
-const FRAGMENT_HEAD_BYTES = 18;
+/** Bytes before the payload part of a later fragment: `131:8 tag:8 seqId:64 fragId:64`. */
+export const FRAGMENT_HEAD_BYTES = 18;
 const NO_ATOMS: readonly Term[] = [];
 
 export type PacketKind = "message" | "fragment-first" | "fragment-next";
@@ -61,7 +61,8 @@ export class PacketParser {
     if (end - start < 3) throw truncated(end - start, 3);
     const first = buffer[start];
     const second = buffer[start + 1];
-    packet.buffer = buffer;
+    // Many frames come in one chunk, and the collector notes each write of a young object to an old one.
+    if (packet.buffer !== buffer) packet.buffer = buffer;
     packet.end = end;
     packet.seqId = 0n;
     packet.fragId = 0n;
@@ -91,6 +92,17 @@ export class PacketParser {
       default:
         throw wrongStyle(this.style, first, second);
     }
+  }
+
+  /**
+   * Reads the ids of a later fragment out of the first bytes of its body, `FRAGMENT_HEAD_BYTES` at least. False when they
+   * begin anything else, or fragments have no place here: `parse` has to see the whole body then.
+   */
+  parseNextFragment(packet: Packet, head: Buffer): boolean {
+    if (this.style !== "header" || head[0] !== VERSION_MAGIC || head[1] !== DIST_FRAG_CONT) return false;
+    packet.kind = "fragment-next";
+    readFragmentIds(packet, head, 0, head.length);
+    return true;
   }
 
   #readAtoms(packet: Packet, buffer: Buffer, at: number, end: number): void {

@@ -1,0 +1,139 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ByteWriter } from "../base/byte-writer.ts";
+import type { MonotonicMs } from "../base/clock.ts";
+import { encodeTerm } from "../term/encode.ts";
+import { Pid, type Term } from "../term/types.ts";
+import { failureOf } from "../testkit/failure.ts";
+import { ControlEncoder } from "../wire/control-encoder.ts";
+import { Deframer, type FrameSink } from "../wire/deframer.ts";
+import { FragmentPlan } from "../wire/fragment-plan.ts";
+import { DEFAULT_DIST_LIMITS, type DistLimits } from "./limits.ts";
+import { Receiver } from "./receive.ts";
+
+const T0 = 1000 as MonotonicMs;
+
+/** Bytes in no particular pattern, so that a piece in the wrong place shows. */
+function noise(length: number, seed: number): Buffer {
+  const out = Buffer.allocUnsafeSlow(length);
+  let state = seed + 1;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+    out[i] = state >>> 16;
+  }
+  return out;
+}
+
+function framesOf(seqId: bigint, payload: Buffer, partBytes: number): Buffer[] {
+  const writer = new ByteWriter();
+  const encoder = new ControlEncoder({ style: "header", exitPayload: true });
+  encoder.encodeInto(writer, { kind: "send", from: new Pid("a@h", 1, 0, 9), to: new Pid("b@h", Number(seqId), 0, 5) });
+  const term = encodeTerm(payload);
+  // Without the version byte; the fragment header replaces `83 44 00`.
+  const control = Buffer.from(writer.buffer.subarray(3, writer.length));
+  const plan = new FragmentPlan(seqId, control, [{ buffer: term, start: 1, end: term.length }], partBytes);
+  const frames: Buffer[] = [];
+  for (;;) {
+    const pieces: Uint8Array[] = [];
+    if (plan.writeNext(pieces) === 0) return frames;
+    frames.push(Buffer.concat(pieces));
+  }
+}
+
+/** Receiver behind a deframer that gives chunks back by wiping them, as if their memory had gone to somebody else. */
+function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS) {
+  const payloads: Term[] = [];
+  const seen = { joinedFragments: 0, released: 0 };
+  const release = (chunks: readonly Buffer[]): void => {
+    for (const chunk of chunks) new Uint8Array(chunk.buffer).fill(0xee);
+    seen.released += chunks.length;
+  };
+  const receiver: Receiver = new Receiver(
+    "header",
+    limits,
+    {
+      wanted: () => wanted,
+      message: (_control, buffer, start, end) => payloads.push(receiver.terms.decodeAt(buffer, start, end)),
+    },
+    release,
+  );
+  const deframer = new Deframer({ prefix: 4, maxFrameBytes: DEFAULT_DIST_LIMITS.maxFrameBytes, release });
+  const sink: FrameSink = {
+    frame(buffer, start, end) {
+      if (buffer[start + 1] === 0x46 && end - start === buffer.length) seen.joinedFragments++;
+      receiver.frame(buffer, start, end, T0);
+    },
+    spanned: (parts, chunk, start, end) => receiver.spanned(parts, chunk, start, end),
+    tick: () => {},
+  };
+  const take = (bytes: Buffer, sizes: readonly number[]): void => {
+    for (let at = 0, i = 0; at < bytes.length; i++) {
+      const size = sizes[i % sizes.length] ?? 1;
+      // Memory of its own, of exactly its length, as TLS hands it up.
+      const chunk = Buffer.allocUnsafeSlow(Math.min(size, bytes.length - at));
+      bytes.copy(chunk, 0, at, at + chunk.length);
+      deframer.receive(chunk, sink);
+      at += chunk.length;
+    }
+  };
+  return { receiver, payloads, seen, take };
+}
+
+describe("Receiver, messages in fragments", () => {
+  it("puts interleaved messages together whatever the chunks are, though chunks are given back as soon as they may", () => {
+    const sizes = fc.array(
+      fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 900, max: 5000 }), fc.constant(16_384)),
+      { minLength: 1, maxLength: 5 },
+    );
+    const parts = fc.oneof(fc.integer({ min: 500, max: 3000 }), fc.constant(65_536));
+    fc.assert(
+      fc.property(sizes, parts, fc.nat(150_000), fc.nat(40_000), (cuts, partBytes, long, short) => {
+        const messages = [noise(long, 1), noise(short, 2)];
+        const [first, second] = messages.map((message, i) => framesOf(BigInt(i + 1), message, partBytes));
+        const wire: Buffer[] = [];
+        while ((first?.length ?? 0) + (second?.length ?? 0) > 0) {
+          for (const frames of [first, second]) wire.push(frames?.shift() ?? Buffer.alloc(0));
+        }
+        const { receiver, payloads, take } = rig();
+        take(Buffer.concat(wire), cuts);
+        expect(receiver.heldBytes).toBe(0);
+        expect(payloads).toHaveLength(2);
+        for (const message of messages) {
+          expect(payloads.some((got) => got instanceof Uint8Array && message.equals(got))).toBe(true);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("does not join the later fragments one by one, and gives their chunks back", () => {
+    const { payloads, seen, take } = rig();
+    const message = noise(400_000, 3);
+    take(Buffer.concat(framesOf(1n, message, 65_536)), [16_384]);
+    expect(message.equals(payloads[0] as Buffer)).toBe(true);
+    expect(seen.joinedFragments).toBe(0);
+    expect(seen.released).toBeGreaterThan(12);
+  });
+
+  it("counts what it holds, and drops an unwanted message of spanning fragments to its end", () => {
+    const frames = framesOf(1n, noise(300_000, 4), 65_536);
+    const held = rig();
+    held.take(Buffer.concat(frames.slice(0, 3)), [16_384]);
+    expect(held.receiver.heldBytes).toBe(3 * 65_536);
+    const unwanted = rig(false);
+    unwanted.take(Buffer.concat([...frames, ...framesOf(1n, noise(10, 5), 65_536)]), [16_384]);
+    expect(unwanted.receiver.heldBytes).toBe(0);
+    expect(unwanted.payloads).toHaveLength(1);
+  });
+
+  it("refuses a spanning fragment out of order, of no sequence, and beyond the bound, as a whole one", () => {
+    const frames = framesOf(1n, noise(300_000, 6), 65_536);
+    const at = (index: number): Buffer => frames[index] as Buffer;
+    const failure = (bytes: Buffer) => failureOf(() => rig().take(bytes, [16_384]));
+    expect(failure(Buffer.concat([at(0), at(2)]))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_OUT_OF_ORDER");
+    expect(failure(at(1))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_UNKNOWN_SEQUENCE");
+    const small = rig(true, { ...DEFAULT_DIST_LIMITS, maxReassemblyBytes: 3 * 65_536 });
+    small.take(Buffer.concat(frames.slice(0, 3)), [16_384]);
+    expect(failureOf(() => small.take(at(3), [16_384]))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
+  });
+});
