@@ -30,6 +30,8 @@ export interface Certificate {
 
 /** How often it says that it is there, as an honest peer would. */
 const TICK_MS = 5_000;
+/** An answer that takes longer does not come. */
+const HEARS_MS = 8_000;
 
 /** A session with the victim in hostile hands. */
 export class Attacker {
@@ -48,7 +50,12 @@ export class Attacker {
 
   private constructor(
     raw: Raw,
-    who: { readonly name: string; readonly creation: number; readonly protocol: "native" | "otp"; readonly style: Style },
+    who: {
+      readonly name: string;
+      readonly creation: number;
+      readonly protocol: "native" | "otp";
+      readonly style: Style;
+    },
     victim: { readonly name: string; readonly creation: number },
   ) {
     this.raw = raw;
@@ -157,13 +164,23 @@ export class Attacker {
     return this.spawn(["erpc", "execute_call", 4], callArguments(this.ref(), module, fn, args), "monitor");
   }
 
-  /** The first message from `from` on for which `match` holds. Rejects when the connection ends first. */
+  /** The first message from `from` on for which `match` holds. Rejects when the connection ends first, or it takes too long. */
   async hears(match: (message: Message) => boolean, from = 0): Promise<Message> {
-    for (;;) {
-      const found = this.heard.slice(from).find(match);
-      if (found !== undefined) return found;
-      if (this.closed) throw new Error("closed by the victim");
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      this.#wake();
+    }, HEARS_MS);
+    try {
+      for (;;) {
+        const found = this.heard.slice(from).find(match);
+        if (found !== undefined) return found;
+        if (this.closed) throw new Error("closed by the victim");
+        if (isLate) throw new Error(`heard only ${JSON.stringify(this.said(from).slice(0, 20))}`);
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      }
+    } finally {
+      clearTimeout(late);
     }
   }
 

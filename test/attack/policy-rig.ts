@@ -95,17 +95,17 @@ export class World {
   }
 
   async stop(): Promise<void> {
-    for (const machine of this.#machines) {
-      machine.dropAttackers();
-      expect(machine.victim.uncaught).toEqual([]);
+    try {
+      for (const { victim } of this.#machines) expect(victim.uncaught).toEqual([]);
+    } finally {
+      await this.stopAnyway();
     }
-    await this.stopAnyway();
   }
 
   /** The end without a last look. */
   async stopAnyway(): Promise<void> {
     for (const { close } of this.#traps) close();
-    for (const machine of this.#machines) machine.dropAttackers();
+    await Promise.all(this.#machines.map((machine) => machine.dropAttackers()));
     await Promise.all(this.#machines.map(({ victim }) => victim.stop()));
     rmSync(this.directory, { recursive: true, force: true });
   }
@@ -254,8 +254,15 @@ export class Machine {
     await this.victim.event(({ event, peer }) => event === "nodeup" && peer === name, mark);
   }
 
-  dropAttackers(): void {
+  /** Takes back all hostile connections; the machine has seen it when this returns. */
+  async dropAttackers(): Promise<void> {
+    const names = this.#attackers.map((attacker) => (attacker instanceof Attacker ? attacker.name : ""));
     for (const attacker of this.#attackers.splice(0)) attacker.destroy();
+    if (names.length === 0 || this.victim.exitCode !== undefined) return;
+    await eventually(
+      async () => (await this.health()).connectedNodes,
+      (connected) => !connected.some((name) => names.includes(name)),
+    );
   }
 
   health(): Promise<Health> {

@@ -53,15 +53,26 @@ register("printer", service("printer"));
 register("machine", service("machine"));
 register("mortal", service("mortal"));
 register("slow", service("slow", { call: hold }));
-for (const name of ["loose", "handed", "guarded"]) handles.set(name, node.spawn((message) => note(name, message)));
+for (const name of ["loose", "handed", "guarded"])
+  handles.set(
+    name,
+    node.spawn((message) => note(name, message)),
+  );
 // The actor that links to work on other machines: it does not trap exits.
-handles.set("actor", node.spawn((message) => note("actor", message)));
+handles.set(
+  "actor",
+  node.spawn((message) => note("actor", message)),
+);
 
 const ran = (label, args) => note(label, args);
-node.registerFunction("worker", (args) => {
-  ran("worker", args);
-  return args.length;
-}, open("cookie"));
+node.registerFunction(
+  "worker",
+  (args) => {
+    ran("worker", args);
+    return args.length;
+  },
+  open("cookie"),
+);
 node.registerFunction("stay", (args) => {
   ran("stay", args);
   return hold();
@@ -118,8 +129,11 @@ const follow = (key, promise) => {
   );
 };
 const grants = new Map();
-const grantText = (grant) => (grant === undefined ? undefined : JSON.parse(JSON.stringify(grant, (_, v) => (typeof v === "bigint" ? String(v) : v))));
-const targetOf = ({ name, node: to }) => (to === undefined ? handles.get(name) : { name, node: to });
+const grantText = (grant) =>
+  grant === undefined
+    ? undefined
+    : JSON.parse(JSON.stringify(grant, (_, v) => (typeof v === "bigint" ? String(v) : v)));
+const targetOf = ({ name, to }) => (to === undefined ? handles.get(name) : { name, node: to });
 
 const operations = {
   info: () => ({
