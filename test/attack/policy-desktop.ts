@@ -35,23 +35,25 @@ export function desktopPolicy(world: World, more: Document = {}): Document {
 export interface Desktop {
   readonly world: World;
   readonly machine: Machine;
-  /** Where the desktop finds `ec2` and a third node, when it dials. */
+  /** Where the desktop finds `ec2`, when it dials. */
   readonly listener: Trap;
+  /** Where it would find a third node, which it has no reason to dial. */
+  readonly elsewhere: Trap;
 }
 
 export async function startDesktop(options: Document = {}, more: Document = {}): Promise<Desktop> {
   const world = await World.create(COOKIE);
-  const listener = await world.trap();
+  const [listener, elsewhere] = [await world.trap(), await world.trap()];
   const machine = await world.start({
     name: DESKTOP,
     policy: desktopPolicy(world, more),
     pinned: [BOB, EC2, OWNER],
-    reach: { [EC2]: listener.port, [THIRD]: listener.port },
+    reach: { [EC2]: listener.port, [THIRD]: elsewhere.port },
     listen: ["tls://127.0.0.1:0", "tcp://127.0.0.1:0"],
     node: { cookie: COOKIE, dangerous: { plaintext: true } },
     ...options,
   });
-  return { world, machine, listener };
+  return { world, machine, listener, elsewhere };
 }
 
 /** Processes of the desktop that no attack may end. */
