@@ -7,7 +7,7 @@ import type { TestAuthority } from "../../src/testkit/certificates.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
 import { Raw, type Trap, trap } from "./client.ts";
 import { ref } from "./etf.ts";
-import { type Self, selfOf } from "./native-client.ts";
+import { answersPing, type Self, selfOf } from "./native-client.ts";
 import { ALPN } from "./native-frames.ts";
 import { Attacker, type Certificate, tryNative } from "./policy-client.ts";
 import { Victim } from "./victim.ts";
@@ -213,16 +213,12 @@ export class Machine {
     return attacker;
   }
 
-  /** Dials with a key; how it ended, from both ends, without a session being expected. */
-  async tries(self: Self): Promise<{ readonly end: unknown; readonly isClosed: boolean }> {
-    const { raw, run } = await tryNative(this.port, self, this.world.certificate).catch(() => ({
-      raw: undefined,
-      run: undefined,
-    }));
-    if (raw === undefined) return { end: "closed", isClosed: true };
-    this.#attackers.push(raw);
-    const isClosed = run.end !== "up" || (await closesWithin(raw, 2_000));
-    return { end: run.end, isClosed };
+  /** Dials with a key: does a session come of it? `end` is how the handshake ended for the one who dialled. */
+  async tries(self: Self): Promise<{ readonly end: unknown; readonly isIn: boolean }> {
+    const tried = await tryNative(this.port, self, this.world.certificate).catch(() => undefined);
+    if (tried === undefined) return { end: "closed", isIn: false };
+    this.#attackers.push(tried.raw);
+    return { end: tried.run.end, isIn: tried.run.end === "up" && (await answersPing(tried.raw)) };
   }
 
   /** This machine dials `name`, and a hostile node answers. */

@@ -311,13 +311,13 @@ describe("effects on others", () => {
   it("TR-06 a live name with another key is refused, and its owner stays", async () => {
     const ec2 = await machine.attacker(EC2);
     const came = await machine.tries(selfOf(EC2, undefined, desktop.world.self(EC2).cookie));
-    expect(came.end).not.toBe("up");
+    expect(came.isIn).toBe(false);
     expect([ec2.closed, await ec2.settles()]).toEqual([false, true]);
   });
 
   it("TR-07 the desktop's own name, and its own key, are refused", async () => {
-    expect((await machine.tries(selfOf(DESKTOP, undefined, desktop.world.self(EC2).cookie))).end).not.toBe("up");
-    expect((await machine.tries(desktop.world.self(DESKTOP))).end).not.toBe("up");
+    expect((await machine.tries(selfOf(DESKTOP, undefined, desktop.world.self(EC2).cookie))).isIn).toBe(false);
+    expect((await machine.tries(desktop.world.self(DESKTOP))).isIn).toBe(false);
   });
 
   it("TR-08 a pid of another life of the desktop reaches nobody", async () => {
