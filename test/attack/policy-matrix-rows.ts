@@ -120,9 +120,10 @@ export const ROWS: readonly Row[] = [
     operation: "run unregistered code, eval, OS command",
     cells: cells("N N N N N N"),
     asks: [
-      { attempt: "runSpawn", verb: "spawn", target: "os:cmd/1" },
+      { attempt: "runSpawn", verb: null },
       { attempt: "runRpc", verb: "rpc", target: "os:cmd/1" },
     ],
+    why: "a level may spawn every registered function; what is registered is not in the policy, and nothing else can run",
   },
   {
     operation: "admin: config, rotate, policy, shutdown",

@@ -107,7 +107,7 @@ export class World {
     for (const { close } of this.#traps) close();
     await Promise.all(this.#machines.map((machine) => machine.dropAttackers()));
     await Promise.all(this.#machines.map(({ victim }) => victim.stop()));
-    rmSync(this.directory, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
 }
 
