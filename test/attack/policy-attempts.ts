@@ -70,10 +70,10 @@ async function replies({ machine, peer }: Asking, isOpen: boolean): Promise<bool
   answer("first");
   const first = await machine.ended(key);
   if (isOpen) return first.state === "answered" && first.value === "first";
-  const before = await machine.counter("unsolicited");
+  const before = await machine.unsolicited();
   answer("second");
   await peer.settles();
-  const isDropped = (await machine.counter("unsolicited")) === before + 1;
+  const isDropped = (await machine.unsolicited()) === before + 1;
   return !isDropped || (await machine.ending(key)).value !== "first";
 }
 

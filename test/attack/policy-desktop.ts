@@ -1,6 +1,6 @@
 import type { Trap } from "./client.ts";
 import type { Attacker } from "./policy-client.ts";
-import { BOB, COOKIE, DESKTOP, type Document, EC2, type Machine, World } from "./policy-rig.ts";
+import { BOB, COOKIE, DESKTOP, type Document, EC2, type Machine, unsolicitedOf, World } from "./policy-rig.ts";
 
 export const OWNER = "owner_node@home";
 export const THIRD = "third@elsewhere";
@@ -78,21 +78,20 @@ export interface Upshot {
 
 /** Lets a peer do it, waits until it was worked off, and gives what came of it. */
 export async function upshot(machine: Machine, peer: Attacker, attack: (peer: Attacker) => void): Promise<Upshot> {
-  const before = (await machine.health()).counters;
+  const before = await machine.health();
   await machine.arrived();
   const mark = peer.heard.length;
   attack(peer);
   const stands = await peer.settles();
   const arrived = await machine.arrived();
-  const after = (await machine.health()).counters;
-  const grown = (name: string): number => (after[name] ?? 0) - (before[name] ?? 0);
+  const after = await machine.health();
   return {
     stands,
     said: peer
       .said(mark)
       .filter((text) => !text.includes("is_auth") && !/^\{(22|33),.* \{\[alias\|.*\},yes\}$/.test(text)),
     arrived,
-    denied: grown("denied"),
-    unsolicited: grown("unsolicited"),
+    denied: (after.counters["denied"] ?? 0) - (before.counters["denied"] ?? 0),
+    unsolicited: unsolicitedOf(after) - unsolicitedOf(before),
   };
 }

@@ -269,6 +269,11 @@ export class Machine {
     return (await this.health()).counters[name] ?? 0;
   }
 
+  /** What came that nothing had asked for, or not any more. */
+  async unsolicited(): Promise<number> {
+    return unsolicitedOf(await this.health());
+  }
+
   /** What handlers and functions received since the last question. */
   arrived(): Promise<readonly string[]> {
     return this.ask("arrived");
@@ -283,8 +288,9 @@ export class Machine {
     return eventually(() => this.ending(key), isEnd);
   }
 
+  /** Hands a process to whoever has that node's key, with a session or not. */
   grant(key: string, name: string, to: string, terms: Document = {}): Promise<Grant> {
-    return this.ask<Grant>("grant", { key, name, to, ...terms });
+    return this.ask<Grant>("grant", { key, name, to: this.world.fingerprint(to), ...terms });
   }
 
   /** Writes the policy file as an editor does: beside it, then renamed. */
@@ -312,6 +318,11 @@ export class Machine {
         .map((line) => JSON.parse(line) as Record<string, unknown>),
     );
   }
+}
+
+/** Both counters of what nothing had asked for: too late an answer is one, too. */
+export function unsolicitedOf({ counters }: Health): number {
+  return (counters["unsolicited"] ?? 0) + (counters["late_replies"] ?? 0);
 }
 
 /** Asks until it holds, at most `limitMs`; then gives the last answer all the same, for the assertion to show. */

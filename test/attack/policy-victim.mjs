@@ -23,7 +23,10 @@ const { _reach: reach = "nobody", _wallSkewMs: wallSkewMs = 0, ...options } = JS
 const rightTime = Date.now;
 Date.now = () => rightTime() + wallSkewMs;
 
-const node = await createNode(options);
+const node = await createNode(options).catch((error) => {
+  process.stderr.write(`${error?.code} ${error?.reason} ${error?.message}\n`);
+  process.exit(2);
+});
 const arrived = [];
 const note = (where, term) => {
   if (arrived.length < 20_000) arrived.push(`${where} ${printTerm(term).slice(0, 200)}`);

@@ -8,7 +8,10 @@ import { BOB, DESKTOP, EC2, type Machine, World } from "../attack/policy-rig.ts"
 // UT-11 and the flood of CM-17, CM-22: bob sends the desktop what he may not, as fast as he can. Its memory and its log stay bounded,
 // it goes on reading, and its own calls to ec2 are answered.
 
-const COUNT = 20_000;
+const COUNT = 2_000;
+/** Each of ten peers in the flood of all kinds. */
+const CROWD_COUNT = 5_000;
+const CROWD = Array.from({ length: 10 }, (_, i) => `crowd_${i}@colo`);
 const MIB = 1024 * 1024;
 /** Memory that an attack may leave behind, once everything was collected. */
 const MAX_LEFT_BYTES = 24 * MIB;
@@ -35,14 +38,19 @@ beforeAll(async () => {
     policy: {
       version: 1,
       node: DESKTOP,
-      peers: { bob: world.entry(BOB), ec2: world.entry(EC2), lab: world.entry("lab@colo") },
+      peers: {
+        bob: world.entry(BOB),
+        ec2: world.entry(EC2),
+        lab: world.entry("lab@colo"),
+        ...Object.fromEntries(CROWD.map((name, i) => [`crowd_${i}`, world.entry(name)])),
+      },
       rules: [
         { id: "lab-watch", from: "lab", allow: ["monitor", "link"], to: "jobs" },
         { id: "lab-call", from: "lab", allow: "call", to: "slow", limits: { inflight: 64 } },
         { id: "lab-send", from: "lab", allow: "send", to: "events", limits: { rate: "20/s", payload: "8KiB" } },
       ],
     },
-    pinned: [BOB, EC2, "lab@colo"],
+    pinned: [BOB, EC2, "lab@colo", ...CROWD],
     reach: { [EC2]: ec2.port },
     audit: true,
   });
@@ -164,6 +172,22 @@ describe("a flood of what is refused", () => {
       expect(came.events).toBeLessThanOrEqual(MAX_RECORDS * MINUTES);
     },
   );
+
+  it("of every kind at once, from ten peers", async () => {
+    const before = await desktop.ask<{ used: number }>("memory");
+    const [denied, records] = [await desktop.counter("denied"), decisionRecords()];
+    const peers = await Promise.all(CROWD.map((name) => desktop.attacker(name)));
+    const all = Promise.all(
+      peers.map((peer, kind) => floods(peer, (i) => FLOODS[kind]?.[1](peer, i) ?? NIL, CROWD_COUNT)),
+    );
+    expect((await callsWhile(all.then(() => undefined))).failed).toBe(0);
+    for (const peer of peers) expect(await peer.settles()).toBe(true);
+    expect((await desktop.counter("denied")) - denied).toBe(CROWD.length * CROWD_COUNT);
+    expect(decisionRecords() - records).toBeLessThanOrEqual(CROWD.length * MAX_RECORDS * MINUTES);
+    expect(await desktop.arrived()).toEqual([]);
+    await desktop.dropAttackers();
+    expect((await desktop.ask<{ used: number }>("memory")).used - before.used).toBeLessThan(MAX_LEFT_BYTES);
+  });
 
   it("leaves one summary with the count and the last id, and no more than ten records of a kind in a minute", async () => {
     const records = desktop.auditRecords().filter(({ kind }) => kind === "decision");

@@ -7,7 +7,7 @@ import { firstFragment, nextFragment, op } from "../attack/frames.ts";
 import { accept, selfOf } from "../attack/native-client.ts";
 import { type Attacker, deniedId } from "../attack/policy-client.ts";
 import { everyoneLives, upshot } from "../attack/policy-desktop.ts";
-import { BOB, COOKIE, DESKTOP, type Document, EC2, type Machine, World } from "../attack/policy-rig.ts";
+import { BOB, COOKIE, DESKTOP, type Document, EC2, eventually, type Machine, World } from "../attack/policy-rig.ts";
 
 // Acceptance scenarios UT-A01 to UT-A10 (requirements 3.4): my_desktop commands ec2_node and bob_colo, and neither commands it.
 // The desktop and ec2 are real nodes; whoever is hostile is the client of the attacks.
@@ -187,8 +187,7 @@ describe("the desktop's own links", () => {
     await accept(raw, { ...hostile.self(BOB), name: EC2 });
     expect(await outcome).toBe("ERR_DENIED");
     raw.destroy();
-    const records = asked.auditRecords().filter(({ kind, outcome: how }) => kind === "attempt" && how === "refused");
-    expect(records.at(-1)).toMatchObject({
+    expect(await lastRefused(asked)).toMatchObject({
       peer: EC2,
       fingerprint: hostile.fingerprint(BOB),
       pinned: hostile.fingerprint(EC2),
@@ -197,8 +196,9 @@ describe("the desktop's own links", () => {
 
   it.each<[string, (peer: Attacker, reference: Bytes) => void, RegExp]>([
     [
-      "malformed",
-      (peer, reference) => peer.send(op.aliasSend(peer.pid(), reference), Buffer.from("6802", "hex")),
+      "cut off",
+      (peer, reference) =>
+        peer.send(op.aliasSend(peer.pid(), reference), tuple(alias(reference), bin("cut off")).subarray(0, -3)),
       /TERM_TRUNCATED/,
     ],
     [
@@ -228,6 +228,18 @@ describe("the desktop's own links", () => {
     const ended = await asked.ended(what);
     expect([ended.state, ended.code !== undefined, ended.reason !== undefined]).toEqual(["failed", true, true]);
     expect((await asked.ask<{ used: number }>("memory")).used - before).toBeLessThan(16 * 1024 * 1024);
+  });
+
+  it("UT-A09 what is no answer at all is dropped, and the call fails when its time is over", async () => {
+    const peer = await asked.dials(EC2, listener);
+    await asked.ask("call", { key: "junk", name: "jobs", to: EC2, timeoutMs: 100 });
+    const { text } = await peer.hears((message) => message.text.includes("$gen_call"));
+    const reference = referenceIn(peer, text);
+    for (const junk of [Buffer.from("6802", "hex"), Buffer.from("ff", "hex"), NIL, atom("yes"), tuple(reference)]) {
+      peer.send(op.aliasSend(peer.pid(), reference), junk);
+    }
+    const ended = await asked.ended("junk");
+    expect([ended.state, ended.code !== undefined]).toEqual(["failed", true]);
   });
 
   it("UT-A09 an answer that comes late, twice, or never", async () => {
@@ -263,6 +275,15 @@ describe("the desktop's own links", () => {
     }
   });
 });
+
+/** The newest audit record of a refused connection. */
+async function lastRefused(machine: Machine): Promise<unknown> {
+  const refused = await eventually(
+    () => machine.auditRecords().filter(({ kind, outcome }) => kind === "attempt" && outcome === "refused"),
+    (records) => records.length > 0,
+  );
+  return refused.at(-1);
+}
 
 /** The reference of an outgoing call, out of what the peer heard. */
 function referenceIn(peer: Attacker, text: string): Bytes {
@@ -313,11 +334,7 @@ describe("what a grant gives, and to whom", () => {
   it("UT-A06 bob claims the desktop's name at ec2: refused, and in the audit log", async () => {
     const claimed = await ec2.tries({ ...world.self(BOB), name: DESKTOP });
     expect(claimed.isIn).toBe(false);
-    const last = ec2
-      .auditRecords()
-      .filter(({ kind, outcome }) => kind === "attempt" && outcome === "refused")
-      .at(-1);
-    expect(last).toMatchObject({
+    expect(await lastRefused(ec2)).toMatchObject({
       peer: DESKTOP,
       fingerprint: world.fingerprint(BOB),
       pinned: world.fingerprint(DESKTOP),
