@@ -281,7 +281,7 @@ describe("what is withdrawn", () => {
       }
     })();
     expect((await written(policy({ rules: [] }))).ok).toBe(true);
-    await ec2.settles();
+    expect(await ec2.settles()).toBe(true);
     await desktop.arrived();
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(await desktop.arrived()).toEqual([]);
