@@ -225,7 +225,10 @@ describe("what was kept", () => {
     await desktop.arrived();
     expect((await desktop.health()).held).toBe(1);
     await desktop.ask("replace", { document: policy([]) });
-    await peer.hears(({ text }) => text.includes(reference) && text.includes("sallyport_denied"));
+    const isEnd = (text: string): boolean => text.includes(reference) && text.includes("sallyport_denied");
+    await peer.hears(({ text }) => isEnd(text));
+    expect(await peer.settles()).toBe(true);
+    expect(peer.said().filter(isEnd)).toHaveLength(1);
     const mark = peer.heard.length;
     await desktop.ask("release");
     expect(await peer.settles()).toBe(true);
