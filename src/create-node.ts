@@ -107,8 +107,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   }
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
   const audit = openAuditTrail(options.audit, system);
+  const policyWorld = { ...system, crypto: identityWorld.crypto, name };
   const policyOption = typeof options.policy === "string" ? { file: options.policy } : options.policy;
-  const policy = policyOption === undefined ? undefined : openPolicy(policyOption, { ...system, name });
+  const policy = policyOption === undefined ? undefined : openPolicy(policyOption, policyWorld);
   const node = new SallyportNode({
     own,
     identity: identity?.keeper,
@@ -136,7 +137,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
   if (policyOption !== undefined && "file" in policyOption) {
-    const watch = new PolicyWatch(policyOption.file, { ...system, name }, () => void node.policy?.reload());
+    const watch = new PolicyWatch(policyOption.file, policyWorld, () => void node.policy?.reload());
     node.attach({ close: async () => watch.stop() });
   }
   opened?.certificate.watch({

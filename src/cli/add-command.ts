@@ -35,9 +35,10 @@ export function addGroup(parent: Command, name: string, says: string, long: stri
     .addHelpText("after", `\n${EXIT_CODES_HELP}`);
 }
 
-/** `<NODE>` as `NODE`, optional ones in brackets. */
+/** `<NODE>` as `NODE`, optional ones in brackets, several with dots. */
 export function placeOf(argument: Argument): string {
-  return argument.required ? argument.name() : `[${argument.name()}]`;
+  const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
+  return argument.required ? name : `[${name}]`;
 }
 
 function sentence(text: string): string {

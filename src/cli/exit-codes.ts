@@ -48,7 +48,7 @@ export function exitCodeOf(error: SallyportError): ExitCode {
 /** For `--help`: the exit codes in words. */
 export const EXIT_CODES_HELP: string = `Exit codes:
   0  done: an answer came, whatever it says ({error, x} too)
-  1  failed: no such process, it crashed, the function raised
+  1  failed: no such process, it crashed, the function raised; a check found something
   2  usage: wrong arguments, term, file or setting
-  3  refused: certificate, name, cookie or rule
+  3  refused: certificate, name, cookie or rule; \`policy can\` says no
   4  unreachable: no address, nothing listening, or timed out`;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type ErrorCode, SallyportError } from "../base/errors.ts";
 import { exitCodeOf } from "./exit-codes.ts";
-import { reportFailure, reportTerm } from "./report.ts";
+import { reportFailure, reportTerm, reportVerdict } from "./report.ts";
 import { printable, Terminal } from "./terminal.ts";
 
 interface Screen {
@@ -95,6 +95,24 @@ describe("reports", () => {
     reportFailure(shown.terminal, error);
     expect(shown.out).toBe("");
     expect(shown.err).toBe("error: b@h refused\\u{1b}[2J it\nadvice: ask\\u{a}them\n");
+  });
+
+  it("of a no hold what was found and why it is a no, in one line or on both streams", () => {
+    const verdict = { result: { outcome: "deny-rule" }, human: "deny-rule", failure: error };
+    const shown = screen({ json: true });
+    expect(reportVerdict(shown.terminal, verdict)).toBe(3);
+    expect(JSON.parse(shown.out)).toMatchObject({
+      ok: false,
+      error: { reason: "POLICY_DENIED" },
+      result: { outcome: "deny-rule" },
+    });
+    const people = screen();
+    expect(reportVerdict(people.terminal, { ...verdict, exit: 1 })).toBe(1);
+    expect(people.out).toBe("deny-rule\n");
+    expect(people.err).toMatch(/^error: .+\nadvice: .+\n$/);
+    const yes = screen({ json: true });
+    expect(reportVerdict(yes.terminal, { ...verdict, failure: undefined, exit: 1 })).toBe(0);
+    expect(yes.out).toBe('{"ok":true,"result":{"outcome":"deny-rule"}}\n');
   });
 
   it("call what we did not expect our own bug", () => {

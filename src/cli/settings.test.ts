@@ -126,6 +126,24 @@ describe("settingsOfNode", () => {
   });
 });
 
+describe("a policy", () => {
+  const disk = world({ "/srv/shop/sallyport.jsonc": JSON.stringify({ ...JSON.parse(CONFIG), policy: "p.jsonc" }) });
+
+  it("comes from the configuration or the command line, from their own directories", () => {
+    expect(settingsOfNode(FLAGS, disk)).toMatchObject({ policy: { file: "/srv/shop/p.jsonc" } });
+    expect(settingsOfNode({ ...FLAGS, policy: "../q.jsonc" }, disk)).toMatchObject({
+      policy: { file: "/srv/q.jsonc" },
+    });
+  });
+
+  it("is that of the running node, and not of a command under another name", () => {
+    expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty("policy");
+    expect(settingsOfOneShot({ ...FLAGS, policy: "q.jsonc" }, disk)).toMatchObject({
+      policy: { file: "/srv/shop/q.jsonc" },
+    });
+  });
+});
+
 describe("settingsOfOneShot", () => {
   it("leaves the name, the listeners and the registration to the running node", () => {
     const settings = settingsOfOneShot(FLAGS, world({ "/srv/shop/sallyport.jsonc": CONFIG }));

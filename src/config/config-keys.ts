@@ -80,7 +80,7 @@ const PROCESS_LIMITS: Readonly<Record<keyof ProcessLimits, Field>> = {
 };
 
 const GUARD_LIMITS: Readonly<Record<keyof GuardLimits, Field>> = {
-  maxInflightPerPeer: { shape: COUNT, says: "Calls and functions of one peer that are not done. Default 4096." },
+  maxInflightPerPeer: { shape: COUNT, says: "Calls of one peer that services have not answered. Default 4096." },
   maxDenialsPerSecond: { shape: COUNT, says: "Refusals a second above which a connection rests. Default 1000." },
   denialPauseMs: { shape: TIME_MS, says: "How long it is not read then. Default 100." },
   maxKeptVerdicts: { shape: COUNT, says: "Verdicts one session keeps on what is not there. Default 4096." },

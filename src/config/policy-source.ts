@@ -1,5 +1,6 @@
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
 import { SallyportError, systemCode } from "../base/errors.ts";
+import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { PolicySource } from "../node/own-policy.ts";
@@ -9,6 +10,7 @@ import type { Policy } from "../policy/policy.ts";
 import { runTests } from "../policy/run-tests.ts";
 import type { Environment } from "./expand-variables.ts";
 import { policyFromText, testText } from "./load-policy.ts";
+import { withFingerprints } from "./policy-keys.ts";
 
 /** How often a policy file is compared with what was read, milliseconds. */
 export const POLICY_LOOK_MS = 500;
@@ -16,6 +18,7 @@ export const POLICY_LOOK_MS = 500;
 export interface PolicyWorld {
   readonly files: StoreFiles;
   readonly clock: Clock;
+  readonly crypto: IdentityCrypto;
   readonly name: NodeName;
 }
 
@@ -31,9 +34,12 @@ export interface PolicyFileOption {
  * @throws {SallyportError} ERR_CONFIG POLICY_UNREADABLE and what `policyFromText` and `compilePolicy` throw
  */
 export function openPolicy(option: PolicyFileOption | PolicyDocument, world: PolicyWorld): PolicySource {
-  const compile = (document: PolicyDocument, generation: number): Policy => fromDocument(document, generation, world);
+  const byFingerprint = (policy: Policy): Policy =>
+    compilePolicy(withFingerprints(policy.document, world.crypto), policy.generation);
+  const compile = (document: PolicyDocument, generation: number): Policy =>
+    byFingerprint(fromDocument(document, generation, world));
   if ("version" in option) return { first: compile(option, 1), load: undefined, compile };
-  const load = (generation: number): Policy => fromFile(option as PolicyFileOption, generation, world);
+  const load = (generation: number): Policy => byFingerprint(fromFile(option as PolicyFileOption, generation, world));
   return { first: load(1), load, compile };
 }
 

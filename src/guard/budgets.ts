@@ -15,16 +15,17 @@ interface Usage {
 /** What one peer uses of its bounds, by rule, over all its sessions (docs/policy.md). Time is an argument. */
 export class PeerBudget {
   readonly #usage = new Map<string, Usage>();
-  #inflight = 0;
+  #calls = 0;
+  #functions = 0;
 
   /** Calls and functions of this peer that are not done. */
   get inflight(): number {
-    return this.#inflight;
+    return this.#calls + this.#functions;
   }
 
   /** True when nothing is in use: forgetting it changes nothing. */
   isIdle(now: MonotonicMs): boolean {
-    if (this.#inflight > 0) return false;
+    if (this.inflight > 0) return false;
     for (const { messages, bytes } of this.#usage.values()) {
       if (messages?.isFull(now) === false || bytes?.isFull(now) === false) return false;
     }
@@ -57,15 +58,18 @@ export class PeerBudget {
     if (usage.inflight > 0) usage.inflight--;
   }
 
-  /** One more of all; false when `max` are under way. */
-  enterAny(max: number): boolean {
-    if (this.#inflight >= max) return false;
-    this.#inflight++;
+  /** One more call or function of this peer; false when `max` of both, or `maxCalls` calls, are under way. */
+  enterAny(kind: "call" | "function", max: number, maxCalls: number): boolean {
+    if (this.inflight >= max) return false;
+    if (kind === "function") this.#functions++;
+    else if (this.#calls >= maxCalls) return false;
+    else this.#calls++;
     return true;
   }
 
-  leaveAny(count: number = 1): void {
-    this.#inflight = Math.max(0, this.#inflight - count);
+  leaveAny(kind: "call" | "function"): void {
+    if (kind === "function") this.#functions = Math.max(0, this.#functions - 1);
+    else this.#calls = Math.max(0, this.#calls - 1);
   }
 
   /** The rates of an older policy count no more; what is under way still does. */

@@ -1,6 +1,6 @@
 /** Bounds of what one peer may use of a node, whatever its policy says. */
 export interface GuardLimits {
-  /** Calls of one peer that are not answered, and functions it started that have not ended. Default 4,096. */
+  /** Calls of one peer that services have not answered. Default 4,096. */
   readonly maxInflightPerPeer: number;
   /** Refused operations of one session a second; above it the connection is not read for `denialPauseMs`. Default 1,000. */
   readonly maxDenialsPerSecond: number;

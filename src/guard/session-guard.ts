@@ -159,20 +159,20 @@ export class SessionGuard {
 
   /**
    * A place for one more call or function under a grant; false when the peer, or the rule, has none left. Given back with
-   * `leave`.
+   * `leave`. Functions have a bound of their own beside that of the policy.
    */
-  enter(grant: Grant | undefined): boolean {
+  enter(kind: "call" | "function", grant: Grant | undefined): boolean {
     const { budget } = this;
-    const peerMax = this.authority.peerBounds.inflight ?? this.#limits.maxInflightPerPeer;
-    if (!budget.enterAny(Math.min(peerMax, this.#limits.maxInflightPerPeer))) return false;
+    const peerMax = this.authority.peerBounds.inflight ?? Number.POSITIVE_INFINITY;
+    if (!budget.enterAny(kind, peerMax, this.#limits.maxInflightPerPeer)) return false;
     const max = grant?.limits?.inflight;
     if (grant === undefined || max === undefined || budget.enter(grant.rule, max)) return true;
-    budget.leaveAny();
+    budget.leaveAny(kind);
     return false;
   }
 
-  leave(grant: Grant | undefined): void {
-    this.budget.leaveAny();
+  leave(kind: "call" | "function", grant: Grant | undefined): void {
+    this.budget.leaveAny(kind);
     if (grant?.limits?.inflight !== undefined) this.budget.leave(grant.rule);
   }
 

@@ -4,6 +4,7 @@ import { AllowRule } from "../guard/allow.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { PayloadBytes } from "../guard/weigh.ts";
 import type { Grant } from "../policy/decision.ts";
+import { functionLabel, namedFunctionLabel } from "../policy/parse-target.ts";
 import { handlerError, NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { refKey } from "../process/term-keys.ts";
@@ -99,7 +100,9 @@ export class Functions {
     if (request.module !== "erpc") {
       if (args.length !== request.arity) return undefined;
       const sallyport = request.module === SALLYPORT_FUNCTION_MODULE;
-      const label = sallyport ? request.function : `${request.module}:${request.function}/${request.arity}`;
+      const label = sallyport
+        ? namedFunctionLabel(request.function)
+        : functionLabel(request.module, request.function, request.arity);
       return { verb: "spawn", label, args, resultRef: undefined };
     }
     const isCall = request.function === "execute_call" && request.arity === 4 && args.length === 4;
@@ -112,7 +115,7 @@ export class Functions {
     const resultRef = isCall ? args[0] : undefined;
     return {
       verb: "rpc",
-      label: `${moduleName}:${functionName}/${inner.length}`,
+      label: functionLabel(moduleName, functionName, inner.length),
       args: inner,
       resultRef: resultRef instanceof Reference ? resultRef : undefined,
     };
@@ -185,13 +188,13 @@ export class Functions {
   takePlace(session: Session, grant: Grant | undefined): (() => void) | undefined {
     const name = session.facts.name;
     const count = this.#running.get(name) ?? 0;
-    if (count >= MAX_SPAWNED_PER_PEER || !session.guard.enter(grant)) return undefined;
+    if (count >= MAX_SPAWNED_PER_PEER || !session.guard.enter("function", grant)) return undefined;
     this.#running.set(name, count + 1);
     let taken = true;
     return () => {
       if (!taken) return;
       taken = false;
-      session.guard.leave(grant);
+      session.guard.leave("function", grant);
       const left = (this.#running.get(name) ?? 1) - 1;
       if (left === 0) this.#running.delete(name);
       else this.#running.set(name, left);
@@ -258,12 +261,12 @@ function optionNames(options: Term): ReadonlySet<string> {
 function labelOf(name: FunctionName): string {
   if (typeof name === "string") {
     if (name.length === 0 || name.length > 255 || name.includes(":")) throw invalid(name, "is not a function name");
-    return name;
+    return namedFunctionLabel(name);
   }
   if (!Number.isInteger(name.arity) || name.arity < 0 || name.arity > MAX_ARITY) {
     throw invalid(name.function, `has arity ${name.arity}, which is not 0..${MAX_ARITY}`);
   }
-  return `${name.module}:${name.function}/${name.arity}`;
+  return functionLabel(name.module, name.function, name.arity);
 }
 
 function invalid(label: string, what: string): SallyportError {

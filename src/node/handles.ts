@@ -38,21 +38,28 @@ export function placeOf(target: Target): Place {
   return { kind: "name", name: target.name, node: target.node };
 }
 
+/** Whether a message that waited may still be handled: rules may have changed since it was let in. */
+export type StillAllowed = (term: Term, ctx: MessageContext, process: NodeProcess) => boolean;
+
 /** Starts a process and makes its handle. */
 export function spawnHandle(
   processes: NodeProcesses,
   behaviour: Behaviour<MessageContext>,
   options: Parameters<NodeProcesses["spawn"]>[1],
+  stillAllowed: StillAllowed,
 ): ProcessHandle {
   let terminated: (reason: Term) => void = () => {};
   const exited = new Promise<Term>((resolve) => {
     terminated = resolve;
   });
   const observed: Behaviour<MessageContext> = {
-    message: (term, ctx) => behaviour.message(term, ctx),
+    message: (term, ctx) => {
+      if (ctx.peer === null || stillAllowed(term, ctx, handle.process)) return behaviour.message(term, ctx);
+    },
     terminated: (reason) => terminated(reason),
   };
-  return new ProcessHandle(processes.spawn(observed, options), exited);
+  const handle = new ProcessHandle(processes.spawn(observed, options), exited);
+  return handle;
 }
 
 /** A handle that this node made. @throws {SallyportError} ERR_API_MISUSE HANDLE_FOREIGN */

@@ -4,6 +4,7 @@ import { wantedByRex } from "../guard/peek-function.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
 import type { Grant, Verdict } from "../policy/decision.ts";
+import { functionLabel } from "../policy/parse-target.ts";
 import type { Verb } from "../policy/verbs.ts";
 import { SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import { TupleHead } from "../term/peek.ts";
@@ -307,7 +308,7 @@ export class Deliveries {
       this.#refuse(session, control, verb, BY_DEFAULT, buffer, end, "rpc");
       return undefined;
     }
-    const label = `${wanted.module}:${wanted.fn}/${wanted.arity}`;
+    const label = functionLabel(wanted.module, wanted.fn, wanted.arity);
     const asked = this.#functions.ask(session, "rpc", label, { buffer, start, end, inner: wanted.args });
     if (!("why" in asked)) return asked;
     const id = this.#refusals.record(session, "rpc", label, asked.why);
@@ -317,7 +318,7 @@ export class Deliveries {
   }
 
   #context(session: Session, control: MessageControl, process: NodeProcess, grant: Grant | undefined): MessageContext {
-    const { peer, lifetime, guard } = session;
+    const { peer, lifetime } = session;
     const isBounded = grant?.limits !== undefined;
     return new MessageContext(
       peer,
@@ -325,7 +326,7 @@ export class Deliveries {
       this.#core.name,
       process.pid,
       lifetime,
-      guard.generation,
+      this.#core.epoch.value,
       isBounded ? grant : undefined,
     );
   }

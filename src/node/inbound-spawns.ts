@@ -1,4 +1,5 @@
 import { wantedByErpc } from "../guard/peek-function.ts";
+import { functionLabel, namedFunctionLabel } from "../policy/parse-target.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodePayload } from "./decode-payload.ts";
 import { type Functions, SALLYPORT_FUNCTION_MODULE } from "./functions.ts";
@@ -28,7 +29,7 @@ export class SpawnRequests {
   request(session: Session, control: SpawnRequest, buffer: Buffer, start: number, end: number): void {
     const wanted = this.#wanted(session, control, buffer, start, end);
     if (wanted === undefined) {
-      const label = `${control.module}:${control.function}/${control.arity}`;
+      const label = functionLabel(control.module, control.function, control.arity);
       this.#refusals.record(session, control.module === "erpc" ? "rpc" : "spawn", label, BY_DEFAULT);
       answer(session, control, "eperm");
       return;
@@ -57,14 +58,14 @@ export class SpawnRequests {
   #wanted(session: Session, control: SpawnRequest, buffer: Buffer, start: number, end: number): Wanted | undefined {
     const { module, function: fn, arity } = control;
     if (module !== "erpc") {
-      const label = module === SALLYPORT_FUNCTION_MODULE ? fn : `${module}:${fn}/${arity}`;
+      const label = module === SALLYPORT_FUNCTION_MODULE ? namedFunctionLabel(fn) : functionLabel(module, fn, arity);
       return { verb: "spawn", label, args: start };
     }
     const isCall = fn === "execute_call" && arity === 4;
     if (!isCall && !(fn === "execute_cast" && arity === 3)) return undefined;
     const wanted = wantedByErpc(buffer, start, end, isCall ? 4 : 3, session.connection.terms.atomRefs);
     if (wanted === undefined) return undefined;
-    return { verb: "rpc", label: `${wanted.module}:${wanted.fn}/${wanted.arity}`, args: wanted.args };
+    return { verb: "rpc", label: functionLabel(wanted.module, wanted.fn, wanted.arity), args: wanted.args };
   }
 }
 

@@ -21,7 +21,7 @@ export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"
 
   /** A call is on its way to `process`; false when the peer has no place left. */
   begin(process: NodeProcess, grant: Grant | undefined): boolean {
-    if (!this.#guard.enter(grant)) return false;
+    if (!this.#guard.enter("call", grant)) return false;
     let waiting = this.#byProcess.get(process);
     if (waiting === undefined) {
       waiting = new Map();
@@ -39,7 +39,7 @@ export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"
     if (waiting === undefined || count === undefined) return;
     if (count > 1) waiting.set(grant, count - 1);
     else waiting.delete(grant);
-    this.#guard.leave(grant);
+    this.#guard.leave("call", grant);
   }
 
   processDied(process: NodeProcess): void {
@@ -58,6 +58,6 @@ export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"
   }
 
   #giveBack(waiting: Waiting): void {
-    for (const [grant, count] of waiting) for (let i = 0; i < count; i++) this.#guard.leave(grant);
+    for (const [grant, count] of waiting) for (let i = 0; i < count; i++) this.#guard.leave("call", grant);
   }
 }

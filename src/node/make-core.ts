@@ -7,6 +7,7 @@ import { Capabilities } from "../guard/capabilities.ts";
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from "../guard/limits.ts";
 import { handlerError } from "../process/exit-reason.ts";
 import { type ProcessLimits, ProcessTable } from "../process/process-table.ts";
+import type { Peer } from "./api.ts";
 import { CallTable } from "./call-table.ts";
 import { Counters } from "./counters.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -71,6 +72,8 @@ export function makeCore(parts: CoreParts, deadlines: Deadlines, lifetime: Lifet
     }),
     capabilities: new Capabilities<NodeProcess>(guardLimits.maxGrants),
     guardLimits,
+    epoch: { value: 0 },
+    outcasts: new WeakSet<Peer>(),
     services: new WeakSet<NodeProcess>(),
     mainPid: main.pid,
   };

@@ -34,8 +34,8 @@ export class MessageContext implements HandlerContext {
   readonly self: Pid;
   /** The bounded grant that let the message in; undefined where nothing is bounded. */
   readonly grant: Grant | undefined;
-  /** Generation of the rules that let it in. */
-  readonly generation: number;
+  /** Epoch of the node in which it was let in. */
+  readonly epoch: number;
   readonly #lifetime: Lifetime;
 
   constructor(
@@ -44,11 +44,11 @@ export class MessageContext implements HandlerContext {
     node: NodeName,
     self: Pid,
     lifetime: Lifetime,
-    generation: number = 0,
+    epoch: number = 0,
     grant?: Grant,
   ) {
     this.grant = grant;
-    this.generation = generation;
+    this.epoch = epoch;
     this.peer = peer;
     this.from = from;
     this.node = node;
@@ -62,7 +62,7 @@ export class MessageContext implements HandlerContext {
 
   /** The same for work that may end before its session does. */
   within(lifetime: Lifetime): MessageContext {
-    return new MessageContext(this.peer, this.from, this.node, this.self, lifetime, this.generation, this.grant);
+    return new MessageContext(this.peer, this.from, this.node, this.self, lifetime, this.epoch, this.grant);
   }
 }
 
@@ -72,7 +72,7 @@ export class CallContext extends MessageContext {
   #ended = false;
 
   constructor(of: MessageContext) {
-    super(of.peer, of.from, of.node, of.self, of, of.generation, of.grant);
+    super(of.peer, of.from, of.node, of.self, of, of.epoch, of.grant);
   }
 
   override get signal(): AbortSignal {

@@ -6,7 +6,7 @@ import { newDecisionId } from "../guard/decision-id.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { Incarnation } from "../guard/ownership.ts";
 import type { Pid, Term } from "../term/types.ts";
-import type { NodeEvents } from "./api.ts";
+import type { NodeEvents, Peer } from "./api.ts";
 import type { CallTable } from "./call-table.ts";
 import type { Counters } from "./counters.ts";
 import type { Decisions } from "./decisions.ts";
@@ -35,6 +35,10 @@ export interface NodeCore {
   /** Processes that were handed to peers. */
   readonly capabilities: Capabilities<NodeProcess>;
   readonly guardLimits: GuardLimits;
+  /** Goes up when rules change and when a peer loses its standing: what was let in before is judged again before it is handled. */
+  readonly epoch: { value: number };
+  /** Peers that lost their standing: what they sent before is not handled any more. */
+  readonly outcasts: WeakSet<Peer>;
   /** Processes that answer `$gen_call`: their unanswered calls are counted. */
   readonly services: WeakSet<NodeProcess>;
   /** Sender of everything that no process sends. */

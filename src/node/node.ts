@@ -54,6 +54,7 @@ import { RemoteSpawns } from "./remote-spawns.ts";
 import { checkHandlers, ServiceBehaviour } from "./service.ts";
 import { type ConnectionParts, SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
+import { WaitingMessages } from "./waiting-messages.ts";
 
 /** Everything a node is made of; put together by `createNode`. */
 export interface NodeParts extends ConnectionParts {
@@ -98,6 +99,7 @@ export class SallyportNode implements Node {
   readonly #outbound: Outbound;
   readonly #policy: PolicyKeeper;
   readonly #grants: OwnGrants;
+  readonly #waiting: WaitingMessages;
   readonly #lifetime = new OwnedLifetime();
   readonly #attachments: Attachment[] = [];
   #closing: Promise<void> | undefined;
@@ -110,6 +112,7 @@ export class SallyportNode implements Node {
     this.#core = makeCore(parts, this.#deadlines, this.#lifetime);
     this.#processes = this.#core.processes;
     const sessionOf = (ctx: MessageContext): ReturnType<SessionHost["sessionOf"]> => this.#host.sessionOf(ctx);
+    this.#waiting = new WaitingMessages(this.#core, sessionOf);
     this.#functions = new Functions(this.#core);
     const outputSink = this.#ownProcess(undefined, new OutputSink(this.#core, sessionOf));
     this.#spawns = new RemoteSpawns(this.#core, outputSink.pid);
@@ -173,7 +176,7 @@ export class SallyportNode implements Node {
     checkHandlers(name, handlers);
     const rule = AllowRule.compile(options.allow);
     const service = new ServiceBehaviour(this.#core, name, handlers, (ctx) => this.#host.sessionOf(ctx));
-    const handle = spawnHandle(this.#processes, service, { tag: rule });
+    const handle = spawnHandle(this.#processes, service, { tag: rule }, this.#waiting.stillAllowed);
     service.process = handle.process;
     this.#core.services.add(handle.process);
     try {
@@ -245,7 +248,12 @@ export class SallyportNode implements Node {
     const tag = AllowRule.compile(options.allow);
     const { trapExit = false, exposeReasons = false } = options;
     const behaviour = new SpawnedBehaviour(handler, (reason) => this.#processes.exit(handle.process, reason));
-    const handle = spawnHandle(this.#processes, behaviour, { tag, trapExit, exposeReasons });
+    const handle = spawnHandle(
+      this.#processes,
+      behaviour,
+      { tag, trapExit, exposeReasons },
+      this.#waiting.stillAllowed,
+    );
     return handle;
   }
 

@@ -1,3 +1,4 @@
+import { functionLabel } from "../policy/parse-target.ts";
 import { handlerError, SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, atomName, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
@@ -66,7 +67,7 @@ export class Rex implements Behaviour<MessageContext> {
     // Asked for and granted already, by the head of the message.
     const wanted = readRpc(request);
     if (wanted === undefined) return;
-    const entry = this.#functions.entry(`${wanted.module}:${wanted.fn}/${wanted.args.length}`);
+    const entry = this.#functions.entry(functionLabel(wanted.module, wanted.fn, wanted.args.length));
     const answer = (value: Term): void => {
       if (call === undefined || call.replyTo.pid.node !== session.node) return;
       reply(this.#core, session, ctx.self, call.replyTo, value, new Tuple([call.replyTo.tag, value]));

@@ -303,12 +303,14 @@ export class SessionHost implements ConnectionHost {
 
   /** Another policy is in force: sessions that it does not allow end, the others are judged by it; says how many ended. */
   policyChanged(): number {
+    this.#core.epoch.value++;
     this.#budgets.forgetRates();
     let ended = 0;
     for (const session of [...this.sessions.all()]) {
       const role = session.connection.role === "acceptor" ? "acceptor" : "dialler";
       const standing = this.#policy.judge(session.facts, role);
       if (standing.kind === "refused") {
+        this.#core.outcasts.add(session.peer);
         session.connection.destroy(connectWithdrawn(session.peer.name));
         ended++;
         continue;
@@ -322,11 +324,14 @@ export class SessionHost implements ConnectionHost {
   /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
   cutUntrusted(changes: readonly TrustChange[]): number {
     let ended = 0;
+    this.#core.epoch.value++;
     for (const session of [...this.sessions.all()]) {
+      session.warm = undefined;
       if (!isCut(changes, session.peer.name, session.fingerprint)) {
         if (isNamed(changes, session.facts.name, session.fingerprint)) this.nameProven(session);
         continue;
       }
+      this.#core.outcasts.add(session.peer);
       session.connection.destroy(trustWithdrawn(session.peer.name));
       ended++;
     }

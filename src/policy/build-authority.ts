@@ -4,7 +4,7 @@ import { type CompiledRule, concerns, factsHold, type Member } from "./compiled-
 import type { Grant, PeerFacts } from "./decision.ts";
 import type { TargetMatcher } from "./parse-target.ts";
 import { type IndexMatcher, TargetIndex } from "./target-index.ts";
-import { SPELLED_OUT_VERBS, type Verb } from "./verbs.ts";
+import type { Verb } from "./verbs.ts";
 
 /** What a peer of a higher level may do, on every name and pid. */
 const LEVEL_VERBS: readonly Verb[] = ["send", "call", "cast", "monitor", "link", "exit", "io"];
@@ -53,7 +53,7 @@ export function buildAuthority(
     const holds = factsHold(rule.when, subject.facts, false);
     for (const verb of rule.verbs) {
       otherTargets.set(verb, firstMiss(otherTargets.get(verb), { rule: rule.id, why: "target" }));
-      if (!holds) addAll(of(unmet, verb), verb, rule.targets, { rule: rule.id, why: "condition" });
+      if (!holds) addAll(of(unmet, verb), rule.targets, { rule: rule.id, why: "condition" });
     }
     if (holds) addGrant(grants, rule);
   }
@@ -83,7 +83,7 @@ export function indexGrants(rules: readonly CompiledRule[]): GrantsOfAll {
   const all = new Map<Verb, TargetIndex<Miss>>();
   for (const rule of rules) {
     if (rule.effect === "deny") continue;
-    for (const verb of rule.verbs) addAll(of(all, verb), verb, rule.targets, { rule: rule.id, why: "peer" });
+    for (const verb of rule.verbs) addAll(of(all, verb), rule.targets, { rule: rule.id, why: "peer" });
   }
   return all;
 }
@@ -101,19 +101,15 @@ function addGrant(grants: Map<Verb, TargetIndex<TimedGrant>>, rule: CompiledRule
     rule,
     grant: Object.freeze<Grant>({ rule: rule.id, shape: rule.shape, limits: rule.limits, mode: rule.mode }),
   };
-  for (const verb of rule.verbs) addAll(of(grants, verb), verb, rule.targets, given);
+  for (const verb of rule.verbs) addAll(of(grants, verb), rule.targets, given);
   if (!rule.verbs.includes("call") || rule.verbs.includes("monitor")) return;
   // Every caller of a BEAM monitors what it calls first (rulings U16). That monitor has no payload to bound.
   const monitor: TimedGrant = { rule, grant: Object.freeze({ ...plainGrant(rule.id), mode: rule.mode }) };
-  addAll(of(grants, "monitor"), "monitor", rule.targets, monitor);
+  addAll(of(grants, "monitor"), rule.targets, monitor);
 }
 
-function addAll<T>(index: TargetIndex<T>, verb: Verb, targets: readonly TargetMatcher[], value: T): void {
-  for (const target of targets) {
-    // A checked grant has no such target; a rule that is looked at for another reason must not widen either.
-    if (target.kind === "star" && SPELLED_OUT_VERBS.includes(verb)) continue;
-    index.add(target, value);
-  }
+function addAll<T>(index: TargetIndex<T>, targets: readonly TargetMatcher[], value: T): void {
+  for (const target of targets) index.add(target, value);
 }
 
 function addShorthand(

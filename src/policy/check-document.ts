@@ -2,7 +2,7 @@ import { canonicalName, tryNodeName } from "../base/node-name.ts";
 import { checkPeers, DOMAIN_NAME } from "./check-peers.ts";
 import { checkRules } from "./check-rules.ts";
 import { checkTests } from "./check-tests.ts";
-import { checkLimits, checkWhole, checkWord, isPlain, objectOf, own, PROVEN } from "./check-values.ts";
+import { checkLimits, checkWhole, checkWord, field, isPlain, objectOf, PROVEN } from "./check-values.ts";
 import type { PolicyDocument } from "./document.ts";
 import { type PolicyProblem, ProblemList, quoted } from "./problem.ts";
 
@@ -35,36 +35,37 @@ export function takeDocument(value: unknown): CheckedDocument {
 function checkAll(value: unknown, problems: ProblemList): void {
   const document = objectOf(value, DOCUMENT_KEYS, [], problems);
   if (document === undefined) return;
-  if (own(document, "version") !== 1) problems.add(["version"], `must be 1, not ${quoted(own(document, "version"))}`);
-  const schema = own(document, "$schema");
+  if (field(document, "version") !== 1)
+    problems.add(["version"], `must be 1, not ${quoted(field(document, "version"))}`);
+  const schema = field(document, "$schema");
   if (schema !== undefined && typeof schema !== "string") problems.add(["$schema"], "must be a text");
-  const nodeText = own(document, "node");
+  const nodeText = field(document, "node");
   const node = typeof nodeText === "string" ? tryNodeName(nodeText) : undefined;
   if (node === undefined) problems.add(["node"], `${quoted(nodeText)} is no node name; write local@host`);
-  const mode = own(document, "mode");
+  const mode = field(document, "mode");
   if (mode !== undefined) {
     checkWord(mode, ["enforce"], ["mode"], problems);
   }
-  const level = own(document, "level");
+  const level = field(document, "level");
   if (level !== undefined) checkWhole(level, 0, ["level"], problems);
-  const domain = own(document, "domain");
+  const domain = field(document, "domain");
   if (domain !== undefined) checkDomain(domain, problems);
-  const limits = own(document, "limits");
+  const limits = field(document, "limits");
   if (limits !== undefined) checkLimits(limits, ["limits"], problems);
-  const aliases = checkPeers(own(document, "peers"), node === undefined ? undefined : canonicalName(node), problems);
-  const rules = checkRules(own(document, "rules"), aliases, problems);
-  checkTests(own(document, "tests"), aliases, rules, problems);
+  const aliases = checkPeers(field(document, "peers"), node === undefined ? undefined : canonicalName(node), problems);
+  const rules = checkRules(field(document, "rules"), aliases, problems);
+  checkTests(field(document, "tests"), aliases, rules, problems);
 }
 
 function checkDomain(value: unknown, problems: ProblemList): void {
   const domain =
     typeof value === "string" ? { name: value } : objectOf(value, ["name", "everyPeer"], ["domain"], problems);
   if (domain === undefined) return;
-  const name = own(domain, "name");
+  const name = field(domain, "name");
   if (typeof name !== "string" || !DOMAIN_NAME.test(name)) {
     problems.add(["domain"], `${quoted(name)} is no name of a domain: letters, digits, _, . and -`);
   }
-  const everyPeer = own(domain, "everyPeer");
+  const everyPeer = field(domain, "everyPeer");
   if (everyPeer !== undefined) checkWord(everyPeer, PROVEN, ["domain", "everyPeer"], problems);
 }
 

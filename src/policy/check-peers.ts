@@ -5,9 +5,9 @@ import {
   checkLimits,
   checkWhole,
   checkWord,
+  field,
   isPlain,
   objectOf,
-  own,
   type Plain,
   PROVEN,
   textsOf,
@@ -67,25 +67,25 @@ export function checkPeers(value: unknown, node: NodeName | undefined, problems:
 }
 
 function checkPeer(peer: Plain, path: JsonPath, node: NodeName | undefined, held: Held, problems: ProblemList): void {
-  const keys = own(peer, "keys");
-  const names = own(peer, "names");
-  const assurance = own(peer, "assurance");
+  const keys = field(peer, "keys");
+  const names = field(peer, "names");
+  const assurance = field(peer, "assurance");
   if (keys !== undefined) checkKeys(keys, [...path, "keys"], held, problems);
   if (names === undefined) problems.add(path, "needs names: the node names that this peer may claim");
   else checkNames(names, [...path, "names"], node, held, problems);
   if (keys === undefined && assurance !== "ca" && assurance !== "cookie") {
     problems.add(path, "has no keys, so it needs assurance ca or cookie: its name alone proves nothing");
   } else if (assurance !== undefined) checkWord(assurance, PROVEN, [...path, "assurance"], problems);
-  const level = own(peer, "level");
+  const level = field(peer, "level");
   if (level !== undefined) checkWhole(level, 0, [...path, "level"], problems);
-  const domain = own(peer, "domain");
+  const domain = field(peer, "domain");
   if (domain !== undefined && (typeof domain !== "string" || !DOMAIN_NAME.test(domain))) {
     problems.add([...path, "domain"], `${quoted(domain)} is no name of a domain`);
   }
-  const limits = own(peer, "limits");
+  const limits = field(peer, "limits");
   if (limits !== undefined) checkLimits(limits, [...path, "limits"], problems);
-  const mode = own(peer, "mode");
-  const until = own(peer, "until");
+  const mode = field(peer, "mode");
+  const until = field(peer, "until");
   if (mode !== undefined) checkWord(mode, ["enforce", "audit"], [...path, "mode"], problems);
   if (mode === "audit" && until === undefined) problems.add(path, "is in audit mode and needs until, a date");
   if (until === undefined) return;

@@ -1,7 +1,16 @@
 import { didYouMean } from "../base/nearest-name.ts";
 import { DOMAIN_NAME } from "./check-peers.ts";
 import { checkShape } from "./check-shape.ts";
-import { checkConditions, checkLimits, checkWord, objectOf, own, type Plain, textsOf, timeOf } from "./check-values.ts";
+import {
+  checkConditions,
+  checkLimits,
+  checkWord,
+  field,
+  objectOf,
+  type Plain,
+  textsOf,
+  timeOf,
+} from "./check-values.ts";
 import { CODE_REACHING_MODULES } from "./code-reaching.ts";
 import { formatModuleName, parseTargetText } from "./parse-target.ts";
 import { formatPath, type JsonPath, type ProblemList, quoted } from "./problem.ts";
@@ -27,8 +36,8 @@ export function checkRules(value: unknown, aliases: ReadonlySet<string>, problem
     const path = ["rules", i];
     const rule = objectOf(entry, RULE_KEYS, path, problems);
     if (rule === undefined) continue;
-    checkId(own(rule, "id"), path, ids, problems);
-    checkFrom(own(rule, "from"), path, aliases, problems);
+    checkId(field(rule, "id"), path, ids, problems);
+    checkFrom(field(rule, "from"), path, aliases, problems);
     checkRule(rule, path, problems);
   }
   return new Set(ids.keys());
@@ -65,16 +74,16 @@ function checkFrom(from: unknown, path: JsonPath, aliases: ReadonlySet<string>, 
 }
 
 function checkRule(rule: Plain, path: JsonPath, problems: ProblemList): void {
-  const allow = own(rule, "allow");
-  const deny = own(rule, "deny");
-  const mode = own(rule, "mode");
+  const allow = field(rule, "allow");
+  const deny = field(rule, "deny");
+  const mode = field(rule, "mode");
   if ((allow === undefined) === (deny === undefined)) {
     problems.add(path, allow === undefined ? "needs allow or deny" : "has allow and deny; write two rules");
   }
   if (mode !== undefined) checkWord(mode, ["enforce", "audit"], [...path, "mode"], problems);
-  const when = own(rule, "when");
+  const when = field(rule, "when");
   if (when !== undefined) checkConditions(when, [...path, "when"], problems);
-  checkUntil(own(rule, "until"), mode, deny !== undefined, path, problems);
+  checkUntil(field(rule, "until"), mode, deny !== undefined, path, problems);
   if (allow !== undefined) checkAllow(rule, verbsOf(allow, [...path, "allow"], problems), path, problems);
   if (deny !== undefined) checkDeny(rule, verbsOf(deny, [...path, "deny"], problems), path, problems);
 }
@@ -102,17 +111,17 @@ function verbsOf(value: unknown, path: JsonPath, problems: ProblemList): readonl
 type Verbs = readonly (readonly [Verb, JsonPath])[];
 
 function checkAllow(rule: Plain, verbs: Verbs, path: JsonPath, problems: ProblemList): void {
-  const shape = own(rule, "shape");
+  const shape = field(rule, "shape");
   for (const [verb, at] of verbs) {
     if (RESERVED_VERBS.includes(verb)) problems.add(at, `${verb} is reserved: nothing grants it`);
     if (verb === "connect") problems.add(at, "connect comes with an entry of peers; a rule can only take it away");
-    if (verb === "system" && own(rule, "mode") === "audit") problems.add(at, "system cannot be in audit mode");
+    if (verb === "system" && field(rule, "mode") === "audit") problems.add(at, "system cannot be in audit mode");
     if (shape !== undefined && !SHAPED_VERBS.includes(verb)) {
       problems.add([...path, "shape"], `${verb} has no payload to look at; shapes are for ${SHAPED_VERBS.join(", ")}`);
     }
   }
   if (shape !== undefined) checkShape(shape, [...path, "shape"], problems);
-  const limits = own(rule, "limits");
+  const limits = field(rule, "limits");
   if (limits !== undefined) checkLimits(limits, [...path, "limits"], problems);
   const spelledOut = verbs.map(([verb]) => verb).filter((verb) => SPELLED_OUT_VERBS.includes(verb));
   const system = spelledOut.includes("system");
@@ -130,19 +139,19 @@ function checkAllow(rule: Plain, verbs: Verbs, path: JsonPath, problems: Problem
 
 function checkDeny(rule: Plain, verbs: Verbs, path: JsonPath, problems: ProblemList): void {
   for (const key of ["shape", "limits"]) {
-    if (own(rule, key) !== undefined) problems.add([...path, key], "belongs to a grant, not to a deny");
+    if (field(rule, key) !== undefined) problems.add([...path, key], "belongs to a grant, not to a deny");
   }
-  const audit = own(rule, "mode") === "audit";
+  const audit = field(rule, "mode") === "audit";
   for (const [verb, at] of verbs) {
     if (audit && (verb === "connect" || verb === "system")) problems.add(at, `${verb} cannot be in audit mode`);
   }
   const onlyConnect = verbs.length > 0 && verbs.every(([verb]) => verb === "connect");
   if (!onlyConnect) targetsOf(rule, path, problems);
-  else if (own(rule, "to") !== undefined) problems.add([...path, "to"], "means nothing for connect; leave it out");
+  else if (field(rule, "to") !== undefined) problems.add([...path, "to"], "means nothing for connect; leave it out");
 }
 
 function targetsOf(rule: Plain, path: JsonPath, problems: ProblemList): readonly (readonly [string, JsonPath])[] {
-  const to = own(rule, "to");
+  const to = field(rule, "to");
   if (to === undefined) {
     problems.add(path, "needs to: what the verbs may reach, such as a name, M:F/A, granted-pids or *");
     return [];

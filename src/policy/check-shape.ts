@@ -1,4 +1,4 @@
-import { isPlain, own } from "./check-values.ts";
+import { field, isPlain } from "./check-values.ts";
 import { type JsonPath, type ProblemList, quoted } from "./problem.ts";
 
 /** Deepest nesting of a shape; the matcher recurses this deep. */
@@ -82,18 +82,18 @@ class ShapeChecker {
     for (const key of keys) {
       if (!FORMS[form]?.includes(key)) this.#problems.add([...path, key], `unknown key in a shape of form ${form}`);
     }
-    const inner = own(value, form);
+    const inner = field(value, form);
     const at = [...path, form];
     if (form === "atom") {
       if (typeof inner === "string") this.#atom(inner, at);
       else this.#problems.add(at, `must be the atom's text, not ${quoted(inner)}`);
     } else if (form === "list") {
       this.check(inner, at, depth + 1);
-      const max = own(value, "max");
+      const max = field(value, "max");
       if (max !== undefined && !(typeof max === "number" && Number.isSafeInteger(max) && max >= 0)) {
         this.#problems.add([...path, "max"], `must be a whole number from 0 on, not ${quoted(max)}`);
       }
-    } else if (form === "map") this.#map(inner, own(value, "open"), path, depth);
+    } else if (form === "map") this.#map(inner, field(value, "open"), path, depth);
     else if (!Array.isArray(inner)) this.#problems.add(at, `must be a list of shapes, not ${quoted(inner)}`);
     else if (form === "oneOf" && inner.length === 0) this.#problems.add(at, "is an empty list, which nothing can be");
     else

@@ -2,7 +2,7 @@ import { didYouMean } from "../base/nearest-name.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import { canonicalKeyText } from "./check-peers.ts";
 import { RULE_NAMES_TAKEN } from "./check-rules.ts";
-import { checkWord, objectOf, own, type Plain } from "./check-values.ts";
+import { checkWord, field, objectOf, type Plain } from "./check-values.ts";
 import { parseOperationTarget, parseReplyTarget } from "./parse-target.ts";
 import { type JsonPath, type ProblemList, quoted } from "./problem.ts";
 import { isVerb, VERBS } from "./verbs.ts";
@@ -27,16 +27,16 @@ export function checkTests(
     const path = ["tests", i];
     const test = objectOf(entry, TEST_KEYS, path, problems);
     if (test === undefined) continue;
-    const from = own(test, "from");
+    const from = field(test, "from");
     if (typeof from !== "string" || !isKnownFrom(from, aliases)) {
       problems.add(
         [...path, "from"],
         `${quoted(from)} is no alias, node name, key or unknown${near(from, [...aliases, "unknown"])}`,
       );
     }
-    checkWord(own(test, "expect"), EXPECTATIONS, [...path, "expect"], problems);
+    checkWord(field(test, "expect"), EXPECTATIONS, [...path, "expect"], problems);
     checkTarget(test, path, problems);
-    const rule = own(test, "rule");
+    const rule = field(test, "rule");
     if (rule !== undefined && !(typeof rule === "string" && (rules.has(rule) || RULE_NAMES_TAKEN.includes(rule)))) {
       problems.add([...path, "rule"], `${quoted(rule)} is the id of no rule${near(rule, [...rules])}`);
     }
@@ -53,8 +53,8 @@ function isKnownFrom(from: string, aliases: ReadonlySet<string>): boolean {
 }
 
 function checkTarget(test: Plain, path: JsonPath, problems: ProblemList): void {
-  const verb = own(test, "verb");
-  const to = own(test, "to");
+  const verb = field(test, "verb");
+  const to = field(test, "to");
   const at = [...path, "to"];
   if (to !== undefined && typeof to !== "string") problems.add(at, `must be a text, not ${quoted(to)}`);
   else if (verb === "reply") {

@@ -13,9 +13,9 @@ export function isPlain(value: unknown): value is Plain {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** An own value; what is `undefined` counts as absent, and what the prototype has does not count. */
-export function own(record: Plain, key: string): unknown {
-  return Object.hasOwn(record, key) ? record[key] : undefined;
+/** A value; one that is `undefined` counts as absent. */
+export function field(record: Plain, key: string): unknown {
+  return record[key];
 }
 
 /** The value as an object with none but the known keys; undefined, with a problem, when it is no object. */
@@ -100,7 +100,7 @@ export function checkLimits(value: unknown, path: JsonPath, problems: ProblemLis
   const limits = objectOf(value, LIMIT_KEYS, path, problems);
   if (limits === undefined) return;
   for (const key of LIMIT_KEYS) {
-    const limit = own(limits, key);
+    const limit = field(limits, key);
     if (limit !== undefined) checkLimit(key, limit, [...path, key], problems);
   }
 }
@@ -140,15 +140,15 @@ function checkLimit(key: (typeof LIMIT_KEYS)[number], value: unknown, path: Json
 export function checkConditions(value: unknown, path: JsonPath, problems: ProblemList): void {
   const when = objectOf(value, ["transport", "assurance", "source", "after", "before"], path, problems);
   if (when === undefined) return;
-  const transport = own(when, "transport");
+  const transport = field(when, "transport");
   if (transport !== undefined) {
     for (const [text, at] of textsOf(transport, [...path, "transport"], problems)) {
       checkWord(text, ["native", "otp", "barrel"], at, problems);
     }
   }
-  const assurance = own(when, "assurance");
+  const assurance = field(when, "assurance");
   if (assurance !== undefined) checkWord(assurance, PROVEN, [...path, "assurance"], problems);
-  const source = own(when, "source");
+  const source = field(when, "source");
   if (source !== undefined) {
     for (const [text, at] of textsOf(source, [...path, "source"], problems)) {
       if (parseAddressRange(text) === undefined) {
@@ -159,8 +159,8 @@ export function checkConditions(value: unknown, path: JsonPath, problems: Proble
       }
     }
   }
-  const after = own(when, "after");
-  const before = own(when, "before");
+  const after = field(when, "after");
+  const before = field(when, "before");
   const start = after === undefined ? undefined : timeOf(after, [...path, "after"], problems);
   const end = before === undefined ? undefined : timeOf(before, [...path, "before"], problems);
   if (start !== undefined && end !== undefined && end <= start)

@@ -95,7 +95,8 @@ export interface LimitsEntry {
 
 /**
  * A type word (`any atom binary bitstring boolean float fun integer list map nil number pid port reference string tuple`), another
- * word (that atom), an integer, or one of the forms below.
+ * word (that atom), an integer, or one of the forms below. `string` is a list of integers from 0 to 255; a JavaScript string
+ * is sent as a `binary`. `nil` is the empty list; the atom is `{"atom": "nil"}`.
  */
 export type ShapeEntry =
   | string

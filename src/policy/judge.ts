@@ -1,11 +1,12 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { didYouMean } from "../base/nearest-name.ts";
 import { canonicalName, type NodeName, parseNodeName, tryNodeName } from "../base/node-name.ts";
 import { canonicalKeyText } from "./check-peers.ts";
 import type { NearestMiss, PeerFacts, Verdict } from "./decision.ts";
 import type { Outcome } from "./document.ts";
 import { parseOperationTarget, parseReplyTarget } from "./parse-target.ts";
-import type { CompiledPeer, Policy } from "./policy.ts";
+import type { CompiledPeer, Policy, RefusedWhy } from "./policy.ts";
 import type { Verb } from "./verbs.ts";
 
 /** What a policy says of one imagined operation. */
@@ -19,13 +20,18 @@ export interface Judgement {
   readonly facts: PeerFacts;
   /** Undefined when the peer may not connect, and for a reply. */
   readonly verdict: Verdict | undefined;
+  /** Why the peer may not connect; undefined when it may. */
+  readonly refusedWhy: RefusedWhy | undefined;
 }
+
+/** Facts of the imagined peer that the question chooses. */
+export type ChosenFacts = Partial<Pick<PeerFacts, "assurance" | "protocol" | "source">>;
 
 /** The name under which `unknown` is imagined; nobody can have it. */
 const UNKNOWN_NAME = parseNodeName("unknown@unknown.invalid");
 
 /**
- * May `from` (alias, node name, key or `unknown`) do this, at `nowMs`? Answers from rules alone: limits and shapes need a
+ * May `from` (alias, node name, key or `unknown`) do this, at `nowMs`, with the facts of `chosen` where it has some? Answers from rules alone: limits and shapes need a
  * message, and `allow` in code is not known here.
  * @throws {SallyportError} ERR_CONFIG POLICY_QUESTION for words that mean nothing in this policy
  */
@@ -35,28 +41,35 @@ export function judge(
   verb: Verb | "reply",
   to: string | undefined,
   nowMs: number,
+  chosen: ChosenFacts = {},
 ): Judgement {
-  const facts = imaginePeer(policy, from);
-  if (facts === undefined) throw noQuestion(from, "no alias, node name or key, and not unknown");
+  const imagined = imaginePeer(policy, from);
+  if (imagined === undefined) {
+    const near = didYouMean(from, [...policy.peers.keys(), "unknown"]);
+    throw noQuestion(`${named(from)} is no alias, node name or key, and not unknown${near}`);
+  }
+  const facts: PeerFacts = { ...imagined, ...chosen };
   const identified = policy.identify(facts, verb === "reply" ? "dialler" : "acceptor", nowMs);
   const isOpen = verb === "reply" ? parseReplyTarget(to) : false;
-  if (isOpen === undefined) throw noQuestion(to ?? "", "not call#open or call#closed");
+  if (isOpen === undefined) throw noQuestion(`${named(to)} is not call#open or call#closed`);
   const target = verb === "reply" ? undefined : parseOperationTarget(verb, to);
   if (verb !== "reply" && target === undefined) {
-    throw noQuestion(to ?? "", verb === "connect" ? "a target, and connect has none" : "no single target");
+    throw noQuestion(verb === "connect" ? "connect has no target" : `${verb} needs a target, and ${named(to)} is none`);
   }
   if (identified.kind === "refused") {
-    const { outcome, rule } = identified;
-    return { outcome, rule, nearestMiss: null, alias: aliasOf(policy, facts), facts, verdict: undefined };
+    const { outcome, rule, why } = identified;
+    const alias = aliasOf(policy, facts);
+    return { outcome, rule, nearestMiss: null, alias, facts, verdict: undefined, refusedWhy: why };
   }
   const { authority } = identified;
   if (verb === "reply" || target === undefined) {
     const outcome = isOpen ? "allow" : "deny-default";
-    return { outcome, rule: null, nearestMiss: null, alias: authority.alias, facts, verdict: undefined };
+    const { alias } = authority;
+    return { outcome, rule: null, nearestMiss: null, alias, facts, verdict: undefined, refusedWhy: undefined };
   }
   const verdict = authority.decide(verb, target, nowMs);
   const { outcome, rule, nearestMiss } = verdict;
-  return { outcome, rule, nearestMiss, alias: authority.alias, facts, verdict };
+  return { outcome, rule, nearestMiss, alias: authority.alias, facts, verdict, refusedWhy: undefined };
 }
 
 /**
@@ -108,8 +121,12 @@ function aliasOf(policy: Policy, facts: PeerFacts): string | null {
   return policy.peerOf(facts.name)?.alias ?? null;
 }
 
-function noQuestion(text: string, what: string): SallyportError {
-  return new SallyportError("ERR_CONFIG", "POLICY_QUESTION", `"${quotePeerText(text)}" is ${what} in this policy`, {
+function named(text: string | undefined): string {
+  return text === undefined ? "nothing" : `"${quotePeerText(text)}"`;
+}
+
+function noQuestion(message: string): SallyportError {
+  return new SallyportError("ERR_CONFIG", "POLICY_QUESTION", message, {
     stage: "policy",
     advice: "ask with an alias, node name, key or unknown, a verb, and one target such as jobs, M:F/A or granted-pids",
   });

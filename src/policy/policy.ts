@@ -131,14 +131,13 @@ export class Policy {
     const domain = isMember ? this.domain?.name : named?.entry.domain;
     const level = named?.entry.level;
     const isOfDomain = domain !== undefined && domain === this.domain?.name;
-    const trusted = isOfDomain || !this.isFromFile;
     return {
       facts,
       member: { alias: named?.alias ?? null, level, domain },
       admittedBy: named !== undefined ? "peer" : isMember ? "domain" : this.isFromFile ? undefined : "authenticated",
       auditUntilMs:
         named?.entry.mode === "audit" ? timeOr(named.entry.until, Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY,
-      peerBounds: compileLimits(named?.entry.limits ?? this.document.limits ?? {}, trusted),
+      peerBounds: compileLimits(named?.entry.limits ?? this.document.limits ?? {}, isOfDomain),
       isHigher: level !== undefined && this.document.level !== undefined && level > this.document.level,
       isOfDomain,
     };

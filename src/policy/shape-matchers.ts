@@ -50,8 +50,7 @@ class ExactInteger implements Matcher {
   readonly #value: number;
 
   constructor(value: number) {
-    // -0 is the integer 0.
-    this.#value = value + 0;
+    this.#value = value;
   }
 
   endOf(buffer: Buffer, at: number, end: number): number {
@@ -67,18 +66,14 @@ class ExactInteger implements Matcher {
   }
 }
 
-/** The integer in one of the three small forms, whose bytes are there; undefined beyond 2^53. */
-function integerAt(buffer: Buffer, at: number): number | undefined {
+/** The integer in one of the three small forms, whose bytes are there; not exact beyond 2^53, where no shape has one. */
+function integerAt(buffer: Buffer, at: number): number {
   const tag = buffer[at];
-  if (tag === SMALL_INTEGER_EXT) return buffer[at + 1];
+  if (tag === SMALL_INTEGER_EXT) return buffer[at + 1] as number;
   if (tag === INTEGER_EXT) return buffer.readInt32BE(at + 1);
-  const size = buffer[at + 1] as number;
   let value = 0;
-  for (let i = size - 1; i >= 0; i--) {
-    value = value * 256 + (buffer[at + 3 + i] as number);
-    if (value > Number.MAX_SAFE_INTEGER) return undefined;
-  }
-  return buffer[at + 2] === 0 ? value : 0 - value;
+  for (let i = (buffer[at + 1] as number) - 1; i >= 0; i--) value = value * 256 + (buffer[at + 3 + i] as number);
+  return buffer[at + 2] === 0 ? value : -value;
 }
 
 class TupleOf implements Matcher {
@@ -170,7 +165,7 @@ class MapOf implements Matcher {
     if (buffer[at] !== MAP_EXT) return -1;
     needBytes(at, end, 5);
     const pairs = buffer.readUInt32BE(at + 1);
-    if (pairs < this.#keys.length || (!this.#open && pairs > this.#keys.length)) return -1;
+    if (pairs < this.#keys.length) return -1;
     const seen = new Set<number>();
     let p = at + 5;
     for (let i = 0; i < pairs; i++) {

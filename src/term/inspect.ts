@@ -1,5 +1,6 @@
 import { malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
+import { checkWordCount } from "./identifiers.ts";
 import type { TermLimits } from "./limits.ts";
 import {
   ATOM_CACHE_REF,
@@ -16,7 +17,6 @@ import {
   LIST_EXT,
   MAP_EXT,
   MAX_ATOM_CHARS,
-  MAX_REFERENCE_WORDS,
   NATIVE_RECORD_EXT,
   NEW_FLOAT_EXT,
   NEW_FUN_EXT,
@@ -98,7 +98,8 @@ class Inspector {
   readonly #limits: TermLimits;
   readonly #question: TermQuestion;
   readonly #facts: TermFacts;
-  readonly #newAtoms = new Set<string>();
+  /** Made when the first one comes: most messages bring none. */
+  #newAtoms: Set<string> | undefined;
   #p = 0;
   /** What the last tag opened: that many terms follow, one level deeper. */
   #opened = 0;
@@ -185,7 +186,10 @@ class Inspector {
         this.#open(this.#u32());
         break;
       case LIST_EXT:
-        this.#openList(this.#u32());
+        this.#open(this.#u32() + 1);
+        this.#isList = true;
+        // The tail is a term to come, but no element.
+        this.#facts.elements--;
         break;
       case MAP_EXT:
         this.#open(this.#u32() * 2);
@@ -194,7 +198,8 @@ class Inspector {
         this.#take(this.#u32());
         break;
       case STRING_EXT:
-        this.#string();
+        this.#facts.elements += this.#u16();
+        this.#take(b.readUInt16BE(at + 1));
         break;
       case BIT_BINARY_EXT:
         this.#bits(at);
@@ -280,19 +285,6 @@ class Inspector {
     this.#facts.elements += count;
   }
 
-  /** The tail is a term to come, but no element. */
-  #openList(count: number): void {
-    this.#open(count + 1);
-    this.#isList = true;
-    this.#facts.elements--;
-  }
-
-  #string(): void {
-    const size = this.#u16();
-    this.#take(size);
-    this.#facts.elements += size;
-  }
-
   /** One atom of any form; `isNode` when it names the node of an identifier. */
   #atom(isNode: boolean): void {
     const b = this.#b;
@@ -316,7 +308,7 @@ class Inspector {
 
   #counts(): boolean {
     const { maxNewAtoms } = this.#question;
-    return maxNewAtoms !== undefined && this.#newAtoms.size <= maxNewAtoms;
+    return maxNewAtoms !== undefined && this.#facts.newAtoms <= maxNewAtoms;
   }
 
   #note(name: string, isNode: boolean): void {
@@ -324,6 +316,7 @@ class Inspector {
     const isHome = isNode && (isNamed(name, nodes[0]) || isNamed(name, nodes[1]));
     if (isNode && !isHome) this.#facts.hasForeign = true;
     if (isHome || !this.#counts() || knownAtoms.has(name)) return;
+    this.#newAtoms ??= new Set();
     this.#newAtoms.add(name);
     this.#facts.newAtoms = this.#newAtoms.size;
   }
@@ -335,9 +328,8 @@ class Inspector {
 
   #words(at: number): number {
     const words = this.#u16();
-    if (words <= MAX_REFERENCE_WORDS) return words;
-    const message = `a reference of ${words} words, at most ${MAX_REFERENCE_WORDS} are allowed`;
-    throw malformed("TERM_IDENTIFIER_INVALID", at, message);
+    checkWordCount(words, at);
+    return words;
   }
 
   #bits(at: number): void {
@@ -397,17 +389,10 @@ function referred(atomRefs: readonly Term[] | undefined, index: number, at: numb
 
 /** Node names are equal when all but the case of the host is; names are ASCII, so other letters are not folded. */
 function isNamed(name: string, node: string): boolean {
-  if (name === node) return true;
-  if (name.length !== node.length) return false;
-  const host = node.indexOf("@") + 1;
-  for (let i = 0; i < name.length; i++) {
-    const a = name.charCodeAt(i);
-    const b = node.charCodeAt(i);
-    if (a !== b && (i < host || folded(a) !== folded(b))) return false;
-  }
-  return true;
+  return name === node || (name.length === node.length && foldedHost(name) === foldedHost(node));
 }
 
-function folded(unit: number): number {
-  return unit >= 0x41 && unit <= 0x5a ? unit + 0x20 : unit;
+function foldedHost(name: string): string {
+  const host = name.indexOf("@") + 1;
+  return name.slice(0, host) + name.slice(host).replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

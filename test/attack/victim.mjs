@@ -21,7 +21,10 @@ const wallSkewMs = Number(process.argv[3] ?? 0);
 const rightTime = Date.now;
 Date.now = () => rightTime() + wallSkewMs;
 
-const node = await createNode({ guardLimits: { maxToldPerKind: 100_000 }, ...JSON.parse(process.argv[2]) });
+const node = await createNode({
+  guardLimits: { maxToldPerKind: 100_000, maxDenialsPerSecond: 100_000_000 },
+  ...JSON.parse(process.argv[2]),
+});
 /** What arrived at each service: kind and text. */
 const arrived = [];
 const note = (where, term) => {

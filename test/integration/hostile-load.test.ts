@@ -67,7 +67,7 @@ async function settled(peer: Peer): Promise<void> {
 
 /** A call whose tag is large: the tag comes back with each answer. */
 function bigTag(peer: Peer, request: Bytes): Bytes {
-  return tuple(atom("$gen_call"), tuple(peer.pid(), bin(Buffer.alloc(20_000, 7))), request);
+  return tuple(atom("$gen_call"), tuple(peer.pid(), bin(Buffer.alloc(1_500, 7))), request);
 }
 
 describe("patience", () => {

@@ -1,33 +1,25 @@
 import { SallyportError } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
 import { compilePolicy } from "../../policy/compile.ts";
-import type { NearestMiss, PeerFacts, Target } from "../../policy/decision.ts";
-import type { Outcome } from "../../policy/document.ts";
-import { formatTarget, parseOperationTarget, parseReplyTarget } from "../../policy/parse-target.ts";
-import type { Policy } from "../../policy/policy.ts";
+import { type ChosenFacts, type Judgement, judge } from "../../policy/judge.ts";
+import { formatTarget, parseOperationTarget } from "../../policy/parse-target.ts";
+import type { RefusedWhy } from "../../policy/policy.ts";
 import { isVerb } from "../../policy/verbs.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines, type ShownDecision } from "../decision-lines.ts";
 import type { ExitCode } from "../exit-codes.ts";
-import { factsOf } from "../peer-facts.ts";
 import type { CanQuestion, PolicyCanFlags } from "../policy-commands.ts";
 import { parsedPolicy, policyFileOf, readPolicy } from "../policy-file.ts";
 import { reportVerdict } from "../report.ts";
+import type { Colours } from "../terminal.ts";
 
-/** What the policy says, and what it leaves to the message itself. */
-interface Answer {
-  readonly outcome: Outcome;
-  readonly rule: string | null;
-  readonly nearestMiss: NearestMiss | null;
-  readonly alias: string | null;
-  readonly mode: "enforce" | "audit";
-  /** The grant looks at the message: `shape`, `limits`. */
-  readonly asks: readonly string[];
-  /** A deny in audit mode that would have refused it. */
-  readonly auditedDeny: string | null;
-}
-
-const NOTHING_ASKED = { asks: [], auditedDeny: null } as const;
+/** Why a peer may not even connect. A rule that says so is named anyway. */
+const REFUSED: Readonly<Partial<Record<RefusedWhy, string>>> = {
+  "no-entry": "it is in no entry of `peers`, and who is in none may not connect",
+  name: "its key is that of an entry which does not have this name",
+  key: "its name is that of an entry which has another key",
+  assurance: "its entry asks for more assurance",
+};
 
 /**
  * `policy can FROM VERB TARGET`: exit 0 when the policy lets it through, 3 when not.
@@ -36,104 +28,83 @@ const NOTHING_ASKED = { asks: [], auditedDeny: null } as const;
 export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, question: CanQuestion): Promise<ExitCode> {
   const read = readPolicy(policyFileOf(flags, flags.policy, world), world);
   const policy = compilePolicy(parsedPolicy(read, world).document);
-  const facts = factsOf(policy, question.from, flags);
   const nowMs = flags.at ?? world.clock.wallMs();
-  const { target, answer } = ask(policy, facts, question, nowMs);
-  const { asks, auditedDeny, ...decided } = answer;
-  const decision: ShownDecision = {
+  const { from, verb, target } = question;
+  // The parser of arguments lets no other word through.
+  const asked = isVerb(verb) ? verb : "reply";
+  const judgement = judge(policy, from, asked, target, nowMs, chosenFacts(flags));
+  const decision = shown(judgement, question, nowMs);
+  const { colours } = world.terminal;
+  const remarks = { asks: asksOf(judgement), auditedDeny: judgement.verdict?.auditedDeny ?? null };
+  const why = judgement.refusedWhy === undefined ? undefined : REFUSED[judgement.refusedWhy];
+  return reportVerdict(world.terminal, {
+    result: { ...decisionJson(decision), ...remarks, refusedWhy: judgement.refusedWhy ?? null },
+    human: [decisionLines(decision, colours), ...remarkLines(remarks, colours)].join("\n"),
+    failure: decision.outcome === "allow" ? undefined : refused(decision, from, why, read.file),
+  });
+}
+
+function chosenFacts({ assurance, transport, source }: PolicyCanFlags): ChosenFacts {
+  return {
+    ...(assurance === undefined ? {} : { assurance }),
+    ...(transport === undefined ? {} : { protocol: transport }),
+    ...(source === undefined ? {} : { source }),
+  };
+}
+
+function shown(judgement: Judgement, { from, verb, target }: CanQuestion, nowMs: number): ShownDecision {
+  const { outcome, rule, nearestMiss, alias, facts, verdict } = judgement;
+  const operation = isVerb(verb) ? parseOperationTarget(verb, target) : undefined;
+  const named = from !== "unknown" && facts.name !== "unknown@unknown.invalid";
+  return {
     id: null,
     atMs: nowMs,
-    ...decided,
-    peer: question.from === "unknown" ? null : facts.name,
+    outcome,
+    rule,
+    nearestMiss,
+    alias,
+    peer: named ? facts.name : null,
     key: facts.fingerprints[0] ?? facts.spki ?? null,
-    verb: question.verb,
-    target,
+    verb,
+    target: operation === undefined ? (target ?? "") : formatTarget(operation),
     generation: null,
-  };
-  const { colours } = world.terminal;
-  const lines = [decisionLines(decision, colours)];
-  if (asks.length > 0) lines.push(colours.dim(`only while the message keeps to the ${asks.join(" and ")} of the rule`));
-  if (auditedDeny !== null) lines.push(colours.yellow(`${auditedDeny} would refuse it, and only records: audit mode`));
-  return reportVerdict(world.terminal, {
-    result: { ...decisionJson(decision), asks, auditedDeny },
-    human: lines.join("\n"),
-    failure: answer.outcome === "allow" ? undefined : refused(decision, read.file),
-  });
-}
-
-function ask(
-  policy: Policy,
-  facts: PeerFacts,
-  question: CanQuestion,
-  nowMs: number,
-): { readonly target: string; readonly answer: Answer } {
-  const { verb } = question;
-  const isReply = verb === "reply";
-  const open = isReply ? parseReplyTarget(question.target) : undefined;
-  const target = isVerb(verb) ? parseOperationTarget(verb, question.target) : undefined;
-  if (isReply ? open === undefined : target === undefined) throw noTarget(question);
-  const text = target === undefined ? (question.target ?? "") : formatTarget(target);
-  // An answer is of a session that stands, so whoever dialled may have been this node.
-  const who = policy.identify(facts, isReply ? "dialler" : "acceptor", nowMs);
-  if (who.kind === "refused") {
-    const { outcome, rule } = who;
-    const alias = policy.peerOf(facts.name)?.alias ?? null;
-    return { target: text, answer: { outcome, rule, nearestMiss: null, alias, mode: "enforce", ...NOTHING_ASKED } };
-  }
-  const { authority } = who;
-  const { alias } = authority;
-  if (!isVerb(verb)) {
-    const outcome = open === true ? "allow" : "deny-default";
-    return {
-      target: text,
-      answer: { outcome, rule: null, nearestMiss: null, alias, mode: "enforce", ...NOTHING_ASKED },
-    };
-  }
-  const verdict = authority.decide(verb, target as Target, nowMs);
-  const [grant] = verdict.grants;
-  const asks = verdict.plain ? [] : [grant?.shape && "shape", grant?.limits && "limits"].filter((word) => !!word);
-  return {
-    target: text,
-    answer: {
-      outcome: verdict.outcome,
-      rule: verdict.rule,
-      nearestMiss: verdict.nearestMiss,
-      alias,
-      mode: grant?.mode ?? "enforce",
-      asks: asks.map(String),
-      auditedDeny: verdict.auditedDeny ?? null,
-    },
+    mode: verdict?.grants[0]?.mode ?? "enforce",
   };
 }
 
-function refused(
-  { alias, peer, verb, target, outcome, rule, nearestMiss }: ShownDecision,
-  file: string,
-): SallyportError {
-  const who = alias ?? peer ?? "unknown";
+/** What the granting rule looks at in the message itself. */
+function asksOf({ verdict }: Judgement): readonly string[] {
+  const [grant] = verdict?.grants ?? [];
+  if (grant === undefined || verdict?.plain === true) return [];
+  return [...(grant.shape === undefined ? [] : ["shape"]), ...(grant.limits === undefined ? [] : ["limits"])];
+}
+
+function remarkLines(
+  { asks, auditedDeny }: { readonly asks: readonly string[]; readonly auditedDeny: string | null },
+  colours: Colours,
+): readonly string[] {
+  return [
+    ...(asks.length === 0
+      ? []
+      : [colours.dim(`only while the message keeps to the ${asks.join(" and the ")} of the rule`)]),
+    ...(auditedDeny === null ? [] : [colours.yellow(`${auditedDeny} would refuse it, and only records: audit mode`)]),
+  ];
+}
+
+function refused(decision: ShownDecision, from: string, why: string | undefined, file: string): SallyportError {
+  const { alias, verb, target, outcome, rule, nearestMiss } = decision;
+  const who = alias ?? quotePeerText(from);
   const what = verb === "connect" ? "connect" : `${verb} ${quotePeerText(target)}`;
-  const by = rule === null ? outcome : `${outcome}, ${rule}`;
-  return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${who} may not ${what} (${by})`, {
+  const by = why ?? (rule === null ? outcome : `${outcome}, ${rule}`);
+  return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${who} may not ${what}: ${by}`, {
     stage: "policy",
-    advice:
-      rule !== null
-        ? `rule ${rule} of ${file} refuses it`
-        : nearestMiss === null
-          ? `nothing in ${file} grants it`
-          : `nothing in ${file} grants it; ${nearestMiss.rule} comes nearest`,
+    advice: adviceOf(rule, nearestMiss?.rule, why, file),
   });
 }
 
-function noTarget({ verb, target }: CanQuestion): SallyportError {
-  const what =
-    target === undefined ? `${verb} needs a target` : `"${quotePeerText(target)}" is no single target for ${verb}`;
-  return new SallyportError("ERR_CONFIG", "POLICY_QUESTION", what, {
-    stage: "policy",
-    advice:
-      verb === "connect"
-        ? "leave the target out: connect has none"
-        : verb === "reply"
-          ? "write call#open or call#closed"
-          : "write a registered name, Module:function/arity, granted-pids or any-pid",
-  });
+function adviceOf(rule: string | null, nearest: string | undefined, why: string | undefined, file: string): string {
+  if (rule !== null) return `rule ${rule} of ${file} refuses it`;
+  if (why !== undefined) return `see \`peers\` of ${file}`;
+  const grants = `nothing in ${file} grants it`;
+  return nearest === undefined ? grants : `${grants}; ${nearest} comes nearest`;
 }
