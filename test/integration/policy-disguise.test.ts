@@ -1,5 +1,21 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { alias, atom, type Bytes, bin, cons, int, join, list, NIL, tuple, u8, u16, u32, u64 } from "../attack/etf.ts";
+import {
+  alias,
+  atom,
+  type Bytes,
+  bin,
+  cons,
+  int,
+  join,
+  list,
+  NIL,
+  nested,
+  tuple,
+  u8,
+  u16,
+  u32,
+  u64,
+} from "../attack/etf.ts";
 import { firstFragment, nextFragment, op } from "../attack/frames.ts";
 import type { Attacker } from "../attack/policy-client.ts";
 import { everyoneLives, type Upshot, upshot } from "../attack/policy-desktop.ts";
@@ -159,6 +175,59 @@ describe("a message of a node's machinery", () => {
       peer.send(op.sendTraced(peer.theirPid(grant.pid), int(1)), message);
     });
     expect(came.arrived).toEqual([]);
+  });
+});
+
+describe("bytes where the head is looked at", () => {
+  const deep = nested(1_000_000);
+  const rests: [string, Bytes][] = [
+    ["a million levels", deep],
+    ["a list that lies", Buffer.from("6cffffffff6a", "hex")],
+    ["a tuple that lies", Buffer.from("69ffffffff6a", "hex")],
+    ["a binary that lies", Buffer.from("6dffffffff", "hex")],
+    ["a map that lies", Buffer.from("74ffffffff6a", "hex")],
+    ["an integer that lies", Buffer.from("6fffffffff00", "hex")],
+    ["a compressed term", Buffer.from("5000000400789c", "hex")],
+    ["an unknown tag", Buffer.from("ff", "hex")],
+    ["nothing", Buffer.alloc(0)],
+  ];
+  const raw = (count: number, ...parts: readonly Bytes[]): Bytes => join(u8(104), u8(count), ...parts);
+  it.each(rests)("%s: nothing arrives, and the node lives", async (_, rest) => {
+    for (const name of [SENDER, CALLER, WHOLE]) {
+      const tries: ((peer: Attacker) => void)[] = [
+        (peer) => peer.regSend("jobs", raw(3, atom("$gen_call"), rest, int(1))),
+        (peer) => peer.regSend("jobs", raw(3, atom("$gen_call"), raw(2, peer.pid(), rest), int(1))),
+        (peer) => peer.regSend("jobs", raw(3, atom("$gen_call"), tuple(peer.pid(), alias(peer.ref())), rest)),
+        (peer) => peer.regSend("jobs", raw(2, atom("$gen_cast"), rest)),
+        (peer) => peer.regSend("private", raw(3, atom("$gen_call"), rest, int(1))),
+        (peer) =>
+          peer.regSend("rex", raw(3, atom("$gen_call"), rest, tuple(atom("call"), atom("jobs"), atom("run"), NIL))),
+        (peer) => peer.regSend("rex", raw(3, atom("$gen_call"), tuple(peer.pid(), alias(peer.ref())), rest)),
+        (peer) => peer.regSend("net_kernel", raw(3, atom("$gen_call"), rest, tuple(atom("is_auth"), atom("x")))),
+        (peer) => peer.regSend("events", raw(3, atom("progress"), rest, int(1))),
+        (peer) =>
+          peer.send(
+            op.spawnRequest(peer.ref(), peer.pid(), peer.pid(), ["erpc", "execute_call", 4]),
+            join(u8(108), u32(4), rest, atom("jobs"), atom("run"), list(int(1)), NIL),
+          ),
+        (peer) =>
+          peer.send(
+            op.spawnRequest(peer.ref(), peer.pid(), peer.pid(), ["erpc", "execute_call", 4]),
+            join(u8(108), u32(4), peer.ref(), atom("jobs"), atom("run"), rest, NIL),
+          ),
+        (peer) => peer.send(op.aliasSend(peer.pid(), peer.theirRef()), raw(2, rest, int(1))),
+        (peer) => peer.send(op.sendSender(peer.pid(), peer.theirPid({ id: 1, serial: 0 })), raw(2, rest, int(1))),
+      ];
+      let peer = await desktop.attacker(name);
+      for (const attempt of tries) {
+        if (peer.closed) peer = await desktop.attacker(name);
+        attempt(peer);
+        await peer.settles().catch(() => false);
+      }
+    }
+    expect(await desktop.arrived()).toEqual([]);
+    expect(desktop.victim.uncaught).toEqual([]);
+    expect(desktop.victim.exitCode).toBeUndefined();
   });
 });
 
