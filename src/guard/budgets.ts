@@ -1,5 +1,6 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import type { Bounds } from "../policy/bounds.ts";
+import type { Grant } from "../policy/decision.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** Rule under which the bounds of a peer as a whole are counted. */
@@ -34,14 +35,20 @@ export class PeerBudget {
 
   /** Uses the rates of a rule for one message of `bytes`; false, and nothing is used, when one of them has run out. */
   spend(rule: string | null, bounds: Bounds, bytes: number, now: MonotonicMs): boolean {
+    if (!this.#has(rule, bounds, bytes, now)) return false;
     if (bounds.rate === undefined && bounds.bytes === undefined) return true;
     const usage = this.#of(rule ?? WHOLE_PEER);
-    if (bounds.rate !== undefined) usage.messages ??= new TokenBucket(bounds.rate, now);
-    if (bounds.bytes !== undefined) usage.bytes ??= new TokenBucket(bounds.bytes, now);
-    if (usage.messages?.has(1, now) === false || usage.bytes?.has(bytes, now) === false) return false;
     usage.messages?.take(1, now);
     usage.bytes?.take(bytes, now);
     return true;
+  }
+
+  /** The rates of a grant and of the peer as a whole, both or none. */
+  spendBoth(grant: Grant, peer: Bounds, bytes: number, now: MonotonicMs): boolean {
+    const { rule, limits } = grant;
+    if (limits === undefined) return this.spend(null, peer, bytes, now);
+    if (!this.#has(null, peer, bytes, now) || !this.spend(rule, limits, bytes, now)) return false;
+    return this.spend(null, peer, bytes, now);
   }
 
   /** One more call or function under a rule; false when `max` are under way. */
@@ -78,6 +85,14 @@ export class PeerBudget {
       usage.messages = undefined;
       usage.bytes = undefined;
     }
+  }
+
+  #has(rule: string | null, bounds: Bounds, bytes: number, now: MonotonicMs): boolean {
+    if (bounds.rate === undefined && bounds.bytes === undefined) return true;
+    const usage = this.#of(rule ?? WHOLE_PEER);
+    if (bounds.rate !== undefined) usage.messages ??= new TokenBucket(bounds.rate, now);
+    if (bounds.bytes !== undefined) usage.bytes ??= new TokenBucket(bounds.bytes, now);
+    return usage.messages?.has(1, now) !== false && usage.bytes?.has(bytes, now) !== false;
   }
 
   #of(rule: string): Usage {

@@ -1,7 +1,7 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import type { Bounds } from "../policy/bounds.ts";
 import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
-import { needsInspection, withinBounds } from "../policy/payload.ts";
+import { withinBounds } from "../policy/payload.ts";
 import { inspectTerm, TermFacts, type TermQuestion } from "../term/inspect.ts";
 import type { TermLimits } from "../term/limits.ts";
 import type { Term } from "../term/types.ts";
@@ -59,37 +59,50 @@ export function weigh(
   let short: Shortfall = { kind: "shortfall", outcome: "deny-default", rule: null, miss: null };
   for (const grant of verdict.grants) {
     const { rule, shape, limits } = grant;
+    // Limits hold in audit mode too: what has passed one is not let through because its sender is audited.
+    if (short.outcome === "deny-limit" && rule === AUDITED_PEER_RULE) break;
     if (shape !== undefined && !shape.matches(buffer, inner, end, scales.atomRefs)) {
       if (short.miss === null) short = { ...short, miss: { rule, why: "shape" } };
       continue;
     }
-    if (facts === undefined && needsInspection(limits, peerBounds)) {
+    if (facts === undefined && mustLook(verdict, peerBounds)) {
       facts = new TermFacts();
       inspectTerm(buffer, inner, end, scales.limits, questionOf(verdict, peerBounds, scales), facts);
     }
     const bound = withinBounds(limits, peerBounds, facts ?? NOTHING, bytes);
-    if (bound === undefined && spend(budget, grant, peerBounds, bytes, now)) return grant;
+    if (bound === undefined && budget.spendBoth(grant, peerBounds, bytes, now)) return grant;
     short = { kind: "shortfall", outcome: "deny-limit", rule, miss: { rule, why: "limit" } };
   }
   return short;
 }
 
+/** The grant of a peer in audit mode, which lets through what no rule does. */
+const AUDITED_PEER_RULE = "peer";
+
 /** Facts of a payload that nobody asks about. */
 const NOTHING = new TermFacts();
+
+/**
+ * Whether more than the size of the payload counts. Funs and identifiers of third nodes are met by the decoder, at no cost of
+ * its own; they must be known before only where some grants take them and others do not.
+ */
+function mustLook({ grants }: Verdict, peerBounds: Bounds): boolean {
+  if (hasDepth(peerBounds)) return true;
+  const [first] = grants;
+  return grants.some(
+    ({ limits }) =>
+      (limits !== undefined && hasDepth(limits)) ||
+      (limits?.funs ?? false) !== (first?.limits?.funs ?? false) ||
+      (limits?.foreign ?? false) !== (first?.limits?.foreign ?? false),
+  );
+}
+
+function hasDepth({ depth, elements, newAtoms }: Bounds): boolean {
+  return depth !== undefined || elements !== undefined || newAtoms !== undefined;
+}
 
 function questionOf(verdict: Verdict, peerBounds: Bounds, { nodes, knownAtoms, atomRefs }: Scales): TermQuestion {
   const counts = [peerBounds, ...verdict.grants.map(({ limits }) => limits)].map((bounds) => bounds?.newAtoms);
   const asked = counts.filter((count) => count !== undefined);
   return { nodes, knownAtoms, maxNewAtoms: asked.length === 0 ? undefined : Math.max(...asked), atomRefs };
-}
-
-function spend(
-  budget: PeerBudget,
-  { rule, limits }: Grant,
-  peerBounds: Bounds,
-  bytes: number,
-  now: MonotonicMs,
-): boolean {
-  if (limits !== undefined && !budget.spend(rule, limits, bytes, now)) return false;
-  return budget.spend(null, peerBounds, bytes, now);
 }

@@ -30,7 +30,9 @@ const RETURN = new Atom("return");
 const ERROR = new Atom("error");
 
 /** Whether a function may be run: by which grant (undefined where nothing is bounded), or why not. */
-export type Asked = { readonly grant: Grant | undefined } | { readonly why: Why };
+export type Asked =
+  | { readonly grant: Grant | undefined; readonly auditedDeny?: string | undefined }
+  | { readonly why: Why };
 
 export interface FunctionEntry {
   readonly label: string;
@@ -90,7 +92,7 @@ export class Functions {
     if (verdict.outcome !== "allow") return { why: verdict };
     if (guard.isOpen(verdict)) return { grant: undefined };
     const grant = guard.weigh(verdict, payload, session.connection.terms);
-    return "kind" in grant ? { why: grant } : { grant };
+    return "kind" in grant ? { why: grant } : { grant, auditedDeny: verdict.auditedDeny };
   }
 
   /** Reads what is asked for; undefined when the arguments do not have the shape that the request demands. */

@@ -100,7 +100,7 @@ export class Deliveries {
       return;
     }
     if (capability !== undefined) this.#core.capabilities.use(capability);
-    if (grant?.mode === "audit") this.#refusals.audited(session, verb, targetOf(control), grant);
+    if (grant?.mode === "audit") this.#refusals.audited(session, verb, targetOf(control), grant, verdict.auditedDeny);
     const ctx = this.#context(session, control, process, grant);
     const delivered = this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
     if (delivered && capability === undefined && control.kind !== "alias-send") {
@@ -310,7 +310,10 @@ export class Deliveries {
     }
     const label = functionLabel(wanted.module, wanted.fn, wanted.arity);
     const asked = this.#functions.ask(session, "rpc", label, { buffer, start, end, inner: wanted.args });
-    if (!("why" in asked)) return asked;
+    if (!("why" in asked)) {
+      if (asked.grant?.mode === "audit") this.#refusals.audited(session, "rpc", label, asked.grant, asked.auditedDeny);
+      return asked;
+    }
     const id = this.#refusals.record(session, "rpc", label, asked.why);
     const replyTo = verb === "call" ? this.#replyTo(session, buffer, end) : undefined;
     if (replyTo !== undefined) replyOrEnd(session, this.#own.rex.pid, replyTo, badRpc(replyTo.tag, denied(id)));

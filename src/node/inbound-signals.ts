@@ -134,7 +134,7 @@ export class Signals {
   #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
     if (verdict.outcome !== "allow") return true;
     const grant = verdict.grants[0];
-    if (grant?.mode === "audit") this.#refusals.audited(session, verb, target, grant);
+    if (grant?.mode === "audit") this.#refusals.audited(session, verb, target, grant, verdict.auditedDeny);
     return session.guard.spend(verdict);
   }
 

@@ -50,7 +50,7 @@ export class SpawnRequests {
       answer(session, control, "eperm");
       return;
     }
-    if (asked.grant?.mode === "audit") this.#refusals.audited(session, verb, label, asked.grant);
+    if (asked.grant?.mode === "audit") this.#refusals.audited(session, verb, label, asked.grant, asked.auditedDeny);
     const outcome = this.#functions.start(session, control, invocation, asked.grant);
     if (outcome !== "started") answer(session, control, outcome === "missing" ? "eperm" : "system_limit");
   }

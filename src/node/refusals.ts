@@ -36,9 +36,10 @@ export class Refusals {
     return decisions.record(this.#decision(session, verb, target, why.outcome, rule, miss, "enforce"));
   }
 
-  /** Records what audit mode let through. */
-  audited(session: Session, verb: Verb, target: Pid | string, grant: Grant): void {
-    this.#core.decisions.record(this.#decision(session, verb, target, "allow", grant.rule, null, "audit"));
+  /** Records what audit mode let through: a grant that is audited, or a deny that is (`Verdict.auditedDeny`). */
+  audited(session: Session, verb: Verb, target: Pid | string, grant: Grant, auditedDeny: string | undefined): void {
+    const rule = auditedDeny ?? grant.rule;
+    this.#core.decisions.record(this.#decision(session, verb, target, "allow", rule, null, "audit"));
   }
 
   /** Refuses what waits behind a monitor: a DOWN that says so, whether or not the target exists. */
