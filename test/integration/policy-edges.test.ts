@@ -236,6 +236,27 @@ describe("what was kept", () => {
   });
 });
 
+describe("what waits in a mailbox", () => {
+  it("is not handled any more when its grant is withdrawn, and its callers hear so", async () => {
+    const slow = { id: "slow", from: "peer", allow: ["call", "cast", "send"], to: "slow" };
+    await desktop.ask("replace", { document: policy([...RULES, slow]) });
+    const peer = await desktop.attacker(PEER);
+    const references = [peer.call("slow", int(0)), peer.call("slow", int(1))].map(shown);
+    for (let i = 0; i < 20; i++) peer.cast("slow", int(i));
+    for (let i = 0; i < 20; i++) peer.regSend("slow", int(i));
+    expect(await peer.settles()).toBe(true);
+    // The service waits for what its first call waits for.
+    expect(await desktop.arrived()).toEqual([]);
+    await desktop.ask("replace", { document: policy([]) });
+    for (const reference of references) {
+      await peer.hears(({ text }) => text.includes(reference) && text.includes("sallyport_denied"));
+    }
+    await desktop.ask("release");
+    await desktop.ask("release");
+    expect(await desktop.arrived()).toEqual([]);
+  });
+});
+
 describe("a deny", () => {
   it.each<[string, (peer: Attacker, handed: Bytes) => void]>([
     ["REG_SEND", (peer) => peer.regSend("private", bin("by name"))],
