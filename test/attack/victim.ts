@@ -32,10 +32,10 @@ export class Victim {
   exitCode: number | string | undefined;
   stderr = "";
 
-  private constructor(options: { readonly name: string }, wallSkewMs: number) {
+  private constructor(options: { readonly name: string }, wallSkewMs: number, script: string) {
     this.name = options.name;
-    const script = fileURLToPath(new URL("victim.mjs", import.meta.url));
-    this.#child = spawn(process.execPath, [script, JSON.stringify(options), String(wallSkewMs)], {
+    const path = fileURLToPath(new URL(script, import.meta.url));
+    this.#child = spawn(process.execPath, [path, JSON.stringify(options), String(wallSkewMs)], {
       stdio: ["pipe", "pipe", "pipe"],
     });
     this.#child.stderr.on("data", (chunk: Buffer) => {
@@ -50,12 +50,13 @@ export class Victim {
     });
   }
 
-  /** Starts it and resolves when it listens. `wallSkewMs`: how wrong its clock is. */
+  /** Starts it and resolves when it listens. `wallSkewMs`: how wrong its clock is. `script`: what it runs, in this folder. */
   static async start(
     options: { readonly name: string; readonly [option: string]: unknown },
     wallSkewMs: number = 0,
+    script: string = "victim.mjs",
   ): Promise<Victim> {
-    const victim = new Victim(options, wallSkewMs);
+    const victim = new Victim(options, wallSkewMs, script);
     const info = await victim.ask<{ creation: number; endpoints: string[]; open: never; closed: never; secret: never }>(
       "info",
     );
@@ -106,6 +107,12 @@ export class Victim {
   /** What must never be there. */
   get uncaught(): readonly VictimEvent[] {
     return this.events.filter(({ event }) => event === "uncaught");
+  }
+
+  /** Ends it as a power cut would. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    while (this.exitCode === undefined) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   async stop(): Promise<void> {
