@@ -154,14 +154,15 @@ export class Deliveries {
       return false;
     }
     const isCounted = call !== undefined && services.has(process);
-    if (isCounted && !session.inflight.begin(process, grant)) {
+    // Counted as the service gives it back: by what the context holds.
+    if (isCounted && !session.inflight.begin(process, ctx.grant)) {
       if (call.replyTo.monitor !== undefined)
         this.#endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, BY_LIMIT);
       return false;
     }
     if (process.deliver(term, ctx, end - start)) return true;
     counters.add("dropped_mailbox_full");
-    if (isCounted) session.inflight.done(process, grant);
+    if (isCounted) session.inflight.done(process, ctx.grant);
     // A caller that waits is told at once that there is no room.
     if (call?.replyTo.monitor !== undefined) {
       this.#refusals.sendDown(session, targetOf(control), call.replyTo.pid, call.replyTo.monitor, SYSTEM_LIMIT);

@@ -224,7 +224,11 @@ export class ScriptedNode {
     };
   }
 
-  #connectionOf(peer: ScriptedPeer, target: NodeName | undefined, open: (sink: CarrierSink) => Carrier): DistConnection {
+  #connectionOf(
+    peer: ScriptedPeer,
+    target: NodeName | undefined,
+    open: (sink: CarrierSink) => Carrier,
+  ): DistConnection {
     const connection: DistConnection = new DistConnection(
       {
         own: { name: peer.name, creation: PEER_CREATION, flags: DEFAULT_FLAGS },
