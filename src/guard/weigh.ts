@@ -74,6 +74,11 @@ export function weigh(
   return short;
 }
 
+/** The rule that the record of an audited message names: the deny that would refuse it, or the grant; undefined: none does. */
+export function auditingRule({ auditedDeny }: Verdict, grant: Grant | undefined): string | undefined {
+  return grant?.mode === "audit" ? (auditedDeny ?? grant.rule) : undefined;
+}
+
 /** Facts of a payload that nobody asks about. */
 const NOTHING = new TermFacts();
 

@@ -2,7 +2,7 @@ import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import { AllowRule } from "../guard/allow.ts";
 import { denied } from "../guard/refusal-answer.ts";
-import type { PayloadBytes } from "../guard/weigh.ts";
+import { auditingRule, type PayloadBytes } from "../guard/weigh.ts";
 import type { Grant } from "../policy/decision.ts";
 import { functionLabel, namedFunctionLabel } from "../policy/parse-target.ts";
 import { handlerError, NORMAL } from "../process/exit-reason.ts";
@@ -29,8 +29,14 @@ const MAX_ARITY = 255;
 const RETURN = new Atom("return");
 const ERROR = new Atom("error");
 
-/** Whether a function may be run: by which grant (undefined where nothing is bounded), or why not. */
-export type Asked = { readonly grant: Grant | undefined } | { readonly why: Why };
+/** A function may be run: by which grant (undefined where nothing is bounded), and the rule that records it, if one does. */
+export interface Granted {
+  readonly grant: Grant | undefined;
+  readonly auditedBy: string | undefined;
+}
+
+/** Whether a function may be run, or why not. */
+export type Asked = Granted | { readonly why: Why };
 
 export interface FunctionEntry {
   readonly label: string;
@@ -88,9 +94,9 @@ export class Functions {
     const { guard } = session;
     const verdict = guard.onFunction(verb, label, this.#entries.get(label)?.rule);
     if (verdict.outcome !== "allow") return { why: verdict };
-    if (guard.isOpen(verdict)) return { grant: undefined };
+    if (guard.isOpen(verdict)) return { grant: undefined, auditedBy: undefined };
     const grant = guard.weigh(verdict, payload, session.connection.terms);
-    return "kind" in grant ? { why: grant } : { grant };
+    return "kind" in grant ? { why: grant } : { grant, auditedBy: auditingRule(verdict, grant) };
   }
 
   /** Reads what is asked for; undefined when the arguments do not have the shape that the request demands. */

@@ -1,12 +1,13 @@
 import type { Capability, CapabilityVerb } from "../guard/capabilities.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
+import { auditingRule } from "../guard/weigh.ts";
 import type { Verdict } from "../policy/decision.ts";
 import { refKey } from "../process/term-keys.ts";
 import type { Pid } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodeReason } from "./decode-payload.ts";
-import type { OwnProcesses } from "./inbound-messages.ts";
+import type { OwnProcesses } from "./message-parts.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
 import { BY_LIMIT, type Refusals } from "./refusals.ts";
@@ -133,9 +134,9 @@ export class Signals {
   /** Uses up the rates of an allowing verdict, and records what only audit mode allows. */
   #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
     if (verdict.outcome !== "allow") return true;
-    const grant = verdict.grants[0];
-    if (grant?.mode === "audit") this.#refusals.audited(session, verb, target, grant);
-    return session.guard.spend(verdict);
+    if (!session.guard.spend(verdict)) return false;
+    this.#refusals.audited(session, verb, target, auditingRule(verdict, verdict.grants[0]));
+    return true;
   }
 
   /** The node's own processes are watched by callers as others are. */

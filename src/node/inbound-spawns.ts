@@ -50,7 +50,7 @@ export class SpawnRequests {
       answer(session, control, "eperm");
       return;
     }
-    if (asked.grant?.mode === "audit") this.#refusals.audited(session, verb, label, asked.grant);
+    this.#refusals.audited(session, verb, label, asked.auditedBy);
     const outcome = this.#functions.start(session, control, invocation, asked.grant);
     if (outcome !== "started") answer(session, control, outcome === "missing" ? "eperm" : "system_limit");
   }

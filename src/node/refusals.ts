@@ -1,7 +1,7 @@
 import { quotePeerText } from "../base/escape.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { Shortfall } from "../guard/weigh.ts";
-import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
+import type { NearestMiss, Verdict } from "../policy/decision.ts";
 import type { Outcome } from "../policy/document.ts";
 import type { Verb } from "../policy/verbs.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
@@ -36,9 +36,10 @@ export class Refusals {
     return decisions.record(this.#decision(session, verb, target, why.outcome, rule, miss, "enforce"));
   }
 
-  /** Records what audit mode let through. */
-  audited(session: Session, verb: Verb, target: Pid | string, grant: Grant): void {
-    this.#core.decisions.record(this.#decision(session, verb, target, "allow", grant.rule, null, "audit"));
+  /** Records what audit mode let through, if it was that; `rule` as `auditingRule` says it. */
+  audited(session: Session, verb: Verb, target: Pid | string, rule: string | undefined): void {
+    if (rule === undefined) return;
+    this.#core.decisions.record(this.#decision(session, verb, target, "allow", rule, null, "audit"));
   }
 
   /** Refuses what waits behind a monitor: a DOWN that says so, whether or not the target exists. */
