@@ -23,6 +23,8 @@ export interface CallRequest {
   readonly peer: string;
   readonly what: string;
   readonly options: CallOptions;
+  /** True: its answer comes through a spawn request, and no message or DOWN under its reference is one. Default false. */
+  readonly isSpawn?: boolean;
   /** Takes back what the request left on the other side; called when it ends without an answer. */
   abandon(ref: Reference): void;
   /** Sends the request once the entry stands. May throw: the call is rejected then. */
@@ -119,6 +121,12 @@ export class CallTable {
   find(ref: Reference, session: Session | undefined): OpenCall | undefined {
     const call = this.#open.get(ownRefKey(ref));
     return call !== undefined && call.session === session && sameRef(call.ref, ref) ? call : undefined;
+  }
+
+  /** As `find`, for what comes as an answer by itself: a message with its tag, or a DOWN of its target. */
+  awaitingMessage(ref: Reference, session: Session): OpenCall | undefined {
+    const call = this.find(ref, session);
+    return call?.request.isSpawn === true ? undefined : call;
   }
 
   /** Ends a call with its answer. */

@@ -29,8 +29,14 @@ const MAX_ARITY = 255;
 const RETURN = new Atom("return");
 const ERROR = new Atom("error");
 
-/** Whether a function may be run: by which grant (undefined where nothing is bounded), or why not. */
-export type Asked = { readonly verdict: Verdict; readonly grant: Grant | undefined } | { readonly why: Why };
+/** A function may be run: by which grant; undefined where nothing is bounded. */
+export interface Granted {
+  readonly verdict: Verdict;
+  readonly grant: Grant | undefined;
+}
+
+/** Whether a function may be run, or why not. */
+export type Asked = Granted | { readonly why: Why };
 
 export interface FunctionEntry {
   readonly label: string;

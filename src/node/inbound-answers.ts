@@ -43,12 +43,12 @@ export class Answers {
 
   /** True when a call over this session waits for an answer by this alias. */
   awaits(session: Session, alias: Reference): boolean {
-    return this.#core.calls.find(alias, session) !== undefined;
+    return this.#core.calls.awaitingMessage(alias, session) !== undefined;
   }
 
   /** An answer by alias; false when the alias is that of no open call. */
   byAlias(session: Session, alias: Reference, buffer: Buffer, start: number, end: number): boolean {
-    const call = this.#core.calls.find(alias, session);
+    const call = this.#core.calls.awaitingMessage(alias, session);
     if (call === undefined) return false;
     if (this.#taggedFor(session, buffer, start, end) === call) this.#answer(session, call, buffer, start, end);
     else this.#core.counters.add("late_replies");
@@ -66,7 +66,7 @@ export class Answers {
   down(session: Session, control: Kind<"monitor-exit">, buffer: Buffer, start: number, end: number): void {
     const { target, to, ref } = control;
     const { calls } = this.#core;
-    const call = this.isMain(to) ? calls.find(ref, session) : undefined;
+    const call = this.isMain(to) ? calls.awaitingMessage(ref, session) : undefined;
     if (this.#spawns.awaitsDown(session, target, ref)) {
       const reason = this.#content(session, control.reason, buffer, start, end);
       this.#spawns.downReceived(session, ref, reason);
@@ -101,7 +101,7 @@ export class Answers {
     if (after - head.elements > MAX_TAG_BYTES) return undefined;
     const tag = session.connection.terms.decodeAt(buffer, head.elements, after);
     const ref = replyRef(tag, session.hasAlias);
-    return ref === undefined ? undefined : this.#core.calls.find(ref, session);
+    return ref === undefined ? undefined : this.#core.calls.awaitingMessage(ref, session);
   }
 
   #answer(session: Session, call: OpenCall, buffer: Buffer, start: number, end: number): void {

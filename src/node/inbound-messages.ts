@@ -1,45 +1,31 @@
 import { type Capability, type CapabilityVerb, isHeld } from "../guard/capabilities.ts";
 import { classifyMessage, type MessageVerb } from "../guard/classify.ts";
-import { wantedByRex } from "../guard/peek-function.ts";
-import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
 import type { Grant, Verdict } from "../policy/decision.ts";
-import { functionLabel } from "../policy/parse-target.ts";
-import type { Verb } from "../policy/verbs.ts";
 import { SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import { TupleHead } from "../term/peek.ts";
-import { skipTerm } from "../term/skip.ts";
-import { type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
+import { type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
-import { misbehaved } from "../wire/misbehaved.ts";
 import { decodePayload } from "./decode-payload.ts";
 import type { Functions } from "./functions.ts";
-import { goesTo, readGenCall, readGenCast, readReplyTo } from "./gen.ts";
-import { MessageContext } from "./message-context.ts";
-import { type NodeCore, replyOrEnd } from "./node-core.ts";
+import { goesTo, readGenCall, readGenCast } from "./gen.ts";
+import { OwnDeliveries } from "./inbound-own.ts";
+import type { MessageContext } from "./message-context.ts";
+import {
+  contextOf,
+  holdsUnwanted,
+  innerStart,
+  type MessageControl,
+  type OwnProcesses,
+  targetOf,
+} from "./message-parts.ts";
+import { answerElsewhere, MessageRefusals } from "./message-refusals.ts";
+import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
-import { badRpc } from "./own-services.ts";
-import { sameRef } from "./refs.ts";
 import { BY_DEFAULT, BY_LIMIT, type Refusals, type Why } from "./refusals.ts";
 import type { Session } from "./session.ts";
 
 type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
-
-/** Messages to a process of this node: to its pid, its name, or an alias that was handed out. */
-export type MessageControl = Kind<"send"> | Kind<"reg-send"> | Kind<"alias-send">;
-
-/** Processes of the node itself, which have rules of their own. */
-export interface OwnProcesses {
-  readonly netKernel: NodeProcess;
-  readonly rex: NodeProcess;
-  readonly outputSink: NodeProcess;
-}
-
-/** Longest `{From, Tag}` of a refused call that is looked at for the answer, in bytes. */
-const MAX_REPLY_TO_BYTES = 2_048;
-
-/** Longest question to `net_kernel`, in bytes. */
-const MAX_PING_BYTES = 2_048;
 
 /** Kinds of messages that a sender may expect to be large. */
 const MESSAGE_VERBS: readonly MessageVerb[] = ["send", "call", "cast", "io", "system"];
@@ -47,16 +33,18 @@ const MESSAGE_VERBS: readonly MessageVerb[] = ["send", "call", "cast", "io", "sy
 /** Messages of peers to processes of this node. */
 export class Deliveries {
   readonly #core: NodeCore;
-  readonly #functions: Functions;
   readonly #own: OwnProcesses;
+  readonly #toOwn: OwnDeliveries;
   readonly #refusals: Refusals;
+  readonly #answers: MessageRefusals;
   readonly #head: TupleHead = new TupleHead();
 
   constructor(core: NodeCore, functions: Functions, own: OwnProcesses, refusals: Refusals) {
     this.#core = core;
-    this.#functions = functions;
     this.#own = own;
     this.#refusals = refusals;
+    this.#answers = new MessageRefusals(refusals);
+    this.#toOwn = new OwnDeliveries(core, functions, own, refusals, this.#head);
   }
 
   /** Whether any kind of message of this session could reach the target. */
@@ -81,7 +69,7 @@ export class Deliveries {
       return;
     }
     if (this.#isOwn(process)) {
-      this.#toOwn(session, control, process, verb, buffer, start, end);
+      this.#toOwn.message(session, control, process, verb, buffer, start, end);
       return;
     }
     const { guard } = session;
@@ -90,18 +78,18 @@ export class Deliveries {
     const capability = access === "by-granted-pid" ? this.#capability(session, process, verb) : undefined;
     if (verdict.outcome !== "allow") {
       if (verdict.outcome !== "deny-default" || capability === undefined) {
-        this.#refuse(session, control, verb, verdict, buffer, end);
+        this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
         return;
       }
     }
     const grant = this.#grantFor(session, verdict, verb, buffer, start, end);
     if (grant !== undefined && "kind" in grant) {
-      this.#refuse(session, control, verb, grant, buffer, end);
+      this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
       return;
     }
     if (capability !== undefined) this.#core.capabilities.use(capability);
     this.#refusals.allowed(session, verb, targetOf(control), verdict, grant);
-    const ctx = this.#context(session, control, process, grant);
+    const ctx = contextOf(this.#core, session, control, process, grant);
     const delivered = this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
     if (delivered && capability === undefined && !this.#core.decisions.recordsGrants) {
       this.#warmUp(session, control, process, ctx, access);
@@ -121,11 +109,11 @@ export class Deliveries {
     const verdict = session.guard.onProcess(verb, process, "by-pid", this.#core.processes.names.generation);
     const isDenied = verdict.outcome !== "allow" && verdict.outcome !== "deny-default";
     if (isDenied || !isHeld(capability, session.facts) || !capability.verbs.has(verb as CapabilityVerb)) {
-      this.#refuse(session, control, verb, isDenied ? verdict : BY_DEFAULT, buffer, end);
+      this.#answers.refuse(session, control, this.#head, verb, isDenied ? verdict : BY_DEFAULT, buffer, end);
       return;
     }
     capabilities.use(capability);
-    const ctx = this.#context(session, control, process, undefined);
+    const ctx = contextOf(this.#core, session, control, process, undefined);
     this.deliver(session, control, process, ctx, verb, undefined, buffer, start, end);
   }
 
@@ -150,18 +138,19 @@ export class Deliveries {
     if (fault !== undefined) {
       this.#refusals.record(session, verb, targetOf(control), fault);
       if (call?.replyTo.monitor !== undefined)
-        this.#endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
+        this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
       return false;
     }
     const isCounted = call !== undefined && services.has(process);
-    if (isCounted && !session.inflight.begin(process, grant)) {
+    // Counted as the service gives it back: by what the context holds.
+    if (isCounted && !session.inflight.begin(process, ctx.grant)) {
       if (call.replyTo.monitor !== undefined)
-        this.#endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, BY_LIMIT);
+        this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, BY_LIMIT);
       return false;
     }
     if (process.deliver(term, ctx, end - start)) return true;
     counters.add("dropped_mailbox_full");
-    if (isCounted) session.inflight.done(process, grant);
+    if (isCounted) session.inflight.done(process, ctx.grant);
     // A caller that waits is told at once that there is no room.
     if (call?.replyTo.monitor !== undefined) {
       this.#refusals.sendDown(session, targetOf(control), call.replyTo.pid, call.replyTo.monitor, SYSTEM_LIMIT);
@@ -177,9 +166,7 @@ export class Deliveries {
     isCall: boolean,
     grant: Grant | undefined,
   ): Why | undefined {
-    const { watch, guard } = session;
-    if (watch.hasFun && !guard.mayFuns(grant)) return BY_LIMIT;
-    if (watch.hasForeign && !guard.mayForeign(grant)) return BY_LIMIT;
+    if (holdsUnwanted(session, grant)) return BY_LIMIT;
     if (verb === "call" && !isCall) return BY_DEFAULT;
     if (verb === "cast" && readGenCast(term) === undefined) return BY_DEFAULT;
     return undefined;
@@ -196,16 +183,8 @@ export class Deliveries {
   ): ReturnType<Session["guard"]["weigh"]> | undefined {
     const { guard } = session;
     if (verdict.outcome !== "allow" || guard.isOpen(verdict)) return undefined;
-    const inner = this.#inner(verb, buffer, start, end);
+    const inner = innerStart(this.#head, verb, buffer, start, end);
     return guard.weigh(verdict, { buffer, start, end, inner }, session.connection.terms);
-  }
-
-  /** Where the part stands that shapes are about. `#head` is that of the message. */
-  #inner(verb: MessageVerb, buffer: Buffer, start: number, end: number): number {
-    const { arity, second } = this.#head;
-    if (second === 0 || second >= end) return start;
-    if (verb === "cast" && arity === 2) return second;
-    return verb === "call" && arity === 3 ? skipTerm(buffer, second, end) : start;
   }
 
   /** What has no process behind it: silence, but for a call. */
@@ -219,119 +198,7 @@ export class Deliveries {
           ? this.#core.processes.tagOf(control.to)?.tag
           : undefined;
     const verdict = session.guard.onMissing(verb, name, former);
-    if (verdict.outcome !== "allow") this.#refuse(session, control, verb, verdict, buffer, end);
-  }
-
-  /** Refuses a message; `as` is the verb under which that is recorded. */
-  #refuse(
-    session: Session,
-    control: MessageControl,
-    verb: MessageVerb,
-    why: Why,
-    buffer: Buffer,
-    end: number,
-    as: Verb = verb,
-  ): void {
-    const replyTo = verb === "call" ? this.#replyTo(session, buffer, end) : undefined;
-    if (replyTo?.monitor === undefined) this.#refusals.record(session, as, targetOf(control), why);
-    else this.#endCall(session, control, as, replyTo.pid, replyTo.monitor, why);
-  }
-
-  /** Ends the wait of a refused caller. */
-  #endCall(session: Session, control: MessageControl, verb: Verb, to: Pid, ref: Reference, why: Why): void {
-    const target = targetOf(control);
-    const hadMonitor = session.tables.demonitorRequested(to, target, ref);
-    // The monitor that a caller sets first may have been refused, and answered, already.
-    const isAnswered = !hadMonitor && session.refusedMonitor !== undefined && sameRef(session.refusedMonitor, ref);
-    if (isAnswered) this.#refusals.record(session, verb, target, why);
-    else this.#refusals.down(session, verb, target, to, ref, why);
-  }
-
-  /** Whom a refused call is to be answered: only that part of it is decoded. @throws {SallyportError} FORGED_IDENTIFIER */
-  #replyTo(session: Session, buffer: Buffer, end: number): ReturnType<typeof readReplyTo> {
-    const { arity, second } = this.#head;
-    if (arity !== 3 || second === 0 || second >= end) return undefined;
-    const after = skipTerm(buffer, second, end);
-    if (after - second > MAX_REPLY_TO_BYTES) return undefined;
-    const replyTo = readReplyTo(session.connection.terms.decodeAt(buffer, second, after));
-    if (replyTo !== undefined && !goesTo(replyTo, session.node, session.creation)) throw answerElsewhere();
-    return replyTo;
-  }
-
-  #toOwn(
-    session: Session,
-    control: MessageControl,
-    process: NodeProcess,
-    verb: MessageVerb,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    const { netKernel, rex } = this.#own;
-    let grant: Grant | undefined;
-    if (process === netKernel) {
-      if (verb !== "call" || end - start > MAX_PING_BYTES || !session.guard.mayConnect) {
-        this.#refuse(session, control, verb, BY_DEFAULT, buffer, end, "system");
-        return;
-      }
-    } else if (process === rex) {
-      const asked = this.#askedOfRex(session, control, verb, buffer, start, end);
-      if (asked === undefined) return;
-      grant = asked.grant;
-    } else if (verb !== "io" || !session.takesOutput) {
-      this.#refusals.record(session, verb, "output", BY_DEFAULT);
-      return;
-    }
-    const ctx = this.#context(session, control, process, grant);
-    const term = decodePayload(session, buffer, start, end);
-    const { watch, guard } = session;
-    if ((watch.hasFun && !guard.mayFuns(grant)) || (watch.hasForeign && !guard.mayForeign(grant))) {
-      this.#refuse(session, control, verb, BY_LIMIT, buffer, end);
-      return;
-    }
-    if (!process.deliver(term, ctx, end - start)) this.#core.counters.add("dropped_mailbox_full");
-  }
-
-  /** The function that is asked for must be granted before its arguments are decoded. */
-  #askedOfRex(
-    session: Session,
-    control: MessageControl,
-    verb: MessageVerb,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): { readonly grant: Grant | undefined } | undefined {
-    const { atomRefs } = session.connection.terms;
-    const isAsked = verb === "call" || verb === "cast";
-    const wanted = isAsked ? wantedByRex(buffer, this.#inner(verb, buffer, start, end), end, atomRefs) : undefined;
-    if (wanted === undefined) {
-      this.#refuse(session, control, verb, BY_DEFAULT, buffer, end, "rpc");
-      return undefined;
-    }
-    const label = functionLabel(wanted.module, wanted.fn, wanted.arity);
-    const asked = this.#functions.ask(session, "rpc", label, { buffer, start, end, inner: wanted.args });
-    if (!("why" in asked)) {
-      this.#refusals.allowed(session, "rpc", label, asked.verdict, asked.grant);
-      return asked;
-    }
-    const id = this.#refusals.record(session, "rpc", label, asked.why);
-    const replyTo = verb === "call" ? this.#replyTo(session, buffer, end) : undefined;
-    if (replyTo !== undefined) replyOrEnd(session, this.#own.rex.pid, replyTo, badRpc(replyTo.tag, denied(id)));
-    return undefined;
-  }
-
-  #context(session: Session, control: MessageControl, process: NodeProcess, grant: Grant | undefined): MessageContext {
-    const { peer, lifetime } = session;
-    const isBounded = grant?.limits !== undefined;
-    return new MessageContext(
-      peer,
-      control.from,
-      this.#core.name,
-      process.pid,
-      lifetime,
-      this.#core.epoch.value,
-      isBounded ? grant : undefined,
-    );
+    if (verdict.outcome !== "allow") this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
   }
 
   /** Remembers a target for the next message to it, when some kinds of messages may reach it whatever they hold. */
@@ -377,14 +244,4 @@ export class Deliveries {
     const { netKernel, rex, outputSink } = this.#own;
     return process === netKernel || process === rex || process === outputSink;
   }
-}
-
-/** A target as it is watched and reported. */
-function targetOf(control: MessageControl): Pid | string {
-  if (control.kind === "reg-send") return control.name;
-  return control.kind === "send" ? control.to : "alias";
-}
-
-function answerElsewhere(): Error {
-  return misbehaved("FORGED_IDENTIFIER", "the answer to a call is to go to somebody else than the peer");
 }

@@ -6,7 +6,7 @@ import { refKey } from "../process/term-keys.ts";
 import type { Pid } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodeReason } from "./decode-payload.ts";
-import type { OwnProcesses } from "./inbound-messages.ts";
+import type { OwnProcesses } from "./message-parts.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
 import { BY_LIMIT, type Refusals } from "./refusals.ts";
@@ -130,7 +130,7 @@ export class Signals {
     );
   }
 
-  /** Uses up the rates of an allowing verdict, and records what only audit mode allows. */
+  /** Uses up the rates of an allowing verdict, and takes note of what was let through. */
   #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
     if (verdict.outcome !== "allow") return true;
     if (!session.guard.spend(verdict)) return false;

@@ -5,6 +5,7 @@ import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
 import { AllowRule } from "../guard/allow.ts";
+import type { GuardLimits } from "../guard/limits.ts";
 import type { Decision } from "../policy/decision.ts";
 import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
@@ -67,6 +68,8 @@ export interface NodeParts extends ConnectionParts {
   readonly auditGrants?: boolean | undefined;
   /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
   readonly ownCertificate?: OwnCertificate | undefined;
+  /** Bounds of what one peer may use; what is not given has its default. */
+  readonly guardLimits?: Partial<GuardLimits> | undefined;
   /** Undefined: only `allow` in code grants anything. */
   readonly policy?: PolicySource | undefined;
   /** A listener of the user threw. */

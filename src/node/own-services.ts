@@ -63,11 +63,10 @@ export class Rex implements Behaviour<MessageContext> {
     const session = this.#sessionOf(ctx);
     if (session === undefined) return;
     const call = readGenCall(term);
-    const request = call?.request ?? readGenCast(term)?.message;
     // Asked for and granted already, by the head of the message.
-    const wanted = readRpc(request);
+    const wanted = readRpc(term);
     if (wanted === undefined) return;
-    const entry = this.#functions.entry(functionLabel(wanted.module, wanted.fn, wanted.args.length));
+    const entry = this.#functions.entry(wanted.label);
     const answer = (value: Term): void => {
       if (call === undefined || call.replyTo.pid.node !== session.node) return;
       reply(this.#core, session, ctx.self, call.replyTo, value, new Tuple([call.replyTo.tag, value]));
@@ -107,7 +106,9 @@ export function badRpc(tag: Term, why: Term): Tuple {
   return new Tuple([tag, new Tuple([BADRPC, why])]);
 }
 
-function readRpc(request: Term): { module: string; fn: string; args: readonly Term[] } | undefined {
+/** The function that a decoded message to `rex` asks for; undefined when it has not that form. */
+export function readRpc(message: Term): { readonly label: string; readonly args: readonly Term[] } | undefined {
+  const request = readGenCall(message)?.request ?? readGenCast(message)?.message;
   if (!(request instanceof Tuple) || (request.length !== 5 && request.length !== 4)) return undefined;
   const [kind, module, fn, args] = request.elements;
   const name = atomName(kind);
@@ -115,7 +116,7 @@ function readRpc(request: Term): { module: string; fn: string; args: readonly Te
   const moduleName = atomName(module);
   const functionName = atomName(fn);
   if (moduleName === undefined || functionName === undefined || !Array.isArray(args)) return undefined;
-  return { module: moduleName, fn: functionName, args };
+  return { label: functionLabel(moduleName, functionName, args.length), args };
 }
 
 /** Longest output of one request that is told, in bytes; the rest is cut. */

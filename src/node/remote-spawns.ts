@@ -57,6 +57,7 @@ export class RemoteSpawns {
       peer,
       what,
       options,
+      isSpawn: true,
       abandon: (ref) => this.#abandon(ref),
       start: (ref) => {
         this.#request(
@@ -104,6 +105,7 @@ export class RemoteSpawns {
       peer,
       what: `spawn of ${fn}/${args.length}`,
       options,
+      isSpawn: true,
       abandon: (ref) => this.#abandon(ref),
       start: (ref) => {
         const replied = (child: Pid): void => {

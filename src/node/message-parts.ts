@@ -1,0 +1,54 @@
+import type { MessageVerb } from "../guard/classify.ts";
+import type { Grant } from "../policy/decision.ts";
+import type { TupleHead } from "../term/peek.ts";
+import { skipTerm } from "../term/skip.ts";
+import type { Pid } from "../term/types.ts";
+import type { Control } from "../wire/control-types.ts";
+import { MessageContext } from "./message-context.ts";
+import type { NodeCore } from "./node-core.ts";
+import type { NodeProcess } from "./node-process.ts";
+import type { Session } from "./session.ts";
+
+type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
+
+/** Messages to a process of this node: to its pid, its name, or an alias that was handed out. */
+export type MessageControl = Kind<"send"> | Kind<"reg-send"> | Kind<"alias-send">;
+
+/** Processes of the node itself, which have rules of their own. */
+export interface OwnProcesses {
+  readonly netKernel: NodeProcess;
+  readonly rex: NodeProcess;
+  readonly outputSink: NodeProcess;
+}
+
+/** A target as it is watched and reported. */
+export function targetOf(control: MessageControl): Pid | string {
+  if (control.kind === "reg-send") return control.name;
+  return control.kind === "send" ? control.to : "alias";
+}
+
+/** Offset of the part that shapes are about: the request of a call, the message of a cast. `head` is that of the message. */
+export function innerStart(head: TupleHead, verb: MessageVerb, buffer: Buffer, start: number, end: number): number {
+  const { arity, second } = head;
+  if (second === 0 || second >= end) return start;
+  if (verb === "cast" && arity === 2) return second;
+  return verb === "call" && arity === 3 ? skipTerm(buffer, second, end) : start;
+}
+
+/** What goes beside a message that `grant` lets in. */
+export function contextOf(
+  core: NodeCore,
+  session: Session,
+  control: MessageControl,
+  process: NodeProcess,
+  grant: Grant | undefined,
+): MessageContext {
+  const { peer, lifetime } = session;
+  const bounded = grant?.limits === undefined ? undefined : grant;
+  return new MessageContext(peer, control.from, core.name, process.pid, lifetime, core.epoch.value, bounded);
+}
+
+/** Whether what was decoded last holds a fun or an identifier of a third node that nothing lets this peer send. */
+export function holdsUnwanted({ watch, guard }: Session, grant: Grant | undefined): boolean {
+  return (watch.hasFun && !guard.mayFuns(grant)) || (watch.hasForeign && !guard.mayForeign(grant));
+}
