@@ -65,12 +65,12 @@ export interface Carrier {
   destroy(): void;
   /**
    * True: bytes that `pendingBytes` does not count any more are not looked at again, and their buffer may be written anew.
-   * Absent where they go on as they are, as to another node of this process.
+   * Absent: they may go on as they are, as to another end in this process.
    */
   readonly copiesWrites?: boolean;
   /**
    * Frees the memory of chunks that this carrier handed up, at once instead of by the collector: no view of them may be in
-   * use any more. Absent on carriers whose chunks are not theirs alone, such as bytes that another node of this process wrote.
+   * use any more. Absent: the collector does it. A carrier has it only when nobody but its sink ever holds its chunks.
    */
   readonly release?: (chunks: readonly Buffer[]) => void;
 }
