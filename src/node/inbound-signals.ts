@@ -10,7 +10,7 @@ import { decodeReason } from "./decode-payload.ts";
 import type { OwnProcesses } from "./message-parts.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
-import { BY_LIMIT, type Refusals } from "./refusals.ts";
+import { BY_DEFAULT, BY_LIMIT, type Refusals, type Why } from "./refusals.ts";
 import type { Session } from "./session.ts";
 
 type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
@@ -75,12 +75,12 @@ export class Signals {
             processes.names.generation,
           );
     const capability = process === undefined ? undefined : this.#capability(session, process, "link");
-    const allowed = isAllowed(verdict, capability);
+    const allowed = isAllowed(verdict, capability) && !this.#isOwn(process);
     if (allowed && this.#take(session, "link", control.to, verdict)) {
       session.tables.linkRequested(control.from, control.to);
       return;
     }
-    const id = this.#refusals.record(session, "link", control.to, allowed ? BY_LIMIT : verdict);
+    const id = this.#refusals.record(session, "link", control.to, allowed ? BY_LIMIT : refusedBy(verdict));
     session.signal({ kind: "exit", from: control.to, to: control.from, reason: "payload" }, denied(id));
   }
 
@@ -98,9 +98,9 @@ export class Signals {
             processes.names.generation,
           );
     const capability = process === undefined ? undefined : this.#capability(session, process, "exit");
-    const allowed = isAllowed(verdict, capability);
+    const allowed = isAllowed(verdict, capability) && !this.#isOwn(process);
     if (!allowed || !this.#take(session, "exit", control.to, verdict)) {
-      this.#refusals.record(session, "exit", control.to, allowed ? BY_LIMIT : verdict);
+      this.#refusals.record(session, "exit", control.to, allowed ? BY_LIMIT : refusedBy(verdict));
       return;
     }
     if (process === undefined) return;
@@ -139,6 +139,13 @@ export class Signals {
     return true;
   }
 
+  /** Nobody ends what the node itself lives by, whatever rules say of `*` and of pids: not over a link, and not at once. */
+  #isOwn(process: NodeProcess | undefined): boolean {
+    if (process === undefined) return false;
+    const { netKernel, rex, outputSink } = this.#own;
+    return process === netKernel || process === rex || process === outputSink || process.pid === this.#core.mainPid;
+  }
+
   /** The node's own processes are watched by callers as others are. */
   #watchesOwn(session: Session, process: NodeProcess): boolean {
     const { netKernel, rex, outputSink } = this.#own;
@@ -157,6 +164,11 @@ export class Signals {
     const { capabilities, clock } = this.#core;
     return capabilities.size === 0 ? undefined : capabilities.find(process, session.facts, verb, clock.now());
   }
+}
+
+/** Why something is refused of which the rules may have said yes. */
+function refusedBy(verdict: Verdict): Why {
+  return verdict.outcome === "allow" ? BY_DEFAULT : verdict;
 }
 
 /** A capability grants what no rule does; what a rule denies it does not give. */
