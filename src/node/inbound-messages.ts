@@ -1,4 +1,4 @@
-import { type Capability, type CapabilityVerb, isHeld } from "../guard/capabilities.ts";
+import { BY_CAPABILITY, type Capability, type CapabilityVerb, isHeld } from "../guard/capabilities.ts";
 import { classifyMessage, type MessageVerb } from "../guard/classify.ts";
 import type { Access } from "../guard/verdicts.ts";
 import { auditingRule } from "../guard/weigh.ts";
@@ -75,13 +75,12 @@ export class Deliveries {
     }
     const { guard } = session;
     const access = this.#accessOf(session, control, process);
-    const verdict = guard.onProcess(verb, process, access, this.#core.processes.names.generation);
+    const ruled = guard.onProcess(verb, process, access, this.#core.processes.names.generation);
     const capability = access === "by-granted-pid" ? this.#capability(session, process, verb) : undefined;
+    const verdict = ruled.outcome === "deny-default" && capability !== undefined ? BY_CAPABILITY : ruled;
     if (verdict.outcome !== "allow") {
-      if (verdict.outcome !== "deny-default" || capability === undefined) {
-        this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
-        return;
-      }
+      this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
+      return;
     }
     const grant = this.#grantFor(session, verdict, verb, buffer, start, end);
     if (grant !== undefined && "kind" in grant) {
@@ -113,9 +112,14 @@ export class Deliveries {
       this.#answers.refuse(session, control, this.#head, verb, isDenied ? verdict : BY_DEFAULT, buffer, end);
       return;
     }
+    const grant = this.#grantFor(session, BY_CAPABILITY, verb, buffer, start, end);
+    if (grant !== undefined && "kind" in grant) {
+      this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
+      return;
+    }
     capabilities.use(capability);
-    const ctx = contextOf(this.#core, session, control, process, undefined);
-    this.deliver(session, control, process, ctx, verb, undefined, buffer, start, end);
+    const ctx = contextOf(this.#core, session, control, process, grant);
+    this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
   }
 
   /** Decodes a message that is allowed and hands it over; false when it was refused after all. */
@@ -173,7 +177,7 @@ export class Deliveries {
     return undefined;
   }
 
-  /** The grant that lets this very message through; undefined where nothing needs weighing. */
+  /** The grant of an allowing verdict that lets this very message through; undefined where nothing needs weighing. */
   #grantFor(
     session: Session,
     verdict: Verdict,
@@ -183,7 +187,7 @@ export class Deliveries {
     end: number,
   ): ReturnType<Session["guard"]["weigh"]> | undefined {
     const { guard } = session;
-    if (verdict.outcome !== "allow" || guard.isOpen(verdict)) return undefined;
+    if (guard.isOpen(verdict)) return undefined;
     const inner = innerStart(this.#head, verb, buffer, start, end);
     return guard.weigh(verdict, { buffer, start, end, inner }, session.connection.terms);
   }

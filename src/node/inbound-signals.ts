@@ -1,13 +1,13 @@
-import type { Capability, CapabilityVerb } from "../guard/capabilities.ts";
+import { BY_CAPABILITY, type Capability, type CapabilityVerb } from "../guard/capabilities.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
 import { auditingRule } from "../guard/weigh.ts";
-import type { Verdict } from "../policy/decision.ts";
+import type { Grant, Verdict } from "../policy/decision.ts";
 import { refKey } from "../process/term-keys.ts";
 import type { Pid } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodeReason } from "./decode-payload.ts";
-import type { OwnProcesses } from "./message-parts.ts";
+import { holdsUnwanted, type OwnProcesses } from "./message-parts.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
 import { BY_DEFAULT, BY_LIMIT, type Refusals, type Why } from "./refusals.ts";
@@ -44,11 +44,10 @@ export class Signals {
       verdict = session.guard.watching(process, this.#accessOf(session, target, process), processes.names.generation);
     }
     const capability = process === undefined ? undefined : this.#capability(session, process, "monitor");
-    if (!isAllowed(verdict, capability)) {
+    const given = withCapability(verdict, capability);
+    if (given.outcome !== "allow" || !this.#take(session, "monitor", target, given)) {
       session.refusedMonitor = ref;
-      this.#refusals.down(session, "monitor", target, from, ref, verdict);
-    } else if (!this.#take(session, "monitor", target, verdict)) {
-      this.#refusals.down(session, "monitor", target, from, ref, BY_LIMIT);
+      this.#refusals.down(session, "monitor", target, from, ref, refusedBy(given, BY_LIMIT));
     } else session.tables.monitorRequested(from, target, ref);
   }
 
@@ -75,12 +74,13 @@ export class Signals {
             processes.names.generation,
           );
     const capability = process === undefined ? undefined : this.#capability(session, process, "link");
-    const allowed = isAllowed(verdict, capability) && !this.#isOwn(process);
-    if (allowed && this.#take(session, "link", control.to, verdict)) {
+    const given = withCapability(verdict, capability);
+    const isOwn = this.#isOwn(process);
+    if (given.outcome === "allow" && !isOwn && this.#take(session, "link", control.to, given)) {
       session.tables.linkRequested(control.from, control.to);
       return;
     }
-    const id = this.#refusals.record(session, "link", control.to, allowed ? BY_LIMIT : refusedBy(verdict));
+    const id = this.#refusals.record(session, "link", control.to, refusedBy(given, isOwn ? BY_DEFAULT : BY_LIMIT));
     session.signal({ kind: "exit", from: control.to, to: control.from, reason: "payload" }, denied(id));
   }
 
@@ -98,16 +98,21 @@ export class Signals {
             processes.names.generation,
           );
     const capability = process === undefined ? undefined : this.#capability(session, process, "exit");
-    const allowed = isAllowed(verdict, capability) && !this.#isOwn(process);
-    if (!allowed || !this.#take(session, "exit", control.to, verdict)) {
-      this.#refusals.record(session, "exit", control.to, allowed ? BY_LIMIT : refusedBy(verdict));
+    const given = withCapability(verdict, capability);
+    if (given.outcome !== "allow" || this.#isOwn(process)) {
+      this.#refusals.record(session, "exit", control.to, refusedBy(given, BY_DEFAULT));
+      return;
+    }
+    const grant = this.#grantFor(session, given, control, buffer, start, end);
+    if ("outcome" in grant) {
+      this.#refusals.record(session, "exit", control.to, grant);
       return;
     }
     if (process === undefined) return;
+    this.#refusals.audited(session, "exit", control.to, auditingRule(given, grant));
     if (capability !== undefined) capabilities.use(capability);
     const reason = decodeReason(session, control.reason, buffer, start, end);
-    const { watch, guard } = session;
-    if ((watch.hasFun && !guard.mayFuns(undefined)) || (watch.hasForeign && !guard.mayForeign(undefined))) {
+    if (holdsUnwanted(session, grant)) {
       this.#refusals.record(session, "exit", control.to, BY_LIMIT);
       return;
     }
@@ -125,15 +130,29 @@ export class Signals {
           kind === "monitor"
             ? session.guard.watching(process, access, generation)
             : session.guard.onProcess("link", process, access, generation);
-        return isAllowed(verdict, this.#capability(session, process, kind));
+        return withCapability(verdict, this.#capability(session, process, kind)).outcome === "allow";
       },
       (kind, target) => denied(this.#refusals.record(session, kind, target, { outcome: "deny-default" })),
     );
   }
 
+  /** The grant of an allowing verdict that lets an exit signal with this very reason through, or why none does. */
+  #grantFor(
+    { guard, connection }: Session,
+    verdict: Verdict,
+    { reason }: Kind<"exit2">,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): Grant | Why {
+    const leading = verdict.grants[0] ?? BY_DEFAULT;
+    if (guard.isOpen(verdict)) return leading;
+    if (reason === "payload") return guard.weigh(verdict, { buffer, start, end, inner: start }, connection.terms);
+    return guard.spend(verdict) ? leading : BY_LIMIT;
+  }
+
   /** Uses up the rates of an allowing verdict, and records what only audit mode allows. */
   #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
-    if (verdict.outcome !== "allow") return true;
     if (!session.guard.spend(verdict)) return false;
     this.#refusals.audited(session, verb, target, auditingRule(verdict, verdict.grants[0]));
     return true;
@@ -166,12 +185,12 @@ export class Signals {
   }
 }
 
-/** Why something is refused of which the rules may have said yes. */
-function refusedBy(verdict: Verdict): Why {
-  return verdict.outcome === "allow" ? BY_DEFAULT : verdict;
+/** Why something is refused: what the rules say, or, where they say yes, what else was in the way. */
+function refusedBy(verdict: Verdict, otherwise: Why): Why {
+  return verdict.outcome === "allow" ? otherwise : verdict;
 }
 
 /** A capability grants what no rule does; what a rule denies it does not give. */
-function isAllowed(verdict: Verdict, capability: Capability<NodeProcess> | undefined): boolean {
-  return verdict.outcome === "allow" || (verdict.outcome === "deny-default" && capability !== undefined);
+function withCapability(verdict: Verdict, capability: Capability<NodeProcess> | undefined): Verdict {
+  return verdict.outcome === "deny-default" && capability !== undefined ? BY_CAPABILITY : verdict;
 }
