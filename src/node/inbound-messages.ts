@@ -89,7 +89,7 @@ export class Deliveries {
     }
     if (capability !== undefined) this.#core.capabilities.use(capability);
     this.#refusals.audited(session, verb, targetOf(control), auditingRule(verdict, grant));
-    const ctx = contextOf(this.#core, session, control, process, grant);
+    const ctx = contextOf(this.#core, session, control, process, grant, verdict === BY_CAPABILITY);
     const delivered = this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
     if (delivered && capability === undefined && control.kind !== "alias-send") {
       this.#warmUp(session, control, process, ctx, access);
@@ -118,7 +118,7 @@ export class Deliveries {
       return;
     }
     capabilities.use(capability);
-    const ctx = contextOf(this.#core, session, control, process, grant);
+    const ctx = contextOf(this.#core, session, control, process, grant, true);
     this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
   }
 
@@ -148,14 +148,14 @@ export class Deliveries {
     }
     const isCounted = call !== undefined && services.has(process);
     // Counted as the service gives it back: by what the context holds.
-    if (isCounted && !session.inflight.begin(process, ctx.grant)) {
+    if (isCounted && !session.inflight.begin(process, ctx.admission?.grant)) {
       if (call.replyTo.monitor !== undefined)
         this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, BY_LIMIT);
       return false;
     }
     if (process.deliver(term, ctx, end - start)) return true;
     counters.add("dropped_mailbox_full");
-    if (isCounted) session.inflight.done(process, ctx.grant);
+    if (isCounted) session.inflight.done(process, ctx.admission?.grant);
     // A caller that waits is told at once that there is no room.
     if (call?.replyTo.monitor !== undefined) {
       this.#refusals.sendDown(session, targetOf(control), call.replyTo.pid, call.replyTo.monitor, SYSTEM_LIMIT);
@@ -208,7 +208,7 @@ export class Deliveries {
 
   /** Remembers a target for the next message to it, when some kinds of messages may reach it whatever they hold. */
   #warmUp(session: Session, control: MessageControl, process: NodeProcess, ctx: MessageContext, access: Access): void {
-    if (ctx.grant !== undefined) return;
+    if (ctx.admission?.grant !== undefined) return;
     const { guard } = session;
     const { generation } = this.#core.processes.names;
     const isOpen = (verb: MessageVerb): boolean => {

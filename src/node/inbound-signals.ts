@@ -3,7 +3,6 @@ import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
 import { auditingRule } from "../guard/weigh.ts";
 import type { Grant, Verdict } from "../policy/decision.ts";
-import { refKey } from "../process/term-keys.ts";
 import type { Pid } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodeReason } from "./decode-payload.ts";
@@ -54,10 +53,7 @@ export class Signals {
   /** DEMONITOR_P: whoever took the monitor of a call back does not wait for its answer any more. */
   demonitor(session: Session, control: Kind<"demonitor">): void {
     session.tables.demonitorRequested(control.from, control.target, control.ref);
-    if (session.openCalls.size === 0) return;
-    const key = refKey(control.ref);
-    session.openCalls.get(key)?.end();
-    session.openCalls.delete(key);
+    session.work.abandoned(control.ref);
   }
 
   /** LINK. */
