@@ -45,7 +45,7 @@ async function make(rules: readonly RuleEntry[] = ALL) {
 const callWith = (p: ScriptedPeer, tag: Term) => p.send("s", tuple(a("$gen_call"), tuple(p.from, tag), 1));
 
 /** Every form of a call that has no answer yet, by what it is. */
-const CALLS: Readonly<Record<string, (p: ScriptedPeer) => void | Promise<unknown>>> = {
+const CALLS: Readonly<Record<string, (p: ScriptedPeer) => unknown>> = {
   "a call behind a monitor": (p) => void p.call("s", 1),
   "a call without a monitor": (p) => p.send("s", genCall(p.from, p.ref(), true, 1)),
   "a call by pid of the peer alone": (p) => callWith(p, p.ref()),
