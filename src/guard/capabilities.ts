@@ -1,8 +1,9 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { PeerFacts } from "../policy/decision.ts";
+import type { PeerFacts, Verdict } from "../policy/decision.ts";
 import type { Reference } from "../term/types.ts";
+import { allowedBy } from "./weigh.ts";
 
 /** Operations that a capability can allow on its process. */
 export type CapabilityVerb = "send" | "call" | "cast" | "monitor" | "link" | "exit";
@@ -72,12 +73,17 @@ export class Capabilities<T extends object> {
     return false;
   }
 
-  /** The capability by which the peer may do `verb` to `target`; undefined: none. Uses nothing. */
+  /**
+   * The capability by which the peer may do `verb` to `target`; undefined: none. Uses nothing. Who may call may watch (rulings
+   * U16).
+   */
   find(target: T, peer: PeerFacts, verb: CapabilityVerb, now: MonotonicMs): Capability<T> | undefined {
     const ofTarget = this.#byTarget.get(target);
     if (ofTarget === undefined) return undefined;
     for (const capability of ofTarget) {
-      if (capability.verbs.has(verb) && isHeld(capability, peer) && !isOver(capability, now)) return capability;
+      const { verbs } = capability;
+      const isGiven = verbs.has(verb) || (verb === "monitor" && verbs.has("call"));
+      if (isGiven && isHeld(capability, peer) && !isOver(capability, now)) return capability;
     }
     return undefined;
   }
@@ -119,6 +125,9 @@ export class Capabilities<T extends object> {
     if (ofTarget?.size === 0) this.#byTarget.delete(capability.target);
   }
 }
+
+/** What a capability allows where no rule does: anything, within the bounds of the peer. */
+export const BY_CAPABILITY: Verdict = allowedBy("grant");
 
 /** All of a reference: aliases are of this node, but a peer may write what it likes. */
 function aliasKey(alias: Reference): string {

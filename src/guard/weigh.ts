@@ -1,4 +1,5 @@
 import type { MonotonicMs } from "../base/clock.ts";
+import { isPeerAudit, plainGrant } from "../policy/authority.ts";
 import type { Bounds } from "../policy/bounds.ts";
 import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
 import { withinBounds } from "../policy/payload.ts";
@@ -27,6 +28,18 @@ export interface Shortfall {
 /** True when some bound on numbers is set: there is something to weigh. */
 export function hasBounds({ rate, bytes, inflight, payloadBytes, depth, elements, newAtoms }: Bounds): boolean {
   return [rate, bytes, inflight, payloadBytes, depth, elements, newAtoms].some((bound) => bound !== undefined);
+}
+
+/** An allowing verdict of no rule, such as for what was handed to a peer. It sets no bounds: those of the peer hold. */
+export function allowedBy(what: string): Verdict {
+  return Object.freeze<Verdict>({
+    outcome: "allow",
+    rule: what,
+    grants: Object.freeze([plainGrant(what)]),
+    plain: true,
+    nearestMiss: null,
+    validUntilMs: Number.POSITIVE_INFINITY,
+  });
 }
 
 /** What a payload is looked at with. */
@@ -59,8 +72,13 @@ export function weigh(
   let short: Shortfall = { kind: "shortfall", outcome: "deny-default", rule: null, miss: null };
   for (const grant of verdict.grants) {
     const { rule, shape, limits } = grant;
-    // Limits hold in audit mode too: what has passed one is not let through because its sender is audited.
-    if (short.outcome === "deny-limit" && rule === AUDITED_PEER_RULE) break;
+    // Audit mode of a peer stands in for rules that are missing, not for limits of those that are there.
+    if (isPeerAudit(grant) && short.outcome === "deny-limit") continue;
+    // What is too large is not looked through.
+    if (!fits(bytes, limits) || !fits(bytes, peerBounds)) {
+      short = { kind: "shortfall", outcome: "deny-limit", rule, miss: { rule, why: "limit" } };
+      continue;
+    }
     if (shape !== undefined && !shape.matches(buffer, inner, end, scales.atomRefs)) {
       if (short.miss === null) short = { ...short, miss: { rule, why: "shape" } };
       continue;
@@ -76,8 +94,9 @@ export function weigh(
   return short;
 }
 
-/** The grant of a peer in audit mode, which lets through what no rule does. */
-const AUDITED_PEER_RULE = "peer";
+function fits(bytes: number, bounds: Bounds | undefined): boolean {
+  return bounds?.payloadBytes === undefined || bytes <= bounds.payloadBytes;
+}
 
 /** Facts of a payload that nobody asks about. */
 const NOTHING = new TermFacts();

@@ -3,7 +3,6 @@ import { decisionReason } from "../audit/decision-entries.ts";
 import { FloodLimiter } from "../audit/flood-limiter.ts";
 import { DEFAULT_AUDIT_LIMITS } from "../audit/limits.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import { newDecisionId } from "../guard/decision-id.ts";
 import { DecisionLog } from "../guard/decision-log.ts";
@@ -13,6 +12,9 @@ import type { EventHub } from "./event-hub.ts";
 
 /** Kinds of refusals that may be told in full in one minute. */
 const KINDS_TOLD = 60;
+
+/** Kinds of refusals of which the last is kept until they are told; of more, the log must still know it. */
+const MAX_COUNTED_KINDS = 4_096;
 
 export interface DecisionsParts {
   readonly clock: Clock;
@@ -39,6 +41,8 @@ export class Decisions {
   readonly #parts: DecisionsParts;
   readonly #log: DecisionLog;
   readonly #told: FloodLimiter;
+  /** The last of each kind that was only counted, by peer and kind: the log may have forgotten it when they are told. */
+  readonly #counted = new Map<string, Decision>();
   #timer: Timer | undefined;
 
   constructor(parts: DecisionsParts) {
@@ -69,7 +73,7 @@ export class Decisions {
     const miss = nearestMiss === null ? null : `${nearestMiss.rule}:${nearestMiss.why}`;
     const entry = { id, outcome, rule, miss, alias, peer, key, verb, target, generation, mode };
     audit?.decision(entry);
-    if (isNews && events.has("denied") && this.#isTold(decision.peer, decisionReason(entry), id)) {
+    if (isNews && events.has("denied") && this.#isTold(decision, decisionReason(entry))) {
       events.emit("denied", { decision: id, outcome, rule, peer, verb, target, count: 1 });
     }
     return id;
@@ -80,11 +84,14 @@ export class Decisions {
     this.#summarise();
   }
 
-  #isTold(peer: NodeName, reason: string, id: string): boolean {
+  #isTold(decision: Decision, reason: string): boolean {
+    const { peer, id } = decision;
     const now = this.#parts.clock.now();
     const { endsAt } = this.#told;
     if (endsAt !== undefined && now >= endsAt) this.#summarise();
     if (this.#told.take(peer, reason, id, now)) return true;
+    const kind = `${reason}\n${peer}`;
+    if (this.#counted.size < MAX_COUNTED_KINDS || this.#counted.has(kind)) this.#counted.set(kind, decision);
     this.#timer ??= this.#parts.clock.at(this.#told.endsAt ?? now, () => this.#summarise(), true);
     return false;
   }
@@ -92,8 +99,10 @@ export class Decisions {
   #summarise(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    const lasts = new Map([...this.#counted.values()].map((decision) => [decision.id, decision]));
+    this.#counted.clear();
     for (const { count, lastId } of this.#told.drain()) {
-      const last = this.#log.find(lastId);
+      const last = lasts.get(lastId) ?? this.#log.find(lastId);
       if (last === undefined) continue;
       const { outcome, rule, peer, verb, target } = last;
       this.#parts.events.emit("denied", { decision: lastId, outcome, rule, peer, verb, target, count });

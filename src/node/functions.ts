@@ -7,15 +7,15 @@ import type { Grant, Verdict } from "../policy/decision.ts";
 import { functionLabel, namedFunctionLabel } from "../policy/parse-target.ts";
 import { handlerError, NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
-import { refKey } from "../process/term-keys.ts";
 import { Atom, atomName, Reference, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { FunctionName, RegisteredFunction, RegisterOptions } from "./api.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
+import type { OpenWork } from "./open-work.ts";
 import { Refusals, type Why } from "./refusals.ts";
-import type { OpenWork, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** Module under which Sallyport functions without one are spawned (rulings U8). */
 export const SALLYPORT_FUNCTION_MODULE = "sallyport_fn";
@@ -147,16 +147,16 @@ export class Functions {
       processes.exit(process, reason);
     });
     // An erpc caller that gives up takes its monitor back, and nobody wants the result of a lost one: the function is told.
-    const call = invocation.resultRef === undefined ? undefined : refKey(request.ref);
+    const isCall = invocation.resultRef !== undefined;
     const work: OpenWork = {
       end: () => life.end(),
       reconsider: () => this.#reconsider(session, invocation, behaviour),
     };
-    if (call !== undefined) session.openCalls.set(call, work);
+    if (isCall) session.work.add(work, request.ref);
     behaviour.ended = (): void => {
       giveBack();
       life.end();
-      if (call !== undefined && session.openCalls.get(call) === work) session.openCalls.delete(call);
+      if (isCall) session.work.remove(work, request.ref);
     };
     const parent = AllowRule.forPeer(session.facts, ["send", "monitor", "link", "exit"]);
     let process: NodeProcess;
@@ -180,9 +180,14 @@ export class Functions {
     return "started";
   }
 
+  /** Whether the rules in force grant a function that runs already. */
+  mayStill(session: Session, verb: "rpc" | "spawn", label: string): boolean {
+    return session.guard.onFunction(verb, label, this.#entries.get(label)?.rule).outcome === "allow";
+  }
+
   /** Rules have changed: a call that they do not allow any more ends as refused. */
   #reconsider(session: Session, { verb, label }: Invocation, behaviour: FunctionBehaviour): void {
-    if (session.guard.onFunction(verb, label, this.#entries.get(label)?.rule).outcome === "allow") return;
+    if (this.mayStill(session, verb, label)) return;
     const refused = new Refusals(this.#core).record(session, verb, label, { outcome: "deny-default" });
     if (behaviour.process !== undefined) this.#core.processes.exit(behaviour.process, denied(refused));
   }

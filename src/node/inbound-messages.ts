@@ -1,4 +1,4 @@
-import { type Capability, type CapabilityVerb, isHeld } from "../guard/capabilities.ts";
+import { BY_CAPABILITY, type Capability, type CapabilityVerb, isHeld } from "../guard/capabilities.ts";
 import { classifyMessage, type MessageVerb } from "../guard/classify.ts";
 import type { Access } from "../guard/verdicts.ts";
 import type { Grant, Verdict } from "../policy/decision.ts";
@@ -74,13 +74,12 @@ export class Deliveries {
     }
     const { guard } = session;
     const access = this.#accessOf(session, control, process);
-    const verdict = guard.onProcess(verb, process, access, this.#core.processes.names.generation);
+    const ruled = guard.onProcess(verb, process, access, this.#core.processes.names.generation);
     const capability = access === "by-granted-pid" ? this.#capability(session, process, verb) : undefined;
+    const verdict = ruled.outcome === "deny-default" && capability !== undefined ? BY_CAPABILITY : ruled;
     if (verdict.outcome !== "allow") {
-      if (verdict.outcome !== "deny-default" || capability === undefined) {
-        this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
-        return;
-      }
+      this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
+      return;
     }
     const grant = this.#grantFor(session, verdict, verb, buffer, start, end);
     if (grant !== undefined && "kind" in grant) {
@@ -89,7 +88,7 @@ export class Deliveries {
     }
     if (capability !== undefined) this.#core.capabilities.use(capability);
     this.#refusals.allowed(session, verb, targetOf(control), verdict, grant);
-    const ctx = contextOf(this.#core, session, control, process, grant);
+    const ctx = contextOf(this.#core, session, control, process, grant, verdict === BY_CAPABILITY);
     const delivered = this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
     if (delivered && capability === undefined && !this.#core.decisions.recordsGrants) {
       this.#warmUp(session, control, process, ctx, access);
@@ -112,9 +111,14 @@ export class Deliveries {
       this.#answers.refuse(session, control, this.#head, verb, isDenied ? verdict : BY_DEFAULT, buffer, end);
       return;
     }
+    const grant = this.#grantFor(session, BY_CAPABILITY, verb, buffer, start, end);
+    if (grant !== undefined && "kind" in grant) {
+      this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
+      return;
+    }
     capabilities.use(capability);
-    const ctx = contextOf(this.#core, session, control, process, undefined);
-    this.deliver(session, control, process, ctx, verb, undefined, buffer, start, end);
+    const ctx = contextOf(this.#core, session, control, process, grant, true);
+    this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
   }
 
   /** Decodes a message that is allowed and hands it over; false when it was refused after all. */
@@ -143,14 +147,14 @@ export class Deliveries {
     }
     const isCounted = call !== undefined && services.has(process);
     // Counted as the service gives it back: by what the context holds.
-    if (isCounted && !session.inflight.begin(process, ctx.grant)) {
+    if (isCounted && !session.inflight.begin(process, ctx.admission?.grant)) {
       if (call.replyTo.monitor !== undefined)
         this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, BY_LIMIT);
       return false;
     }
     if (process.deliver(term, ctx, end - start)) return true;
     counters.add("dropped_mailbox_full");
-    if (isCounted) session.inflight.done(process, ctx.grant);
+    if (isCounted) session.inflight.done(process, ctx.admission?.grant);
     // A caller that waits is told at once that there is no room.
     if (call?.replyTo.monitor !== undefined) {
       this.#refusals.sendDown(session, targetOf(control), call.replyTo.pid, call.replyTo.monitor, SYSTEM_LIMIT);
@@ -172,7 +176,7 @@ export class Deliveries {
     return undefined;
   }
 
-  /** The grant that lets this very message through; undefined where nothing needs weighing. */
+  /** The grant of an allowing verdict that lets this very message through; undefined where nothing needs weighing. */
   #grantFor(
     session: Session,
     verdict: Verdict,
@@ -182,7 +186,7 @@ export class Deliveries {
     end: number,
   ): ReturnType<Session["guard"]["weigh"]> | undefined {
     const { guard } = session;
-    if (verdict.outcome !== "allow" || guard.isOpen(verdict)) return undefined;
+    if (guard.isOpen(verdict)) return undefined;
     const inner = innerStart(this.#head, verb, buffer, start, end);
     return guard.weigh(verdict, { buffer, start, end, inner }, session.connection.terms);
   }
@@ -203,7 +207,7 @@ export class Deliveries {
 
   /** Remembers a target for the next message to it, when some kinds of messages may reach it whatever they hold. */
   #warmUp(session: Session, control: MessageControl, process: NodeProcess, ctx: MessageContext, access: Access): void {
-    if (ctx.grant !== undefined) return;
+    if (ctx.admission?.grant !== undefined) return;
     const { guard } = session;
     const { generation } = this.#core.processes.names;
     const isOpen = (verb: MessageVerb): boolean => {

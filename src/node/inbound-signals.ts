@@ -1,15 +1,14 @@
-import type { Capability, CapabilityVerb } from "../guard/capabilities.ts";
+import { BY_CAPABILITY, type Capability, type CapabilityVerb } from "../guard/capabilities.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { Access } from "../guard/verdicts.ts";
-import type { Verdict } from "../policy/decision.ts";
-import { refKey } from "../process/term-keys.ts";
+import type { Grant, Verdict } from "../policy/decision.ts";
 import type { Pid } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodeReason } from "./decode-payload.ts";
-import type { OwnProcesses } from "./message-parts.ts";
+import { holdsUnwanted, type OwnProcesses } from "./message-parts.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
-import { BY_LIMIT, type Refusals } from "./refusals.ts";
+import { BY_DEFAULT, BY_LIMIT, type Refusals, type Why } from "./refusals.ts";
 import type { Session } from "./session.ts";
 
 type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
@@ -43,21 +42,17 @@ export class Signals {
       verdict = session.guard.watching(process, this.#accessOf(session, target, process), processes.names.generation);
     }
     const capability = process === undefined ? undefined : this.#capability(session, process, "monitor");
-    if (!isAllowed(verdict, capability)) {
+    const given = withCapability(verdict, capability);
+    if (given.outcome !== "allow" || !this.#take(session, "monitor", target, given)) {
       session.refusedMonitor = ref;
-      this.#refusals.down(session, "monitor", target, from, ref, verdict);
-    } else if (!this.#take(session, "monitor", target, verdict)) {
-      this.#refusals.down(session, "monitor", target, from, ref, BY_LIMIT);
+      this.#refusals.down(session, "monitor", target, from, ref, refusedBy(given, BY_LIMIT));
     } else session.tables.monitorRequested(from, target, ref);
   }
 
   /** DEMONITOR_P: whoever took the monitor of a call back does not wait for its answer any more. */
   demonitor(session: Session, control: Kind<"demonitor">): void {
     session.tables.demonitorRequested(control.from, control.target, control.ref);
-    if (session.openCalls.size === 0) return;
-    const key = refKey(control.ref);
-    session.openCalls.get(key)?.end();
-    session.openCalls.delete(key);
+    session.work.abandoned(control.ref);
   }
 
   /** LINK. */
@@ -74,12 +69,13 @@ export class Signals {
             processes.names.generation,
           );
     const capability = process === undefined ? undefined : this.#capability(session, process, "link");
-    const allowed = isAllowed(verdict, capability);
-    if (allowed && this.#take(session, "link", control.to, verdict)) {
+    const given = withCapability(verdict, capability);
+    const isOwn = this.#isOwn(process);
+    if (given.outcome === "allow" && !isOwn && this.#take(session, "link", control.to, given)) {
       session.tables.linkRequested(control.from, control.to);
       return;
     }
-    const id = this.#refusals.record(session, "link", control.to, allowed ? BY_LIMIT : verdict);
+    const id = this.#refusals.record(session, "link", control.to, refusedBy(given, isOwn ? BY_DEFAULT : BY_LIMIT));
     session.signal({ kind: "exit", from: control.to, to: control.from, reason: "payload" }, denied(id));
   }
 
@@ -97,16 +93,21 @@ export class Signals {
             processes.names.generation,
           );
     const capability = process === undefined ? undefined : this.#capability(session, process, "exit");
-    const allowed = isAllowed(verdict, capability);
-    if (!allowed || !this.#take(session, "exit", control.to, verdict)) {
-      this.#refusals.record(session, "exit", control.to, allowed ? BY_LIMIT : verdict);
+    const given = withCapability(verdict, capability);
+    if (given.outcome !== "allow" || this.#isOwn(process)) {
+      this.#refusals.record(session, "exit", control.to, refusedBy(given, BY_DEFAULT));
+      return;
+    }
+    const grant = this.#grantFor(session, given, control, buffer, start, end);
+    if ("outcome" in grant) {
+      this.#refusals.record(session, "exit", control.to, grant);
       return;
     }
     if (process === undefined) return;
+    this.#refusals.allowed(session, "exit", control.to, given, grant);
     if (capability !== undefined) capabilities.use(capability);
     const reason = decodeReason(session, control.reason, buffer, start, end);
-    const { watch, guard } = session;
-    if ((watch.hasFun && !guard.mayFuns(undefined)) || (watch.hasForeign && !guard.mayForeign(undefined))) {
+    if (holdsUnwanted(session, grant)) {
       this.#refusals.record(session, "exit", control.to, BY_LIMIT);
       return;
     }
@@ -124,18 +125,39 @@ export class Signals {
           kind === "monitor"
             ? session.guard.watching(process, access, generation)
             : session.guard.onProcess("link", process, access, generation);
-        return isAllowed(verdict, this.#capability(session, process, kind));
+        return withCapability(verdict, this.#capability(session, process, kind)).outcome === "allow";
       },
       (kind, target) => denied(this.#refusals.record(session, kind, target, { outcome: "deny-default" })),
     );
   }
 
+  /** The grant of an allowing verdict that lets an exit signal with this very reason through, or why none does. */
+  #grantFor(
+    { guard, connection }: Session,
+    verdict: Verdict,
+    { reason }: Kind<"exit2">,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): Grant | Why {
+    const leading = verdict.grants[0] ?? BY_DEFAULT;
+    if (guard.isOpen(verdict)) return leading;
+    if (reason === "payload") return guard.weigh(verdict, { buffer, start, end, inner: start }, connection.terms);
+    return guard.spend(verdict) ? leading : BY_LIMIT;
+  }
+
   /** Uses up the rates of an allowing verdict, and takes note of what was let through. */
   #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
-    if (verdict.outcome !== "allow") return true;
     if (!session.guard.spend(verdict)) return false;
     this.#refusals.allowed(session, verb, target, verdict, undefined);
     return true;
+  }
+
+  /** Nobody ends what the node itself lives by, whatever rules say of `*` and of pids: not over a link, and not at once. */
+  #isOwn(process: NodeProcess | undefined): boolean {
+    if (process === undefined) return false;
+    const { netKernel, rex, outputSink } = this.#own;
+    return process === netKernel || process === rex || process === outputSink || process.pid === this.#core.mainPid;
   }
 
   /** The node's own processes are watched by callers as others are. */
@@ -158,7 +180,12 @@ export class Signals {
   }
 }
 
+/** Why something is refused: what the rules say, or, where they say yes, what else was in the way. */
+function refusedBy(verdict: Verdict, otherwise: Why): Why {
+  return verdict.outcome === "allow" ? otherwise : verdict;
+}
+
 /** A capability grants what no rule does; what a rule denies it does not give. */
-function isAllowed(verdict: Verdict, capability: Capability<NodeProcess> | undefined): boolean {
-  return verdict.outcome === "allow" || (verdict.outcome === "deny-default" && capability !== undefined);
+function withCapability(verdict: Verdict, capability: Capability<NodeProcess> | undefined): Verdict {
+  return verdict.outcome === "deny-default" && capability !== undefined ? BY_CAPABILITY : verdict;
 }

@@ -115,7 +115,8 @@ export class Inbound {
   /** Rules have changed: what of this session's monitors, links and work has no grant any more is closed. */
   withdraw(session: Session): void {
     session.warm = undefined;
+    // Calls before monitors: a caller is told once, by the end of the monitor behind which it waits.
+    session.work.reconsider();
     this.#signals.withdraw(session);
-    for (const work of [...session.openCalls.values()]) work.reconsider();
   }
 }

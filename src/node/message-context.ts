@@ -26,16 +26,26 @@ export class OwnedLifetime implements Lifetime {
   }
 }
 
+/** How a message of a peer was let in. */
+export interface Admission {
+  /** How the sender named the process. */
+  readonly target: Pid | string;
+  /** The bounded grant that let it in; undefined where nothing is bounded. */
+  readonly grant: Grant | undefined;
+  /** Epoch of the node in which it was let in. */
+  readonly epoch: number;
+  /** It came because the process was handed to this peer, which no rule need allow. */
+  readonly isHandedOver: boolean;
+}
+
 /** What goes beside a message. Shared by all messages of one sender to one process, except calls. */
 export class MessageContext implements HandlerContext {
   readonly peer: Peer | null;
   readonly from: Pid | undefined;
   readonly node: NodeName;
   readonly self: Pid;
-  /** The bounded grant that let the message in; undefined where nothing is bounded. */
-  readonly grant: Grant | undefined;
-  /** Epoch of the node in which it was let in. */
-  readonly epoch: number;
+  /** Undefined for messages of this node. */
+  readonly admission: Admission | undefined;
   readonly #lifetime: Lifetime;
 
   constructor(
@@ -44,11 +54,9 @@ export class MessageContext implements HandlerContext {
     node: NodeName,
     self: Pid,
     lifetime: Lifetime,
-    epoch: number = 0,
-    grant?: Grant,
+    admission?: Admission,
   ) {
-    this.grant = grant;
-    this.epoch = epoch;
+    this.admission = admission;
     this.peer = peer;
     this.from = from;
     this.node = node;
@@ -62,7 +70,7 @@ export class MessageContext implements HandlerContext {
 
   /** The same for work that may end before its session does. */
   within(lifetime: Lifetime): MessageContext {
-    return new MessageContext(this.peer, this.from, this.node, this.self, lifetime, this.epoch, this.grant);
+    return new MessageContext(this.peer, this.from, this.node, this.self, lifetime, this.admission);
   }
 }
 
@@ -72,7 +80,7 @@ export class CallContext extends MessageContext {
   #ended = false;
 
   constructor(of: MessageContext) {
-    super(of.peer, of.from, of.node, of.self, of, of.epoch, of.grant);
+    super(of.peer, of.from, of.node, of.self, of, of.admission);
   }
 
   override get signal(): AbortSignal {

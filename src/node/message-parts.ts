@@ -35,20 +35,30 @@ export function innerStart(head: TupleHead, verb: MessageVerb, buffer: Buffer, s
   return verb === "call" && arity === 3 ? skipTerm(buffer, second, end) : start;
 }
 
-/** What goes beside a message that `grant` lets in. */
+/** What goes beside a message that `grant` lets in, or a capability. */
 export function contextOf(
   core: NodeCore,
   session: Session,
   control: MessageControl,
   process: NodeProcess,
   grant: Grant | undefined,
+  isHandedOver: boolean = false,
 ): MessageContext {
   const { peer, lifetime } = session;
-  const bounded = grant?.limits === undefined ? undefined : grant;
-  return new MessageContext(peer, control.from, core.name, process.pid, lifetime, core.epoch.value, bounded);
+  return new MessageContext(peer, control.from, core.name, process.pid, lifetime, {
+    target: control.kind === "reg-send" ? control.name : process.pid,
+    grant: grant?.limits === undefined ? undefined : grant,
+    epoch: core.epoch.value,
+    isHandedOver,
+  });
 }
 
 /** Whether what was decoded last holds a fun or an identifier of a third node that nothing lets this peer send. */
 export function holdsUnwanted({ watch, guard }: Session, grant: Grant | undefined): boolean {
   return (watch.hasFun && !guard.mayFuns(grant)) || (watch.hasForeign && !guard.mayForeign(grant));
+}
+
+/** True when a message of a peer was let in by rules that are not in force any more. */
+export function isOutdated(core: NodeCore, { admission }: MessageContext): boolean {
+  return admission !== undefined && admission.epoch !== core.epoch.value;
 }

@@ -1,11 +1,14 @@
+import { denied } from "../guard/refusal-answer.ts";
 import { functionLabel } from "../policy/parse-target.ts";
 import { handlerError, SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, atomName, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 import type { Functions } from "./functions.ts";
 import { readGenCall, readGenCast } from "./gen.ts";
-import type { MessageContext } from "./message-context.ts";
+import { type MessageContext, OwnedLifetime } from "./message-context.ts";
+import { isOutdated } from "./message-parts.ts";
 import { type NodeCore, reply, replyOrEnd, reportHandlerError } from "./node-core.ts";
+import type { OpenWork } from "./open-work.ts";
 import { BY_DEFAULT, Refusals } from "./refusals.ts";
 import type { SessionOf } from "./service.ts";
 import type { Session } from "./session.ts";
@@ -52,9 +55,11 @@ export class Rex implements Behaviour<MessageContext> {
   readonly #core: NodeCore;
   readonly #functions: Functions;
   readonly #sessionOf: SessionOf;
+  readonly #refusals: Refusals;
 
   constructor(core: NodeCore, functions: Functions, sessionOf: SessionOf) {
     this.#core = core;
+    this.#refusals = new Refusals(core);
     this.#functions = functions;
     this.#sessionOf = sessionOf;
   }
@@ -79,11 +84,28 @@ export class Rex implements Behaviour<MessageContext> {
       refuse(new Tuple([new Atom("EXIT"), new Tuple([new Atom("undef"), []])]));
       return;
     }
-    const giveBack = this.#functions.takePlace(session, ctx.grant);
+    if (isOutdated(this.#core, ctx) && !this.#functions.mayStill(session, "rpc", entry.label)) {
+      refuse(denied(this.#refuse(session, entry.label)));
+      return;
+    }
+    const giveBack = this.#functions.takePlace(session, ctx.admission?.grant);
     if (giveBack === undefined) {
       refuse(SYSTEM_LIMIT);
       return;
     }
+    const life = new OwnedLifetime();
+    let isOpen = true;
+    const work: OpenWork = {
+      end: () => life.end(),
+      reconsider: () => {
+        if (!isOpen || this.#functions.mayStill(session, "rpc", entry.label)) return;
+        isOpen = false;
+        life.end();
+        refuse(denied(this.#refuse(session, entry.label)));
+      },
+    };
+    const ref = call?.replyTo.monitor;
+    session.work.add(work, ref);
     const crashed = (error: unknown): void => {
       const id = reportHandlerError(this.#core, entry.label, error);
       refuse(new Tuple([new Atom("EXIT"), handlerError(id)]));
@@ -91,13 +113,19 @@ export class Rex implements Behaviour<MessageContext> {
     // Not awaited: one slow function must not hold up the others.
     void (async (): Promise<void> => {
       try {
-        answer((await entry.run(wanted.args, ctx)) as Term);
+        const value = (await entry.run(wanted.args, ctx.within(life))) as Term;
+        if (isOpen) answer(value);
       } catch (error) {
-        crashed(error);
+        if (isOpen) crashed(error);
       } finally {
+        session.work.remove(work, ref);
         giveBack();
       }
     })();
+  }
+
+  #refuse(session: Session, label: string): string {
+    return this.#refusals.record(session, "rpc", label, BY_DEFAULT);
   }
 }
 

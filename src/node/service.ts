@@ -3,16 +3,17 @@ import { newDecisionId } from "../guard/decision-id.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import { handlerError } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
-import { refKey } from "../process/term-keys.ts";
-import { type Pid, type Term, Tuple } from "../term/types.ts";
+import { type Term, Tuple } from "../term/types.ts";
 import type { ReplyTerm, ServiceHandlers } from "./api.ts";
 import { type GenCall, type ReplyTo, readGenCall, readGenCast } from "./gen.ts";
 import { CallContext, type MessageContext } from "./message-context.ts";
+import { isOutdated } from "./message-parts.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
-import { Refusals } from "./refusals.ts";
+import type { OpenWork } from "./open-work.ts";
+import { BY_DEFAULT, Refusals } from "./refusals.ts";
 import { callFailure } from "./remote-failure.ts";
-import type { OpenWork, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** Finds the session a message came over. */
 export type SessionOf = (ctx: MessageContext) => Session | undefined;
@@ -26,11 +27,13 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
   readonly #name: string;
   readonly #handlers: ServiceHandlers;
   readonly #sessionOf: SessionOf;
+  readonly #refusals: Refusals;
   /** Set once it runs. */
   process: NodeProcess | undefined;
 
   constructor(core: NodeCore, name: string, handlers: ServiceHandlers, sessionOf: SessionOf) {
     this.#core = core;
+    this.#refusals = new Refusals(core);
     this.#name = name;
     this.#handlers = handlers;
     this.#sessionOf = sessionOf;
@@ -64,7 +67,13 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     const { replyTo } = call;
     if (this.#handlers.call === undefined) {
       this.#done(session, ctx);
-      this.#fail(session, ctx.self, replyTo, denied(newDecisionId(this.#core.random)));
+      this.#fail(session, ctx, replyTo, denied(newDecisionId(this.#core.random)));
+      return;
+    }
+    // It may have waited in the mailbox while the rules changed.
+    if (session !== undefined && isOutdated(this.#core, ctx) && !this.#mayStill(session, ctx)) {
+      this.#done(session, ctx);
+      this.#refuse(session, ctx, replyTo);
       return;
     }
     const callCtx = new CallContext(ctx);
@@ -73,93 +82,97 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
       pending = this.#handlers.call(call.request, callCtx);
     } catch (error) {
       this.#done(session, ctx);
-      this.#crashed(session, ctx.self, replyTo, error);
+      this.#crashed(session, ctx, replyTo, error);
       return;
     }
     if (!(pending instanceof Promise)) {
       this.#done(session, ctx);
-      this.#answer(session, ctx.self, replyTo, pending as Term);
+      this.#answer(session, ctx, replyTo, pending as Term);
       return;
     }
-    return this.#answerLater(session, ctx.self, replyTo, callCtx, pending);
+    return this.#answerLater(session, replyTo, callCtx, pending);
   }
 
   /** Answers once the handler is done; until then the caller's end of waiting aborts the handler's signal. */
   #answerLater(
     session: Session | undefined,
-    self: Pid,
     to: ReplyTo,
     callCtx: CallContext,
     pending: Promise<ReplyTerm>,
   ): Promise<void> {
-    const key = to.monitor === undefined ? undefined : refKey(to.monitor);
     let isOpen = true;
     const work: OpenWork = {
       end: () => callCtx.end(),
       reconsider: () => {
-        if (session === undefined || this.#mayStill(session)) return;
+        if (session === undefined || !isOpen || this.#mayStill(session, callCtx)) return;
         isOpen = false;
         callCtx.end();
-        session.openCalls.delete(key ?? "");
-        const id = new Refusals(this.#core).record(session, "call", this.#name, { outcome: "deny-default" });
-        this.#fail(session, self, to, denied(id));
+        this.#refuse(session, callCtx, to);
       },
     };
-    if (key !== undefined) session?.openCalls.set(key, work);
+    session?.work.add(work, to.monitor);
     const done = (): boolean => {
       this.#done(session, callCtx);
-      if (key !== undefined && session?.openCalls.get(key) === work) session.openCalls.delete(key);
+      session?.work.remove(work, to.monitor);
       return isOpen;
     };
     return pending.then(
       (value) => {
-        if (done()) this.#answer(session, self, to, value as Term);
+        if (done()) this.#answer(session, callCtx, to, value as Term);
       },
       (error: unknown) => {
-        if (done()) this.#crashed(session, self, to, error);
+        if (done()) this.#crashed(session, callCtx, to, error);
       },
     );
   }
 
   /** The place of a call that a peer made is free again. */
   #done(session: Session | undefined, ctx: MessageContext): void {
-    if (session !== undefined && this.process !== undefined) session.inflight.done(this.process, ctx.grant);
+    if (session !== undefined && this.process !== undefined) session.inflight.done(this.process, ctx.admission?.grant);
   }
 
-  #mayStill(session: Session): boolean {
+  /** Whether the rules in force allow a call that they, or older ones, let in. */
+  #mayStill(session: Session, { admission }: MessageContext): boolean {
     const { process } = this;
-    if (process === undefined) return false;
-    const { generation } = this.#core.processes.names;
-    return session.guard.onProcess("call", process, "by-name", generation).outcome === "allow";
+    if (process === undefined || admission === undefined) return false;
+    const { processes, capabilities, clock } = this.#core;
+    const isGranted = capabilities.isGranted(process, session.facts, clock.now());
+    const byPid = isGranted || admission.isHandedOver ? "by-granted-pid" : "by-pid";
+    const access = typeof admission.target === "string" ? "by-name" : byPid;
+    const { outcome } = session.guard.onProcess("call", process, access, processes.names.generation);
+    return outcome === "allow" || (outcome === "deny-default" && admission.isHandedOver);
   }
 
-  #answer(session: Session | undefined, self: Pid, to: ReplyTo, value: Term): void {
+  #refuse(session: Session, ctx: MessageContext, to: ReplyTo): void {
+    this.#fail(session, ctx, to, denied(this.#refusals.record(session, "call", this.#name, BY_DEFAULT)));
+  }
+
+  #answer(session: Session | undefined, ctx: MessageContext, to: ReplyTo, value: Term): void {
     try {
-      reply(this.#core, session, self, to, value, new Tuple([to.tag, value]));
+      reply(this.#core, session, ctx.self, to, value, new Tuple([to.tag, value]));
     } catch (error) {
       // The reply is no term, or too much waits for this peer: the caller must not wait for its timeout.
-      this.#crashed(session, self, to, error);
+      this.#crashed(session, ctx, to, error);
     }
   }
 
-  #crashed(session: Session | undefined, self: Pid, to: ReplyTo, error: unknown): void {
-    this.#fail(session, self, to, handlerError(this.#report("call", error)));
+  #crashed(session: Session | undefined, ctx: MessageContext, to: ReplyTo, error: unknown): void {
+    this.#fail(session, ctx, to, handlerError(this.#report("call", error)));
   }
 
   /** Ends the caller's wait: its monitor fires with `reason`, though the service lives on. */
-  #fail(session: Session | undefined, self: Pid, to: ReplyTo, reason: Term): void {
+  #fail(session: Session | undefined, ctx: MessageContext, to: ReplyTo, reason: Term): void {
     if (session === undefined) {
       const call = to.alias === undefined ? undefined : this.#core.calls.find(to.alias, undefined);
       if (call !== undefined) this.#core.calls.fail(call, callFailure(this.#core.name, this.#name, reason));
       return;
     }
     if (to.monitor === undefined) return;
-    session.tables.demonitorRequested(to.pid, this.#name, to.monitor);
-    session.signal(
-      { kind: "monitor-exit", target: this.#name, to: to.pid, ref: to.monitor, reason: "payload" },
-      reason,
-    );
-    void self;
+    // Who called a pid watches that pid, and takes the end of nothing else for the end of its call.
+    const target = ctx.admission?.target ?? this.#name;
+    // A monitor that is gone was taken back, or has told its end already.
+    if (!session.tables.demonitorRequested(to.pid, target, to.monitor)) return;
+    session.signal({ kind: "monitor-exit", target, to: to.pid, ref: to.monitor, reason: "payload" }, reason);
   }
 
   #report(kind: "call" | "cast" | "info", error: unknown): string {

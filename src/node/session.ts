@@ -17,6 +17,7 @@ import type { Peer } from "./api.ts";
 import { Inflight } from "./inflight.ts";
 import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
+import { OpenWorks } from "./open-work.ts";
 
 /** Control messages kept ready for names this node sends to, per session. */
 const MAX_KEPT_CONTROLS = 1024;
@@ -32,14 +33,6 @@ export interface WarmTarget {
   readonly send: boolean;
   readonly call: boolean;
   readonly cast: boolean;
-}
-
-/** Work for a peer that goes on. */
-export interface OpenWork {
-  /** The peer gave up, or is gone. */
-  end(): void;
-  /** The rules that allowed it allow it no more; `stillAllowed` asks them anew. Answers the peer. */
-  reconsider(): void;
 }
 
 /** What a session is made of. */
@@ -84,8 +77,8 @@ export class Session implements RemoteEnd, Incarnation {
   refusedMonitor: Reference | undefined;
   /** Remote processes were started with our output sink as group leader: their output may come. */
   takesOutput = false;
-  /** Work to abort when a call's monitor is taken back, by reference key. */
-  readonly openCalls: Map<string, OpenWork> = new Map();
+  /** Calls and functions of the peer that go on here. */
+  readonly work: OpenWorks = new OpenWorks();
   /** Calls of the peer that services have not answered. */
   readonly inflight: Inflight;
   /** What the payload decoded last holds besides data. */
@@ -169,8 +162,7 @@ export class Session implements RemoteEnd, Incarnation {
   ended(): void {
     this.warm = undefined;
     this.#ownedLifetime.end();
-    for (const call of this.openCalls.values()) call.end();
-    this.openCalls.clear();
+    this.work.end();
     this.inflight.ended();
     this.tables.disconnected();
   }

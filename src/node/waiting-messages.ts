@@ -4,7 +4,7 @@ import { readGenCall } from "./gen.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
-import { BY_DEFAULT, Refusals } from "./refusals.ts";
+import { Refusals } from "./refusals.ts";
 import type { SessionOf } from "./service.ts";
 
 /**
@@ -22,40 +22,33 @@ export class WaitingMessages {
 
   /** See `StillAllowed`. */
   readonly stillAllowed = (term: Term, ctx: MessageContext, process: NodeProcess): boolean => {
-    const { epoch, outcasts, processes } = this.#core;
-    if (ctx.epoch === epoch.value) return true;
-    if (ctx.peer !== null && outcasts.has(ctx.peer)) return false;
+    const { peer, admission } = ctx;
+    const { epoch, outcasts, services, processes, capabilities, clock } = this.#core;
+    if (peer === null || admission === undefined || admission.epoch === epoch.value) return true;
+    if (outcasts.has(peer)) return false;
     const session = this.#sessionOf(ctx);
     // A peer that left in good order may have what it sent before: its rules ended with it.
     if (session === undefined) return true;
     const verb = verbOf(term);
-    const accesses = ["by-name", "by-pid", "by-granted-pid"] as const;
-    const may = (access: (typeof accesses)[number]): boolean => {
-      if (access === "by-name" && process.name === undefined) return false;
-      const now = this.#core.clock.now();
-      if (access === "by-granted-pid" && !this.#core.capabilities.isGranted(process, session.facts, now)) return false;
-      return session.guard.onProcess(verb, process, access, processes.names.generation).outcome === "allow";
-    };
-    if (accesses.some(may)) return true;
-    this.#refuse(term, ctx, process, verb);
-    return false;
-  };
-
-  #refuse(term: Term, ctx: MessageContext, process: NodeProcess, verb: Verb): void {
-    const session = this.#sessionOf(ctx);
-    if (session === undefined) return;
+    // A service judges its calls itself, since it must answer them.
+    if (verb === "call" && services.has(process)) return true;
+    const isGranted = admission.isHandedOver || capabilities.isGranted(process, session.facts, clock.now());
+    const byPid = isGranted ? "by-granted-pid" : "by-pid";
+    const access = typeof admission.target === "string" ? "by-name" : byPid;
+    const verdict = session.guard.onProcess(verb, process, access, processes.names.generation);
+    if (verdict.outcome === "allow" || (verdict.outcome === "deny-default" && admission.isHandedOver)) return true;
     const refusals = new Refusals(this.#core);
-    const target = process.name ?? process.pid;
     const call = readGenCall(term);
-    if (call !== undefined && this.#core.services.has(process)) session.inflight.done(process, ctx.grant);
+    const { target } = admission;
     if (call?.replyTo.monitor === undefined) {
-      refusals.record(session, verb, target, BY_DEFAULT);
-      return;
+      refusals.record(session, verb, target, verdict);
+      return false;
     }
     const { pid, monitor } = call.replyTo;
     session.tables.demonitorRequested(pid, target, monitor);
-    refusals.down(session, verb, target, pid, monitor, BY_DEFAULT);
-  }
+    refusals.down(session, verb, target, pid, monitor, verdict);
+    return false;
+  };
 }
 
 /** The verb of a message that was decoded: of `classifyMessage`, for what may wait in a mailbox. */

@@ -138,6 +138,11 @@ export class Authority {
   }
 }
 
+/** True for what audit mode of a peer grants where no rule does. */
+export function isPeerAudit(grant: Grant): boolean {
+  return grant.rule === AUDITED_PEER.rule && grant.mode === "audit";
+}
+
 /** A grant without shape or limits, which is enforced. */
 export function plainGrant(rule: string): Grant {
   return { rule, shape: undefined, limits: undefined, mode: "enforce" };
