@@ -15,9 +15,10 @@ import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import { addIdentityCommands, type IdentityActions } from "./identity-commands.ts";
 import type { ArgumentGrammar } from "./normalize-arguments.ts";
 import { addPolicyCommands, type PolicyActions } from "./policy-commands.ts";
+import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 
 /** What each command does, once its arguments are read. */
-export interface Actions extends IdentityActions, PolicyActions {
+export interface Actions extends IdentityActions, PolicyActions, RunningActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
   ping(flags: CommonFlags, node: string): Promise<void>;
@@ -126,6 +127,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
 
   addIdentityCommands(program, actions);
   addPolicyCommands(program, actions);
+  addRunningCommands(program, actions);
 
   add("demo", "show a TypeScript node and an Erlang node at work together, on this machine", {
     long:
