@@ -51,14 +51,18 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   const add = (name: string, says: string, parts: CommandParts): Command => addCommand(program, name, says, parts);
   const oneShot = [timeoutOption(), jsonOption(JSON_RESULT), ...common];
 
-  add("init", "write what a node needs: configuration, cookie, identity, certificates, an example service", {
+  add("init", "write what a node needs: configuration, policy, cookie, identity, certificates, an example service", {
     long:
-      "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, an identity key, a small certificate " +
-      "authority with certificates for the node and for this command line, and an example services.mjs. Nothing is ever " +
-      "overwritten.",
+      "Writes into DIR (default: here) a commented sallyport.jsonc, a policy.jsonc that lets nobody in but each --peer, a " +
+      "random cookie, an identity key, a small certificate authority with certificates for the node and for this command " +
+      "line, and an example services.mjs. Nothing is ever overwritten.",
     arguments: [new Argument("[DIR]", "directory, made when absent")],
     options: initOptions(),
-    examples: ["sallyport init my_node", "sallyport init . --name shop@db1.example"],
+    examples: [
+      "sallyport init my_node",
+      "sallyport init . --name shop@db1.example --peer desk@home.example=SHA256:lBYeLvx9DJcincfQ9igWF9s3NQqmE4cTRXZRhQeQ6yQ",
+      "sallyport init my_node --peer ../desk",
+    ],
   }).action((dir: string | undefined, flags: InitFlags) => actions.init(flags, dir));
 
   add("start", "run a node until it is stopped", {

@@ -125,7 +125,7 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
 
 /** `rpc of os:cmd/1 to NODE`; of a summary how many more there were. */
 function operationOf({ verb, target, peer, count }: Denied): string {
-  const operation = `${verb} of ${target} to ${peer}`;
+  const operation = verb === "connect" ? `connect to ${peer}` : `${verb} of ${target} to ${peer}`;
   return count > 1 ? `${count} more like the last of them: ${operation}` : operation;
 }
 
