@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { type NodeName, tryNodeName } from "../base/node-name.ts";
-import { canonicalKeyText } from "../policy/check-peers.ts";
+import { canonicalKeyText } from "../policy/check/check-peers.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { KeyDirectory } from "./key-directory.ts";
 import { CONFIG_FILE } from "./settings.ts";

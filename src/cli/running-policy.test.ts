@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { PolicyDocument } from "../policy/document.ts";
-import { judge } from "../policy/judge.ts";
-import { buildMatrix } from "../policy/matrix.ts";
+import { judge } from "../policy/review/judge.ts";
+import { buildMatrix } from "../policy/review/matrix.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { RunningPolicy } from "./running-policy.ts";
 

@@ -58,7 +58,7 @@ export const WALKS: readonly Walk[] = [
       { from: "config/policy-source.ts", to: "config/load-policy.ts", via: imports },
       { from: "config/load-policy.ts", to: "config/parse-policy.ts", via: imports },
       { from: "config/load-policy.ts", to: "policy/compile.ts", via: imports },
-      { from: "config/load-policy.ts", to: "policy/run-tests.ts", via: imports },
+      { from: "config/load-policy.ts", to: "policy/review/run-tests.ts", via: imports },
       { from: "node/own-policy.ts", to: "config/policy-source.ts", via: { sink: "PolicySource" } },
       { from: "node/own-policy.ts", to: "node/policy-keeper.ts", via: imports },
       { from: "node/own-policy.ts", to: "node/session-host.ts", via: imports },

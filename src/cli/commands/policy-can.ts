@@ -1,9 +1,9 @@
 import { SallyportError } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
 import { compilePolicy } from "../../policy/compile.ts";
-import { type ChosenFacts, type Judgement, judge } from "../../policy/judge.ts";
 import { formatTarget, parseOperationTarget } from "../../policy/parse-target.ts";
 import type { Policy, RefusedWhy } from "../../policy/policy.ts";
+import { type ChosenFacts, type Judgement, judge } from "../../policy/review/judge.ts";
 import { isVerb } from "../../policy/verbs.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines, type ShownDecision } from "../decision-lines.ts";

@@ -1,5 +1,6 @@
 import { SallyportError } from "../../base/errors.ts";
 import { compilePolicy } from "../../policy/compile.ts";
+import type { Policy } from "../../policy/policy.ts";
 import {
   buildMatrix,
   compareMatrix,
@@ -8,8 +9,7 @@ import {
   type MatrixDifference,
   type MatrixEdge,
   type MatrixEntry,
-} from "../../policy/matrix.ts";
-import type { Policy } from "../../policy/policy.ts";
+} from "../../policy/review/matrix.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import { edgesOf, parseExpectedEdges } from "../expected-edges.ts";

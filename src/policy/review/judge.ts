@@ -1,14 +1,14 @@
-import { SallyportError } from "../base/errors.ts";
-import { quotePeerText } from "../base/escape.ts";
-import { didYouMean } from "../base/nearest-name.ts";
-import { canonicalName, type NodeName, parseNodeName, tryNodeName } from "../base/node-name.ts";
-import type { CodeRule } from "./authority.ts";
-import { canonicalKeyText } from "./check-peers.ts";
-import type { NearestMiss, PeerFacts, Target, Verdict } from "./decision.ts";
-import type { Outcome } from "./document.ts";
-import { parseOperationTarget, parseReplyTarget } from "./parse-target.ts";
-import type { CompiledPeer, Policy, RefusedWhy } from "./policy.ts";
-import type { Verb } from "./verbs.ts";
+import { SallyportError } from "../../base/errors.ts";
+import { quotePeerText } from "../../base/escape.ts";
+import { didYouMean } from "../../base/nearest-name.ts";
+import { canonicalName, type NodeName, parseNodeName, tryNodeName } from "../../base/node-name.ts";
+import type { CodeRule } from "../authority.ts";
+import { canonicalKeyText } from "../check/check-peers.ts";
+import type { NearestMiss, PeerFacts, Target, Verdict } from "../decision.ts";
+import type { Outcome } from "../document.ts";
+import { parseOperationTarget, parseReplyTarget } from "../parse-target.ts";
+import type { CompiledPeer, Policy, RefusedWhy } from "../policy.ts";
+import type { Verb } from "../verbs.ts";
 
 /** What a policy says of one imagined operation. */
 export interface Judgement {
