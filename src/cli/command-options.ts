@@ -1,8 +1,10 @@
 import { Option } from "commander";
-import { type CommonFlags, jsonOption } from "./common-options.ts";
+import { type CommonFlags, collect, jsonOption } from "./common-options.ts";
 
 export interface InitFlags {
   readonly name: string;
+  /** `NAME=KEY`, or the directory of a node. */
+  readonly peer?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -12,7 +14,11 @@ const DEFAULT_NAME = "my_node@127.0.0.1";
 export function initOptions(): Option[] {
   return [
     new Option("--name <node>", "name of the node, local@host").default(DEFAULT_NAME),
-    jsonOption('print {"ok":true,"result":{name, directory, files}} on one line'),
+    new Option(
+      "--peer <peer>",
+      "who may connect: name@host=KEY, or the directory of a node on this machine; may be repeated",
+    ).argParser(collect),
+    jsonOption('print {"ok":true,"result":{name, fingerprint, directory, peers, files}} on one line'),
   ];
 }
 

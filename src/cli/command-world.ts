@@ -12,8 +12,13 @@ export interface CommandWorld extends SettingsWorld {
   readonly terminal: Terminal;
   /** Path of this program, for commands that start a second one. */
   readonly program: string;
-  /** Calls back on SIGINT and SIGTERM, with the signal's name, until the returned function is called. */
+  /** Calls back on SIGINT and SIGTERM, and on SIGHUP in a terminal, with the signal's name, until the returned function is called. */
   onStopSignal(stop: (signal: string) => void): () => void;
+  /**
+   * Calls back on SIGHUP, until the returned function is called. In a terminal SIGHUP says that the terminal has gone: then it
+   * is a stop signal instead.
+   */
+  onReloadSignal(reload: () => void): () => void;
   /** Ends the process at once. */
   exitNow(code: number): never;
 }

@@ -105,7 +105,8 @@ export function jsonOption(description: string): Option {
 /** Options with an optional value that only ever follows `=`; see `normalizeArguments`. */
 export const BARE_VALUES: Readonly<Record<string, string>> = { "--dangerous-plaintext": "loopback" };
 
-function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+/** For options that may be repeated. */
+export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];
 }
 

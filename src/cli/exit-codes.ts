@@ -30,6 +30,7 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   "ERR_PEER_INCOMPATIBLE SPAWN_UNSUPPORTED": 1,
   // The command did what it was asked for, and the answer is a "no".
   "ERR_CONFIG DECISION_UNKNOWN": 1,
+  "ERR_CONFIG GRANT_UNKNOWN": 1,
   "ERR_CONFIG POLICY_MATRIX_DIFFERS": 1,
   "ERR_LIMIT POLICY_TOO_LARGE": 2,
   // Bounds of what was given on the command line or in a file.

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { compilePolicy } from "../policy/compile.ts";
-import type { ExpectedEdge } from "../policy/matrix.ts";
-import { buildMatrix } from "../policy/matrix.ts";
+import type { ExpectedEdge } from "../policy/review/matrix.ts";
+import { buildMatrix } from "../policy/review/matrix.ts";
 import { edgesOf, parseExpectedEdges } from "./expected-edges.ts";
 
 function parse(text: string): readonly ExpectedEdge[] {

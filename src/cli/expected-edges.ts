@@ -2,7 +2,7 @@ import { SallyportError } from "../base/errors.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import { PolicyText } from "../config/policy-text.ts";
 import { asObject } from "../identity/pin-meta.ts";
-import type { ExpectedEdge, Matrix } from "../policy/matrix.ts";
+import type { ExpectedEdge, Matrix } from "../policy/review/matrix.ts";
 import { isVerb, type Verb } from "../policy/verbs.ts";
 import type { ReadPolicy } from "./policy-file.ts";
 

@@ -4,11 +4,10 @@ import type { KeysInitFlags, KeysRotateFlags } from "./commands/keys.ts";
 import type { KeysExportFlags, KeysImportFlags, KeysInviteFlags, KeysInvitesFlags } from "./commands/keys-exchange.ts";
 import type { TrustAddFlags } from "./commands/trust.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption } from "./common-options.ts";
-import type { ControlFlags } from "./control-path.ts";
 import { durationArgument } from "./duration.ts";
 import type { KeyFlags } from "./key-directory.ts";
 
-/** What the commands about keys, trust and the running node do, once their arguments are read. */
+/** What the commands about keys and trust do, once their arguments are read. */
 export interface IdentityActions {
   keysInit(flags: KeysInitFlags): Promise<void>;
   keysShow(flags: KeyFlags): Promise<void>;
@@ -24,8 +23,6 @@ export interface IdentityActions {
   trustRemove(flags: KeyFlags, name: string): Promise<void>;
   trustPromote(flags: KeyFlags, name: string, fingerprint: string | undefined): Promise<void>;
   trustRevoke(flags: KeyFlags, whom: string): Promise<void>;
-  status(flags: ControlFlags): Promise<void>;
-  peers(flags: ControlFlags): Promise<void>;
 }
 
 const JSON_RESULT = 'print {"ok":true,"result":...} or {"ok":false,"error":...} on one line';
@@ -42,24 +39,10 @@ function keyOptions(...more: readonly Option[]): readonly Option[] {
   return [...more, keyDirOption(), ...configOptions(), name, ...controlOptions(), jsonOption(JSON_RESULT)];
 }
 
-/** Adds `keys`, `trust`, `status` and `peers`. */
+/** Adds `keys` and `trust`. */
 export function addIdentityCommands(program: Command, actions: IdentityActions): void {
   addKeys(program, actions);
   addTrust(program, actions);
-  const options = [...configOptions(), keyDirOption(), ...controlOptions(), jsonOption(JSON_RESULT)];
-  addCommand(program, "status", "what the running node says of itself", {
-    long:
-      "Asks the node that runs on this machine for its name, endpoints, sessions, fingerprint and warnings. Nodes open a " +
-      "control socket when --control or `control` in the configuration names one, when they have an identity, or when " +
-      "they were started with --config: data/control.sock beside the configuration, control.sock in a --key-dir without one.",
-    options,
-    examples: ["sallyport status --config sallyport.jsonc", "sallyport status --control data/control.sock --json"],
-  }).action((flags: ControlFlags) => actions.status(flags));
-  addCommand(program, "peers", "the sessions of the running node", {
-    long: "Lists the nodes with which the running node has sessions: how sure it is of each, and over what it came.",
-    options,
-    examples: ["sallyport peers --config sallyport.jsonc"],
-  }).action((flags: ControlFlags) => actions.peers(flags));
 }
 
 function addKeys(program: Command, actions: IdentityActions): void {

@@ -27,10 +27,9 @@ export function exampleConfig(name: NodeName): string {
   // The secret that all nodes of one network share; Erlang nodes need it. It opens no door by itself.
   "cookie": { "file": "cookie" },
 
-  // What other nodes may do here: \`sallyport policy --help\`. Without a policy every authenticated node may connect and ping,
-  // and reaches what \`allow\` of a registration grants. With it, who is not in the file may not even connect. Take the //
-  // away when your nodes are in it, and ask \`sallyport policy check policy.jsonc\` first.
-  // "policy": "policy.jsonc",
+  // What other nodes may do here. Who is not in this file may not even connect: \`sallyport policy --help\`. Without the line
+  // every authenticated node may connect and ping, and reaches what \`allow\` of a registration grants.
+  "policy": "policy.jsonc",
 
   // Addresses of nodes that EPMD does not know, by name.
   "resolve": {
@@ -55,7 +54,7 @@ export function exampleServices(): string {
   return `// Services of this node: sallyport start --services services.mjs
 //
 // \`node\` is what createNode of the package "sallyport" returns, \`term\` what "sallyport/term" exports.
-// A service answers only those that \`allow\` names; without it, nobody but this node.
+// A service answers those whom policy.jsonc lets reach it, and those that \`allow\` names; else nobody but this node.
 
 export default function (node, term) {
   node.register(
@@ -76,7 +75,7 @@ export default function (node, term) {
         console.error("message:", term.printTerm(message));
       },
     },
-    // "ca": peers whose certificate comes from the configured authority and names them.
+    // Besides those of the policy: peers in it whose certificate comes from the configured authority and names them.
     { allow: "ca" },
   );
 }

@@ -18,6 +18,10 @@ const LINGER_MS = 2_000;
 const args = process.argv.slice(2);
 const environment = (name: string): string | undefined => process.env[name];
 
+/** Whether somebody sits in front of it: then SIGHUP says that they closed the terminal. */
+const inTerminal = process.stdin.isTTY === true;
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", ...(inTerminal ? (["SIGHUP"] as const) : [])];
+
 /** The version in package.json, two folders above this file in the source tree and in the package alike. */
 function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -36,8 +40,15 @@ const world: CommandWorld = {
   program: fileURLToPath(import.meta.url),
   terminal: new Terminal({ stdout: process.stdout, stderr: process.stderr, environment, json: wantsJson(args) }),
   onStopSignal(stop) {
-    process.on("SIGINT", stop).on("SIGTERM", stop);
-    return () => process.off("SIGINT", stop).off("SIGTERM", stop);
+    for (const signal of STOP_SIGNALS) process.on(signal, stop);
+    return () => {
+      for (const signal of STOP_SIGNALS) process.off(signal, stop);
+    };
+  },
+  onReloadSignal(reload) {
+    if (inTerminal) return () => undefined;
+    process.on("SIGHUP", reload);
+    return () => process.off("SIGHUP", reload);
   },
   exitNow: (code) => process.exit(code),
 };

@@ -49,6 +49,12 @@ describe("the commands about policies", () => {
       { audit: "d" },
       "V5HK7R82HXHW",
     ]);
+    expect(await parsed(["policy", "reload", "--config", "c"])).toEqual(["policyReload", { config: "c" }]);
+    expect(await parsed(["policy", "can", "desk", "connect", "--no-control"])).toEqual([
+      "policyCan",
+      { control: false },
+      { from: "desk", verb: "connect", target: undefined },
+    ]);
     expect(await parsed(["--audit", "d", "policy", "learn"])).toEqual(["policyLearn", { audit: "d" }]);
   });
 

@@ -10,7 +10,7 @@ export interface PolicyFilesFlags extends ConfigFlags {
   readonly json?: boolean;
 }
 
-export interface PolicyCanFlags extends ConfigFlags {
+export interface PolicyCanFlags extends ControlFlags {
   readonly policy?: string;
   readonly assurance?: Exclude<Assurance, "none">;
   readonly transport?: ProtocolName;
@@ -26,8 +26,9 @@ export interface PolicyWhyFlags extends ControlFlags {
   readonly json?: boolean;
 }
 
-export interface PolicyMatrixFlags extends PolicyFilesFlags {
+export interface PolicyMatrixFlags extends ControlFlags {
   readonly expect?: string;
+  readonly json?: boolean;
 }
 
 export interface PolicyLearnFlags extends ConfigFlags {
@@ -51,6 +52,7 @@ export interface PolicyActions {
   policyWhy(flags: PolicyWhyFlags, id: string): Promise<void>;
   policyMatrix(flags: PolicyMatrixFlags, files: readonly string[]): Promise<void>;
   policyLearn(flags: PolicyLearnFlags): Promise<void>;
+  policyReload(flags: ControlFlags): Promise<void>;
 }
 
 const JSON_RESULT = 'print {"ok":true,"result":...} or {"ok":false,"error":...,"result":...} on one line';
@@ -71,8 +73,9 @@ export function addPolicyCommands(program: Command, actions: PolicyActions): voi
     program,
     "policy",
     "check, test and explain what other nodes may do here",
-    "A policy is the receiver's own file: what other nodes may do to this one. What no rule grants is refused. None of these " +
-      "commands changes anything, and only `why` asks a running node.",
+    "A policy is the receiver's own file: what other nodes may do to this one. What no rule grants is refused. `check`, " +
+      "`test` and `learn` read files; `can`, `matrix` and `why` ask the running node where there is one. Only `reload` changes " +
+      "anything: it lets the running node read its file, which it also does by itself within a second of a change.",
   );
   addFileCommands(policy, actions);
   addQuestions(policy, actions);
@@ -97,7 +100,8 @@ function addFileCommands(policy: Command, actions: PolicyActions): void {
   }).action((files: readonly string[], flags: PolicyFilesFlags) => actions.policyTest(flags, files));
   addCommand(policy, "matrix", "show who may do what to whom, over the files of a whole fleet", {
     long:
-      "Reads the policy files of several nodes and prints the directed graph: who may do what to whom. Edges by which two " +
+      "Reads the policy files of several nodes and prints the directed graph: who may do what to whom. Without a file it asks " +
+      "the running node, which also knows what `allow` in code grants; --no-control reads the file instead. Edges by which two " +
       "nodes command each other (rpc, spawn or system both ways) are flagged, and grants without a test are named. With " +
       "--expect it compares the edges with a list kept beside the files, and exits 1 when one appeared or is gone; --json " +
       "prints the list to keep as result.expected.",
@@ -105,9 +109,12 @@ function addFileCommands(policy: Command, actions: PolicyActions): void {
     options: [
       new Option("--expect <file>", "the edges that there should be, as result.expected of --json"),
       ...configOptions(),
+      keyDirOption(),
+      ...controlOptions(),
       jsonOption(JSON_RESULT),
     ],
     examples: [
+      "sallyport policy matrix",
       "sallyport policy matrix fleet/*.policy.jsonc",
       "sallyport policy matrix fleet/*.policy.jsonc --expect fleet.expected.json",
     ],
@@ -117,7 +124,8 @@ function addFileCommands(policy: Command, actions: PolicyActions): void {
 function addQuestions(policy: Command, actions: PolicyActions): void {
   addCommand(policy, "can", "say whether FROM may do VERB to TARGET here, and by which rule", {
     long:
-      "Asks a policy file whether a peer may do something to this node. Exit 0: yes, 3: no. Names the rule that decides, or " +
+      "Asks the running node, or a policy file where none runs or --policy names one, whether a peer may do something to this " +
+      "node. What `allow` in code grants is known to the running node alone. Exit 0: yes, 3: no. Names the rule that decides, or " +
       "the rule that came nearest and why it did not count. `rpc` and `spawn` take Module:function/arity or the name of a " +
       "registered function, all others a registered name, any-pid or granted-pids; `connect` takes no target.",
     arguments: [
@@ -126,7 +134,7 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
       new Argument("[TARGET]", "what it reaches for, as in `to` of a rule; call#open or call#closed for reply"),
     ],
     options: [
-      policyOption("policy file (default: `policy` of the configuration, else policy.jsonc)"),
+      policyOption("policy file (default: the running node, else `policy` of the configuration, else policy.jsonc)"),
       new Option("--assurance <level>", "how sure we are of the peer (default: as sure as its entry allows)").choices([
         "cookie",
         "tofu",
@@ -141,6 +149,8 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
       new Option("--source <address>", "address that it comes from, for rules with `source`"),
       new Option("--at <time>", "moment to judge at, ISO (default: now)").argParser(timeArgument),
       ...configOptions(),
+      keyDirOption(),
+      ...controlOptions(),
       jsonOption(JSON_RESULT),
     ],
     examples: [
@@ -168,6 +178,13 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
     options: [AUDIT, ...configOptions(), keyDirOption(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy learn --audit data/audit", "sallyport policy learn --audit data/audit --json"],
   }).action((flags: PolicyLearnFlags) => actions.policyLearn(flags));
+  addCommand(policy, "reload", "let the running node read its policy file now", {
+    long:
+      "Lets the running node take its policy file as it is now, and judge its sessions by it. A file with a mistake is not " +
+      "taken: the old policy stays in force, and the mistake is printed (exit 2).",
+    options: [...configOptions(), keyDirOption(), ...controlOptions(), jsonOption(JSON_RESULT)],
+    examples: ["sallyport policy reload", "sallyport policy reload --config sallyport.jsonc --json"],
+  }).action((flags: ControlFlags) => actions.policyReload(flags));
 }
 
 function timeArgument(text: string): number {

@@ -15,9 +15,10 @@ import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import { addIdentityCommands, type IdentityActions } from "./identity-commands.ts";
 import type { ArgumentGrammar } from "./normalize-arguments.ts";
 import { addPolicyCommands, type PolicyActions } from "./policy-commands.ts";
+import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 
 /** What each command does, once its arguments are read. */
-export interface Actions extends IdentityActions, PolicyActions {
+export interface Actions extends IdentityActions, PolicyActions, RunningActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
   ping(flags: CommonFlags, node: string): Promise<void>;
@@ -50,14 +51,18 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   const add = (name: string, says: string, parts: CommandParts): Command => addCommand(program, name, says, parts);
   const oneShot = [timeoutOption(), jsonOption(JSON_RESULT), ...common];
 
-  add("init", "write what a node needs: configuration, cookie, identity, certificates, an example service", {
+  add("init", "write what a node needs: configuration, policy, cookie, identity, certificates, an example service", {
     long:
-      "Writes into DIR (default: here) a commented sallyport.jsonc, a random cookie, an identity key, a small certificate " +
-      "authority with certificates for the node and for this command line, and an example services.mjs. Nothing is ever " +
-      "overwritten.",
+      "Writes into DIR (default: here) a commented sallyport.jsonc, a policy.jsonc that lets nobody in but each --peer, a " +
+      "random cookie, an identity key, a small certificate authority with certificates for the node and for this command " +
+      "line, and an example services.mjs. Nothing is ever overwritten.",
     arguments: [new Argument("[DIR]", "directory, made when absent")],
     options: initOptions(),
-    examples: ["sallyport init my_node", "sallyport init . --name shop@db1.example"],
+    examples: [
+      "sallyport init my_node",
+      "sallyport init . --name shop@db1.example --peer desk@home.example=SHA256:lBYeLvx9DJcincfQ9igWF9s3NQqmE4cTRXZRhQeQ6yQ",
+      "sallyport init my_node --peer ../desk",
+    ],
   }).action((dir: string | undefined, flags: InitFlags) => actions.init(flags, dir));
 
   add("start", "run a node until it is stopped", {
@@ -126,6 +131,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
 
   addIdentityCommands(program, actions);
   addPolicyCommands(program, actions);
+  addRunningCommands(program, actions);
 
   add("demo", "show a TypeScript node and an Erlang node at work together, on this machine", {
     long:

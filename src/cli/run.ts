@@ -60,7 +60,10 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
       (await import("./commands/trust.ts")).trustPromote(world, flags, name, fingerprint),
     trustRevoke: async (flags, whom) => (await import("./commands/trust.ts")).trustRevoke(world, flags, whom),
     status: async (flags) => (await import("./commands/status.ts")).status(world, flags),
+    health: async (flags) => (await import("./commands/health.ts")).health(world, flags),
     peers: async (flags) => (await import("./commands/peers.ts")).peers(world, flags),
+    grantsList: async (flags) => (await import("./commands/grants.ts")).grantsList(world, flags),
+    grantsRevoke: async (flags, id) => (await import("./commands/grants.ts")).grantsRevoke(world, flags, id),
     policyCheck: async (flags, files) =>
       ends(await (await import("./commands/policy-check.ts")).policyCheck(world, flags, files)),
     policyTest: async (flags, files) =>
@@ -71,6 +74,7 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     policyMatrix: async (flags, files) =>
       ends(await (await import("./commands/policy-matrix.ts")).policyMatrix(world, flags, files)),
     policyLearn: async (flags) => ends(await (await import("./commands/policy-learn.ts")).policyLearn(world, flags)),
+    policyReload: async (flags) => (await import("./commands/policy-reload.ts")).policyReload(world, flags),
     demo: async (flags) => (await import("./demo/demo.ts")).demo(world, flags),
   };
 }

@@ -9,14 +9,19 @@ import { type ControlFlags, controlPathOf } from "./control-path.ts";
 const LOCAL_MS = 10_000;
 
 /**
- * Asks the running node something about itself.
+ * Asks the running node something about itself, or to change something of itself.
  * @throws {SallyportError} ERR_UNREACHABLE NODE_NOT_RUNNING, and as `byRunningNode`
  */
-export async function askRunningNode(world: CommandWorld, flags: ControlFlags, op: ControlOp): Promise<Fields> {
+export async function askRunningNode(
+  world: CommandWorld,
+  flags: ControlFlags,
+  op: ControlOp,
+  args: Fields = {},
+): Promise<Fields> {
   const client = await clientFor(world, flags);
   if (client === undefined) throw notRunning(controlPathOf(flags, world));
   try {
-    return await client.request(op, {}, LOCAL_MS);
+    return await client.request(op, args, LOCAL_MS);
   } finally {
     client.close();
   }

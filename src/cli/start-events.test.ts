@@ -1,11 +1,31 @@
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
 import { SallyportError } from "../base/errors.ts";
-import { eventJson, eventLine, handlerErrorEvent, refusedEvent, type StartEvent } from "./start-events.ts";
+import { parseNodeName } from "../base/node-name.ts";
+import type { Denied } from "../node/api.ts";
+import {
+  auditModeEvent,
+  deniedEvent,
+  eventJson,
+  eventLine,
+  handlerErrorEvent,
+  refusedEvent,
+  type StartEvent,
+} from "./start-events.ts";
 
 const AT = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
 const PLAIN = pc.createColors(false);
 const COLOURED = pc.createColors(true);
+
+const DENIED: Denied = {
+  decision: "V5HK7R82HXHW",
+  outcome: "deny-rule",
+  rule: "never",
+  peer: parseNodeName("b@h"),
+  verb: "call",
+  target: "calc",
+  count: 1,
+};
 
 const EVENTS: readonly StartEvent[] = [
   { event: "nodedown", peer: "b@h", reason: "CLOSED" },
@@ -16,6 +36,9 @@ const EVENTS: readonly StartEvent[] = [
     new SallyportError("ERR_DENIED", "NO", "no\u001b[2J", { advice: "do\u001b[2J" }),
   ),
   handlerErrorEvent("ID", "calc.call", new Error("bad\u001b[2J\nsecond line")),
+  deniedEvent(DENIED),
+  { event: "reload", what: "policy", generation: 2, ok: false, reason: "X", message: "bad\u001b[2J" },
+  { event: "output", peer: "b@h", text: "one\u001b[2J" },
   { event: "stopped", reason: "SIGTERM" },
 ];
 
@@ -48,5 +71,52 @@ describe("events of start", () => {
       reason: "NO",
       advice: "y",
     });
+  });
+
+  it("tell what audit mode let through apart from what was refused", () => {
+    const audited = deniedEvent({ ...DENIED, outcome: "allow", rule: "peer" });
+    expect(eventJson(deniedEvent(DENIED), AT)).toMatchObject({ event: "denied", count: 1, rule: "never" });
+    expect(eventJson(audited, AT)).toMatchObject({ event: "audited", outcome: "allow" });
+    expect(eventLine(deniedEvent(DENIED), AT, PLAIN)).toBe(
+      "03:04:05 denied    call of calc to b@h (deny-rule by never, decision V5HK7R82HXHW)",
+    );
+    expect(eventLine(audited, AT, PLAIN)).toBe(
+      "03:04:05 audited   call of calc to b@h let through (peer, decision V5HK7R82HXHW)",
+    );
+  });
+
+  it("say of a summary how many more there were", () => {
+    expect(eventLine(deniedEvent({ ...DENIED, count: 40 }), AT, PLAIN)).toContain(
+      "40 more like the last of them: call of calc to b@h (",
+    );
+    expect(eventLine(deniedEvent({ ...DENIED, verb: "connect" }), AT, PLAIN)).toContain("connect to b@h (");
+  });
+
+  it("say what came of another policy, and of keys read anew", () => {
+    const told = (event: StartEvent): string => eventLine(event, AT, PLAIN).slice(9);
+    expect(told({ event: "reload", what: "policy", generation: 3, ok: true })).toBe("reload    policy, generation 3");
+    expect(
+      told({ event: "reload", what: "policy", generation: 3, ok: false, reason: "X", message: "[ERR_CONFIG] bad" }),
+    ).toBe("reload    policy refused, generation 3 stays in force: bad");
+    expect(told({ event: "reload", what: "identity", generation: null, ok: true, ended: 2 })).toBe(
+      "reload    keys and certificate, 2 sessions ended",
+    );
+  });
+
+  it("say what is in audit mode and until when, and nothing when all is enforced", () => {
+    expect(auditModeEvent([])).toBeUndefined();
+    const event = auditModeEvent([
+      { kind: "peer", id: "desk", until: "2027-01-15" },
+      { kind: "rule", id: "put", until: "2027-02-01" },
+    ]);
+    expect(eventLine(event!, AT, PLAIN)).toBe(
+      "03:04:05 AUDIT     audit mode, not enforced: peer desk until 2027-01-15, rule put until 2027-02-01",
+    );
+  });
+
+  it("give output of a peer a line for each of its own", () => {
+    expect(eventLine({ event: "output", peer: "b@h", text: "one\ntwo\n" }, AT, PLAIN)).toBe(
+      "03:04:05 output    b@h: one\n03:04:05 output    b@h: two",
+    );
   });
 });

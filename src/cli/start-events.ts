@@ -1,8 +1,12 @@
 import type { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
-import type { Denied, Peer } from "../node/api.ts";
+import type { Denied, Peer, PolicyReloadResult } from "../node/api.ts";
+import type { AuditedPart } from "../policy/audit-mode.ts";
 import { failureDocument } from "./report.ts";
 import { type Colours, printable } from "./terminal.ts";
+
+/** Reason of the warning that says what is in audit mode. */
+export const AUDIT_MODE = "POLICY_AUDIT";
 
 /** One event of a running node as `start --json` prints it, without its time (rulings U11). */
 export type StartEvent =
@@ -18,7 +22,20 @@ export type StartEvent =
       readonly peer: string;
     })
   | { readonly event: "nodedown"; readonly peer: string; readonly reason: string }
-  | (Denied & { readonly event: "denied" })
+  /** Refused, or let through by audit mode. */
+  | (Denied & { readonly event: "denied" | "audited" })
+  | (PolicyReloadResult & { readonly event: "reload"; readonly what: "policy" })
+  /** The key directory was read anew. Its keys have no generation; `ended`: sessions that lost their standing. */
+  | {
+      readonly event: "reload";
+      readonly what: "identity";
+      readonly generation: null;
+      readonly ok: boolean;
+      readonly ended: number;
+      readonly reason?: string;
+      readonly message?: string;
+    }
+  | { readonly event: "output"; readonly peer: string; readonly text: string }
   | ({ readonly event: "refused"; readonly address: string; readonly role: string } & ReturnType<
       typeof failureDocument
     >)
@@ -31,9 +48,25 @@ export function nodeupEvent(peer: Peer): StartEvent {
   return { event: "nodeup", peer: name, protocol, assurance, fingerprint, address };
 }
 
+/** What audit mode lets through is told apart from what is refused: nobody should take one for the other. */
+export function deniedEvent(denied: Denied): StartEvent {
+  return { event: denied.outcome === "allow" ? "audited" : "denied", ...denied };
+}
+
 /** A connection that failed before it was a session. */
 export function refusedEvent(address: string, role: string, error: SallyportError): StartEvent {
   return { event: "refused", address, role, ...failureDocument(error) };
+}
+
+/** What of a policy is in audit mode; undefined when nothing is. */
+export function auditModeEvent(audited: readonly AuditedPart[]): StartEvent | undefined {
+  if (audited.length === 0) return undefined;
+  return { event: "warning", reason: AUDIT_MODE, message: auditModeText(audited) };
+}
+
+/** `audit mode, not enforced: peer desk until 2027-01-15, rule put until 2027-01-15` */
+export function auditModeText(audited: readonly AuditedPart[]): string {
+  return `audit mode, not enforced: ${audited.map(({ kind, id, until }) => `${kind} ${id} until ${until}`).join(", ")}`;
 }
 
 /** A handler of the owner threw. The stack is for the owner; it stays on one line here. */
@@ -48,7 +81,7 @@ export function eventJson(event: StartEvent, atMs: number): Readonly<Record<stri
   return { event: kind, at: new Date(atMs).toISOString(), ...fields };
 }
 
-/** The same for people: time, word, sentence. */
+/** The same for people: time, word, sentence. Output of peers has a line for each of its own. */
 export function eventLine(event: StartEvent, atMs: number, colours: Colours): string {
   const time = colours.dim(new Date(atMs).toISOString().slice(11, 19));
   const line = (word: string, sentence: string): string => `${time} ${word} ${printable(sentence)}`;
@@ -65,10 +98,15 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
     case "nodedown":
       return line(colours.yellow("down     "), `${event.peer}: ${event.reason}`);
     case "denied":
-      return line(
-        colours.red("denied   "),
-        `${event.verb} of ${event.target} to ${event.peer} (${event.outcome}, decision ${event.decision})`,
-      );
+      return line(colours.red("denied   "), `${operationOf(event)} (${event.outcome}${ruleOf(event)}, ${idOf(event)})`);
+    case "audited":
+      return line(colours.yellow("audited  "), `${operationOf(event)} let through (${event.rule}, ${idOf(event)})`);
+    case "reload":
+      return line(event.ok ? colours.green("reload   ") : colours.red("reload   "), reloadText(event));
+    case "output":
+      return outputLines(event.text)
+        .map((text) => line(colours.cyan("output   "), `${event.peer}: ${text}`))
+        .join("\n");
     case "refused":
       return line(colours.red("refused  "), `${quotePeerText(event.address)}: ${event.message}; ${event.advice}`);
     case "handler_error":
@@ -77,8 +115,40 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
         `${event.where} failed (id ${event.id}): ${event.message.split("\n", 1)[0]}`,
       );
     case "warning":
-      return line(colours.yellow("warning  "), event.message);
+      return event.reason === AUDIT_MODE
+        ? line(colours.red("AUDIT    "), event.message)
+        : line(colours.yellow("warning  "), event.message);
     case "stopped":
       return line(colours.dim("stopped  "), event.reason);
   }
+}
+
+/** `rpc of os:cmd/1 to NODE`; of a summary how many more there were. */
+function operationOf({ verb, target, peer, count }: Denied): string {
+  const operation = verb === "connect" ? `connect to ${peer}` : `${verb} of ${target} to ${peer}`;
+  return count > 1 ? `${count} more like the last of them: ${operation}` : operation;
+}
+
+function ruleOf({ rule }: Denied): string {
+  return rule === null ? "" : ` by ${rule}`;
+}
+
+function idOf({ decision }: Denied): string {
+  return `decision ${decision}`;
+}
+
+function reloadText(event: Extract<StartEvent, { event: "reload" }>): string {
+  const why = (event.message ?? event.reason ?? "").replace(/^\[ERR_[A-Z_]+\] /, "");
+  if (event.what === "policy") {
+    const { ok, generation } = event;
+    return ok ? `policy, generation ${generation}` : `policy refused, generation ${generation} stays in force: ${why}`;
+  }
+  return event.ok
+    ? `keys and certificate, ${event.ended} sessions ended`
+    : `keys and certificate stay as they were: ${why}`;
+}
+
+/** Lines of what a peer wrote, without an empty one for its last line break. */
+function outputLines(text: string): readonly string[] {
+  return text.replace(/\r?\n$/, "").split(/\r?\n/);
 }

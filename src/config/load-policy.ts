@@ -4,7 +4,7 @@ import { canonicalName, type NodeName } from "../base/node-name.ts";
 import { compilePolicy } from "../policy/compile.ts";
 import type { TestEntry } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
-import { runTests, type TestResult } from "../policy/run-tests.ts";
+import { runTests, type TestResult } from "../policy/review/run-tests.ts";
 import { type ParsedPolicy, type PolicySource, parsePolicyFile } from "./parse-policy.ts";
 
 /** What a policy file is loaded for. */

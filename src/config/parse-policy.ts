@@ -1,5 +1,5 @@
 import { SallyportError } from "../base/errors.ts";
-import { takeDocument } from "../policy/check-document.ts";
+import { takeDocument } from "../policy/check/check-document.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import { formatPath, type JsonPath, type PolicyProblem } from "../policy/problem.ts";
 import type { Environment } from "./expand-variables.ts";

@@ -7,7 +7,7 @@ import type { PolicySource } from "../node/own-policy.ts";
 import { compilePolicy } from "../policy/compile.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
-import { runTests } from "../policy/run-tests.ts";
+import { runTests } from "../policy/review/run-tests.ts";
 import type { Environment } from "./expand-variables.ts";
 import { policyFromText, testText } from "./load-policy.ts";
 import { withFingerprints } from "./policy-keys.ts";

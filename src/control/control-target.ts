@@ -1,4 +1,7 @@
-import type { Health } from "../node/api.ts";
+import type { Health, RuleInCode } from "../node/api.ts";
+import type { AuditedPart } from "../policy/audit-mode.ts";
+import type { Decision } from "../policy/decision.ts";
+import type { PolicyDocument } from "../policy/document.ts";
 import type { Term } from "../term/types.ts";
 
 /** What `status` tells of a node. */
@@ -14,10 +17,56 @@ export interface ControlStatus {
   readonly state: string;
   /** Stable reasons of what needs a look now; empty when green. */
   readonly problems: readonly string[];
+  /** Null for a node without a policy. */
+  readonly policy: ControlPolicyState | null;
   /** Unix milliseconds. */
   readonly startedMs: number;
   /** The latest, oldest first. */
   readonly warnings: readonly { readonly reason: string; readonly message: string }[];
+}
+
+/** How the policy of a node stands. */
+export interface ControlPolicyState {
+  /** Of the policy in force. */
+  readonly generation: number;
+  /** Null where the policy was given in code. */
+  readonly file: string | null;
+  /** What is in audit mode now. */
+  readonly audited: readonly AuditedPart[];
+  /** Why the last policy that was to be taken was not, while that is so. */
+  readonly problem: { readonly reason: string; readonly message: string } | null;
+}
+
+/** Health, and how the policy stands. */
+export type ControlHealth = Health & { readonly policy: ControlPolicyState | null };
+
+/** All that grants something on a node. */
+export interface ControlPolicy {
+  readonly node: string;
+  /** Null, as the document, for a node without a policy. */
+  readonly generation: number | null;
+  readonly document: PolicyDocument | null;
+  readonly rulesInCode: readonly RuleInCode[];
+}
+
+/** What came of reading the policy file anew. */
+export interface ControlPolicyReload {
+  /** In force now. */
+  readonly generation: number;
+}
+
+/** One row of `grants`. */
+export interface ControlGrant {
+  readonly id: string;
+  /** Text of the process. */
+  readonly pid: string;
+  /** Fingerprint or name of who holds it. */
+  readonly to: string;
+  readonly verbs: readonly string[];
+  /** Null without a bound. */
+  readonly usesLeft: number | null;
+  /** Null without a bound. */
+  readonly expiresInMs: number | null;
 }
 
 /** One row of `peers`. */
@@ -76,7 +125,19 @@ export interface MessageTo {
 export interface ControlTarget {
   status(): ControlStatus;
   peers(): readonly ControlPeer[];
-  health(): Health;
+  health(): ControlHealth;
+  /** A decision of late; null when it is not known any more. */
+  why(id: string): Decision | null;
+  policy(): ControlPolicy;
+  /**
+   * Reads the policy file anew.
+   * @throws {SallyportError} ERR_CONFIG NO_POLICY, POLICY_REJECTED; ERR_API_MISUSE POLICY_NOT_A_FILE
+   */
+  reloadPolicy(): ControlPolicyReload;
+  /** Processes that are handed to peers. */
+  grants(): readonly ControlGrant[];
+  /** Takes one back. @throws {SallyportError} ERR_CONFIG GRANT_UNKNOWN */
+  revokeGrant(id: string): void;
   /** Strangers that wait; empty without identity by key. */
   pending(): readonly ControlPending[];
   /**

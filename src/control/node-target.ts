@@ -2,18 +2,24 @@ import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseDialTarget, sameNode } from "../base/node-name.ts";
 import { formatPublicKey, parsePublicKey } from "../identity/public-key.ts";
-import type { Health, Node, Peer } from "../node/api.ts";
+import type { Node, Peer } from "../node/api.ts";
+import type { Decision } from "../policy/decision.ts";
 import type { Term } from "../term/types.ts";
 import type {
+  ControlGrant,
+  ControlHealth,
   ControlPeer,
   ControlPending,
   ControlPing,
+  ControlPolicy,
+  ControlPolicyReload,
   ControlReload,
   ControlStatus,
   ControlTarget,
   MessageTo,
   OperationBounds,
 } from "./control-target.ts";
+import { NodePolicyView } from "./node-policy.ts";
 
 /** Warnings that `status` shows; older ones go. */
 const MAX_WARNINGS = 32;
@@ -25,10 +31,13 @@ export class NodeTarget implements ControlTarget {
   readonly #startedMs: number;
   readonly #since = new WeakMap<Peer, number>();
   readonly #warnings: { readonly reason: string; readonly message: string }[] = [];
+  readonly #policy: NodePolicyView;
 
-  constructor(node: Node, clock: Clock) {
+  /** @param policyFile path of the node's policy file, where it has one */
+  constructor(node: Node, clock: Clock, policyFile?: string) {
     this.#node = node;
     this.#clock = clock;
+    this.#policy = new NodePolicyView(node, clock, policyFile);
     this.#startedMs = clock.wallMs();
     node.on("nodeup", (peer) => this.#since.set(peer, clock.wallMs()));
     node.on("warning", ({ reason, message }) => {
@@ -49,6 +58,7 @@ export class NodeTarget implements ControlTarget {
       trust: node.identity?.trust ?? null,
       state,
       problems,
+      policy: this.#policy.state(),
       startedMs: this.#startedMs,
       warnings: [...this.#warnings],
     };
@@ -62,8 +72,28 @@ export class NodeTarget implements ControlTarget {
     return peers.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  health(): Health {
-    return this.#node.health();
+  health(): ControlHealth {
+    return { ...this.#node.health(), policy: this.#policy.state() };
+  }
+
+  why(id: string): Decision | null {
+    return this.#node.why(id) ?? null;
+  }
+
+  policy(): ControlPolicy {
+    return this.#policy.show();
+  }
+
+  reloadPolicy(): ControlPolicyReload {
+    return this.#policy.reload();
+  }
+
+  grants(): readonly ControlGrant[] {
+    return this.#policy.grants();
+  }
+
+  revokeGrant(id: string): void {
+    this.#policy.revoke(id);
   }
 
   pending(): readonly ControlPending[] {

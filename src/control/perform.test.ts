@@ -23,6 +23,11 @@ function target(): { node: ControlTarget; asked: unknown[][] } {
     health: record("health", { openCalls: 0 } as unknown as ReturnType<ControlTarget["health"]>),
     pending: record("pending", []),
     reloadIdentity: record("reloadIdentity", Promise.resolve({ fingerprint: FINGERPRINT, ended: 2 })),
+    why: record("why", null),
+    policy: record("policy", { node: "a@h", generation: 3, document: null, rulesInCode: [] }),
+    reloadPolicy: record("reloadPolicy", { generation: 4 }),
+    grants: record("grants", []),
+    revokeGrant: record("revokeGrant", undefined),
     ping: record(
       "ping",
       Promise.resolve({ peer: "b@h", protocol: "otp", assurance: "ca", fingerprint: null, rttMs: 1 }),
@@ -64,6 +69,16 @@ describe("perform", () => {
     expect(await run(node, "reloadIdentity")).toEqual({ fingerprint: FINGERPRINT, ended: 2 });
   });
 
+  it("answers what the policy says, and does what changes it", async () => {
+    const { node, asked } = target();
+    expect(await run(node, "policy.why", { id: "V5HK7R82HXHW" })).toEqual({ decision: null });
+    expect(await run(node, "policy.show")).toEqual({ node: "a@h", generation: 3, document: null, rulesInCode: [] });
+    expect(await run(node, "policy.reload")).toEqual({ generation: 4 });
+    expect(await run(node, "grants")).toEqual({ grants: [] });
+    expect(await run(node, "grants.revoke", { id: "G" })).toEqual({});
+    expect(asked).toEqual([["why", "V5HK7R82HXHW"], ["policy"], ["reloadPolicy"], ["grants"], ["revokeGrant", "G"]]);
+  });
+
   it("reads terms from text and answers them as text", async () => {
     const { node, asked } = target();
     const message = { node: "b@h", name: "calc", term: "{add,1,2}", timeoutMs: 70 };
@@ -96,6 +111,8 @@ describe("perform", () => {
 
   it.each([
     ["ping", {}],
+    ["policy.why", {}],
+    ["grants.revoke", { id: 7 }],
     ["ping", { node: 1 }],
     ["call", { node: "b@h", name: "x" }],
     ["rpc", { node: "b@h", module: "m", function: "f", args: "{}" }],

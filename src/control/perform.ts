@@ -23,6 +23,17 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
       return { pending: target.pending() };
     case "reloadIdentity":
       return { ...(await target.reloadIdentity()) };
+    case "policy.why":
+      return { decision: target.why(text(args, "id")) };
+    case "policy.show":
+      return { ...target.policy() };
+    case "policy.reload":
+      return { ...target.reloadPolicy() };
+    case "grants":
+      return { grants: target.grants() };
+    case "grants.revoke":
+      target.revokeGrant(text(args, "id"));
+      return {};
     case "ping":
       return { ...(await target.ping(text(args, "node"), boundsOf(args, signal))) };
     case "call":

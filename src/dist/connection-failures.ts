@@ -23,7 +23,7 @@ export function closedAfterReply(target: NodeName | undefined): SallyportError {
   return new SallyportError("ERR_DENIED", "SECRET_MISMATCH", "the peer closed right after our challenge reply", {
     ...peerOf(target),
     stage: "cookie",
-    advice: "set the same cookie on both sides",
+    advice: "set the same cookie on both sides; when it is the same, the policy there may not let this node connect",
   });
 }
 

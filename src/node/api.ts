@@ -1,7 +1,7 @@
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { Allow } from "../guard/allow.ts";
+import type { Allow, AllowVerb } from "../guard/allow.ts";
 import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
@@ -210,6 +210,21 @@ export interface NodePolicy {
   replace(document: PolicyDocument): PolicyReloadResult;
 }
 
+/** A grant that `allow` of a registration gives, beside those of the policy. */
+export interface RuleInCode {
+  /** `code:TARGET`, as decisions name it. */
+  readonly rule: string;
+  readonly kind: "process" | "function";
+  /** Registered name; of a function `worker`, or `module:function/arity`. */
+  readonly target: string;
+  /** With `call` comes `monitor`, also where it is not listed. */
+  readonly verbs: readonly AllowVerb[];
+  /** Least assurance of the peer. */
+  readonly atLeast: Assurance;
+  /** The only ones that may; null: every peer of that assurance. */
+  readonly peers: readonly NodeName[] | null;
+}
+
 /** A stranger that dialled us, proved a key and waits for an operator; it has no rights beyond those of first use. */
 export interface WaitingPeer {
   readonly name: NodeName;
@@ -313,6 +328,8 @@ export interface Node {
   grant(target: Pid | LocalProcessHandle, options: GrantOptions): ProcessGrant;
   /** All grants that stand. */
   grants(): readonly ProcessGrant[];
+  /** What `allow` grants on services and functions that are registered now. Processes without a name are not among them. */
+  rulesInCode(): readonly RuleInCode[];
   /** Registers a named service. @throws {SallyportError} ERR_API_MISUSE NAME_TAKEN, NAME_RESERVED */
   register(name: string, handlers: ServiceHandlers, options?: RegisterOptions): LocalProcessHandle;
   /** Ends a service and frees its name; false when there was none. */

@@ -28,6 +28,7 @@ import type {
   ProcessHandler,
   RegisteredFunction,
   RegisterOptions,
+  RuleInCode,
   ServiceHandlers,
   SpawnOptions,
   SpawnRemoteOptions,
@@ -52,6 +53,7 @@ import { OwnPolicy, type PolicySource } from "./own-policy.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { PolicyKeeper } from "./policy-keeper.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
+import { rulesInCode } from "./rules-in-code.ts";
 import { checkHandlers, ServiceBehaviour } from "./service.ts";
 import { type ConnectionParts, SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
@@ -303,6 +305,10 @@ export class SallyportNode implements Node {
 
   grants(): readonly ProcessGrant[] {
     return this.#grants.list();
+  }
+
+  rulesInCode(): readonly RuleInCode[] {
+    return rulesInCode(this.#processes, this.#functions);
   }
 
   makeRef(): Reference {

@@ -113,7 +113,8 @@ const WHY: Readonly<Record<RefusedWhy, { readonly what: string; readonly advice:
 function refusedBy(why: RefusedWhy, facts: PeerFacts, rule: string | null): SallyportError {
   const { what, advice } = WHY[why];
   const key = facts.fingerprints[0];
-  return new SallyportError("ERR_DENIED", "PEER_NOT_ALLOWED", `${facts.name} ${what}`, {
+  const who = key === undefined ? facts.name : `${facts.name} with key ${key}`;
+  return new SallyportError("ERR_DENIED", "PEER_NOT_ALLOWED", `${who} ${what}`, {
     peer: facts.name,
     stage: "policy",
     detail: {

@@ -1,10 +1,10 @@
 import { SallyportError } from "../base/errors.ts";
-import { takeDocument } from "./check-document.ts";
+import { takeDocument } from "./check/check-document.ts";
 import type { PolicyDocument } from "./document.ts";
 import { Policy } from "./policy.ts";
 import { formatPath, type PolicyProblem } from "./problem.ts";
 
-export { checkDocument } from "./check-document.ts";
+export { checkDocument } from "./check/check-document.ts";
 
 /** Problems that one message names. */
 const NAMED_PROBLEMS = 5;

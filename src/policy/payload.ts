@@ -1,6 +1,6 @@
 import type { TermFacts } from "../term/inspect.ts";
 import type { Bounds } from "./bounds.ts";
-import { isShapeWord } from "./check-shape.ts";
+import { isShapeWord } from "./check/check-shape.ts";
 import type { ShapeEntry } from "./document.ts";
 import type { Policy } from "./policy.ts";
 

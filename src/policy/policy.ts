@@ -2,7 +2,7 @@ import { assuranceAtLeast } from "../base/assurance.ts";
 import { canonicalName, type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { Authority } from "./authority.ts";
 import { type AuthoritySubject, buildAuthority, type GrantsOfAll, indexGrants } from "./build-authority.ts";
-import { canonicalKeyText } from "./check-peers.ts";
+import { canonicalKeyText } from "./check/check-peers.ts";
 import { compileLimits } from "./compile-limits.ts";
 import { type CompiledRule, compileRule, timeOr } from "./compiled-rule.ts";
 import type { PeerFacts } from "./decision.ts";

@@ -16,7 +16,7 @@ import {
   type Term,
   Tuple,
 } from "../term/types.ts";
-import { checkShape } from "./check-shape.ts";
+import { checkShape } from "./check/check-shape.ts";
 import type { ShapeEntry } from "./document.ts";
 import { ProblemList } from "./problem.ts";
 import { compileShape } from "./shape.ts";

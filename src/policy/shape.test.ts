@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { atom, type Term } from "../term/types.ts";
-import { checkShape } from "./check-shape.ts";
+import { checkShape } from "./check/check-shape.ts";
 import type { ShapeEntry } from "./document.ts";
 import { formatPath, ProblemList } from "./problem.ts";
 import { compileShape } from "./shape.ts";

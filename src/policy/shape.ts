@@ -1,7 +1,7 @@
 import type { Term } from "../term/types.ts";
 import type { ShapeEntry } from "./document.ts";
-import type { Matcher } from "./shape-matcher.ts";
-import { matcherOf } from "./shape-matchers.ts";
+import type { Matcher } from "./shapes/shape-matcher.ts";
+import { matcherOf } from "./shapes/shape-matchers.ts";
 
 /** A `ShapeEntry`, compiled: says whether encoded bytes have it, without decoding them. */
 export interface Shape {

@@ -233,6 +233,7 @@ describe("policy can", () => {
       asks: [],
       auditedDeny: null,
       refusedWhy: null,
+      source: "file",
     });
     expect(await answerOf(HOME, "policy", "can", "desk", "cast", "greeter")).toMatchObject({
       ok: false,

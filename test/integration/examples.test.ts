@@ -19,6 +19,13 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     "started worker@localhost",
     "it ended: normal",
   ],
+  "policy.mjs": [
+    "jobs: none_waiting",
+    "vault: POLICY_DENIED; the owner reads: deny-default, nearest is rule ask",
+    "with a test that says no: POLICY_TEST_FAILED, generation 1 stays",
+    "with a test that says yes: generation 2",
+    "vault: opened",
+  ],
 };
 
 describe("the examples", () => {

@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { parsePolicyFile } from "../../src/config/parse-policy.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
-import { judge } from "../../src/policy/judge.ts";
 import type { Policy } from "../../src/policy/policy.ts";
+import { judge } from "../../src/policy/review/judge.ts";
 import type { Verb } from "../../src/policy/verbs.ts";
 import { runCli } from "./cli-process.ts";
 

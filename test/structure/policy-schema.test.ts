@@ -1,7 +1,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { PolicyText } from "../../src/config/policy-text.ts";
-import { checkDocument } from "../../src/policy/check-document.ts";
+import { checkDocument } from "../../src/policy/check/check-document.ts";
 import { listFiles, readText } from "./scan.ts";
 
 // The schema that editors use, against the check that nodes use.

@@ -17,7 +17,7 @@ export interface Walk {
 
 const imports = "imports" as const;
 
-/** The walks of docs/architecture.md. The gateway frame and the policy reload join when their folders do. */
+/** The walks of docs/architecture.md. That of a gateway frame joins when its folder does. */
 export const WALKS: readonly Walk[] = [
   {
     name: "a byte, socket to mailbox",
@@ -30,8 +30,41 @@ export const WALKS: readonly Walk[] = [
       { from: "dist/connection.ts", to: "node/connection-sink.ts", via: { sink: "DistSink" } },
       { from: "node/connection-sink.ts", to: "node/session-host.ts", via: { sink: "ConnectionHost" } },
       { from: "node/session-host.ts", to: "node/inbound.ts", via: imports },
-      { from: "node/inbound.ts", to: "guard/allow.ts", via: imports },
+      { from: "node/inbound.ts", to: "guard/ownership.ts", via: imports },
+      { from: "node/inbound.ts", to: "guard/classify.ts", via: imports },
+      { from: "node/inbound.ts", to: "guard/verdicts.ts", via: imports },
+      { from: "guard/verdicts.ts", to: "policy/authority.ts", via: imports },
+      { from: "node/inbound.ts", to: "guard/weigh.ts", via: imports },
+      { from: "node/inbound.ts", to: "node/decode-payload.ts", via: imports },
       { from: "node/inbound.ts", to: "process/local-process.ts", via: imports },
+    ],
+  },
+  {
+    name: "a refusal, decision to record",
+    steps: [
+      { from: "node/inbound.ts", to: "node/refusals.ts", via: imports },
+      { from: "node/refusals.ts", to: "guard/refusal-answer.ts", via: imports },
+      { from: "node/refusals.ts", to: "node/decisions.ts", via: imports },
+      { from: "node/decisions.ts", to: "guard/decision-log.ts", via: imports },
+      { from: "node/decisions.ts", to: "audit/audit-trail.ts", via: imports },
+      { from: "control/node-policy.ts", to: "node/api.ts", via: imports },
+      { from: "cli/commands/policy-why.ts", to: "control/control-protocol.ts", via: imports },
+    ],
+  },
+  {
+    name: "a policy, file to live sessions",
+    steps: [
+      { from: "create-node.ts", to: "config/policy-source.ts", via: imports },
+      { from: "config/policy-source.ts", to: "config/load-policy.ts", via: imports },
+      { from: "config/load-policy.ts", to: "config/parse-policy.ts", via: imports },
+      { from: "config/load-policy.ts", to: "policy/compile.ts", via: imports },
+      { from: "config/load-policy.ts", to: "policy/review/run-tests.ts", via: imports },
+      { from: "node/own-policy.ts", to: "config/policy-source.ts", via: { sink: "PolicySource" } },
+      { from: "node/own-policy.ts", to: "node/policy-keeper.ts", via: imports },
+      { from: "node/own-policy.ts", to: "node/session-host.ts", via: imports },
+      { from: "node/session-host.ts", to: "guard/session-guard.ts", via: imports },
+      { from: "guard/session-guard.ts", to: "guard/verdicts.ts", via: imports },
+      { from: "node/session-host.ts", to: "node/inbound.ts", via: imports },
     ],
   },
   {

@@ -2,6 +2,7 @@ import { join, relative, resolve } from "node:path";
 import { SallyportError, systemCode } from "../../base/errors.ts";
 import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../../base/files.ts";
 import { type NodeName, parseNodeName } from "../../base/node-name.ts";
+import { parsePolicyFile } from "../../config/parse-policy.ts";
 import { NODE_KEY_FILE, NODE_PUB_FILE } from "../../identity/key-layout.ts";
 import { NodeKey } from "../../identity/node-key.ts";
 import { KEY_BYTES } from "../../identity/public-key.ts";
@@ -9,6 +10,7 @@ import { createAuthority, issueNodeCertificate } from "../../x509/issue.ts";
 import type { InitFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { exampleConfig, exampleServices } from "../init-files.ts";
+import { entryFor, type InitPeer, initPeers } from "../init-peers.ts";
 import { examplePolicy } from "../init-policy.ts";
 import { reportResult } from "../report.ts";
 import { CLI_CERT, CLI_KEY, CONFIG_FILE, POLICY_FILE } from "../settings.ts";
@@ -34,21 +36,31 @@ interface NewFile {
 
 /**
  * `init [DIR]`: writes a node that starts safely.
- * @throws {SallyportError} ERR_CONFIG INIT_EXISTS when one of the files is there already (nothing is written then), INIT_FAILED
+ * @throws {SallyportError} ERR_CONFIG INIT_EXISTS when one of the files is there already (nothing is written then), INIT_FAILED,
+ * POLICY_INVALID, and as `initPeers`
  */
 export async function init(world: CommandWorld, flags: InitFlags, directory: string | undefined): Promise<void> {
   const name = parseNodeName(flags.name);
   const root = resolve(world.directory, directory ?? ".");
-  const files = await makeFiles(world, name);
+  const peers = initPeers(world, flags.peer ?? []);
+  const policy = examplePolicy(name, peers);
+  // Two peers with one key, or this node among them: better said now than at the start.
+  parsePolicyFile(policy, { file: POLICY_FILE });
+  const { files, fingerprint } = await makeFiles(world, name, policy);
   for (const { path } of files) {
     if (world.files.exists(join(root, path))) throw alreadyThere(join(root, path));
   }
   write(world, root, files);
   const from = relative(world.directory, root);
-  report(world, name, from === "" ? "." : from.startsWith("..") ? root : from, files);
+  const shown = from === "" ? "." : from.startsWith("..") ? root : from;
+  report(world, { name, fingerprint, directory: shown, peers, files });
 }
 
-async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly NewFile[]> {
+async function makeFiles(
+  world: CommandWorld,
+  name: NodeName,
+  policy: string,
+): Promise<{ readonly files: readonly NewFile[]; readonly fingerprint: string }> {
   const authority = await createAuthority(world, { commonName: `CA of ${name}`.slice(0, 64), days: AUTHORITY_DAYS });
   const own = await issueNodeCertificate(world, authority, { name, days: CERTIFICATE_DAYS });
   const cli = await issueNodeCertificate(world, authority, {
@@ -60,13 +72,13 @@ async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly 
   const seed = world.random.bytes(KEY_BYTES);
   const identity = new NodeKey(seed, world.identityCrypto);
   identity.destroy();
-  return [
+  const files: readonly NewFile[] = [
     { path: CONFIG_FILE, mode: PUBLIC_MODE, text: exampleConfig(name), says: "configuration, with comments" },
     {
       path: POLICY_FILE,
       mode: PUBLIC_MODE,
-      text: examplePolicy(name),
-      says: `what others may do here; in force once ${CONFIG_FILE} names it`,
+      text: policy,
+      says: "who may connect, and do what",
     },
     { path: "services.mjs", mode: PUBLIC_MODE, text: exampleServices(), says: "an example service" },
     { path: "cookie", mode: SECRET_MODE, text: `${cookie}\n`, says: "shared secret of your nodes" },
@@ -99,6 +111,7 @@ async function makeFiles(world: CommandWorld, name: NodeName): Promise<readonly 
     },
     { path: `data/keys/${NODE_PUB_FILE}`, mode: PUBLIC_MODE, text: identity.publicKey, says: identity.fingerprint },
   ];
+  return { files, fingerprint: identity.fingerprint };
 }
 
 function write(world: CommandWorld, root: string, files: readonly NewFile[]): void {
@@ -129,7 +142,15 @@ function alreadyThere(path: string): SallyportError {
   });
 }
 
-function report(world: CommandWorld, name: NodeName, directory: string, files: readonly NewFile[]): void {
+interface Made {
+  readonly name: NodeName;
+  readonly fingerprint: string;
+  readonly directory: string;
+  readonly peers: readonly InitPeer[];
+  readonly files: readonly NewFile[];
+}
+
+function report(world: CommandWorld, { name, fingerprint, directory, peers, files }: Made): void {
   const { bold, dim } = world.terminal.colours;
   const width = Math.max(...files.map(({ path }) => path.length));
   const shown = printable(directory);
@@ -137,12 +158,18 @@ function report(world: CommandWorld, name: NodeName, directory: string, files: r
     `Wrote into ${shown}:`,
     ...files.map(({ path, says }) => `  ${path.padEnd(width)}  ${dim(says)}`),
     "",
+    peers.length === 0
+      ? `No other node may connect yet; name those that may in ${POLICY_FILE}. In theirs this one is:`
+      : `May connect: ${peers.map((peer) => peer.name).join(", ")}. In the policy of other nodes this one is:`,
+    `  ${entryFor(name, fingerprint)}`,
+    "",
     "Next:",
     `  ${bold(`${directory === "." ? "" : `cd ${quoteForShell(shown)} && `}sallyport start --services services.mjs`)}`,
     "and in a second terminal, in the same directory:",
     `  ${bold(`sallyport call ${name} greeter '{hello, "Ada"}'`)}`,
   ];
-  reportResult(world.terminal, { name, directory, files: files.map(({ path }) => path) }, lines.join("\n"));
+  const result = { name, fingerprint, directory, peers, files: files.map(({ path }) => path) };
+  reportResult(world.terminal, result, lines.join("\n"));
 }
 
 function quoteForShell(text: string): string {

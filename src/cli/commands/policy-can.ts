@@ -1,9 +1,9 @@
 import { SallyportError } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
 import { compilePolicy } from "../../policy/compile.ts";
-import { type ChosenFacts, type Judgement, judge } from "../../policy/judge.ts";
 import { formatTarget, parseOperationTarget } from "../../policy/parse-target.ts";
-import type { RefusedWhy } from "../../policy/policy.ts";
+import type { Policy, RefusedWhy } from "../../policy/policy.ts";
+import { type ChosenFacts, type Judgement, judge } from "../../policy/review/judge.ts";
 import { isVerb } from "../../policy/verbs.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines, type ShownDecision } from "../decision-lines.ts";
@@ -11,7 +11,11 @@ import type { ExitCode } from "../exit-codes.ts";
 import type { CanQuestion, PolicyCanFlags } from "../policy-commands.ts";
 import { parsedPolicy, policyFileOf, readPolicy } from "../policy-file.ts";
 import { reportVerdict } from "../report.ts";
+import { runningPolicy } from "../running-policy.ts";
 import type { Colours } from "../terminal.ts";
+
+/** Where a policy stands that is not read from a file. */
+const NODE = "the running node";
 
 /** Why a peer may not even connect. A rule that says so is named anyway. */
 const REFUSED: Readonly<Partial<Record<RefusedWhy, string>>> = {
@@ -22,26 +26,36 @@ const REFUSED: Readonly<Partial<Record<RefusedWhy, string>>> = {
 };
 
 /**
- * `policy can FROM VERB TARGET`: exit 0 when the policy lets it through, 3 when not.
- * @throws {SallyportError} ERR_CONFIG POLICY_QUESTION, and what reading the policy throws
+ * `policy can FROM VERB TARGET`: exit 0 when it is let through, 3 when not; by the running node, or by a policy file.
+ * @throws {SallyportError} ERR_CONFIG POLICY_QUESTION, and what asking the node or reading the policy throws
  */
 export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, question: CanQuestion): Promise<ExitCode> {
-  const read = readPolicy(policyFileOf(flags, flags.policy, world), world);
-  const policy = compilePolicy(parsedPolicy(read, world).document);
+  const running = flags.policy === undefined ? await runningPolicy(world, flags) : undefined;
+  const { policy, place } = running === undefined ? fromFile(world, flags) : { policy: running.policy, place: NODE };
   const nowMs = flags.at ?? world.clock.wallMs();
   const { from, verb, target } = question;
   // The parser of arguments lets no other word through.
   const asked = isVerb(verb) ? verb : "reply";
-  const judgement = judge(policy, from, asked, target, nowMs, chosenFacts(flags));
-  const decision = shown(judgement, question, nowMs);
+  const judgement = judge(policy, from, asked, target, nowMs, chosenFacts(flags), running?.code);
+  const decision = { ...shown(judgement, question, nowMs), generation: running?.generation ?? null };
   const { colours } = world.terminal;
   const remarks = { asks: asksOf(judgement), auditedDeny: judgement.verdict?.auditedDeny ?? null };
   const why = judgement.refusedWhy === undefined ? undefined : REFUSED[judgement.refusedWhy];
   return reportVerdict(world.terminal, {
-    result: { ...decisionJson(decision), ...remarks, refusedWhy: judgement.refusedWhy ?? null },
+    result: {
+      ...decisionJson(decision),
+      ...remarks,
+      refusedWhy: judgement.refusedWhy ?? null,
+      source: running === undefined ? "file" : "node",
+    },
     human: [decisionLines(decision, colours), ...remarkLines(remarks, colours)].join("\n"),
-    failure: decision.outcome === "allow" ? undefined : refused(decision, from, why, read.file),
+    failure: decision.outcome === "allow" ? undefined : refused(decision, from, why, place),
   });
+}
+
+function fromFile(world: CommandWorld, flags: PolicyCanFlags): { readonly policy: Policy; readonly place: string } {
+  const read = readPolicy(policyFileOf(flags, flags.policy, world), world);
+  return { policy: compilePolicy(parsedPolicy(read, world).document), place: read.file };
 }
 
 function chosenFacts({ assurance, transport, source }: PolicyCanFlags): ChosenFacts {
@@ -52,7 +66,11 @@ function chosenFacts({ assurance, transport, source }: PolicyCanFlags): ChosenFa
   };
 }
 
-function shown(judgement: Judgement, { from, verb, target }: CanQuestion, nowMs: number): ShownDecision {
+function shown(
+  judgement: Judgement,
+  { from, verb, target }: CanQuestion,
+  nowMs: number,
+): Omit<ShownDecision, "generation"> {
   const { outcome, rule, nearestMiss, alias, facts, verdict } = judgement;
   const operation = isVerb(verb) ? parseOperationTarget(verb, target) : undefined;
   const named = from !== "unknown" && facts.name !== "unknown@unknown.invalid";
@@ -67,7 +85,6 @@ function shown(judgement: Judgement, { from, verb, target }: CanQuestion, nowMs:
     key: facts.fingerprints[0] ?? facts.spki ?? null,
     verb,
     target: operation === undefined ? (target ?? "") : formatTarget(operation),
-    generation: null,
     mode: verdict?.grants[0]?.mode ?? "enforce",
   };
 }
@@ -91,20 +108,20 @@ function remarkLines(
   ];
 }
 
-function refused(decision: ShownDecision, from: string, why: string | undefined, file: string): SallyportError {
+function refused(decision: ShownDecision, from: string, why: string | undefined, place: string): SallyportError {
   const { alias, verb, target, outcome, rule, nearestMiss } = decision;
   const who = alias ?? quotePeerText(from);
   const what = verb === "connect" ? "connect" : `${verb} ${quotePeerText(target)}`;
   const by = why ?? (rule === null ? outcome : `${outcome}, ${rule}`);
   return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${who} may not ${what}: ${by}`, {
     stage: "policy",
-    advice: adviceOf(rule, nearestMiss?.rule, why, file),
+    advice: adviceOf(rule, nearestMiss?.rule, why, place),
   });
 }
 
-function adviceOf(rule: string | null, nearest: string | undefined, why: string | undefined, file: string): string {
-  if (rule !== null) return `rule ${rule} of ${file} refuses it`;
-  if (why !== undefined) return `see \`peers\` of ${file}`;
-  const grants = `nothing in ${file} grants it`;
+function adviceOf(rule: string | null, nearest: string | undefined, why: string | undefined, place: string): string {
+  if (rule !== null) return `rule ${rule} of ${place} refuses it`;
+  if (why !== undefined) return `see \`peers\` of ${place}`;
+  const grants = `nothing in ${place} grants it`;
   return nearest === undefined ? grants : `${grants}; ${nearest} comes nearest`;
 }

@@ -1,6 +1,6 @@
 import { readDecisions } from "../../audit/read-decisions.ts";
 import { SallyportError } from "../../base/errors.ts";
-import { type DecisionRecord, type Learned, learnRules, type Proposal } from "../../policy/learn.ts";
+import { type DecisionRecord, type Learned, learnRules, type Proposal } from "../../policy/review/learn.ts";
 import { auditDirectoryOf, auditLines } from "../audit-lines.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";

@@ -1,5 +1,6 @@
 import { SallyportError } from "../../base/errors.ts";
 import { compilePolicy } from "../../policy/compile.ts";
+import type { Policy } from "../../policy/policy.ts";
 import {
   buildMatrix,
   compareMatrix,
@@ -8,39 +9,52 @@ import {
   type MatrixDifference,
   type MatrixEdge,
   type MatrixEntry,
-} from "../../policy/matrix.ts";
-import type { Policy } from "../../policy/policy.ts";
+} from "../../policy/review/matrix.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import { edgesOf, parseExpectedEdges } from "../expected-edges.ts";
 import type { PolicyMatrixFlags } from "../policy-commands.ts";
 import { parsedPolicy, policyFilesOf, readPolicy } from "../policy-file.ts";
 import { reportVerdict } from "../report.ts";
+import { runningPolicy } from "../running-policy.ts";
 import { type Cell, table } from "../table.ts";
 import { type Colours, printable } from "../terminal.ts";
 
 const HEAD = ["FROM", "TO", "MAY", "BY"];
 
 /**
- * `policy matrix FILE...`: who may do what to whom, over several policies, and whether that is what is expected.
- * @throws {SallyportError} ERR_CONFIG POLICY_TWICE, and what reading and parsing files throws
+ * `policy matrix FILE...`: who may do what to whom, over several policies, and whether that is what is expected. Without a
+ * file the running node is asked, which also knows what `allow` in code grants.
+ * @throws {SallyportError} ERR_CONFIG POLICY_TWICE, and what asking the node, reading and parsing files throws
  */
 export async function policyMatrix(
   world: CommandWorld,
   flags: PolicyMatrixFlags,
   named: readonly string[],
 ): Promise<ExitCode> {
-  const files = policyFilesOf(flags, named, world);
-  const policies = files.map((file) => compilePolicy(parsedPolicy(readPolicy(file, world), world).document));
-  refuseTwice(policies, files);
+  const nowMs = world.clock.wallMs();
+  const running = named.length === 0 ? await runningPolicy(world, flags) : undefined;
+  const policies = running === undefined ? fromFiles(world, policyFilesOf(flags, named, world)) : [running.policy];
   const expected = flags.expect === undefined ? undefined : parseExpectedEdges(readPolicy(flags.expect, world));
-  const matrix = buildMatrix(policies, world.clock.wallMs());
+  const matrix = buildMatrix(policies, nowMs, running?.codeRows(nowMs));
   const difference = expected === undefined ? undefined : compareMatrix(matrix, expected);
   return reportVerdict(world.terminal, {
-    result: { ...matrix, expected: edgesOf(matrix), ...difference },
+    result: {
+      ...matrix,
+      expected: edgesOf(matrix),
+      ...difference,
+      source: running === undefined ? "files" : "node",
+    },
     human: textOf(matrix, difference, world.terminal.colours),
     failure: difference === undefined ? undefined : failureOf(difference),
   });
+}
+
+/** @throws {SallyportError} ERR_CONFIG POLICY_TWICE, and what reading and parsing files throws */
+function fromFiles(world: CommandWorld, files: readonly string[]): readonly Policy[] {
+  const policies = files.map((file) => compilePolicy(parsedPolicy(readPolicy(file, world), world).document));
+  refuseTwice(policies, files);
+  return policies;
 }
 
 /** A node has one policy; with two files of one node the matrix would show neither. */

@@ -2,7 +2,7 @@ import type { SallyportError } from "../../base/errors.ts";
 import { testFailure } from "../../config/load-policy.ts";
 import type { ParsedPolicy } from "../../config/parse-policy.ts";
 import { compilePolicy } from "../../policy/compile.ts";
-import { runTests, type TestResult, untestedGrants } from "../../policy/run-tests.ts";
+import { runTests, type TestResult, untestedGrants } from "../../policy/review/run-tests.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import type { PolicyFilesFlags } from "../policy-commands.ts";

@@ -1,7 +1,7 @@
 import { type DecisionSummary, readDecisions } from "../../audit/read-decisions.ts";
 import { isSallyportError, SallyportError } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
-import type { ControlOp, Fields } from "../../control/control-protocol.ts";
+import type { Fields } from "../../control/control-protocol.ts";
 import { auditDirectoryOf, auditLines } from "../audit-lines.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines, type ShownDecision } from "../decision-lines.ts";
@@ -12,9 +12,6 @@ import { askIfRunning } from "../running-node.ts";
 import { moment } from "../table.ts";
 import { printable } from "../terminal.ts";
 import { toldDecision } from "../told-decision.ts";
-
-/** What a node is asked: `{"op":"policy.why","args":{"id":ID}}`; it answers `{"decision": ...}` or `{"decision": null}`. */
-const WHY_OP: string = "policy.why";
 
 /** What is known of an id. */
 type Found =
@@ -48,7 +45,7 @@ export async function policyWhy(world: CommandWorld, flags: PolicyWhyFlags, id: 
 async function askNode(world: CommandWorld, flags: PolicyWhyFlags, id: string): Promise<Found | undefined> {
   let answer: Fields | undefined;
   try {
-    answer = await askIfRunning(world, flags, WHY_OP as ControlOp, { id });
+    answer = await askIfRunning(world, flags, "policy.why", { id });
   } catch (failure) {
     // A node of an older version: its log may still say it.
     if (isSallyportError(failure) && failure.reason === "CONTROL_UNKNOWN_OP") return undefined;

@@ -2,14 +2,19 @@ import { type ControlServer, openControlServer } from "../../control/control-ser
 import { NodeTarget } from "../../control/node-target.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
+import type { NodeOptions } from "../../node/options.ts";
+import { auditedParts } from "../../policy/audit-mode.ts";
 import { auditOf } from "../audit-directory.ts";
 import type { StartFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { ownControlPathOf } from "../control-path.ts";
 import { registerDemoServices } from "../demo-services.ts";
 import { loadServices } from "../load-services.ts";
+import { asSallyportError } from "../report.ts";
 import { settingsOfNode } from "../settings.ts";
 import {
+  auditModeEvent,
+  deniedEvent,
   eventJson,
   eventLine,
   handlerErrorEvent,
@@ -31,6 +36,7 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
   const signal = new StopSignal(world);
   const events = new EventPrinter(world.terminal, () => world.clock.wallMs());
   let control: ControlServer | undefined;
+  let forgetReload = (): void => undefined;
   try {
     // Before the node: a second one with this identity must fail before any peer hears of it.
     control = await openControl(world, flags);
@@ -41,12 +47,18 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
       endpoints: node.endpoints,
       fingerprint: node.identity?.fingerprint ?? null,
     });
+    tellAuditMode(node, world, events);
+    node.on("reload", ({ ok }) => {
+      if (ok) tellAuditMode(node, world, events);
+    });
+    forgetReload = world.onReloadSignal(() => void reload(node, events));
     const reason = await signal.came;
     control?.close();
     await node.close({ timeoutMs: DRAIN_MS });
     events.print({ event: "stopped", reason });
   } finally {
     control?.close();
+    forgetReload();
     signal.forget();
   }
 }
@@ -70,7 +82,7 @@ async function startNode(
   const node = await createNode(settings);
   listen(node, events);
   try {
-    const target = new NodeTarget(node, world.clock);
+    const target = new NodeTarget(node, world.clock, policyFileIn(settings));
     if (flags.demoServices === true) registerDemoServices(node);
     await Promise.all(services.map((register) => register(node)));
     control?.serve(target);
@@ -84,10 +96,37 @@ async function startNode(
 function listen(node: Node, events: EventPrinter): void {
   node.on("nodeup", (peer) => events.print(nodeupEvent(peer)));
   node.on("nodedown", (peer, reason) => events.print({ event: "nodedown", peer: peer.name, reason }));
-  node.on("denied", (denied) => events.print({ event: "denied", ...denied }));
+  node.on("denied", (denied) => events.print(deniedEvent(denied)));
+  node.on("reload", (reload) => events.print({ event: "reload", ...reload }));
+  node.on("output", ({ peer, text }) => events.print({ event: "output", peer: peer.name, text }));
   node.on("warning", ({ reason, message }) => events.print({ event: "warning", reason, message }));
   node.on("refused", ({ address, role, error }) => events.print(refusedEvent(address, role, error)));
   node.on("handlerError", ({ id, where, error }) => events.print(handlerErrorEvent(id, where, error)));
+}
+
+function policyFileIn({ policy }: NodeOptions): string | undefined {
+  if (typeof policy === "string") return policy;
+  return policy !== undefined && "file" in policy ? policy.file : undefined;
+}
+
+/** Nobody should forget that rules are not enforced: said at the start, and again with each policy taken. */
+function tellAuditMode(node: Node, world: CommandWorld, events: EventPrinter): void {
+  if (node.policy === null) return;
+  const event = auditModeEvent(auditedParts(node.policy.document, world.clock.wallMs()));
+  if (event !== undefined) events.print(event);
+}
+
+/** SIGHUP: the policy file, then keys and certificate, are read anew. What cannot be taken leaves all as it was. */
+async function reload({ policy, identity }: Node, events: EventPrinter): Promise<void> {
+  policy?.reload();
+  if (identity === null) return;
+  const told = { event: "reload", what: "identity", generation: null } as const;
+  try {
+    events.print({ ...told, ok: true, ended: await identity.reload() });
+  } catch (failure) {
+    const { reason, message } = asSallyportError(failure);
+    events.print({ ...told, ok: false, ended: 0, reason, message });
+  }
 }
 
 /** SIGTERM or SIGINT: the first is told, the second ends the process at once. Keeps the process alive until then. */

@@ -1,6 +1,7 @@
 import type { Fields } from "../../control/control-protocol.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { ControlFlags } from "../control-path.ts";
+import { policyRows } from "../policy-state.ts";
 import { reportResult } from "../report.ts";
 import { askRunningNode } from "../running-node.ts";
 import { fields, moment } from "../table.ts";
@@ -23,9 +24,11 @@ function human(result: Fields, { terminal }: CommandWorld): string {
     ["fingerprint", typeof fingerprint === "string" ? fingerprint : "none, it has no identity by key"],
     ["trust", typeof trust === "string" ? trust : "by certificate authority"],
   ];
+  const { banner, rows: policy } = policyRows(result["policy"], terminal.colours);
+  rows.push(...policy);
   const list: readonly unknown[] = Array.isArray(warnings) ? warnings : [];
   for (const warning of list) rows.push(["warning", messageOf(warning)]);
-  return fields(rows, terminal.colours.dim);
+  return [...banner, fields(rows, terminal.colours.dim)].join("\n");
 }
 
 function messageOf(warning: unknown): string {

@@ -1,5 +1,5 @@
-import { DEFAULT_TERM_LIMITS, type TermLimits } from "../term/limits.ts";
-import type { Term } from "../term/types.ts";
+import { DEFAULT_TERM_LIMITS, type TermLimits } from "../../term/limits.ts";
+import type { Term } from "../../term/types.ts";
 
 /** One part of a shape. Matchers nest as shapes do, never as terms do, so the stack is bounded by the shape. */
 export interface Matcher {

@@ -1,5 +1,5 @@
-import { truncated } from "../term/faults.ts";
-import { skipTerm } from "../term/skip.ts";
+import { truncated } from "../../term/faults.ts";
+import { skipTerm } from "../../term/skip.ts";
 import {
   BINARY_EXT,
   BIT_BINARY_EXT,
@@ -25,9 +25,9 @@ import {
   SMALL_TUPLE_EXT,
   STRING_EXT,
   V4_PORT_EXT,
-} from "../term/tags.ts";
-import type { Term } from "../term/types.ts";
-import type { ShapeWord } from "./check-shape.ts";
+} from "../../term/tags.ts";
+import type { Term } from "../../term/types.ts";
+import type { ShapeWord } from "../check/check-shape.ts";
 import { AtomText, isAtomTag } from "./encoded-atom.ts";
 import { type Matcher, SHAPE_LIMITS } from "./shape-matcher.ts";
 

@@ -1,6 +1,7 @@
-import { isSallyportError } from "../base/errors.ts";
-import { canonicalName, type NodeName, tryNodeName } from "../base/node-name.ts";
-import { formatPublicKey, parseKeyText, tryFingerprint } from "../identity/public-key.ts";
+import { isSallyportError } from "../../base/errors.ts";
+import { canonicalName, type NodeName, tryNodeName } from "../../base/node-name.ts";
+import { formatPublicKey, parseKeyText, tryFingerprint } from "../../identity/public-key.ts";
+import { formatPath, type JsonPath, type ProblemList, quoted } from "../problem.ts";
 import {
   checkLimits,
   checkWhole,
@@ -13,7 +14,6 @@ import {
   textsOf,
   timeOf,
 } from "./check-values.ts";
-import { formatPath, type JsonPath, type ProblemList, quoted } from "./problem.ts";
 
 const PEER_KEYS = ["keys", "names", "assurance", "level", "domain", "limits", "mode", "until"];
 const ALIAS = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;

@@ -1,7 +1,7 @@
+import type { RuleEntry } from "../document.ts";
+import { formatMatcher, parseTargetText } from "../parse-target.ts";
+import { isVerb, RESERVED_VERBS, type Verb } from "../verbs.ts";
 import { canReach } from "./deny-cover.ts";
-import type { RuleEntry } from "./document.ts";
-import { formatMatcher, parseTargetText } from "./parse-target.ts";
-import { isVerb, RESERVED_VERBS, type Verb } from "./verbs.ts";
 
 /** What an audit trail says of one decision, or of several that were alike. */
 export interface DecisionRecord {

@@ -1,13 +1,13 @@
-import { canonicalName, tryNodeName } from "../base/node-name.ts";
-import { type CompiledRule, concerns, type Member, timeOr } from "./compiled-rule.ts";
+import { canonicalName, tryNodeName } from "../../base/node-name.ts";
+import { type CompiledRule, concerns, type Member, timeOr } from "../compiled-rule.ts";
+import type { LimitsEntry } from "../document.ts";
+import { formatMatcher } from "../parse-target.ts";
+import type { Policy } from "../policy.ts";
+import { grantTiming } from "../rule-timing.ts";
+import type { Verb } from "../verbs.ts";
 import { canReach, coveringDeny, isUnconditional } from "./deny-cover.ts";
-import type { LimitsEntry } from "./document.ts";
 import { imaginePeer } from "./judge.ts";
-import { formatMatcher } from "./parse-target.ts";
-import type { Policy } from "./policy.ts";
-import { grantTiming } from "./rule-timing.ts";
 import { runTests, untestedGrants } from "./run-tests.ts";
-import type { Verb } from "./verbs.ts";
 
 /** What one grant lets one node do on another. */
 export interface MatrixEntry {

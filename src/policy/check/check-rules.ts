@@ -1,4 +1,8 @@
-import { didYouMean } from "../base/nearest-name.ts";
+import { didYouMean } from "../../base/nearest-name.ts";
+import { formatModuleName, parseTargetText } from "../parse-target.ts";
+import { formatPath, type JsonPath, type ProblemList, quoted } from "../problem.ts";
+import { CODE_REACHING_MODULES } from "../review/code-reaching.ts";
+import { isVerb, RESERVED_VERBS, SPELLED_OUT_VERBS, VERBS, type Verb } from "../verbs.ts";
 import { DOMAIN_NAME } from "./check-peers.ts";
 import { checkShape } from "./check-shape.ts";
 import {
@@ -11,10 +15,6 @@ import {
   textsOf,
   timeOf,
 } from "./check-values.ts";
-import { CODE_REACHING_MODULES } from "./code-reaching.ts";
-import { formatModuleName, parseTargetText } from "./parse-target.ts";
-import { formatPath, type JsonPath, type ProblemList, quoted } from "./problem.ts";
-import { isVerb, RESERVED_VERBS, SPELLED_OUT_VERBS, VERBS, type Verb } from "./verbs.ts";
 
 const RULE_KEYS = ["id", "from", "allow", "deny", "to", "when", "shape", "limits", "mode", "until"];
 const RULE_ID = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;

@@ -1,9 +1,9 @@
+import { type CompiledRule, concerns, type Member, timeOr } from "../compiled-rule.ts";
+import { formatMatcher, functionLabel } from "../parse-target.ts";
+import type { Policy } from "../policy.ts";
+import { type JsonPath, type PolicyProblem, ProblemList } from "../problem.ts";
 import { CODE_REACHING_MODULES, HARMLESS_FUNCTIONS } from "./code-reaching.ts";
-import { type CompiledRule, concerns, type Member, timeOr } from "./compiled-rule.ts";
 import { canReach, coveringDeny } from "./deny-cover.ts";
-import { formatMatcher, functionLabel } from "./parse-target.ts";
-import type { Policy } from "./policy.ts";
-import { type JsonPath, type PolicyProblem, ProblemList } from "./problem.ts";
 import { runTests, untestedGrants } from "./run-tests.ts";
 
 /**

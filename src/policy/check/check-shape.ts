@@ -1,5 +1,5 @@
+import { type JsonPath, type ProblemList, quoted } from "../problem.ts";
 import { field, isPlain } from "./check-values.ts";
-import { type JsonPath, type ProblemList, quoted } from "./problem.ts";
 
 /** Deepest nesting of a shape; the matcher recurses this deep. */
 export const MAX_SHAPE_DEPTH = 16;

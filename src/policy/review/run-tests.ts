@@ -1,6 +1,6 @@
-import type { Outcome, TestEntry } from "./document.ts";
+import type { Outcome, TestEntry } from "../document.ts";
+import type { Policy } from "../policy.ts";
 import { judge } from "./judge.ts";
-import type { Policy } from "./policy.ts";
 
 /** What came of one test of a policy file. */
 export interface TestResult {

@@ -1,13 +1,14 @@
-import { SallyportError } from "../base/errors.ts";
-import { quotePeerText } from "../base/escape.ts";
-import { didYouMean } from "../base/nearest-name.ts";
-import { canonicalName, type NodeName, parseNodeName, tryNodeName } from "../base/node-name.ts";
-import { canonicalKeyText } from "./check-peers.ts";
-import type { NearestMiss, PeerFacts, Verdict } from "./decision.ts";
-import type { Outcome } from "./document.ts";
-import { parseOperationTarget, parseReplyTarget } from "./parse-target.ts";
-import type { CompiledPeer, Policy, RefusedWhy } from "./policy.ts";
-import type { Verb } from "./verbs.ts";
+import { SallyportError } from "../../base/errors.ts";
+import { quotePeerText } from "../../base/escape.ts";
+import { didYouMean } from "../../base/nearest-name.ts";
+import { canonicalName, type NodeName, parseNodeName, tryNodeName } from "../../base/node-name.ts";
+import type { CodeRule } from "../authority.ts";
+import { canonicalKeyText } from "../check/check-peers.ts";
+import type { NearestMiss, PeerFacts, Target, Verdict } from "../decision.ts";
+import type { Outcome } from "../document.ts";
+import { parseOperationTarget, parseReplyTarget } from "../parse-target.ts";
+import type { CompiledPeer, Policy, RefusedWhy } from "../policy.ts";
+import type { Verb } from "../verbs.ts";
 
 /** What a policy says of one imagined operation. */
 export interface Judgement {
@@ -27,12 +28,15 @@ export interface Judgement {
 /** Facts of the imagined peer that the question chooses. */
 export type ChosenFacts = Partial<Pick<PeerFacts, "assurance" | "protocol" | "source">>;
 
+/** What `allow` in code says of an operation; undefined where nothing is registered with one. */
+export type CodeAsked = (verb: Verb, target: Target, facts: PeerFacts) => CodeRule | undefined;
+
 /** The name under which `unknown` is imagined; nobody can have it. */
 const UNKNOWN_NAME = parseNodeName("unknown@unknown.invalid");
 
 /**
  * May `from` (alias, node name, key or `unknown`) do this, at `nowMs`, with the facts of `chosen` where it has some? Answers from rules alone: limits and shapes need a
- * message, and `allow` in code is not known here.
+ * message. `allow` in code counts where `code` knows it.
  * @throws {SallyportError} ERR_CONFIG POLICY_QUESTION for words that mean nothing in this policy
  */
 export function judge(
@@ -42,6 +46,7 @@ export function judge(
   to: string | undefined,
   nowMs: number,
   chosen: ChosenFacts = {},
+  code?: CodeAsked,
 ): Judgement {
   const imagined = imaginePeer(policy, from);
   if (imagined === undefined) {
@@ -67,7 +72,7 @@ export function judge(
     const { alias } = authority;
     return { outcome, rule: null, nearestMiss: null, alias, facts, verdict: undefined, refusedWhy: undefined };
   }
-  const verdict = authority.decide(verb, target, nowMs);
+  const verdict = authority.decide(verb, target, nowMs, code?.(verb, target, facts));
   const { outcome, rule, nearestMiss } = verdict;
   return { outcome, rule, nearestMiss, alias: authority.alias, facts, verdict, refusedWhy: undefined };
 }

@@ -1,6 +1,6 @@
-import { type CompiledRule, concerns, type Member } from "./compiled-rule.ts";
-import { formatMatcher, type TargetMatcher } from "./parse-target.ts";
-import type { Verb } from "./verbs.ts";
+import { type CompiledRule, concerns, type Member } from "../compiled-rule.ts";
+import { formatMatcher, type TargetMatcher } from "../parse-target.ts";
+import type { Verb } from "../verbs.ts";
 
 /** The deny rule that always takes this away from this peer, whatever the time and the connection; undefined when none does. */
 export function coveringDeny(

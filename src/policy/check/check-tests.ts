@@ -1,11 +1,11 @@
-import { didYouMean } from "../base/nearest-name.ts";
-import { tryNodeName } from "../base/node-name.ts";
+import { didYouMean } from "../../base/nearest-name.ts";
+import { tryNodeName } from "../../base/node-name.ts";
+import { parseOperationTarget, parseReplyTarget } from "../parse-target.ts";
+import { type JsonPath, type ProblemList, quoted } from "../problem.ts";
+import { isVerb, VERBS } from "../verbs.ts";
 import { canonicalKeyText } from "./check-peers.ts";
 import { RULE_NAMES_TAKEN } from "./check-rules.ts";
 import { checkWord, field, objectOf, type Plain } from "./check-values.ts";
-import { parseOperationTarget, parseReplyTarget } from "./parse-target.ts";
-import { type JsonPath, type ProblemList, quoted } from "./problem.ts";
-import { isVerb, VERBS } from "./verbs.ts";
 
 const TEST_KEYS = ["from", "verb", "to", "expect", "rule"];
 const EXPECTATIONS = ["allow", "deny", "deny-rule", "deny-default", "deny-limit", "deny-identity", "deny-error"];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compilePolicy } from "./compile.ts";
+import { compilePolicy } from "../compile.ts";
 import { type DecisionRecord, learnRules } from "./learn.ts";
 
 const record = (changes: Partial<DecisionRecord>): DecisionRecord => ({

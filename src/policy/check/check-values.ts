@@ -1,7 +1,7 @@
-import { didYouMean } from "../base/nearest-name.ts";
-import { parseAddressRange } from "./address-range.ts";
-import { parseByteRate, parseRate, parseSize, parseTime } from "./parse-values.ts";
-import { type JsonPath, type ProblemList, quoted } from "./problem.ts";
+import { didYouMean } from "../../base/nearest-name.ts";
+import { parseAddressRange } from "../address-range.ts";
+import { parseByteRate, parseRate, parseSize, parseTime } from "../parse-values.ts";
+import { type JsonPath, type ProblemList, quoted } from "../problem.ts";
 
 /** A plain object of unchecked values. */
 export type Plain = Readonly<Record<string, unknown>>;

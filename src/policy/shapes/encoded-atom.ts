@@ -1,6 +1,6 @@
-import { malformed, truncated } from "../term/faults.ts";
-import { ATOM_CACHE_REF, ATOM_EXT, ATOM_UTF8_EXT, SMALL_ATOM_EXT, SMALL_ATOM_UTF8_EXT } from "../term/tags.ts";
-import { atomName, type Term } from "../term/types.ts";
+import { malformed, truncated } from "../../term/faults.ts";
+import { ATOM_CACHE_REF, ATOM_EXT, ATOM_UTF8_EXT, SMALL_ATOM_EXT, SMALL_ATOM_UTF8_EXT } from "../../term/tags.ts";
+import { atomName, type Term } from "../../term/types.ts";
 
 /** True for a tag under which an atom stands. */
 export function isAtomTag(tag: number | undefined): boolean {

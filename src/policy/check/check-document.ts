@@ -1,10 +1,10 @@
-import { canonicalName, tryNodeName } from "../base/node-name.ts";
+import { canonicalName, tryNodeName } from "../../base/node-name.ts";
+import type { PolicyDocument } from "../document.ts";
+import { type PolicyProblem, ProblemList, quoted } from "../problem.ts";
 import { checkPeers, DOMAIN_NAME } from "./check-peers.ts";
 import { checkRules } from "./check-rules.ts";
 import { checkTests } from "./check-tests.ts";
 import { checkLimits, checkWhole, checkWord, field, isPlain, objectOf, PROVEN } from "./check-values.ts";
-import type { PolicyDocument } from "./document.ts";
-import { type PolicyProblem, ProblemList, quoted } from "./problem.ts";
 
 const DOCUMENT_KEYS = ["$schema", "version", "node", "mode", "level", "domain", "limits", "peers", "rules", "tests"];
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { compilePolicy } from "./compile.ts";
-import type { PolicyDocument, RuleEntry } from "./document.ts";
+import { compilePolicy } from "../compile.ts";
+import type { PolicyDocument, RuleEntry } from "../document.ts";
+import type { Policy } from "../policy.ts";
+import { formatPath } from "../problem.ts";
 import { imaginePeer, judge } from "./judge.ts";
 import { lintPolicy } from "./lint.ts";
 import { buildMatrix, compareMatrix, type MatrixEdge } from "./matrix.ts";
-import type { Policy } from "./policy.ts";
-import { formatPath } from "./problem.ts";
 import { runTests, untestedGrants } from "./run-tests.ts";
 
 /** The three machines of docs/policy.md: each file says what others may do there. */

@@ -1,5 +1,5 @@
-import { truncated } from "../term/faults.ts";
-import { skipTerm } from "../term/skip.ts";
+import { truncated } from "../../term/faults.ts";
+import { skipTerm } from "../../term/skip.ts";
 import {
   INTEGER_EXT,
   LARGE_TUPLE_EXT,
@@ -10,10 +10,10 @@ import {
   SMALL_INTEGER_EXT,
   SMALL_TUPLE_EXT,
   STRING_EXT,
-} from "../term/tags.ts";
-import type { Term } from "../term/types.ts";
-import { isShapeWord } from "./check-shape.ts";
-import type { ShapeEntry } from "./document.ts";
+} from "../../term/tags.ts";
+import type { Term } from "../../term/types.ts";
+import { isShapeWord } from "../check/check-shape.ts";
+import type { ShapeEntry } from "../document.ts";
 import { AtomText, atomEnd, isAtomTag } from "./encoded-atom.ts";
 import { type Matcher, SHAPE_LIMITS } from "./shape-matcher.ts";
 import { wordMatcher } from "./shape-words.ts";
