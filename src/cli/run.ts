@@ -71,7 +71,7 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     policyMatrix: async (flags, files) =>
       ends(await (await import("./commands/policy-matrix.ts")).policyMatrix(world, flags, files)),
     policyLearn: async (flags) => ends(await (await import("./commands/policy-learn.ts")).policyLearn(world, flags)),
-    demo: async (flags) => (await import("./demo/demo.ts")).demo(world, flags),
+    demo: async (flags) => ends(await (await import("./demo/demo.ts")).demo(world, flags)),
   };
 }
 
