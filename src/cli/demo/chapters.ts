@@ -74,9 +74,9 @@ export async function reverseOf(fleet: Fleet, from: "ec2_node" | "bob_colo"): Pr
   // A pid of my_desktop that ec2_node has learned of, so that it has one to try.
   desktop.node.send({ name: "jobs", node: EC2_NODE }, tuple(atom("here"), desktop.vault.pid));
   await desktop.node.ping(EC2_NODE);
-  if (ec2 instanceof SallyportMachine) return tried(fleet, EC2_NODE, sallyportAttempts(ec2));
-  await ec2.evaluate("{Pid, _} = jobs:heard()");
-  return [...(await tried(fleet, EC2_NODE, erlangAttempts(ec2))), await burst(fleet)];
+  if (!(ec2 instanceof SallyportMachine)) await ec2.evaluate("{Pid, _} = jobs:heard()");
+  const attempts = ec2 instanceof SallyportMachine ? sallyportAttempts(ec2) : erlangAttempts(ec2);
+  return [...(await tried(fleet, EC2_NODE, attempts)), await burst(fleet)];
 }
 
 /** What ec2_node and bob_colo do with each other, as far as one of the two asks its policy. */

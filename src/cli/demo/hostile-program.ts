@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { parseNodeName } from "../../base/node-name.ts";
 import { AcceptGate } from "../../carrier/accept-gate.ts";
 import { listenTls } from "../../carrier/tls.ts";
@@ -15,8 +14,8 @@ import { RealRandom } from "../../system/real-random.ts";
 import { DEFAULT_FLAGS } from "../../wire/flags.ts";
 import type { HostileCommand } from "./hostile-commands.ts";
 import { HostilePeer } from "./hostile-peer.ts";
-import type { Answer } from "./machine.ts";
 import type { MachineStart } from "./machine-commands.ts";
+import { answerLines } from "./typed-lines.ts";
 
 // A machine of the demo after somebody took it over: the key, certificate and cookie are those of the real one.
 
@@ -43,21 +42,12 @@ const listener = await listenTls({ ...system, gate }, { host: "127.0.0.1", ports
   alpn: [NATIVE_ALPN],
 });
 
-const lines = createInterface({ input: process.stdin });
-lines.on("line", (line) => void answer(line));
-// Whoever started us is gone.
-lines.once("close", () => process.exit(0));
-process.stdout.write(`listening tls://127.0.0.1:${listener.port}\n`);
-
-async function answer(line: string): Promise<void> {
-  const space = line.indexOf(" ");
-  const command = JSON.parse(line.slice(space + 1)) as HostileCommand;
-  const reply = await carryOut(command).catch((error): Answer => ({ kind: "failed", text: String(error) }));
-  process.stdout.write(`@${line.slice(0, space)} ${JSON.stringify(reply)}\n`);
-}
-
-async function carryOut(command: HostileCommand): Promise<Answer> {
-  if (command.do === "attack") return peer.attack(command.attack, command.knowledge);
-  peer.mode = command.mode;
-  return { kind: "nothing", text: "nothing" };
-}
+answerLines<HostileCommand>(`tls://127.0.0.1:${listener.port}`, {
+  async carryOut(command) {
+    if (command.do === "attack") return peer.attack(command.attack, command.knowledge);
+    peer.mode = command.mode;
+    return { kind: "nothing", text: "nothing" };
+  },
+  failed: (error) => ({ kind: "failed", text: String(error) }),
+  left: async () => undefined,
+});

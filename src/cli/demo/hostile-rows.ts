@@ -52,6 +52,9 @@ const FORGED: readonly Line[] = [
   ["forged sender of the node itself", "EXIT2 kill in the name of my_desktop itself", CUT, killed],
 ];
 
+/** Names of all attacks of the table. */
+export const ATTACKS_SHOWN: readonly string[] = [...LINES, ...FORGED].map(([attack]) => attack);
+
 /** The attacks that go out over one session. */
 export function rawAttempts(hostile: SallyportMachine, knowledge: Knowledge): readonly Reverse[] {
   return LINES.map((line) => reverseOf(line, hostile, knowledge));

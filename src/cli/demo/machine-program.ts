@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { isSallyportError } from "../../base/errors.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
 import { atom, isAtom, Pid, parseTermText, printTerm, type Term, Tuple, tuple } from "../../term/public.ts";
 import type { Answer, Told } from "./machine.ts";
 import { type MachineCommand, type MachineStart, NO_ANSWER_MS } from "./machine-commands.ts";
+import { answerLines } from "./typed-lines.ts";
 
 // A machine of the demo in a process of its own: a node with the policy of its file, and someone who types at it. Nothing is
 // granted in code: what others may do here is what the policy says.
@@ -49,17 +49,11 @@ node.registerFunction({ module: "Elixir.Host.Stats", function: "report", arity: 
   tuple(atom("processes"), node.health().processes),
 ]);
 
-const lines = createInterface({ input: process.stdin });
-lines.on("line", (line) => void answer(line));
-// Whoever started us is gone.
-lines.once("close", () => void node.close({ timeoutMs: 200 }).then(() => process.exit(0)));
-process.stdout.write(`listening ${node.endpoints[0] ?? ""}\n`);
-
-async function answer(line: string): Promise<void> {
-  const [number = "", text = "{}"] = [line.slice(0, line.indexOf(" ")), line.slice(line.indexOf(" ") + 1)];
-  const reply = await carryOut(node, JSON.parse(text) as MachineCommand).catch(failed);
-  process.stdout.write(`@${number} ${JSON.stringify(reply)}\n`);
-}
+answerLines<MachineCommand>(node.endpoints[0] ?? "", {
+  carryOut: (command) => carryOut(node, command),
+  failed,
+  left: () => node.close({ timeoutMs: 200 }),
+});
 
 async function carryOut(own: Node, command: MachineCommand): Promise<Answer> {
   switch (command.do) {

@@ -135,10 +135,7 @@ export function burstArrived(events: readonly Term[]): number {
 
 /** An expression as it is typed: D is short for my_desktop's name in the table. */
 export function inFull(shown: string): string {
-  return shown
-    .replace(/\bD\b/g, `'${MY_DESKTOP}'`)
-    .replace(/\bB\b/g, `'${BOB_COLO}'`)
-    .replace(/^(.*)$/s, "catch $1");
+  return `catch ${shown.replace(/\bD\b/g, `'${MY_DESKTOP}'`)}`;
 }
 
 /** `spawn` answers with a pid at once, whatever becomes of it; `spawn_request` is what it sends, and tells. */
