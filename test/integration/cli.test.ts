@@ -308,6 +308,8 @@ describe("demo without Erlang", () => {
       "done level",
       "done desk-look",
       "done ec2-progress",
+      "done bob-results",
+      "refused bob-no-orders",
       "refused no-orders",
       "silence deny-default",
     ]) {

@@ -69,6 +69,8 @@ describeWithErlang("the demo with a real Erlang node", () => {
     expect(seen(rows, "my_desktop", "ec2_node")).toEqual(Array.from({ length: 7 }, () => "done -"));
     expect(new Set(seen(rows, "my_desktop", "bob_colo"))).toEqual(new Set(["done level", "refused deny-default"]));
     expect(seen(rows, "ec2_node", "bob_colo")).toEqual(["done ec2-jobs", "done ec2-worker", "refused deny-default"]);
+    // Nothing enforces the policy of a plain Erlang node.
+    expect(seen(rows, "bob_colo", "ec2_node")).toEqual(["done -", "done -"]);
     expect(state.after).toEqual(state.before);
     expect(matrix.mutualCommand).toEqual([]);
     expect(readdirSync(SCRATCH)).toEqual([]);

@@ -16,7 +16,7 @@ import {
   sallyportAttempts,
   sendBurst,
 } from "./reverse-attempts.ts";
-import { outcomeOf, type Row, rowOf } from "./rows.ts";
+import { type Expected, outcomeOf, type Row, rowOf } from "./rows.ts";
 import { SallyportMachine } from "./sallyport-machine.ts";
 
 /** Reports of a burst that a rule of 20 a second lets through at once, and at most while the burst lasts. */
@@ -98,6 +98,36 @@ export async function betweenOf({ ec2, bob, policies, setting }: Fleet): Promise
     const outcome = outcomeOf({ answer, told, dropped: undefined, cutBy: undefined, happened: undefined, grantedBy });
     rows.push(rowOf({ from: EC2_NODE, to: BOB_COLO, attempt: shown, expected }, outcome, answer.text));
   }
+  return rows;
+}
+
+/** What bob_colo does on ec2_node: one delivery is granted. A plain Erlang node lets it do the rest, too. */
+export async function deliveriesOf({ ec2, bob, policies, setting }: Fleet): Promise<readonly Row[]> {
+  const asks = ec2 instanceof SallyportMachine;
+  const nowMs = setting.world.clock.wallMs();
+  const count = async (): Promise<number> =>
+    Number(asks ? (await ec2.attempt({ do: "results" })).text : await ec2.evaluate("element(2, jobs:heard())"));
+  const pair = { from: BOB_COLO, to: EC2_NODE };
+  if (asks) await ec2.refusals();
+  const rows: Row[] = [];
+  const before = await count();
+  const message = '{result, <<"index">>, <<"42 pages">>}';
+  const sent = await bob.attempt({ do: "send", node: EC2_NODE, name: "results", message });
+  // It is counted by another process than the one that gets it.
+  let happened = false;
+  for (let looks = 0; looks < 50 && !happened; looks++) happened = (await count()) > before;
+  const grantedBy = asks ? grantOf(policies.ec2_node, ["send", "results"], nowMs, BOB_COLO) : "-";
+  const told = asks ? await ec2.refusals() : [];
+  const delivered = outcomeOf({ answer: sent, told, dropped: undefined, cutBy: undefined, happened, grantedBy });
+  const granted: Expected = { outcome: "done", by: asks ? "bob-results" : "-" };
+  rows.push(rowOf({ ...pair, attempt: "send results {result, ..., ...}", expected: granted }, delivered, sent.text));
+
+  const ran = await bob.attempt({ do: "rpc", node: EC2_NODE, module: "os", fn: "cmd", args: '["echo hi"]' });
+  const refusals = asks ? await ec2.refusals() : [];
+  const parts = { dropped: undefined, cutBy: undefined, happened: undefined, grantedBy: "-" };
+  const outcome = outcomeOf({ answer: ran, told: refusals, ...parts });
+  const expected: Expected = asks ? { outcome: "refused", by: "bob-no-orders" } : { outcome: "done", by: "-" };
+  rows.push(rowOf({ ...pair, attempt: 'run os:cmd("echo hi")', expected }, outcome, ran.text));
   return rows;
 }
 

@@ -4,7 +4,7 @@ import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import { whileWaiting } from "../progress.ts";
 import { reportVerdict } from "../report.ts";
-import { betweenOf, ordersOf, reverseOf, timeCalls, unreached } from "./chapters.ts";
+import { betweenOf, deliveriesOf, ordersOf, reverseOf, timeCalls, unreached } from "./chapters.ts";
 import { Cleanup } from "./cleanup.ts";
 import { changesOf, type Desktop, stateText } from "./desktop.ts";
 import { explain, showMatrix } from "./epilogue.ts";
@@ -80,6 +80,7 @@ async function tell(world: CommandWorld, flags: DemoFlags, story: Story, cleanup
   story.attempts(await whileWaiting(world.terminal, "ec2_node tries", reverseOf(fleet, "ec2_node")));
   story.attempts(await reverseOf(fleet, "bob_colo"));
   story.attempts(await betweenOf(fleet));
+  story.attempts(await deliveriesOf(fleet));
 
   story.step("bob_colo is taken over");
   const before = desktop.state();
@@ -98,7 +99,10 @@ async function tell(world: CommandWorld, flags: DemoFlags, story: Story, cleanup
 
   const why = explain(story, node, attacks);
   const fleetMatrix = showMatrix(world, story, fleet);
-  if (isErlang) story.say("For ec2_node it says what a gate in front of that node would enforce; there was none here.");
+  if (isErlang)
+    story.say(
+      "For ec2_node it says what a gate in front of that node would enforce. There was none: bob_colo ran code on it.",
+    );
   story.step("Clean up");
   return {
     faults: [...changed.map((name) => `${name} of my_desktop was changed`), ...fleetMatrix.faults],

@@ -1,6 +1,6 @@
 /** What the demo asks one of its Sallyport machines to do, as a line of JSON. Terms are term text. */
 export type MachineCommand =
-  | { readonly do: "call" | "cast" | "send"; readonly node: string; readonly name: string; readonly message: string }
+  | { readonly do: "call" | "send"; readonly node: string; readonly name: string; readonly message: string }
   | {
       readonly do: "burst";
       readonly node: string;

@@ -59,10 +59,9 @@ async function carryOut(own: Node, command: MachineCommand): Promise<Answer> {
   switch (command.do) {
     case "call":
       return answered(await own.call(target(command), parseTermText(command.message), { timeoutMs: NO_ANSWER_MS }));
-    case "cast":
     case "send":
       await own.connect(command.node);
-      own[command.do](target(command), parseTermText(command.message));
+      own.send(target(command), parseTermText(command.message));
       return NOTHING;
     case "burst":
       for (let i = 0; i < command.count; i++) own.send(target(command), parseTermText(command.message));
