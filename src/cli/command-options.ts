@@ -46,9 +46,9 @@ export interface DemoFlags {
 
 export function demoOptions(): Option[] {
   return [
-    new Option("--peer <kind>", "what to run as the other node; auto: Erlang where it is installed")
+    new Option("--peer <kind>", "what to run as ec2_node; auto: Erlang where it is installed")
       .choices(["auto", "erlang", "sallyport"])
       .default("auto"),
-    jsonOption("print one JSON document with every step"),
+    jsonOption("print one JSON document: every attempt, expected and observed"),
   ];
 }

@@ -133,10 +133,12 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   addPolicyCommands(program, actions);
   addRunningCommands(program, actions);
 
-  add("demo", "show a TypeScript node and an Erlang node at work together, on this machine", {
+  add("demo", "play three machines that trust each other unequally, on this one", {
     long:
-      "Starts a Sallyport node and an Erlang node (a second Sallyport process where there is no erl) with certificates " +
-      "made for the run, lets them call each other, watches a process die, and measures. Leaves nothing behind.",
+      "Runs my_desktop, ec2_node and bob_colo as processes of this machine, with the policies of examples/three-machines and " +
+      "keys and certificates made for the run. Shows what each may do to the others, with what became of it and by which " +
+      "rule; then puts an attacker with bob_colo's key in its place. ec2_node is a real Erlang node where erl is installed. " +
+      "Exits with 1 when anything does not end as it should. Leaves nothing behind.",
     options: demoOptions(),
     examples: ["sallyport demo"],
   }).action((flags: DemoFlags) => actions.demo(flags));
@@ -180,5 +182,5 @@ function optionTerm(option: Option): string {
 }
 
 const START_HELP = `Start here:
-  $ sallyport demo                        two nodes at work, on this machine
+  $ sallyport demo                        three machines, on this one
   $ sallyport init my_node && cd my_node  then: sallyport start --demo-services`;

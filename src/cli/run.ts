@@ -75,7 +75,7 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
       ends(await (await import("./commands/policy-matrix.ts")).policyMatrix(world, flags, files)),
     policyLearn: async (flags) => ends(await (await import("./commands/policy-learn.ts")).policyLearn(world, flags)),
     policyReload: async (flags) => (await import("./commands/policy-reload.ts")).policyReload(world, flags),
-    demo: async (flags) => (await import("./demo/demo.ts")).demo(world, flags),
+    demo: async (flags) => ends(await (await import("./demo/demo.ts")).demo(world, flags)),
   };
 }
 

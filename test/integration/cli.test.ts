@@ -281,18 +281,45 @@ describe("start", () => {
   });
 });
 
+interface DemoDocument {
+  readonly result: {
+    readonly ec2: string;
+    readonly steps: unknown;
+    readonly rows: {
+      readonly from: string;
+      readonly ok: boolean;
+      readonly observed: { outcome: string; by: string };
+    }[];
+    readonly state: { readonly before: unknown; readonly after: unknown };
+    readonly matrix: { readonly mutualCommand: unknown[] };
+  };
+}
+
 describe("demo without Erlang", () => {
-  it("shows every step, and leaves nothing behind", async () => {
+  it("plays ec2_node as a Sallyport process, and leaves nothing behind", async () => {
     const scratch = join(ROOT, "scratch");
     mkdirSync(scratch);
-    const ran = await new Cli(ROOT, ["demo", "--peer", "sallyport", "--json"], { TMPDIR: scratch }).ended;
-    expect(ran.code).toBe(0);
-    const { result } = documentOf(ran) as unknown as {
-      result: { peer: string; steps: { lines: string[] }[]; roundTrips: unknown[] };
-    };
-    expect(result).toMatchObject({ peer: "sallyport", roundTrips: [{ calls: 200 }] });
-    const lines = result.steps.flatMap((step) => step.lines).join("\n");
-    for (const seen of ["{ok,3}", "refused os:cmd/1", "DOWN with reason killed"]) expect(lines).toContain(seen);
+    const ran = await new Cli(ROOT, ["demo", "--json"], { TMPDIR: scratch, PATH: scratch }).ended;
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    const { result } = documentOf(ran) as unknown as DemoDocument;
+    expect(result.ec2).toBe("sallyport");
+    expect(JSON.stringify(result.steps)).toContain("There is no Erlang");
+    expect(result.rows.filter((row) => !row.ok)).toEqual([]);
+    expect(result.rows.length).toBeGreaterThan(40);
+    const rules = new Set(result.rows.map(({ observed }) => `${observed.outcome} ${observed.by}`));
+    for (const seen of [
+      "done level",
+      "done desk-look",
+      "done ec2-progress",
+      "done bob-results",
+      "refused bob-no-orders",
+      "refused no-orders",
+      "silence deny-default",
+    ]) {
+      expect([...rules]).toContain(seen);
+    }
+    expect(result.state.after).toEqual(result.state.before);
+    expect(result.matrix.mutualCommand).toEqual([]);
     expect(readdirSync(scratch)).toEqual([]);
   });
 
@@ -300,7 +327,7 @@ describe("demo without Erlang", () => {
     const scratch = join(ROOT, "scratch-interrupted");
     mkdirSync(scratch);
     const demo = new Cli(ROOT, ["demo", "--peer", "sallyport"], { TMPDIR: scratch });
-    await demo.says(/connected/);
+    await demo.says(/bob_colo:/);
     const ran = await demo.kill("SIGINT");
     expect(ran.code).toBe(1);
     expect(ran.err).toContain("stopped by SIGINT");

@@ -106,6 +106,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       "node:url": "loads the owner's services module by path",
       "node:process": "arguments, streams, signals, exit code",
       "node:child_process": "the demo starts a real Erlang node",
+      "node:readline": "the machines of the demo are typed at",
       "node:crypto": "names and secrets made for one run",
     },
   },

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { readText } from "./scan.ts";
 
 interface Manifest {
+  readonly files: readonly string[];
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
@@ -41,6 +42,10 @@ describe("the packages", () => {
 
   it("are locked without addresses of a registry", () => {
     expect(Object.keys(lock.packages).filter((path) => lock.packages[path]?.resolved !== undefined)).toEqual([]);
+  });
+
+  it("ship what the demo plays", () => {
+    expect(manifest.files).toContain("examples/three-machines");
   });
 
   it("need no install scripts, save optional ones of other platforms", () => {

@@ -45,7 +45,7 @@ export async function policyMatrix(
       ...difference,
       source: running === undefined ? "files" : "node",
     },
-    human: textOf(matrix, difference, world.terminal.colours),
+    human: matrixText(matrix, difference, world.terminal.colours),
     failure: difference === undefined ? undefined : failureOf(difference),
   });
 }
@@ -73,7 +73,8 @@ function refuseTwice(policies: readonly Policy[], files: readonly string[]): voi
   }
 }
 
-function textOf(matrix: Matrix, difference: MatrixDifference | undefined, colours: Colours): string {
+/** The matrix for people, and what is not as expected. */
+export function matrixText(matrix: Matrix, difference: MatrixDifference | undefined, colours: Colours): string {
   const rows = matrix.edges.flatMap((edge) => rowsOf(edge, colours));
   const { mutualCommand, untestedGrants } = matrix;
   const mutual = mutualCommand.map(([a, b]) => `${a} and ${b}`).join("; ");

@@ -1,31 +1,32 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { SallyportError } from "../../base/errors.ts";
-import { quotePeerText } from "../../base/escape.ts";
-import { createNode } from "../../create-node.ts";
-import type { Node } from "../../node/api.ts";
-import { atom, type Pid, printTerm, type Term } from "../../term/public.ts";
-import { createTestAuthority } from "../../testkit/certificates.ts";
 import type { DemoFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
-import { registerDemoServices } from "../demo-services.ts";
-import { asSallyportError, failureDocument } from "../report.ts";
+import type { ExitCode } from "../exit-codes.ts";
+import { whileWaiting } from "../progress.ts";
+import { reportVerdict } from "../report.ts";
+import { betweenOf, deliveriesOf, ordersOf, reverseOf, timeCalls, unreached } from "./chapters.ts";
 import { Cleanup } from "./cleanup.ts";
-import { ErlangPeer, hasErlang } from "./erlang-peer.ts";
-import { type DemoPeer, OWN_NAME, type PeerSetting } from "./peer.ts";
-import { type RoundTrips, tableOf } from "./round-trips.ts";
-import { SallyportPeer } from "./sallyport-peer.ts";
+import { changesOf, type Desktop, stateText } from "./desktop.ts";
+import { explain, showMatrix } from "./epilogue.ts";
+import { startFleet } from "./fleet.ts";
+import { hostileRows, takeOver } from "./hostile-chapter.ts";
+import { BOB_COLO, EC2_NODE, MY_DESKTOP } from "./machine.ts";
+import { type RoundTrips, summarize } from "./round-trips.ts";
+import type { Row } from "./rows.ts";
+import { SallyportMachine } from "./sallyport-machine.ts";
 import { Story } from "./story.ts";
 
 /** Calls measured of each kind. */
-const MEASURED_CALLS = 200;
+const MEASURED_CALLS = 100;
 
-/** Longest wait for a DOWN, in milliseconds. */
-const DOWN_MS = 5_000;
+interface Told {
+  readonly result: Readonly<Record<string, unknown>>;
+  /** What is wrong beside rows. */
+  readonly faults: readonly string[];
+}
 
-/** `demo`: shows two nodes at work, and leaves nothing behind, whichever way it ends. */
-export async function demo(world: CommandWorld, flags: DemoFlags): Promise<void> {
+/** `demo`: plays the three machines, and leaves nothing behind, whichever way it ends. */
+export async function demo(world: CommandWorld, flags: DemoFlags): Promise<ExitCode> {
   const cleanup = new Cleanup();
   const story = new Story(world.terminal);
   let interrupt: (error: SallyportError) => void = () => undefined;
@@ -35,13 +36,14 @@ export async function demo(world: CommandWorld, flags: DemoFlags): Promise<void>
   const forget = world.onStopSignal((signal) => interrupt(interruptedBy(signal)));
   const telling = tell(world, flags, story, cleanup);
   try {
-    const { peer, roundTrips } = await Promise.race([telling, interrupted]);
-    story.step("Clean up");
+    const { result, faults } = await Promise.race([telling, interrupted]);
     await cleanup.run();
-    story.say("Both nodes ended; the directory with the keys is gone.");
-    if (world.terminal.json) {
-      world.terminal.document({ ok: true, result: { peer: peer.kind, steps: story.steps, roundTrips } });
-    }
+    story.say("All processes ended; the directory with the keys is gone.");
+    return reportVerdict(world.terminal, {
+      result: { ...result, rows: story.rows, steps: story.steps },
+      human: "",
+      failure: differs(story.wrong, faults),
+    });
   } finally {
     await cleanup.run();
     // After an interruption it ends by itself, since what it works with is gone; how is of no interest.
@@ -50,92 +52,91 @@ export async function demo(world: CommandWorld, flags: DemoFlags): Promise<void>
   }
 }
 
-interface Told {
-  readonly peer: DemoPeer;
-  readonly roundTrips: readonly RoundTrips[];
-}
-
 async function tell(world: CommandWorld, flags: DemoFlags, story: Story, cleanup: Cleanup): Promise<Told> {
-  story.title("Sallyport demo: two nodes on this machine, over TLS with certificates on both sides");
-  story.step("Certificates for this run");
-  const directory = mkdtempSync(join(tmpdir(), "sallyport-demo-"));
-  await cleanup.add(async () => rmSync(directory, { recursive: true, force: true }));
-  const authority = await createTestAuthority(world, join(directory, "tls"), { commonName: "Sallyport demo" });
-  const own = await authority.issue(OWN_NAME);
-  story.say("An authority and a certificate for each node, in a private directory.");
-  const cookie = world.random.bytes(24).toString("hex");
-  const setting: PeerSetting = { world, directory, authority, cookie };
-
-  story.step("Two nodes");
-  const peer = await preparePeer(setting, flags, story, cleanup);
-  const node = await createNode({
-    name: OWN_NAME,
-    cookie,
-    tls: { certFile: own.certFile, keyFile: own.keyFile, caFile: authority.caFile },
-    listen: ["tls://127.0.0.1:0"],
-    ...peer.route,
-  });
-  await cleanup.add(() => node.close({ timeoutMs: 1_000 }));
-  registerDemoServices(node);
-  story.say(`${OWN_NAME}: this process, TypeScript, on ${node.endpoints.join(", ")}`);
-  await peer.start();
-  const connected = await node.connect(peer.name);
-  const description = await peer.describe(node);
-  story.say(`${peer.name}: ${quotePeerText(description)}`);
-  story.say(`connected: protocol ${connected.protocol}, assurance ${connected.assurance} (its certificate names it)`);
-
-  const other = peer.kind === "erlang" ? "Erlang" : "the second process";
-  story.step(`TypeScript calls ${other}`);
-  await peer.callIn(node, story);
-  story.step(peer.kind === "erlang" ? "Erlang calls TypeScript" : "The other way round");
-  await peer.callOut(node, story);
-  story.step("Watch a process, and end it");
-  await watchAndKill(node, peer, story);
-  story.step(`Round trips, ${MEASURED_CALLS} calls one after the other`);
-  const roundTrips = await peer.measure(node, MEASURED_CALLS);
-  for (const line of tableOf(roundTrips)) story.say(line);
-  return { peer, roundTrips };
-}
-
-async function preparePeer(setting: PeerSetting, flags: DemoFlags, story: Story, cleanup: Cleanup): Promise<DemoPeer> {
-  const wantsErlang = flags.peer === "erlang" || (flags.peer === "auto" && hasErlang(setting.world));
-  if (wantsErlang) {
-    try {
-      const peer = await ErlangPeer.prepare(setting);
-      await cleanup.add(() => peer.stop());
-      return peer;
-    } catch (error) {
-      if (flags.peer === "erlang") throw error;
-      story.say(`Erlang is installed but did not start: ${failureDocument(asSallyportError(error)).message}`);
-    }
+  story.title("Sallyport demo: three machines that do not trust each other equally, on this one");
+  const fleet = await startFleet(world, flags, story, cleanup);
+  const { desktop, ec2 } = fleet;
+  const { node } = desktop;
+  const isErlang = !(ec2 instanceof SallyportMachine);
+  story.attempts(await unreached(fleet));
+  story.gap();
+  for (const name of [EC2_NODE, BOB_COLO]) {
+    const { protocol, assurance } = await node.connect(name);
+    story.say(`my_desktop dials ${name}: protocol ${protocol}, assurance ${assurance}`);
   }
-  const why = flags.peer === "sallyport" ? "As asked" : "There is no Erlang (erl) that works on this machine";
-  story.say(`${why}: a second Sallyport process plays the other node.`);
-  const peer = await SallyportPeer.prepare(setting);
-  await cleanup.add(() => peer.stop());
-  await peer.launch();
-  return peer;
+
+  story.step("my_desktop commands the other two");
+  if (isErlang) story.say("ec2_node is plain Erlang: it asks no policy, and does what a connected node wants.");
+  story.attempts(await ordersOf(fleet, "ec2_node"));
+  story.attempts(await ordersOf(fleet, "bob_colo"));
+  const roundTrips = await measure(world, desktop);
+  story.gap();
+  for (const { what, calls, p50Us, p95Us } of roundTrips) {
+    story.say(`${what}: ${calls} calls, p50 ${p50Us} us, p95 ${p95Us} us`);
+  }
+
+  story.step("Neither commands my_desktop");
+  if (isErlang) story.say(`Typed at ec2_node; D is '${MY_DESKTOP}', Pid a process of it that ec2_node was sent.`);
+  story.attempts(await whileWaiting(world.terminal, "ec2_node tries", reverseOf(fleet, "ec2_node")));
+  story.attempts(await reverseOf(fleet, "bob_colo"));
+  story.attempts(await betweenOf(fleet));
+  story.attempts(await deliveriesOf(fleet));
+
+  story.step("bob_colo is taken over");
+  const before = desktop.state();
+  const hostile = await takeOver(fleet, cleanup);
+  story.say(`Its process is killed, and process ${hostile.pid} takes its place: with the key, the certificate and the`);
+  story.say(
+    "cookie of bob_colo, and without a policy or any check. It writes raw messages. my_desktop dials it again.",
+  );
+  const attacks = await whileWaiting(world.terminal, "the attacker tries", hostileRows(fleet, hostile));
+  story.attempts(attacks);
+  const after = desktop.state();
+  story.gap();
+  story.say(`my_desktop before: ${stateText(before)}`);
+  story.say(`my_desktop after:  ${stateText(after)}`);
+  const changed = changesOf(before, after);
+
+  const why = explain(story, node, attacks);
+  const fleetMatrix = showMatrix(world, story, fleet);
+  if (isErlang)
+    story.say(
+      "For ec2_node it says what a gate in front of that node would enforce. There was none: bob_colo ran code on it.",
+    );
+  story.step("Clean up");
+  return {
+    faults: [...changed.map((name) => `${name} of my_desktop was changed`), ...fleetMatrix.faults],
+    result: {
+      ec2: isErlang ? "erlang" : "sallyport",
+      policies: Object.values(fleet.policies).map(({ policy: _, ...rest }) => rest),
+      state: { before, after },
+      why,
+      matrix: fleetMatrix.matrix,
+      roundTrips,
+    },
+  };
 }
 
-async function watchAndKill(node: Node, peer: DemoPeer, story: Story): Promise<void> {
-  const args: Term[] = peer.sleeper.args.map((arg) => (typeof arg === "string" ? atom(arg) : arg));
-  const pid = await node.spawnRemote(peer.name, peer.sleeper.fn, args);
-  story.outcome(`node.spawnRemote(..., "${peer.sleeper.shown}")`, printTerm(pid));
-  const reason = await downAfterKill(node, pid);
-  story.outcome("node.monitor(pid, ...) and node.exit(pid, kill)", `DOWN with reason ${printTerm(reason)}`);
+async function measure(world: CommandWorld, { node }: Desktop): Promise<readonly RoundTrips[]> {
+  const now = (): number => world.clock.now();
+  return [
+    summarize("my_desktop calls ec2_node", await timeCalls(node, EC2_NODE, MEASURED_CALLS, now)),
+    summarize("my_desktop calls bob_colo", await timeCalls(node, BOB_COLO, MEASURED_CALLS, now)),
+  ];
 }
 
-function downAfterKill(node: Node, pid: Pid): Promise<Term> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      const message = `no DOWN came within ${DOWN_MS} ms of killing the process`;
-      reject(new SallyportError("ERR_DEADLINE", "DOWN_MISSING", message, { advice: "please report this" }));
-    }, DOWN_MS);
-    node.monitor(pid, (down) => {
-      clearTimeout(timer);
-      resolve(down.reason);
-    });
-    node.exit(pid, atom("kill"));
+/** The demo fails when reality is not as expected. */
+function differs(wrong: readonly Row[], faults: readonly string[]): SallyportError | undefined {
+  const [row] = wrong;
+  const all = [
+    ...(row === undefined ? [] : [`${row.from} -> ${row.to}, ${row.attempt}: ${row.observed.outcome}`]),
+    ...faults,
+  ];
+  if (all.length === 0) return undefined;
+  const others = wrong.length + faults.length - 1;
+  const message = `not as expected: ${all[0]}${others > 0 ? ` (and ${others} more)` : ""}`;
+  return new SallyportError("ERR_REMOTE", "DEMO_DIFFERS", message, {
+    advice: "please report this with the output of the demo",
   });
 }
 

@@ -13,14 +13,3 @@ export function summarize(what: string, timesUs: readonly number[]): RoundTrips 
   const at = (share: number): number => Math.round(sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0);
   return { what, calls: sorted.length, p50Us: at(0.5), p95Us: at(0.95), maxUs: at(1) };
 }
-
-/** A table for people, one line a row. */
-export function tableOf(rows: readonly RoundTrips[]): string[] {
-  const width = Math.max(4, ...rows.map((row) => row.what.length));
-  const line = (what: string, ...cells: readonly (string | number)[]): string =>
-    what.padEnd(width) + cells.map((cell) => String(cell).padStart(10)).join("");
-  return [
-    line("", "calls", "p50", "p95", "max"),
-    ...rows.map((row) => line(row.what, row.calls, `${row.p50Us} us`, `${row.p95Us} us`, `${row.maxUs} us`)),
-  ];
-}
