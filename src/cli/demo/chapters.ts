@@ -113,9 +113,11 @@ export async function deliveriesOf({ ec2, bob, policies, setting }: Fleet): Prom
   const before = await count();
   const message = '{result, <<"index">>, <<"42 pages">>}';
   const sent = await bob.attempt({ do: "send", node: EC2_NODE, name: "results", message });
-  // It is counted by another process than the one that gets it.
   let happened = false;
-  for (let looks = 0; looks < 50 && !happened; looks++) happened = (await count()) > before;
+  await until(async () => {
+    happened = (await count()) > before;
+    return happened;
+  });
   const grantedBy = asks ? grantOf(policies.ec2_node, ["send", "results"], nowMs, BOB_COLO) : "-";
   const told = asks ? await ec2.refusals() : [];
   const delivered = outcomeOf({ answer: sent, told, dropped: undefined, cutBy: undefined, happened, grantedBy });

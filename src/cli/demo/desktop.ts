@@ -120,8 +120,8 @@ export class Desktop {
 }
 
 /** Resolves once `condition` holds, or after a while; who asked looks what became of it. */
-export async function until(condition: () => boolean): Promise<void> {
-  for (let waited = 0; waited < TRACE_MS && !condition(); waited += LOOK_MS) {
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let waited = 0; waited < TRACE_MS && !(await condition()); waited += LOOK_MS) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
