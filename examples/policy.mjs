@@ -44,7 +44,7 @@ await withCertificates([WORKER, DESKTOP], async ({ tls }) => {
     } catch (error) {
       // The peer learns an id and nothing else; the owner asks his node what it means.
       const { outcome, nearestMiss } = worker.why(error.detail.decision);
-      return `${error.reason}; the owner reads: ${outcome}, nearest is rule ${nearestMiss.rule}`;
+      return `${error.reason}; the owner reads: ${outcome}, nearest is ${nearestMiss.rule} (another ${nearestMiss.why})`;
     }
   };
   console.log("jobs:", await ask("jobs"));

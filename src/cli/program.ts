@@ -67,8 +67,9 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
 
   add("start", "run a node until it is stopped", {
     long:
-      "Runs a node until SIGTERM or SIGINT, which let it finish what is queued. Prints what happens: nodes that come " +
-      "and go, refusals, warnings. Listens on 127.0.0.1, first free port of 9100 to 9155, unless told otherwise.",
+      "Runs a node until SIGTERM or SIGINT, which let it finish what is queued. SIGHUP lets it read policy, keys and " +
+      "certificate anew; sent by a terminal that closes, it stops the node. Prints what happens: nodes that come and go, " +
+      "refusals, warnings. Listens on 127.0.0.1, first free port of 9100 to 9155, unless told otherwise.",
     options: [...startOptions(), jsonOption("print one JSON object a line for each event"), ...common],
     examples: [
       "sallyport start",

@@ -132,6 +132,8 @@ export class Authority {
       firstOf(parts.unmet.get(verb), target, expired) ??
       firstOf(parts.otherVerbs, target, undefined) ??
       parts.otherTargets.get(verb) ??
+      // A refused call is seen by its monitor, which comes first.
+      (verb === "monitor" ? parts.otherTargets.get("call") : undefined) ??
       firstOf(parts.otherPeers.get(verb), target, undefined) ??
       parts.anyGrant
     );

@@ -188,6 +188,9 @@ describe("Authority.decide", () => {
     expect(miss("send", "jobs")).toEqual({ rule: "c", why: "expired" });
     expect(decide(authority, "exit", "jobs", 0).nearestMiss).toEqual({ rule: "d", why: "condition" });
     expect(miss("rpc", "os:cmd/1")).toEqual({ rule: "b", why: "verb" });
+    const asks = authorityOf([{ id: "ask", from: "rented", allow: "call", to: "jobs" }]);
+    for (const verb of ["call", "monitor"] as const)
+      expect(decide(asks, verb, "vault").nearestMiss).toEqual({ rule: "ask", why: "target" });
     expect(decide(authorityOf([]), "call", "jobs").nearestMiss).toBeNull();
   });
 

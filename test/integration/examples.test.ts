@@ -21,7 +21,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   ],
   "policy.mjs": [
     "jobs: none_waiting",
-    "vault: POLICY_DENIED; the owner reads: deny-default, nearest is rule ask",
+    "vault: POLICY_DENIED; the owner reads: deny-default, nearest is ask (another target)",
     "with a test that says no: POLICY_TEST_FAILED, generation 1 stays",
     "with a test that says yes: generation 2",
     "vault: opened",
