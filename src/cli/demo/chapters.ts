@@ -1,5 +1,5 @@
 import type { Node } from "../../node/api.ts";
-import { judge } from "../../policy/judge.ts";
+import { judge } from "../../policy/review/judge.ts";
 import { atom, tuple } from "../../term/public.ts";
 import { until } from "./desktop.ts";
 import { type Ordered, ordersFor } from "./desktop-orders.ts";

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SallyportError } from "../../base/errors.ts";
 import type { Node } from "../../node/api.ts";
-import { buildMatrix, compareMatrix, type ExpectedEdge, type Matrix } from "../../policy/matrix.ts";
+import { buildMatrix, compareMatrix, type ExpectedEdge, type Matrix } from "../../policy/review/matrix.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { matrixText } from "../commands/policy-matrix.ts";
 import { decisionJson, decisionLines } from "../decision-lines.ts";

@@ -5,7 +5,7 @@ import { parsePolicyFile } from "../../config/parse-policy.ts";
 import { compilePolicy } from "../../policy/compile.ts";
 import type { PeerEntry, PolicyDocument } from "../../policy/document.ts";
 import type { Policy } from "../../policy/policy.ts";
-import { runTests } from "../../policy/run-tests.ts";
+import { runTests } from "../../policy/review/run-tests.ts";
 import { BOB_COLO, EC2_NODE, MY_DESKTOP } from "./machine.ts";
 
 /** The example that the demo plays, in the source tree and in the package alike. */
