@@ -52,6 +52,8 @@ describe("the policy of a running node", () => {
     expect(rule("desk", "spawn", "worker")).toBe("allow code:worker");
     expect(rule("weak", "spawn", "worker")).toBe("deny-default null");
     expect(rule("desk", "call", "worker")).toBe("deny-default null");
+    const alike = running(DOCUMENT, { ...CALC, rule: "code:worker", target: "worker" }, WORKER);
+    expect(judge(alike.policy, "desk", "spawn", "worker", NOW, {}, alike.code).rule).toBe("code:worker");
   });
 
   it("gives the matrix what code grants to the peers of the policy, without what a deny takes away", () => {
