@@ -27,6 +27,8 @@ export const STEPS = [
   "send",
   "send-to-main",
   "alias-send",
+  "alias-send",
+  "other-peer-answers",
   "down",
   "exit",
   "exit2",
@@ -52,6 +54,7 @@ export const STEPS = [
   "new-policy",
   "new-policy",
   "our-grant",
+  "our-grant",
   "our-revoke",
   "slow-answers",
   "slow-answers",
@@ -76,6 +79,7 @@ export class ReturnPathDriver {
   readonly #world: ScriptedNode = new ScriptedNode({ policy: policyOf(0) });
   readonly #model = new ReturnPathModel();
   #peer!: ScriptedPeer;
+  #other!: ScriptedPeer;
   #serial = 0;
   #delivered: string[] = [];
   readonly #everDelivered = new Set<string>();
@@ -102,12 +106,13 @@ export class ReturnPathDriver {
   async start(): Promise<void> {
     this.#world.node.registerFunction("worker", ([n]) => void this.#deliver(`ran:${String(n)}`));
     this.#revive();
+    this.#other = await this.#world.connect({ name: "q@h" });
     await this.#connect();
   }
 
   /** Does one step and compares. */
   async run(step: Step): Promise<void> {
-    if (this.#world.node.peers().length === 0) await this.#connect();
+    if (!this.#isConnected) await this.#connect();
     const allowed = this.#do(step);
     for (const delivery of allowed) if (/^(heard|exit):/.test(delivery)) this.#mayWait.add(delivery);
     await this.#world.settle();
@@ -123,11 +128,15 @@ export class ReturnPathDriver {
     }
     for (const error of this.#world.handlerErrors)
       this.violations.push(`${step.what}: a handler failed: ${String(error)}`);
-    if (this.#world.node.peers().length === 0) {
+    if (!this.#isConnected) {
       this.#model.lost();
       this.#linksIn.clear();
     }
     this.#revive();
+  }
+
+  get #isConnected(): boolean {
+    return this.#world.node.peers().some(({ name }) => name === this.#peer.name);
   }
 
   async #connect(): Promise<void> {
@@ -310,7 +319,8 @@ export class ReturnPathDriver {
         return model.toMain(n, tag);
       }
       case "alias-send": {
-        const alias = this.#ref(x);
+        const grant = this.#ourGrants.at(-1 - (y % 2));
+        const alias = x % 2 === 0 && grant !== undefined ? grant.alias : this.#ref(x);
         const { verb, term, tag } = this.#form(y, n, z % 3 === 0 ? this.#ref(z) : alias);
         peer.write({ kind: "alias-send", from, alias }, term);
         return model.alias(verb, textOf(alias), (pid) => this.#nameOf(pid), n, tag);
@@ -365,6 +375,8 @@ export class ReturnPathDriver {
         const asked = this.#asked.at(-1 - (x % Math.max(1, Math.min(this.#asked.length, 4))));
         return asked === undefined ? [] : this.#truly({ what: step.what, z }, asked, n);
       }
+      case "other-peer-answers":
+        return this.#otherPeer(step, n);
       case "spawn-request":
         peer.spawn("sallyport_fn", "worker", [n]);
         return model.spawnRequested(n);
@@ -473,6 +485,23 @@ export class ReturnPathDriver {
     }
   }
 
+  /** Another peer, that has learned of what was asked, answers it: nothing of that counts. */
+  #otherPeer(step: Step, n: number): string[] {
+    const { from } = this.#other;
+    const asked = this.#asked.at(-1 - (step.a % Math.max(1, Math.min(this.#asked.length, 4))));
+    if (asked === undefined) return [];
+    const { ref, from: to } = asked;
+    const term = tuple(new ImproperList([a("alias")], ref), n);
+    if (step.b % 4 === 0) this.#other.write({ kind: "alias-send", from, alias: ref }, term);
+    else if (step.b % 4 === 1) this.#other.write({ kind: "send", from, to: this.#main }, term);
+    else if (step.b % 4 === 2) this.#other.write({ kind: "spawn-reply", ref, to, flags: 0, result: from });
+    else {
+      const target = asked.kind === "monitor" && typeof asked.target === "string" ? asked.target : from;
+      this.#other.write({ kind: "monitor-exit", target, to, ref, reason: "payload" }, n);
+    }
+    return [];
+  }
+
   /** Answers something of ours as it was asked; whether it still waits, the model knows. */
   #truly({ what, z }: { readonly what: Step["what"]; readonly z: number }, asked: Asked, n: number): string[] {
     const peer = this.#peer;
@@ -539,7 +568,7 @@ export class ReturnPathDriver {
           : { onDown: ({ reason }) => typeof reason === "number" && this.#deliver(`child:${n}:${reason}`) }),
       })
       .then(
-        (child) => this.#deliver(`spawned:${n}:${textOf(child as unknown as Pid)}`),
+        (child) => this.#deliver(`spawned:${n}:${child instanceof Pid ? textOf(child) : String(child)}`),
         () => {},
       );
     this.#opening = (ref, watcher) => {
@@ -554,7 +583,7 @@ function policyOf(index: number): PolicyDocument {
   return {
     version: 1,
     node: NODE_NAME,
-    peers: { p: { names: ["p@h"], assurance: "cookie" } },
+    peers: { p: { names: ["p@h"], assurance: "cookie" }, q: { names: ["q@h"], assurance: "cookie" } },
     rules: POLICIES[index] ?? [],
   };
 }
