@@ -145,18 +145,13 @@ export class Deliveries {
     counters.messagesIn++;
     const call = verb === "call" && term instanceof Tuple ? readGenCall(term) : undefined;
     if (call !== undefined && !goesTo(call.replyTo, session.node, session.creation)) throw answerElsewhere();
-    const fault = this.#contentFault(session, verb, term, call !== undefined, grant);
-    if (fault !== undefined) {
-      this.#refusals.record(session, verb, targetOf(control), fault);
-      if (call?.replyTo.monitor !== undefined)
-        this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
-      return false;
-    }
-    const isCounted = call !== undefined && services.has(process);
+    let fault = this.#contentFault(session, verb, term, call !== undefined, grant);
+    const isCounted = fault === undefined && call !== undefined && services.has(process);
     // Counted as the service gives it back: by what the context holds.
-    if (isCounted && !session.inflight.begin(process, ctx.admission?.grant)) {
-      if (call.replyTo.monitor !== undefined)
-        this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, BY_LIMIT);
+    if (isCounted && !session.inflight.begin(process, ctx.admission?.grant)) fault = BY_LIMIT;
+    if (fault !== undefined) {
+      if (call?.replyTo.monitor === undefined) this.#refusals.record(session, verb, targetOf(control), fault);
+      else this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
       return false;
     }
     if (process.deliver(term, ctx, end - start)) return true;
