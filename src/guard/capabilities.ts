@@ -1,3 +1,4 @@
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
 import type { MonotonicMs } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
@@ -8,8 +9,11 @@ import { allowedBy } from "./weigh.ts";
 /** Operations that a capability can allow on its process. */
 export type CapabilityVerb = "send" | "call" | "cast" | "monitor" | "link" | "exit";
 
-/** Who holds a capability: a key where the peer has one, else a name. Never both ways: a key is not a name. */
-export type Holder = { readonly key: string } | { readonly name: NodeName };
+/**
+ * Who holds a capability: a key where the peer has one, else a name and how surely it was known. Never both ways: a key is not a
+ * name.
+ */
+export type Holder = { readonly key: string } | { readonly name: NodeName; readonly assurance: Assurance };
 
 /** One process handed to one peer (rulings S12). `T` is the process. */
 export interface Capability<T extends object> {
@@ -134,11 +138,15 @@ function aliasKey(alias: Reference): string {
   return `${alias.words.join(".")}/${alias.creation}@${alias.node}`;
 }
 
-/** True when the peer is the one the capability was given to. A name counts only for a peer that has no key. */
+/**
+ * True when the peer is the one the capability was given to. A name counts only for a peer that has no key, and that is known at
+ * least as surely: whoever knows the cookie can claim a name that a certificate vouched for.
+ */
 export function isHeld(capability: { readonly holder: Holder }, peer: PeerFacts): boolean {
   const { holder } = capability;
   if ("key" in holder) return peer.fingerprints.includes(holder.key);
-  return peer.fingerprints.length === 0 && peer.name === holder.name;
+  if (peer.fingerprints.length > 0 || peer.name !== holder.name) return false;
+  return assuranceAtLeast(peer.assurance, holder.assurance);
 }
 
 function isOver(capability: { readonly expiresAt: MonotonicMs | undefined }, now: MonotonicMs): boolean {

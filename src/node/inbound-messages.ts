@@ -105,19 +105,25 @@ export class Deliveries {
     }
     const process = capability.target;
     const verb = classifyMessage(buffer, start, end, this.#head, session.connection.terms.atomRefs);
-    const verdict = session.guard.onProcess(verb, process, "by-pid", this.#core.processes.names.generation);
-    const isDenied = verdict.outcome !== "allow" && verdict.outcome !== "deny-default";
-    if (isDenied || !isHeld(capability, session.facts) || !capability.verbs.has(verb as CapabilityVerb)) {
-      this.#answers.refuse(session, control, this.#head, verb, isDenied ? verdict : BY_DEFAULT, buffer, end);
+    if (!isHeld(capability, session.facts)) {
+      this.#answers.refuse(session, control, this.#head, verb, BY_DEFAULT, buffer, end);
       return;
     }
-    const grant = this.#grantFor(session, BY_CAPABILITY, verb, buffer, start, end);
+    const ruled = session.guard.onProcess(verb, process, "by-granted-pid", this.#core.processes.names.generation);
+    const isGiven = capability.verbs.has(verb as CapabilityVerb);
+    const verdict = ruled.outcome === "deny-default" && isGiven ? BY_CAPABILITY : ruled;
+    if (verdict.outcome !== "allow") {
+      this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
+      return;
+    }
+    const grant = this.#grantFor(session, verdict, verb, buffer, start, end);
     if (grant !== undefined && "kind" in grant) {
       this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
       return;
     }
-    capabilities.use(capability);
-    const ctx = contextOf(this.#core, session, control, process, grant, true);
+    if (isGiven) capabilities.use(capability);
+    this.#refusals.audited(session, verb, "alias", auditingRule(verdict, grant));
+    const ctx = contextOf(this.#core, session, control, process, grant, verdict === BY_CAPABILITY);
     this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
   }
 
@@ -138,18 +144,13 @@ export class Deliveries {
     counters.messagesIn++;
     const call = verb === "call" && term instanceof Tuple ? readGenCall(term) : undefined;
     if (call !== undefined && !goesTo(call.replyTo, session.node, session.creation)) throw answerElsewhere();
-    const fault = this.#contentFault(session, verb, term, call !== undefined, grant);
-    if (fault !== undefined) {
-      this.#refusals.record(session, verb, targetOf(control), fault);
-      if (call?.replyTo.monitor !== undefined)
-        this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
-      return false;
-    }
-    const isCounted = call !== undefined && services.has(process);
+    let fault = this.#contentFault(session, verb, term, call !== undefined, grant);
+    const isCounted = fault === undefined && call !== undefined && services.has(process);
     // Counted as the service gives it back: by what the context holds.
-    if (isCounted && !session.inflight.begin(process, ctx.admission?.grant)) {
-      if (call.replyTo.monitor !== undefined)
-        this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, BY_LIMIT);
+    if (isCounted && !session.inflight.begin(process, ctx.admission?.grant)) fault = BY_LIMIT;
+    if (fault !== undefined) {
+      if (call?.replyTo.monitor === undefined) this.#refusals.record(session, verb, targetOf(control), fault);
+      else this.#answers.endCall(session, control, verb, call.replyTo.pid, call.replyTo.monitor, fault);
       return false;
     }
     if (process.deliver(term, ctx, end - start)) return true;

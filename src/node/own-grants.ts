@@ -83,7 +83,8 @@ export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag
         advice: "connect first, so that the grant is bound to the peer's key, or give its fingerprint",
       });
     }
-    return session.fingerprint === undefined ? { name } : { key: session.fingerprint };
+    const { fingerprint, facts } = session;
+    return fingerprint === undefined ? { name, assurance: facts.assurance } : { key: fingerprint };
   }
 
   #shown({ id, target, holder, verbs, alias, usesLeft, expiresAt }: Capability<NodeProcess>): ProcessGrant {

@@ -86,16 +86,29 @@ describe("a process that was handed to a peer", () => {
     expect(heard).toHaveLength(3);
   });
 
-  it("stays out of reach where a rule denies it", async () => {
-    const { world, node, p, own, heard, toAlias } = await make([
-      { id: "never", from: "p", deny: "send", to: ["granted-pids", "any-pid"] },
-    ]);
+  it.each(["granted-pids", "any-pid", "*"])("stays out of reach where a rule denies it: %s", async (to) => {
+    const { world, node, p, own, heard, toAlias } = await make([{ id: "never", from: "p", deny: "send", to }]);
     const { pid, alias } = node.grant(own.pid, { to: "p@h" });
     p.send(pid, 1);
     toAlias(p, alias, 2);
     await world.settle();
     expect(heard).toEqual([]);
     expect(world.refusals()).toEqual([`send <${pid.id}.0> deny-rule never`, "send alias deny-rule never"]);
+  });
+
+  it("is reached by pid and by alias with what a rule grants on what was handed over", async () => {
+    const { world, node, p, q, own, heard, toAlias } = await make([
+      { id: "given", from: "*", allow: "cast", to: "granted-pids" },
+    ]);
+    const { pid, alias } = node.grant(own.pid, { to: "p@h", verbs: ["send"], uses: 1 });
+    const cast = tuple(a("$gen_cast"), 1);
+    p.send(pid, cast);
+    toAlias(p, alias, cast);
+    q.send(pid, cast);
+    toAlias(q, alias, cast);
+    await world.settle();
+    expect(heard).toEqual([cast, cast]);
+    expect(node.grants()).toHaveLength(1);
   });
 
   it("is used within the bounds of the peer, by pid and by alias", async () => {
