@@ -71,6 +71,8 @@ export class Receiver {
       return;
     }
     const atomRefs = packet.atomRefs;
+    // A reason may stand in the control message itself.
+    this.terms.watch?.reset();
     const control = this.#controls.decode(buffer, packet.at, end, atomRefs);
     const payload = this.#parser.payloadStart(packet, this.#controls.position, hasPayload(control));
     if (packet.kind === "message") {

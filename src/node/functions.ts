@@ -149,14 +149,18 @@ export class Functions {
     // An erpc caller that gives up takes its monitor back, and nobody wants the result of a lost one: the function is told.
     const isCall = invocation.resultRef !== undefined;
     const work: OpenWork = {
-      end: () => life.end(),
+      // What was spawned to stay outlives the session; an answer that nobody waits for does not.
+      end: () => {
+        if (isCall) life.end();
+      },
       reconsider: () => this.#reconsider(session, invocation, behaviour),
     };
-    if (isCall) session.work.add(work, request.ref);
+    const watched = isCall ? request.ref : undefined;
+    session.work.add(work, watched);
     behaviour.ended = (): void => {
       giveBack();
       life.end();
-      if (isCall) session.work.remove(work, request.ref);
+      session.work.remove(work, watched);
     };
     const parent = AllowRule.forPeer(session.facts, ["send", "monitor", "link", "exit"]);
     let process: NodeProcess;

@@ -122,7 +122,7 @@ export class Deliveries {
       return;
     }
     if (isGiven) capabilities.use(capability);
-    this.#refusals.audited(session, verb, "alias", auditingRule(verdict, grant));
+    this.#refusals.allowed(session, verb, "alias", verdict, grant);
     const ctx = contextOf(this.#core, session, control, process, grant, verdict === BY_CAPABILITY);
     this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
   }

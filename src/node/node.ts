@@ -2,14 +2,11 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
-import type { Random } from "../base/random.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
 import { AllowRule } from "../guard/allow.ts";
-import type { GuardLimits } from "../guard/limits.ts";
 import type { Decision } from "../policy/decision.ts";
 import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
-import type { ProcessLimits } from "../process/process-table.ts";
 import { Atom, type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type {
   CallOptions,
@@ -44,48 +41,20 @@ import { Inbound } from "./inbound.ts";
 import { makeCore } from "./make-core.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
+import type { Attachment, NodeParts } from "./node-parts.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { Outbound } from "./outbound.ts";
-import type { OwnCertificate } from "./own-certificate.ts";
 import { OwnGrants } from "./own-grants.ts";
 import { OwnIdentity } from "./own-identity.ts";
-import { OwnPolicy, type PolicySource } from "./own-policy.ts";
+import { OwnPolicy } from "./own-policy.ts";
 import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { PolicyKeeper } from "./policy-keeper.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
 import { rulesInCode } from "./rules-in-code.ts";
 import { checkHandlers, ServiceBehaviour } from "./service.ts";
-import { type ConnectionParts, SessionHost } from "./session-host.ts";
+import { SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
-
-/** Everything a node is made of; put together by `createNode`. */
-export interface NodeParts extends ConnectionParts {
-  readonly random: Random;
-  readonly processLimits?: ProcessLimits;
-  readonly maxOpenCalls?: number;
-  /** Where connection attempts and ends are recorded; undefined: nowhere. */
-  readonly audit?: AuditTrail | undefined;
-  /** Default false: of operations, only refusals and what audit mode let through are recorded. */
-  readonly auditGrants?: boolean | undefined;
-  /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
-  readonly ownCertificate?: OwnCertificate | undefined;
-  /** Bounds of what one peer may use; what is not given has its default. */
-  readonly guardLimits?: Partial<GuardLimits> | undefined;
-  /** Undefined: only `allow` in code grants anything. */
-  readonly policy?: PolicySource | undefined;
-  /** A listener of the user threw. */
-  readonly onListenerError: (error: unknown) => void;
-}
-
-/** Something to close with the node: a listener, a registration. */
-export interface Attachment {
-  /** Shown in `node.endpoints`; undefined for what is not an endpoint. */
-  readonly endpoint?: string;
-  /** Its part of `health().counters`. */
-  counters?(): Readonly<Record<string, number>>;
-  close(): Promise<void>;
-}
 
 /** Default time `close` waits for queued bytes to leave, in milliseconds. */
 const DEFAULT_CLOSE_MS = 5_000;
@@ -141,7 +110,11 @@ export class SallyportNode implements Node {
       this.#policy,
     );
     this.policy = policy === undefined ? null : new OwnPolicy(this.#policy, policy, this.#host, this.#core);
-    this.#grants = new OwnGrants(this.#core, (node) => this.#host.sessions.get(node));
+    this.#grants = new OwnGrants(
+      this.#core,
+      (node) => this.#host.sessions.get(node),
+      () => this.#host.grantRevoked(),
+    );
     this.accept = this.#host.accept;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);

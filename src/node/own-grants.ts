@@ -19,10 +19,13 @@ const VERBS: readonly string[] = ["send", "call", "cast", "monitor", "link", "ex
 export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag"]> {
   readonly #core: NodeCore;
   readonly #sessionOf: (node: string) => Session | undefined;
+  readonly #withdraw: () => void;
 
-  constructor(core: NodeCore, sessionOf: (node: string) => Session | undefined) {
+  /** `withdraw` closes what rests on grants that stand no more. */
+  constructor(core: NodeCore, sessionOf: (node: string) => Session | undefined, withdraw: () => void) {
     this.#core = core;
     this.#sessionOf = sessionOf;
+    this.#withdraw = withdraw;
   }
 
   /** See Node.grant. */
@@ -97,7 +100,11 @@ export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag
       verbs: [...verbs],
       usesLeft,
       expiresInMs: expiresAt === undefined ? null : Math.max(0, expiresAt - clock.now()),
-      revoke: () => capabilities.revoke(id),
+      revoke: () => {
+        const stood = capabilities.revoke(id);
+        if (stood) this.#withdraw();
+        return stood;
+      },
     };
   }
 }

@@ -41,7 +41,12 @@ export class NetKernel implements Behaviour<MessageContext> {
       !isAtom(request.elements[0], "is_auth")
     ) {
       // Spawns, connects and the like: net_kernel obeys them on a BEAM, to whoever asks.
-      this.#refusals.record(session, "system", "net_kernel", BY_DEFAULT);
+      const to = call?.replyTo;
+      if (to?.monitor === undefined) this.#refusals.record(session, "system", "net_kernel", BY_DEFAULT);
+      else {
+        session.tables.demonitorRequested(to.pid, "net_kernel", to.monitor);
+        this.#refusals.down(session, "system", "net_kernel", to.pid, to.monitor, BY_DEFAULT);
+      }
       return;
     }
     const { replyTo } = call;

@@ -73,7 +73,8 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     // It may have waited in the mailbox while the rules changed.
     if (session !== undefined && isOutdated(this.#core, ctx) && !this.#mayStill(session, ctx)) {
       this.#done(session, ctx);
-      this.#refuse(session, ctx, replyTo);
+      // The monitor of a call that waited was taken back, with a word, when the rules changed.
+      this.#refuse(session, ctx, replyTo, false);
       return;
     }
     const callCtx = new CallContext(ctx);
@@ -107,7 +108,7 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
         if (session === undefined || !isOpen || this.#mayStill(session, callCtx)) return;
         isOpen = false;
         callCtx.end();
-        this.#refuse(session, callCtx, to);
+        this.#refuse(session, callCtx, to, true);
       },
     };
     session?.work.add(work, to.monitor);
@@ -143,8 +144,16 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     return outcome === "allow" || (outcome === "deny-default" && admission.isHandedOver);
   }
 
-  #refuse(session: Session, ctx: MessageContext, to: ReplyTo): void {
-    this.#fail(session, ctx, to, denied(this.#refusals.record(session, "call", this.#name, BY_DEFAULT)));
+  /**
+   * Tells a caller that its call is refused after all: behind its monitor while that stands, and `always` also without one, as
+   * when a call is refused at once.
+   */
+  #refuse(session: Session, ctx: MessageContext, to: ReplyTo, always: boolean): void {
+    const refused = denied(this.#refusals.record(session, "call", this.#name, BY_DEFAULT));
+    if (to.monitor === undefined) return;
+    const target = ctx.admission?.target ?? this.#name;
+    const hadMonitor = session.tables.demonitorRequested(to.pid, target, to.monitor);
+    if (hadMonitor || always) this.#refusals.sendDown(session, target, to.pid, to.monitor, refused);
   }
 
   #answer(session: Session | undefined, ctx: MessageContext, to: ReplyTo, value: Term): void {

@@ -321,6 +321,12 @@ export class SessionHost implements ConnectionHost {
     return ended;
   }
 
+  /** A grant was taken back: monitors, links and calls that rested on it are closed. */
+  grantRevoked(): void {
+    this.#core.epoch.value++;
+    for (const session of this.sessions.all()) this.#inbound.withdraw(session);
+  }
+
   /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
   cutUntrusted(changes: readonly TrustChange[]): number {
     let ended = 0;

@@ -1,0 +1,35 @@
+import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { Random } from "../base/random.ts";
+import type { GuardLimits } from "../guard/limits.ts";
+import type { ProcessLimits } from "../process/process-table.ts";
+import type { OwnCertificate } from "./own-certificate.ts";
+import type { PolicySource } from "./own-policy.ts";
+import type { ConnectionParts } from "./session-host.ts";
+
+/** Everything a node is made of; put together by `createNode`. */
+export interface NodeParts extends ConnectionParts {
+  readonly random: Random;
+  readonly processLimits?: ProcessLimits;
+  readonly maxOpenCalls?: number;
+  /** Where connection attempts and ends are recorded; undefined: nowhere. */
+  readonly audit?: AuditTrail | undefined;
+  /** Default false: of operations, only refusals and what audit mode let through are recorded. */
+  readonly auditGrants?: boolean | undefined;
+  /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
+  readonly ownCertificate?: OwnCertificate | undefined;
+  /** Bounds of what one peer may use; what is not given has its default. */
+  readonly guardLimits?: Partial<GuardLimits> | undefined;
+  /** Undefined: only `allow` in code grants anything. */
+  readonly policy?: PolicySource | undefined;
+  /** A listener of the user threw. */
+  readonly onListenerError: (error: unknown) => void;
+}
+
+/** Something to close with the node: a listener, a registration. */
+export interface Attachment {
+  /** Shown in `node.endpoints`; undefined for what is not an endpoint. */
+  readonly endpoint?: string;
+  /** Its part of `health().counters`. */
+  counters?(): Readonly<Record<string, number>>;
+  close(): Promise<void>;
+}
