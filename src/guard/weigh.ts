@@ -83,7 +83,7 @@ export function weigh(
       if (short.miss === null) short = { ...short, miss: { rule, why: "shape" } };
       continue;
     }
-    if (facts === undefined && needsInspection(limits, peerBounds)) {
+    if (facts === undefined && mustLookThrough(verdict, limits, peerBounds)) {
       facts = new TermFacts();
       inspectTerm(buffer, inner, end, scales.limits, questionOf(verdict, peerBounds, scales), facts);
     }
@@ -97,6 +97,20 @@ export function weigh(
 /** The rule that the record of an audited message names: the deny that would refuse it, or the grant; undefined: none does. */
 export function auditingRule({ auditedDeny }: Verdict, grant: Grant | undefined): string | undefined {
   return grant?.mode === "audit" ? (auditedDeny ?? grant.rule) : undefined;
+}
+
+/**
+ * Whether a payload must be looked through before this grant is taken. Funs and identifiers of third nodes are found by
+ * decoding too: they need a look only where another grant might let them pass.
+ */
+function mustLookThrough({ grants }: Verdict, limits: Bounds | undefined, peerBounds: Bounds): boolean {
+  if (grants.length > 1) return needsInspection(limits, peerBounds);
+  return hasContentBounds(limits) || hasContentBounds(peerBounds);
+}
+
+function hasContentBounds(bounds: Bounds | undefined): boolean {
+  if (bounds === undefined) return false;
+  return bounds.depth !== undefined || bounds.elements !== undefined || bounds.newAtoms !== undefined;
 }
 
 function fits(bytes: number, bounds: Bounds | undefined): boolean {
