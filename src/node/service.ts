@@ -144,7 +144,11 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
   }
 
   #refuse(session: Session, ctx: MessageContext, to: ReplyTo): void {
-    this.#fail(session, ctx, to, denied(this.#refusals.record(session, "call", this.#name, BY_DEFAULT)));
+    const id = this.#refusals.record(session, "call", this.#name, BY_DEFAULT);
+    const target = ctx.admission?.target ?? this.#name;
+    // A monitor that is gone was taken back, or has told its end already.
+    if (to.monitor === undefined || !session.tables.demonitorRequested(to.pid, target, to.monitor)) return;
+    this.#fail(session, ctx, to, denied(id));
   }
 
   #answer(session: Session | undefined, ctx: MessageContext, to: ReplyTo, value: Term): void {
@@ -170,8 +174,7 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     if (to.monitor === undefined) return;
     // Who called a pid watches that pid, and takes the end of nothing else for the end of its call.
     const target = ctx.admission?.target ?? this.#name;
-    // A monitor that is gone was taken back, or has told its end already.
-    if (!session.tables.demonitorRequested(to.pid, target, to.monitor)) return;
+    session.tables.demonitorRequested(to.pid, target, to.monitor);
     session.signal({ kind: "monitor-exit", target, to: to.pid, ref: to.monitor, reason: "payload" }, reason);
   }
 
