@@ -72,6 +72,13 @@ describe("weigh", () => {
     expect(weighed(limited, foreign, { foreign: true })).toBe("r");
   });
 
+  it("looks for them where several grants may let them pass, and leaves it to decoding where one alone does", () => {
+    const foreign = new Pid("q@h", 1, 0, 1);
+    const both = verdictOf(grantOf("a", { payload: 100 }), grantOf("b", { payload: 100, foreign: true }));
+    expect([weighed(both, 1), weighed(both, foreign)]).toEqual(["a", "b"]);
+    expect(weighed(verdictOf(grantOf("a", { payload: 100 })), foreign)).toBe("a");
+  });
+
   it("uses up the rate of the grant that lets the message in, and of no other", () => {
     const budget = new PeerBudget();
     const verdict = verdictOf(grantOf("a", { rate: "1/s" }, "integer"), grantOf("b", { rate: "1/s" }));

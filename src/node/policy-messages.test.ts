@@ -213,7 +213,7 @@ describe("limits of a grant", () => {
     expect(await p.answers()).toMatchObject([{ kind: "spawn-reply", result: "system_limit" }]);
     p.call("rex", tuple(a("call"), a("m"), a("f"), [], a("user")));
     const [full] = await p.answers();
-    expect((full?.payload as Tuple).elements[1]).toEqual(tuple(a("badrpc"), a("system_limit")));
+    expect(full?.payload).toMatchObject({ elements: [expect.anything(), tuple(a("badrpc"), a("system_limit"))] });
     for (const done of open.splice(0)) done();
     await p.answers();
     p.spawn("erpc", "execute_call", [p.ref(), a("m"), a("f"), []]);

@@ -179,8 +179,7 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     if (to.monitor === undefined) return;
     // Who called a pid watches that pid, and takes the end of nothing else for the end of its call.
     const target = ctx.admission?.target ?? this.#name;
-    // A monitor that is gone was taken back, or has told its end already.
-    if (!session.tables.demonitorRequested(to.pid, target, to.monitor)) return;
+    session.tables.demonitorRequested(to.pid, target, to.monitor);
     session.signal({ kind: "monitor-exit", target, to: to.pid, ref: to.monitor, reason: "payload" }, reason);
   }
 
