@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseNodeName } from "../base/node-name.ts";
 import type { PolicyDocument } from "../policy/document.ts";
+import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
@@ -24,7 +25,7 @@ function documentOf(over: Partial<PolicyDocument> = {}): PolicyDocument {
 function makeWorld(text?: string) {
   const files = new FaultyFiles();
   if (text !== undefined) files.put(FILE, text);
-  return { files, clock: new VirtualClock(), name: parseNodeName("n@h") };
+  return { files, clock: new VirtualClock(), crypto: new RealIdentityCrypto(), name: parseNodeName("n@h") };
 }
 
 const textOf = (over: Partial<PolicyDocument> = {}) => JSON.stringify(documentOf(over), null, 2);

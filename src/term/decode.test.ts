@@ -193,12 +193,24 @@ describe("map keys", () => {
 });
 
 describe("lists", () => {
-  it("joins a list in the tail of a list, and a list of no elements is its tail", () => {
+  it("joins a list in the tail of a list", () => {
     expect(decode("6c00000001 6105 6c00000001 6106 6a")).toEqual([5, 6]);
     expect(decode("6c00000001 6105 6b000107")).toEqual([5, 7]);
     expect(decode("6c00000001 6105 6c00000001 6106 6107")).toEqual(new ImproperList([5, 6], 7));
-    expect(decode("6c00000000 6105")).toBe(5);
+    expect(decode("6c00000000 6c00000001 6106 6a")).toEqual([6]);
+    expect(decode("6c00000000 6b000107")).toEqual([7]);
+    expect(decode("6c00000000 6a")).toEqual([]);
   });
+
+  it.each(["6c00000000 6105", "6c00000001 6105 6c00000000 6106", "6c00000000 6c00000000 6803 7701 61 6101 6102"])(
+    "takes a list of no elements only before a list: %s",
+    (text) => {
+      const bytes = Buffer.from(text.replaceAll(" ", ""), "hex");
+      const reason = "ERR_PEER_MISBEHAVED TERM_LIST_INVALID";
+      expect(failureOf(() => decode(text))).toBe(reason);
+      expect(failureOf(() => skipTerm(bytes, 0, bytes.length))).toBe(reason);
+    },
+  );
 });
 
 describe("limits", () => {

@@ -27,6 +27,7 @@ export type MalformedReason =
   | "TERM_IDENTIFIER_INVALID"
   | "TERM_FUN_INVALID"
   | "TERM_BITS_INVALID"
+  | "TERM_LIST_INVALID"
   | "TERM_RECORD_INVALID"
   | "TERM_MAP_DUPLICATE_KEY"
   | "TERM_COMPRESSED_INVALID"
@@ -93,4 +94,14 @@ export function isKnownTag(tag: number): boolean {
     (tag >= NEW_PID_EXT && tag <= NEWER_REFERENCE_EXT) ||
     (tag >= SMALL_INTEGER_EXT && tag <= V4_PORT_EXT && tag !== FUN_EXT)
   );
+}
+
+/**
+ * A list of no elements with a tail that is no list. A BEAM takes it for its tail, so one term would have a second form that
+ * begins like a list: whoever looks at the head of a message before it is decoded would see another one.
+ */
+export function emptyList(at: number, tag: number): SallyportError {
+  return malformed("TERM_LIST_INVALID", at, `a list of no elements has a tail of tag ${tag}, which is no list`, {
+    tag,
+  });
 }

@@ -2,6 +2,7 @@ import { malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
 import { checkWordCount } from "./identifiers.ts";
 import type { TermLimits } from "./limits.ts";
+import { listLength } from "./list-length.ts";
 import {
   ATOM_CACHE_REF,
   ATOM_EXT,
@@ -186,7 +187,7 @@ class Inspector {
         this.#open(this.#u32());
         break;
       case LIST_EXT:
-        this.#open(this.#u32() + 1);
+        this.#open(listLength(b, this.#take(4), this.#end) + 1);
         this.#isList = true;
         // The tail is a term to come, but no element.
         this.#facts.elements--;

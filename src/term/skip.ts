@@ -2,6 +2,7 @@ import { malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
 import type { TermLimits } from "./limits.ts";
 import { DEFAULT_TERM_LIMITS } from "./limits.ts";
+import { listLength } from "./list-length.ts";
 import {
   ATOM_CACHE_REF,
   ATOM_EXT,
@@ -134,7 +135,7 @@ class Skipper {
         this.#open(this.#u32());
         break;
       case LIST_EXT:
-        this.#open(this.#u32() + 1);
+        this.#open(listLength(b, this.#take(4), this.#end) + 1);
         this.#openedList = true;
         break;
       case MAP_EXT:

@@ -5,7 +5,7 @@ import { int32, u16, u32 } from "./big-endian.ts";
 import type { KeySteps } from "./compare.ts";
 import { clearBitsAfter, copyBytes } from "./copy-bytes.ts";
 import type { TermDecoderOptions } from "./decoder-options.ts";
-import { isKnownTag, malformed, overLimit, refusedTag, truncated } from "./faults.ts";
+import { emptyList, isKnownTag, malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
 import { checkWordCount, oldCreation, oldReference, oldWord, portBytes, readPort, readWords } from "./identifiers.ts";
 import { integerFromBytes } from "./integers.ts";
@@ -354,8 +354,7 @@ export class TermDecoder {
   }
 
   /**
-   * LIST_EXT `108 n:32 n*term tail`. A tail that is itself a list continues this one, without nesting; a list of no
-   * elements is its tail, whatever that is.
+   * LIST_EXT `108 n:32 n*term tail`. A tail that is itself a list continues this one, without nesting. See `emptyList`.
    */
   #list(depth: number): Term {
     this.#enter(depth);
@@ -377,8 +376,8 @@ export class TermDecoder {
         this.#string(items);
         return items;
       }
-      const tail = this.#term(depth + 1);
-      return items.length === 0 ? tail : new ImproperList(items, tail);
+      if (count === 0) throw emptyList(this.position, tag);
+      return new ImproperList(items, this.#term(depth + 1));
     }
   }
 
