@@ -98,6 +98,11 @@ async function hang(peer, count) {
 await serveCommands({
   port: () => ({ port: Number(new URL(node.endpoints[0]).port) }),
   connect: async (peer) => void (await node.connect(peer)),
+  reconnect: async (peer) => {
+    const down = new Promise((done) => node.on("nodedown", done));
+    if (node.disconnect(peer)) await down;
+    await node.connect(peer);
+  },
   counters: () => node.health().counters,
   used,
   latency,
