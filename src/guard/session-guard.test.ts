@@ -97,10 +97,10 @@ describe("the guard of a session", () => {
       { limits: { rate: "5/s" } },
     );
     const verdict = guard.onProcess("link", { name: undefined, tag: undefined }, "by-pid", 0);
-    expect([1, 2, 3].map(() => guard.spend(verdict))).toEqual([true, true, false]);
+    expect([1, 2, 3].map(() => guard.spend(verdict)?.rule)).toEqual(["a", "b", undefined]);
     clock.advance(1_000);
-    expect(guard.spend(verdict)).toBe(true);
-    expect(guard.spend(guard.onProcess("exit", S, "by-pid", 0))).toBe(false);
+    expect(guard.spend(verdict)?.rule).toBe("a");
+    expect(guard.spend(guard.onProcess("exit", S, "by-pid", 0))).toBeUndefined();
   });
 
   it("gives places by peer, by rule and by the bound of the node, and takes them back", () => {

@@ -102,9 +102,12 @@ export class SessionGuard {
     return monitor.outcome === "deny-default" ? this.#or(this.onMissing("call", name, former), monitor) : monitor;
   }
 
-  /** True when exit signals of the peer may end a process. */
+  /**
+   * True when exit signals of the peer over a link may end a process: only where nothing about them needs weighing or
+   * recording, since the process layer does neither. Otherwise they arrive as messages.
+   */
   mayEnd(process: LiveTarget, namesGeneration: number): boolean {
-    return this.onProcess("exit", process, "by-pid", namesGeneration).outcome === "allow";
+    return this.isOpen(this.onProcess("exit", process, "by-pid", namesGeneration));
   }
 
   /** True when the peer may connect, and with that ask whether this node is there. */
@@ -123,15 +126,15 @@ export class SessionGuard {
   }
 
   /**
-   * Uses the rates of a verdict for an operation without a payload, or with `bytes` of one: false when it does not allow, or
-   * no grant has any left.
+   * Uses the rates of a verdict for an operation without a payload, or with `bytes` of one: the grant by which it passes, or
+   * undefined when the verdict does not allow, or no grant has any left.
    */
-  spend(verdict: Verdict, bytes: number = 0): boolean {
-    if (this.isOpen(verdict)) return true;
+  spend(verdict: Verdict, bytes: number = 0): Grant | undefined {
+    if (this.isOpen(verdict)) return verdict.grants[0];
     const now = this.#clock.now();
     const { peerBounds } = this.authority;
-    if (verdict.outcome !== "allow" || !this.budget.spend(null, peerBounds, bytes, now)) return false;
-    return verdict.grants.some(
+    if (verdict.outcome !== "allow" || !this.budget.spend(null, peerBounds, bytes, now)) return undefined;
+    return verdict.grants.find(
       ({ rule, limits }) => limits === undefined || this.budget.spend(rule, limits, bytes, now),
     );
   }

@@ -25,6 +25,9 @@ export interface Shortfall {
   readonly miss: NearestMiss | null;
 }
 
+/** Longest that stands around the request of a call or the arguments of a function where those are measured, in bytes. */
+const MAX_ENVELOPE_BYTES = 2_048;
+
 /** True when some bound on numbers is set: there is something to weigh. */
 export function hasBounds({ rate, bytes, inflight, payloadBytes, depth, elements, newAtoms }: Bounds): boolean {
   return [rate, bytes, inflight, payloadBytes, depth, elements, newAtoms].some((bound) => bound !== undefined);
@@ -86,6 +89,11 @@ export function weigh(
     if (facts === undefined && mustLook(verdict, peerBounds)) {
       facts = new TermFacts();
       inspectTerm(buffer, inner, end, scales.limits, questionOf(verdict, peerBounds, scales), facts);
+    }
+    // Whom to answer, and the like: what stands around the part that was looked at has no use for more.
+    if (facts !== undefined && inner - start + (end - facts.end) > MAX_ENVELOPE_BYTES) {
+      short = { kind: "shortfall", outcome: "deny-limit", rule, miss: { rule, why: "limit" } };
+      continue;
     }
     const bound = withinBounds(limits, peerBounds, facts ?? NOTHING, bytes);
     if (bound === undefined && budget.spendBoth(grant, peerBounds, bytes, now)) return grant;

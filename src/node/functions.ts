@@ -184,15 +184,16 @@ export class Functions {
     return "started";
   }
 
-  /** Whether the rules in force grant a function that runs already. */
-  mayStill(session: Session, verb: "rpc" | "spawn", label: string): boolean {
-    return session.guard.onFunction(verb, label, this.#entries.get(label)?.rule).outcome === "allow";
+  /** What the rules in force say of a function that runs already. */
+  verdict(session: Session, verb: "rpc" | "spawn", label: string): Verdict {
+    return session.guard.onFunction(verb, label, this.#entries.get(label)?.rule);
   }
 
   /** Rules have changed: a call that they do not allow any more ends as refused. */
   #reconsider(session: Session, { verb, label }: Invocation, behaviour: FunctionBehaviour): void {
-    if (this.mayStill(session, verb, label)) return;
-    const refused = new Refusals(this.#core).record(session, verb, label, { outcome: "deny-default" });
+    const verdict = this.verdict(session, verb, label);
+    if (verdict.outcome === "allow") return;
+    const refused = new Refusals(this.#core).record(session, verb, label, verdict);
     if (behaviour.process !== undefined) this.#core.processes.exit(behaviour.process, denied(refused));
   }
 

@@ -1,3 +1,4 @@
+import type { MessageVerb } from "../guard/classify.ts";
 import { Atom, ImproperList, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 
 const GEN_CALL = new Atom("$gen_call");
@@ -84,4 +85,26 @@ export function replyRef(tag: Term, withAlias: boolean): Reference | undefined {
     tag.tail instanceof Reference
     ? tag.tail
     : undefined;
+}
+
+/** The verb of a message that was decoded: what `classifyMessage` says of its bytes. */
+export function verbOf(term: Term): MessageVerb {
+  if (!(term instanceof Tuple)) return "send";
+  const [head] = term.elements;
+  if (!(head instanceof Atom)) return "send";
+  switch (head.name) {
+    case "$gen_call":
+      return "call";
+    case "$gen_cast":
+      return "cast";
+    case "io_request":
+      return "io";
+    case "system":
+    case "EXIT":
+    case "DOWN":
+    case "io_reply":
+      return "system";
+    default:
+      return "send";
+  }
 }

@@ -1,4 +1,5 @@
 import { SallyportError } from "../base/errors.ts";
+import { allowedBy } from "../guard/weigh.ts";
 import { sameTarget } from "../process/term-keys.ts";
 import { peekTupleHead, TupleHead } from "../term/peek.ts";
 import { skipTerm } from "../term/skip.ts";
@@ -8,7 +9,7 @@ import type { OpenCall } from "./call-table.ts";
 import { decodePayload, decodeReason } from "./decode-payload.ts";
 import { replyRef } from "./gen.ts";
 import type { NodeCore } from "./node-core.ts";
-import { targetText } from "./refusals.ts";
+import { BY_LIMIT, Refusals, targetText } from "./refusals.ts";
 import { callFailure } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import type { Session } from "./session.ts";
@@ -17,6 +18,9 @@ type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
 
 /** Longest tag of an answer that is looked at, in bytes: ours have about a hundred, and the name of this node. */
 const MAX_TAG_BYTES = 1_024;
+
+/** An answer needs no rule: it was asked for. The bounds of the peer hold. */
+const ANSWER = allowedBy("answer");
 
 /** Stands for a reason that holds a fun or an identifier of a third node (threat model 4.3). */
 const SCRUBBED = new Atom("sallyport_scrubbed");
@@ -28,11 +32,15 @@ const SCRUBBED = new Atom("sallyport_scrubbed");
 export class Answers {
   readonly #core: NodeCore;
   readonly #spawns: RemoteSpawns;
+  readonly #refusals: Refusals;
   readonly #head: TupleHead = new TupleHead();
+  /** Where the value of the answer begins whose tag was looked at last. */
+  #valueStart = 0;
 
   constructor(core: NodeCore, spawns: RemoteSpawns) {
     this.#core = core;
     this.#spawns = spawns;
+    this.#refusals = new Refusals(core);
   }
 
   /** True for the pid of this node's own requests. */
@@ -98,6 +106,7 @@ export class Answers {
     const head = this.#head;
     if (!peekTupleHead(buffer, start, end, head) || head.arity !== 2) return undefined;
     const after = skipTerm(buffer, head.elements, end);
+    this.#valueStart = after;
     if (after - head.elements > MAX_TAG_BYTES) return undefined;
     const tag = session.connection.terms.decodeAt(buffer, head.elements, after);
     const ref = replyRef(tag, session.hasAlias);
@@ -105,11 +114,28 @@ export class Answers {
   }
 
   #answer(session: Session, call: OpenCall, buffer: Buffer, start: number, end: number): void {
+    const { guard, connection } = session;
+    session.signal({ kind: "demonitor", from: this.#core.mainPid, target: call.target, ref: call.ref });
+    // What the peer as a whole is bounded by bounds its answers too.
+    const weighed = guard.isOpen(ANSWER)
+      ? undefined
+      : guard.weigh(ANSWER, { buffer, start, end, inner: this.#valueStart }, connection.terms);
+    if (weighed !== undefined && "kind" in weighed) {
+      this.#refuse(session, call, "more than the limits of this peer allow", "limits");
+      return;
+    }
     const term = decodePayload(session, buffer, start, end);
     const value = term instanceof Tuple ? term.elements[1] : undefined;
-    session.signal({ kind: "demonitor", from: this.#core.mainPid, target: call.target, ref: call.ref });
     if (this.#mayHold(session)) this.#core.calls.answer(call, value);
-    else this.#core.calls.fail(call, answerRefused(session.peer.name, targetText(call.target), session));
+    else if (session.watch.hasFun) this.#refuse(session, call, "a fun", "funs");
+    else this.#refuse(session, call, "an identifier of a third node", "foreign");
+  }
+
+  /** An answer that is not taken: the call fails, and the owner finds out why. */
+  #refuse(session: Session, call: OpenCall, what: string, option: string): void {
+    const decision = this.#refusals.record(session, "reply", call.target, BY_LIMIT);
+    const target = targetText(call.target);
+    this.#core.calls.fail(call, answerRefused(session.peer.name, target, what, option, decision));
   }
 
   /** A reason; in place of one that holds what the peer may not send, an atom that says so. */
@@ -127,9 +153,7 @@ export class Answers {
   }
 }
 
-function answerRefused(peer: string, target: string, { watch }: Session): SallyportError {
-  const what = watch.hasFun ? "a fun" : "an identifier of a third node";
-  const option = watch.hasFun ? "funs" : "foreign";
+function answerRefused(peer: string, target: string, what: string, option: string, decision: string): SallyportError {
   return new SallyportError(
     "ERR_DENIED",
     "ANSWER_REFUSED",
@@ -137,8 +161,11 @@ function answerRefused(peer: string, target: string, { watch }: Session): Sallyp
     {
       stage: "policy",
       peer,
-      detail: { option },
-      advice: `set "${option}": true in the limits of this peer in the policy, if it is trusted so far`,
+      detail: { option, decision },
+      advice:
+        option === "limits"
+          ? "raise the limits of this peer in the policy, if its answers may be so large or so many"
+          : `set "${option}": true in the limits of this peer in the policy, if it is trusted so far`,
     },
   );
 }

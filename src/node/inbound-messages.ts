@@ -8,7 +8,7 @@ import { type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodePayload } from "./decode-payload.ts";
 import type { Functions } from "./functions.ts";
-import { goesTo, readGenCall, readGenCast } from "./gen.ts";
+import { goesTo, readGenCall, readGenCast, verbOf } from "./gen.ts";
 import { OwnDeliveries } from "./inbound-own.ts";
 import type { MessageContext } from "./message-context.ts";
 import {
@@ -86,11 +86,13 @@ export class Deliveries {
       this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
       return;
     }
+    const handed = verdict === BY_CAPABILITY ? capability : undefined;
+    const ctx = contextOf(this.#core, session, control, process, grant, handed);
+    if (!this.deliver(session, control, process, ctx, verb, grant, buffer, start, end)) return;
     if (capability !== undefined) this.#core.capabilities.use(capability);
     this.#refusals.allowed(session, verb, targetOf(control), verdict, grant);
-    const ctx = contextOf(this.#core, session, control, process, grant, verdict === BY_CAPABILITY);
-    const delivered = this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
-    if (delivered && capability === undefined && !this.#core.decisions.recordsGrants) {
+    // A grant of a process may end at any message, so what rests on one is asked for each.
+    if (access !== "by-granted-pid" && !this.#core.decisions.recordsGrants) {
       this.#warmUp(session, control, process, ctx, access);
     }
   }
@@ -121,10 +123,11 @@ export class Deliveries {
       this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
       return;
     }
+    const handed = verdict === BY_CAPABILITY ? capability : undefined;
+    const ctx = contextOf(this.#core, session, control, process, grant, handed);
+    if (!this.deliver(session, control, process, ctx, verb, grant, buffer, start, end)) return;
     if (isGiven) capabilities.use(capability);
     this.#refusals.allowed(session, verb, "alias", verdict, grant);
-    const ctx = contextOf(this.#core, session, control, process, grant, verdict === BY_CAPABILITY);
-    this.deliver(session, control, process, ctx, verb, grant, buffer, start, end);
   }
 
   /** Decodes a message that is allowed and hands it over; false when it was refused after all. */
@@ -172,6 +175,8 @@ export class Deliveries {
     grant: Grant | undefined,
   ): Why | undefined {
     if (holdsUnwanted(session, grant)) return BY_LIMIT;
+    // What was let in for what its head said must be that.
+    if (verbOf(term) !== verb) return BY_DEFAULT;
     if (verb === "call" && !isCall) return BY_DEFAULT;
     if (verb === "cast" && readGenCast(term) === undefined) return BY_DEFAULT;
     return undefined;

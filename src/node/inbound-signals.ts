@@ -104,31 +104,29 @@ export class Signals {
       return;
     }
     if (process === undefined) return;
-    this.#refusals.allowed(session, "exit", control.to, given, grant);
-    if (capability !== undefined) capabilities.use(capability);
     const reason = decodeReason(session, control.reason, buffer, start, end);
     if (holdsUnwanted(session, grant)) {
       this.#refusals.record(session, "exit", control.to, BY_LIMIT);
       return;
     }
+    if (capability !== undefined) capabilities.use(capability);
+    this.#refusals.allowed(session, "exit", control.to, given, grant);
     processes.exitSignal(process, control.from, reason, "exit");
   }
 
   /** Takes back what the peer's rules no longer allow. */
   withdraw(session: Session): void {
     const { generation } = this.#core.processes.names;
-    session.tables.withdraw(
-      (process, kind, target) => {
-        if (kind === "monitor" && this.#watchesOwn(session, process)) return true;
-        const access = this.#accessOf(session, target, process);
-        const verdict =
-          kind === "monitor"
-            ? session.guard.watching(process, access, generation)
-            : session.guard.onProcess("link", process, access, generation);
-        return withCapability(verdict, this.#capability(session, process, kind)).outcome === "allow";
-      },
-      (kind, target) => denied(this.#refusals.record(session, kind, target, { outcome: "deny-default" })),
-    );
+    session.tables.withdraw((process, kind, target) => {
+      if (kind === "monitor" && this.#watchesOwn(session, process)) return undefined;
+      const access = this.#accessOf(session, target, process);
+      const verdict =
+        kind === "monitor"
+          ? session.guard.watching(process, access, generation)
+          : session.guard.onProcess("link", process, access, generation);
+      const given = withCapability(verdict, this.#capability(session, process, kind));
+      return given.outcome === "allow" ? undefined : denied(this.#refusals.record(session, kind, target, given));
+    });
   }
 
   /** The grant of an allowing verdict that lets an exit signal with this very reason through, or why none does. */
@@ -143,13 +141,15 @@ export class Signals {
     const leading = verdict.grants[0] ?? BY_DEFAULT;
     if (guard.isOpen(verdict)) return leading;
     if (reason === "payload") return guard.weigh(verdict, { buffer, start, end, inner: start }, connection.terms);
-    return guard.spend(verdict) ? leading : BY_LIMIT;
+    // In the control message a reason cannot be measured; both sides know the form in which it can.
+    return BY_LIMIT;
   }
 
   /** Uses up the rates of an allowing verdict, and takes note of what was let through. */
   #take(session: Session, verb: CapabilityVerb, target: Pid | string, verdict: Verdict): boolean {
-    if (!session.guard.spend(verdict)) return false;
-    this.#refusals.allowed(session, verb, target, verdict, undefined);
+    const grant = session.guard.spend(verdict);
+    if (grant === undefined) return false;
+    this.#refusals.allowed(session, verb, target, verdict, grant);
     return true;
   }
 

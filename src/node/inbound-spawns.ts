@@ -50,9 +50,13 @@ export class SpawnRequests {
       answer(session, control, "eperm");
       return;
     }
-    this.#refusals.allowed(session, verb, label, asked.verdict, asked.grant);
     const outcome = this.#functions.start(session, control, invocation, asked.grant);
-    if (outcome !== "started") answer(session, control, outcome === "missing" ? "eperm" : "system_limit");
+    if (outcome === "started") {
+      this.#refusals.allowed(session, verb, label, asked.verdict, asked.grant);
+      return;
+    }
+    this.#refusals.record(session, verb, label, outcome === "full" ? BY_LIMIT : BY_DEFAULT);
+    answer(session, control, outcome === "missing" ? "eperm" : "system_limit");
   }
 
   #wanted(session: Session, control: SpawnRequest, buffer: Buffer, start: number, end: number): Wanted | undefined {

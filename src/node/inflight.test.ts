@@ -59,16 +59,7 @@ describe("calls that are not answered", () => {
     inflight.processDied(s);
     inflight.done(s, LIMITED);
     expect(taken).toEqual(["call r"]);
-    inflight.ended();
-    inflight.ended();
+    inflight.done(t, LIMITED);
     expect(taken).toEqual([]);
-  });
-
-  it("leave nothing behind at their service when the session ends", () => {
-    const { inflight, observers, process } = make(5);
-    inflight.begin(process(), undefined);
-    expect(observers.size).toBe(1);
-    inflight.ended();
-    expect(observers.size).toBe(0);
   });
 });

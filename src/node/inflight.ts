@@ -8,8 +8,8 @@ import type { NodeProcess } from "./node-process.ts";
 type Waiting = Map<Grant | undefined, number>;
 
 /**
- * The calls of one session that services of this node have not answered, in mailboxes or in handlers. A service that ends
- * gives the places of its calls back.
+ * The calls of one session that services of this node have not answered, in mailboxes or in handlers, also after the session
+ * has ended: a peer that connects anew must not get as many again. A service that ends gives the places of its calls back.
  */
 export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"]> {
   readonly #guard: SessionGuard;
@@ -46,15 +46,6 @@ export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"
     const waiting = this.#byProcess.get(process);
     this.#byProcess.delete(process);
     if (waiting !== undefined) this.#giveBack(waiting);
-  }
-
-  /** The session is over. */
-  ended(): void {
-    for (const [process, waiting] of this.#byProcess) {
-      process.unobserve(this);
-      this.#giveBack(waiting);
-    }
-    this.#byProcess.clear();
   }
 
   #giveBack(waiting: Waiting): void {

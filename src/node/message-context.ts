@@ -1,4 +1,6 @@
 import type { NodeName } from "../base/node-name.ts";
+import type { Capability } from "../guard/capabilities.ts";
+import type { SessionGuard } from "../guard/session-guard.ts";
 import type { Grant } from "../policy/decision.ts";
 import type { Pid } from "../term/types.ts";
 import type { HandlerContext, Peer } from "./api.ts";
@@ -26,6 +28,11 @@ export class OwnedLifetime implements Lifetime {
   }
 }
 
+/** Takes back the place of a call that was let in. */
+export interface CallPlaces {
+  done(process: object, grant: Grant | undefined): void;
+}
+
 /** How a message of a peer was let in. */
 export interface Admission {
   /** How the sender named the process. */
@@ -34,8 +41,11 @@ export interface Admission {
   readonly grant: Grant | undefined;
   /** Epoch of the node in which it was let in. */
   readonly epoch: number;
-  /** It came because the process was handed to this peer, which no rule need allow. */
-  readonly isHandedOver: boolean;
+  /** The grant of the process by which it came, where no rule allows it. */
+  readonly capability: Capability<object> | undefined;
+  /** Of the session over which it came, which may have ended since. */
+  readonly guard: SessionGuard;
+  readonly inflight: CallPlaces;
 }
 
 /** What goes beside a message. Shared by all messages of one sender to one process, except calls. */

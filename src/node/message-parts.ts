@@ -1,3 +1,4 @@
+import type { Capability } from "../guard/capabilities.ts";
 import type { MessageVerb } from "../guard/classify.ts";
 import type { Grant } from "../policy/decision.ts";
 import type { TupleHead } from "../term/peek.ts";
@@ -42,14 +43,16 @@ export function contextOf(
   control: MessageControl,
   process: NodeProcess,
   grant: Grant | undefined,
-  isHandedOver: boolean = false,
+  capability?: Capability<NodeProcess>,
 ): MessageContext {
-  const { peer, lifetime } = session;
+  const { peer, lifetime, guard, inflight } = session;
   return new MessageContext(peer, control.from, core.name, process.pid, lifetime, {
     target: control.kind === "reg-send" ? control.name : process.pid,
     grant: grant?.limits === undefined ? undefined : grant,
     epoch: core.epoch.value,
-    isHandedOver,
+    capability,
+    guard,
+    inflight,
   });
 }
 

@@ -9,7 +9,7 @@ import { type MessageContext, OwnedLifetime } from "./message-context.ts";
 import { isOutdated } from "./message-parts.ts";
 import { type NodeCore, reply, replyOrEnd, reportHandlerError } from "./node-core.ts";
 import type { OpenWork } from "./open-work.ts";
-import { BY_DEFAULT, Refusals } from "./refusals.ts";
+import { BY_DEFAULT, BY_LIMIT, Refusals, type Why } from "./refusals.ts";
 import type { SessionOf } from "./service.ts";
 import type { Session } from "./session.ts";
 
@@ -89,12 +89,14 @@ export class Rex implements Behaviour<MessageContext> {
       refuse(new Tuple([new Atom("EXIT"), new Tuple([new Atom("undef"), []])]));
       return;
     }
-    if (isOutdated(this.#core, ctx) && !this.#functions.mayStill(session, "rpc", entry.label)) {
-      refuse(denied(this.#refuse(session, entry.label)));
+    const verdict = isOutdated(this.#core, ctx) ? this.#functions.verdict(session, "rpc", entry.label) : undefined;
+    if (verdict !== undefined && verdict.outcome !== "allow") {
+      refuse(denied(this.#refuse(session, entry.label, verdict)));
       return;
     }
     const giveBack = this.#functions.takePlace(session, ctx.admission?.grant);
     if (giveBack === undefined) {
+      this.#refuse(session, entry.label, BY_LIMIT);
       refuse(SYSTEM_LIMIT);
       return;
     }
@@ -103,10 +105,11 @@ export class Rex implements Behaviour<MessageContext> {
     const work: OpenWork = {
       end: () => life.end(),
       reconsider: () => {
-        if (!isOpen || this.#functions.mayStill(session, "rpc", entry.label)) return;
+        const now = this.#functions.verdict(session, "rpc", entry.label);
+        if (!isOpen || now.outcome === "allow") return;
         isOpen = false;
         life.end();
-        refuse(denied(this.#refuse(session, entry.label)));
+        refuse(denied(this.#refuse(session, entry.label, now)));
       },
     };
     const ref = call?.replyTo.monitor;
@@ -129,8 +132,8 @@ export class Rex implements Behaviour<MessageContext> {
     })();
   }
 
-  #refuse(session: Session, label: string): string {
-    return this.#refusals.record(session, "rpc", label, BY_DEFAULT);
+  #refuse(session: Session, label: string, why: Why): string {
+    return this.#refusals.record(session, "rpc", label, why);
   }
 }
 

@@ -25,7 +25,7 @@ export class Refusals {
   }
 
   /** Records a refusal and returns its id. Too many of them, and the connection is not read for a while. */
-  record(session: Session, verb: Verb, target: Pid | string, why: Why): string {
+  record(session: Session, verb: Verb | "reply", target: Pid | string, why: Why): string {
     const { decisions, guardLimits, counters } = this.#core;
     if (session.guard.isFlooding()) {
       counters.add("denial_pauses");
@@ -60,7 +60,7 @@ export class Refusals {
 
   #decision(
     session: Session,
-    verb: Verb,
+    verb: Verb | "reply",
     target: Pid | string,
     outcome: Outcome,
     rule: string | null,

@@ -1,6 +1,7 @@
 import { SallyportError } from "../base/errors.ts";
 import { newDecisionId } from "../guard/decision-id.ts";
 import { denied } from "../guard/refusal-answer.ts";
+import type { Verdict } from "../policy/decision.ts";
 import { handlerError } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { type Term, Tuple } from "../term/types.ts";
@@ -11,9 +12,10 @@ import { isOutdated } from "./message-parts.ts";
 import { type NodeCore, reply, reportHandlerError } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
 import type { OpenWork } from "./open-work.ts";
-import { BY_DEFAULT, Refusals } from "./refusals.ts";
+import { BY_DEFAULT, Refusals, type Why } from "./refusals.ts";
 import { callFailure } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
+import { verdictOn } from "./verdict-on.ts";
 
 /** Finds the session a message came over. */
 export type SessionOf = (ctx: MessageContext) => Session | undefined;
@@ -66,15 +68,20 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     const session = this.#sessionOf(ctx);
     const { replyTo } = call;
     if (this.#handlers.call === undefined) {
-      this.#done(session, ctx);
-      this.#fail(session, ctx, replyTo, denied(newDecisionId(this.#core.random)));
+      this.#done(ctx);
+      const id =
+        session === undefined
+          ? newDecisionId(this.#core.random)
+          : this.#refusals.record(session, "call", this.#name, BY_DEFAULT);
+      this.#fail(session, ctx, replyTo, denied(id));
       return;
     }
     // It may have waited in the mailbox while the rules changed.
-    if (session !== undefined && isOutdated(this.#core, ctx) && !this.#mayStill(session, ctx)) {
-      this.#done(session, ctx);
+    const verdict = session !== undefined && isOutdated(this.#core, ctx) ? this.#verdict(session, ctx) : undefined;
+    if (session !== undefined && verdict !== undefined && verdict.outcome !== "allow") {
+      this.#done(ctx);
       // The monitor of a call that waited was taken back, with a word, when the rules changed.
-      this.#refuse(session, ctx, replyTo, false);
+      this.#refuse(session, ctx, replyTo, verdict, false);
       return;
     }
     const callCtx = new CallContext(ctx);
@@ -82,12 +89,12 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     try {
       pending = this.#handlers.call(call.request, callCtx);
     } catch (error) {
-      this.#done(session, ctx);
+      this.#done(ctx);
       this.#crashed(session, ctx, replyTo, error);
       return;
     }
     if (!(pending instanceof Promise)) {
-      this.#done(session, ctx);
+      this.#done(ctx);
       this.#answer(session, ctx, replyTo, pending as Term);
       return;
     }
@@ -105,15 +112,17 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
     const work: OpenWork = {
       end: () => callCtx.end(),
       reconsider: () => {
-        if (session === undefined || !isOpen || this.#mayStill(session, callCtx)) return;
+        if (session === undefined || !isOpen) return;
+        const now = this.#verdict(session, callCtx) ?? BY_DEFAULT;
+        if (now.outcome === "allow") return;
         isOpen = false;
         callCtx.end();
-        this.#refuse(session, callCtx, to, true);
+        this.#refuse(session, callCtx, to, now, true);
       },
     };
     session?.work.add(work, to.monitor);
     const done = (): boolean => {
-      this.#done(session, callCtx);
+      this.#done(callCtx);
       session?.work.remove(work, to.monitor);
       return isOpen;
     };
@@ -128,28 +137,23 @@ export class ServiceBehaviour implements Behaviour<MessageContext> {
   }
 
   /** The place of a call that a peer made is free again. */
-  #done(session: Session | undefined, ctx: MessageContext): void {
-    if (session !== undefined && this.process !== undefined) session.inflight.done(this.process, ctx.admission?.grant);
+  #done({ admission }: MessageContext): void {
+    if (admission !== undefined && this.process !== undefined) admission.inflight.done(this.process, admission.grant);
   }
 
-  /** Whether the rules in force allow a call that they, or older ones, let in. */
-  #mayStill(session: Session, { admission }: MessageContext): boolean {
+  /** What the rules in force say of a call that they, or older ones, let in. */
+  #verdict(session: Session, { admission }: MessageContext): Verdict | undefined {
     const { process } = this;
-    if (process === undefined || admission === undefined) return false;
-    const { processes, capabilities, clock } = this.#core;
-    const isGranted = capabilities.isGranted(process, session.facts, clock.now());
-    const byPid = isGranted || admission.isHandedOver ? "by-granted-pid" : "by-pid";
-    const access = typeof admission.target === "string" ? "by-name" : byPid;
-    const { outcome } = session.guard.onProcess("call", process, access, processes.names.generation);
-    return outcome === "allow" || (outcome === "deny-default" && admission.isHandedOver);
+    if (process === undefined || admission === undefined) return undefined;
+    return verdictOn(this.#core, session.guard, admission, process, "call");
   }
 
   /**
    * Tells a caller that its call is refused after all: behind its monitor while that stands, and `always` also without one, as
    * when a call is refused at once.
    */
-  #refuse(session: Session, ctx: MessageContext, to: ReplyTo, always: boolean): void {
-    const refused = denied(this.#refusals.record(session, "call", this.#name, BY_DEFAULT));
+  #refuse(session: Session, ctx: MessageContext, to: ReplyTo, why: Why, always: boolean): void {
+    const refused = denied(this.#refusals.record(session, "call", this.#name, why));
     if (to.monitor === undefined) return;
     const target = ctx.admission?.target ?? this.#name;
     const hadMonitor = session.tables.demonitorRequested(to.pid, target, to.monitor);

@@ -1,5 +1,5 @@
 import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
-import { addMs, type Clock, type Timer } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
 import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
@@ -16,6 +16,7 @@ import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
+import { CertificateEnds } from "./certificate-ends.ts";
 import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
@@ -25,15 +26,15 @@ import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
-import { certificateEnded, connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
+import { connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
 import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
 import { Sessions, sessionReplaced } from "./sessions.ts";
 
-/** Longest time a timer of the platform can be set for, milliseconds. */
-const MAX_TIMER_MS = 2_147_483_647;
+/** Changes of trust that are remembered for messages that wait. */
+const MAX_REMEMBERED_CHANGES = 1_024;
 
 /** What connections are made of; put together by `createNode`. */
 export interface ConnectionParts {
@@ -68,8 +69,10 @@ export class SessionHost implements ConnectionHost {
   readonly #drainWaiters = new Map<Session, (() => void)[]>();
   readonly #handshaking = new Set<DistConnection>();
   readonly #budgets: Budgets;
+  /** The latest changes of trust, for what was sent by those who are gone. */
+  #withdrawn: readonly TrustChange[] = [];
   readonly #policy: PolicyKeeper;
-  readonly #certificateTimers = new Map<Session, Timer>();
+  readonly #certificates: CertificateEnds;
 
   constructor(
     parts: ConnectionParts,
@@ -83,6 +86,7 @@ export class SessionHost implements ConnectionHost {
     this.#policy = policy;
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
+    this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
     this.#attempts = attempts;
     this.#core = core;
     this.#deadlines = deadlines;
@@ -224,7 +228,7 @@ export class SessionHost implements ConnectionHost {
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
     const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
-    this.#endWithCertificate(session, peer);
+    this.#certificates.watch(session, peer.info.peerCertDer);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -242,31 +246,13 @@ export class SessionHost implements ConnectionHost {
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
-  /** A session that rests on a certificate ends with it. */
-  #endWithCertificate(session: Session, peer: ProvenPeer): void {
-    const der = peer.info.peerCertDer;
-    if (session.facts.assurance !== "ca" || der === undefined) return;
-    const notAfterMs = this.#parts.readCertificate?.(der)?.notAfterMs;
-    if (notAfterMs === undefined) return;
-    const { clock } = this.#core;
-    const look = (): void => {
-      if (!session.connection.isUp) return;
-      const left = notAfterMs - clock.wallMs();
-      if (left <= 0) session.connection.destroy(certificateEnded(session.peer.name));
-      else this.#certificateTimers.set(session, clock.at(addMs(clock.now(), Math.min(left, MAX_TIMER_MS)), look, true));
-    };
-    // In a later turn: who hears of a session must hear of its beginning first.
-    clock.later(look);
-  }
-
   sessionDown(session: Session, cause: SallyportError | undefined): void {
     this.sessions.remove(session);
     this.#core.counters.add("sessions_down");
     this.#core.calls.sessionLost(session, () => connectionLost(session.peer.name, "the request"));
     this.#spawns.sessionLost(session);
     session.ended();
-    this.#certificateTimers.get(session)?.cancel();
-    this.#certificateTimers.delete(session);
+    this.#certificates.forget(session);
     this.#byPeer.delete(session.peer);
     this.relieved(session);
     this.#core.events.emit("nodedown", session.peer, cause?.reason ?? "CLOSED");
@@ -321,6 +307,16 @@ export class SessionHost implements ConnectionHost {
     return ended;
   }
 
+  /** What may still be done with what somebody sent who is gone. */
+  rulesOfGone({ facts, budget }: SessionGuard): SessionGuard | undefined {
+    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
+    if (isCut(this.#withdrawn, facts.name, fingerprint)) return undefined;
+    const standing = this.#policy.judge(facts, "acceptor");
+    if (standing.kind === "refused") return undefined;
+    const { name, guardLimits: limits, clock } = this.#core;
+    return new SessionGuard({ facts, rules: standing.rules, nodes: [name, facts.name], budget, limits, clock });
+  }
+
   /** A grant was taken back: monitors, links and calls that rested on it are closed. */
   grantRevoked(): void {
     this.#core.epoch.value++;
@@ -331,6 +327,7 @@ export class SessionHost implements ConnectionHost {
   cutUntrusted(changes: readonly TrustChange[]): number {
     let ended = 0;
     this.#core.epoch.value++;
+    this.#withdrawn = [...this.#withdrawn, ...changes].slice(-MAX_REMEMBERED_CHANGES);
     for (const session of [...this.sessions.all()]) {
       session.warm = undefined;
       if (!isCut(changes, session.peer.name, session.fingerprint)) {

@@ -163,7 +163,6 @@ export class Session implements RemoteEnd, Incarnation {
     this.warm = undefined;
     this.#ownedLifetime.end();
     this.work.end();
-    this.inflight.ended();
     this.tables.disconnected();
   }
 }

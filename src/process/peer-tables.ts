@@ -176,22 +176,23 @@ export class PeerTables<Meta, Tag> implements DeathObserver<Meta, Tag> {
   }
 
   /**
-   * Takes back the monitors and links of the peer that `may` no longer allows: each is answered with a DOWN or EXIT whose
-   * reason `refuse` makes. Our own process hears nothing of it.
+   * Takes back the monitors and links of the peer to which `refusal` gives a reason: each is answered with a DOWN or EXIT of
+   * it. Our own process hears nothing of it.
    */
   withdraw(
-    may: (process: LocalProcess<Meta, Tag>, kind: "monitor" | "link", target: Pid | string) => boolean,
-    refuse: (kind: "monitor" | "link", target: Pid | string) => Term,
+    refusal: (process: LocalProcess<Meta, Tag>, kind: "monitor" | "link", target: Pid | string) => Term | undefined,
   ): void {
     if (this.#lost !== undefined) return;
     for (const monitor of this.#monitorsIn.all()) {
-      if (may(monitor.process, "monitor", monitor.target) || !this.#monitorsIn.removeBy(monitor.from, monitor.ref))
-        continue;
-      this.#sendDown(monitor.target, monitor.from, monitor.ref, refuse("monitor", monitor.target));
+      const { process, target, from, ref } = monitor;
+      const reason = refusal(process, "monitor", target);
+      if (reason !== undefined && this.#monitorsIn.removeBy(from, ref)) this.#sendDown(target, from, ref, reason);
     }
     for (const { process, remotePid, byPeer } of this.#links.all()) {
-      if (!byPeer || may(process, "link", process.pid) || !this.#links.removeActive(process, remotePid)) continue;
-      this.#sendExit(process.pid, remotePid, refuse("link", process.pid));
+      const reason = byPeer ? refusal(process, "link", process.pid) : undefined;
+      if (reason !== undefined && this.#links.removeActive(process, remotePid)) {
+        this.#sendExit(process.pid, remotePid, reason);
+      }
     }
   }
 
