@@ -73,6 +73,23 @@ describe("what waits when its grant ends", () => {
     expect(heard).toEqual([0]);
   });
 
+  it("is not handled when its sender has left and may not even connect any more", async () => {
+    const { world, node, p, heard, finish } = await make([{ id: "r", from: "p", allow: "cast", to: "s" }]);
+    for (let i = 0; i < 3; i++) p.send("s", genCast(i));
+    await world.settle();
+    node.disconnect("p@h");
+    await world.settle();
+    const others: PolicyDocument = {
+      version: 1,
+      node: "n@h",
+      peers: { q: { names: ["q@h"], assurance: "cookie" } },
+      rules: [{ id: "r", from: "*", allow: "cast", to: "s" }],
+    };
+    expect(node.policy?.replace(others).ok).toBe(true);
+    await finish();
+    expect(heard).toEqual([0]);
+  });
+
   it("is handled when its sender has left and still may", async () => {
     const rule: RuleEntry = { id: "r", from: "p", allow: "cast", to: "s" };
     const { world, node, p, heard, finish } = await make([rule]);
@@ -99,6 +116,20 @@ describe("what waits when its grant ends", () => {
     second.call("s", 2);
     await world.settle();
     expect(heard).toEqual([0, 2]);
+  });
+});
+
+describe("a process that was handed out", () => {
+  it("is reached no longer than its grant stands, however often it was reached before", async () => {
+    const { world, node, p, process, heard } = await make([{ id: "g", from: "p", allow: "send", to: "granted-pids" }]);
+    node.grant(process, { to: "p@h", verbs: ["monitor"], ttlMs: 50 });
+    for (let i = 0; i < 3; i++) p.send(process.pid, i);
+    await world.settle();
+    expect(heard).toEqual([0, 1, 2]);
+    world.clock.advance(60);
+    for (let i = 3; i < 6; i++) p.send(process.pid, i);
+    await world.settle();
+    expect(heard).toEqual([0, 1, 2]);
   });
 });
 
