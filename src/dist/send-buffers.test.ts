@@ -37,6 +37,7 @@ function rig(copiesWrites: boolean) {
   const payloads: Term[] = [];
   const receiver: Receiver = new Receiver("header", DEFAULT_DIST_LIMITS, {
     wanted: () => true,
+    refused: () => {},
     message: (_control, buffer, start, end) => payloads.push(receiver.terms.decodeAt(buffer, start, end)),
   });
   const deframer = new Deframer({ prefix: 4, maxFrameBytes: DEFAULT_DIST_LIMITS.maxFrameBytes });

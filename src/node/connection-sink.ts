@@ -54,7 +54,10 @@ export interface ConnectionHost {
   sessionDown(session: Session, cause: SallyportError | undefined): void;
   /** The connection ended before it was a session. */
   failed(connection: DistConnection, address: string, error: SallyportError): void;
+  /** First fragment of a large message: is it worth collecting? */
   wanted(session: Session, control: Control): boolean;
+  /** A large message that was not wanted; see DistSink.refused. */
+  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   relieved(session: Session): void;
   turnStarted(): void;
@@ -235,6 +238,10 @@ export class ConnectionSink implements DistSink {
 
   wanted(control: Control): boolean {
     return this.#session !== undefined && this.#host.wanted(this.#session, control);
+  }
+
+  refused(control: Control, buffer: Buffer, start: number, end: number): void {
+    if (this.#session !== undefined) this.#host.refused(this.#session, control, buffer, start, end);
   }
 
   message(control: Control, buffer: Buffer, start: number, end: number): void {

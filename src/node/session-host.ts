@@ -283,6 +283,10 @@ export class SessionHost implements ConnectionHost {
     return this.#inbound.wanted(session, control);
   }
 
+  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
+    this.#inbound.refused(session, control, buffer, start, end);
+  }
+
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
     this.#inbound.message(session, control, buffer, start, end);
   }
