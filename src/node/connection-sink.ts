@@ -16,7 +16,7 @@ import { checkChain, checkName } from "./peer-certificate.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
-import { type AnsweredClaim, giveWay, type Sessions } from "./sessions.ts";
+import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
 import { isSameParty, type Newcomer } from "./standing.ts";
 
 /** An authenticated peer on one connection. */
@@ -45,7 +45,7 @@ export interface ConnectionHost {
   factsOf(peer: KnownConnection): PeerFacts;
   /** Whether the policy lets it connect, and what it may do. */
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing;
-  /** Makes the session of an admitted peer. */
+  /** Makes the session of an admitted peer, under whose name none stands any more. Runs nobody else's code. */
   sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session;
   /** A stranger turned out to be the one that answers at the address of its name. */
   nameProven(session: Session): void;
@@ -205,35 +205,53 @@ export class ConnectionSink implements DistSink {
   up(peer: ProvenPeer): void {
     if (this.#connection === undefined) return;
     this.#settled();
-    const { native } = peer;
-    const { sessions, identity } = this.#host;
-    let holdsName = true;
-    if (native !== undefined && this.#pending !== undefined && this.#info !== undefined) {
-      // Between our CONFIRM and the peer's, a key may have been revoked and another connection may have come up.
-      const lost = identity?.lostStanding(this.#pending, this.#info);
-      if (lost !== undefined) {
-        this.#connection.destroy(lost);
-        return;
-      }
-      const newcomer = newcomerOf(this.#pending);
-      if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
-        giveWay(this.#connection, peer.name);
-        return;
-      }
-      holdsName = newcomer.holdsName;
+    let admitted = this.#admitted(peer);
+    const standing = this.#host.sessions.get(peer.name);
+    if (admitted !== undefined && standing !== undefined) {
+      standing.connection.destroy(sessionReplaced(peer.name));
+      // Who heard of that end may have changed policy or keys, or closed this node: nothing that was judged before counts.
+      admitted = this.#connection.isUp ? this.#admitted(peer) : undefined;
     }
-    // Asked anew: the policy may have changed since, and a pin that was made meanwhile counts.
-    const assurance = native?.assurance ?? this.#assurance;
-    const standing = this.#judge(peer.name, assurance, native?.publicKey, this.#info ?? peer.info);
-    if (standing.kind === "refused") {
-      this.#connection.destroy(standing.error);
-      return;
-    }
-    const { facts, rules } = standing;
-    const session = this.#host.sessionUp(this.#connection, peer, { facts, rules, holdsName });
+    if (admitted === undefined) return;
+    const session = this.#host.sessionUp(this.#connection, peer, admitted);
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
+  }
+
+  /**
+   * A peer whose handshake has ended, as trust, sessions and policy are now: since it was asked about, a key may have been
+   * revoked or pinned, another connection may have come up, and the policy may have changed. Undefined: it was refused.
+   */
+  #admitted(peer: ProvenPeer): AdmittedPeer | undefined {
+    const { native } = peer;
+    const { sessions, identity } = this.#host;
+    const info = this.#info ?? peer.info;
+    let holdsName = true;
+    if (native === undefined && identity?.hasPin(peer.name) === true) {
+      this.#connection?.destroy(nativeOnly(peer.name));
+      return undefined;
+    }
+    if (native !== undefined && this.#pending !== undefined) {
+      const lost = identity?.lostStanding(this.#pending, info);
+      if (lost !== undefined) {
+        this.#connection?.destroy(lost);
+        return undefined;
+      }
+      const newcomer = newcomerOf(this.#pending);
+      if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
+        if (this.#connection !== undefined) giveWay(this.#connection, peer.name);
+        return undefined;
+      }
+      holdsName = newcomer.holdsName;
+    }
+    const assurance = native?.assurance ?? this.#assurance;
+    const standing = this.#judge(peer.name, assurance, native?.publicKey, info);
+    if (standing.kind === "refused") {
+      this.#connection?.destroy(standing.error);
+      return undefined;
+    }
+    return { facts: standing.facts, rules: standing.rules, holdsName };
   }
 
   wanted(control: Control): boolean {

@@ -30,7 +30,7 @@ import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./p
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
-import { Sessions, sessionReplaced } from "./sessions.ts";
+import { Sessions } from "./sessions.ts";
 
 /** Longest time a timer of the platform can be set for, milliseconds. */
 const MAX_TIMER_MS = 2_147_483_647;
@@ -218,7 +218,6 @@ export class SessionHost implements ConnectionHost {
     const { facts, rules, holdsName } = admitted;
     const { processes, mainPid, clock, guardLimits, name } = this.#core;
     const { assurance } = facts;
-    this.sessions.get(peer.name)?.connection.destroy(sessionReplaced(peer.name));
     const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
