@@ -161,12 +161,16 @@ export class ConnectionSink implements DistSink {
     this.#claimed = question.name;
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
+    // Who has not the cookie is told so, whether the policy knows its name or there is room for it, and gets no record of its
+    // own in the decisions: it could choose the names in them.
+    if (answer.kind !== "granted" || question.cookieDiffers) {
+      this.#connection?.answerTrust(answer);
+      return;
+    }
     const full =
-      answer.kind === "granted" && question.role === "acceptor"
-        ? this.#host.sessions.noRoomFor(question.name, answer.assurance)
-        : undefined;
-    if (full !== undefined || answer.kind !== "granted") {
-      this.#connection?.answerTrust(full === undefined ? answer : { kind: "full", error: full });
+      question.role === "acceptor" ? this.#host.sessions.noRoomFor(question.name, answer.assurance) : undefined;
+    if (full !== undefined) {
+      this.#connection?.answerTrust({ kind: "full", error: full });
       return;
     }
     const standing = this.#judge(question.name, answer.assurance, question.publicKey, this.#info);
