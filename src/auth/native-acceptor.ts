@@ -244,6 +244,7 @@ function askTrust(
     publicKey: agreed.peerKey,
     successions: chain,
     cookieProven: verdict === "right",
+    cookieDiffers: verdict === "wrong" || verdict === "one-sided",
     inviteProven: inviteId !== undefined,
     inviteFault: invite === undefined || invite.verdict === "valid" ? undefined : invite.verdict,
   };

@@ -236,6 +236,7 @@ function askTrust(
     publicKey: agreed.peerKey,
     successions,
     cookieProven: false,
+    cookieDiffers: false,
     inviteProven,
     inviteFault: undefined,
   };

@@ -80,7 +80,7 @@ describe("a native handshake", () => {
       "proof",
       "confirm",
     ]);
-    expect(acceptor.asked[0]?.cookieProven).toBe(true);
+    expect(acceptor.asked[0]).toMatchObject({ cookieProven: true, cookieDiffers: false });
     expect(acceptor.sent[1]?.length).toBe(2 + 64);
   });
 
@@ -90,7 +90,12 @@ describe("a native handshake", () => {
     expect(dialler.session).toMatchObject({ method: "cookie", assurance: "cookie", publicKey: undefined });
     expect(acceptor.session).toMatchObject({ method: "cookie", assurance: "cookie", publicKey: undefined });
     expect(dialler.sent[0]?.subarray(24, 56)).toEqual(Buffer.alloc(32));
-    expect(acceptor.asked[0]).toMatchObject({ publicKey: undefined, cookieProven: true, method: "cookie" });
+    expect(acceptor.asked[0]).toMatchObject({
+      publicKey: undefined,
+      cookieProven: true,
+      cookieDiffers: false,
+      method: "cookie",
+    });
   });
 
   it("keeps an assurance below cookie as it is", () => {
@@ -179,7 +184,7 @@ describe("trust", () => {
     const answers: Partial<NativeAnswers> = { trust: { kind: "refused", error: notTrusted } };
     const { acceptor } = run({ tools: cookie(OTHER_K) }, { tools: cookie(K), answers });
     expect(told(acceptor.sent)).toBe("auth");
-    expect(acceptor.asked[0]?.cookieProven).toBe(false);
+    expect(acceptor.asked[0]).toMatchObject({ cookieProven: false, cookieDiffers: true });
     const oneSided = run({ tools: cookie(K), answers }, {});
     expect(told(oneSided.dialler.sent)).toBe("auth");
   });

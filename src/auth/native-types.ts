@@ -80,6 +80,11 @@ export interface TrustQuestion {
   readonly successions: SuccessionChain;
   /** As acceptor: the peer proved our cookie too. As dialler always false: its proof comes later. */
   readonly cookieProven: boolean;
+  /**
+   * As acceptor: the cookies differ, or only one side has one. The peer hears `secret` unless it is refused; nothing more is to
+   * be decided, or told, of somebody who has proven so little. As dialler always false.
+   */
+  readonly cookieDiffers: boolean;
   /** As acceptor: the peer proved an open invite. As dialler: the key is the one that our invite names. */
   readonly inviteProven: boolean;
   /** As acceptor: why the invite that the peer showed counts for nothing; undefined when it counts, or when there was none. */

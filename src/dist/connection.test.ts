@@ -55,9 +55,8 @@ class Recorder implements DistSink {
     this.events.push(`up ${peer.name}`);
     this.onUp();
   }
-  wanted(): boolean {
-    return true;
-  }
+  readonly wanted = (): boolean => true;
+  readonly refused = (): void => {};
   message(_control: Control, buffer: Buffer, start: number, end: number): void {
     if (this.turns !== 1) throw new Error("a message outside of a turn");
     this.payloads.push(end > start ? this.connection?.terms.decodeAt(buffer, start, end) : undefined);

@@ -46,6 +46,7 @@ function sessionWith(flags: bigint) {
       proven: () => connection.admit(),
       up: nothing,
       wanted: () => true,
+      refused: () => {},
       message: () => heard.messages++,
       turnStarted: nothing,
       turnEnded: nothing,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../base/byte-writer.ts";
 import type { MonotonicMs } from "../base/clock.ts";
 import { encodeTerm } from "../term/encode.ts";
-import { Pid, type Term } from "../term/types.ts";
+import { Atom, Pid, type Term } from "../term/types.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { ControlEncoder } from "../wire/control-encoder.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
@@ -43,6 +43,7 @@ function framesOf(seqId: bigint, payload: Buffer, partBytes: number): Buffer[] {
 /** Receiver behind a deframer that gives chunks back by wiping them, as if their memory had gone to somebody else. */
 function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS) {
   const payloads: Term[] = [];
+  const refused: { kind: string; head: Buffer; heldBytes: number }[] = [];
   const seen = { joinedFragments: 0, released: 0 };
   const release = (chunks: readonly Buffer[]): void => {
     for (const chunk of chunks) new Uint8Array(chunk.buffer).fill(0xee);
@@ -53,6 +54,9 @@ function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS) {
     limits,
     {
       wanted: () => wanted,
+      refused: ({ kind }, buffer, start, end) => {
+        refused.push({ kind, head: Buffer.from(buffer.subarray(start, end)), heldBytes: receiver.heldBytes });
+      },
       message: (_control, buffer, start, end) => payloads.push(receiver.terms.decodeAt(buffer, start, end)),
     },
     release,
@@ -76,7 +80,7 @@ function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS) {
       at += chunk.length;
     }
   };
-  return { receiver, payloads, seen, take };
+  return { receiver, payloads, refused, seen, take };
 }
 
 describe("Receiver, messages in fragments", () => {
@@ -124,6 +128,40 @@ describe("Receiver, messages in fragments", () => {
     unwanted.take(Buffer.concat([...frames, ...framesOf(1n, noise(10, 5), 65_536)]), [16_384]);
     expect(unwanted.receiver.heldBytes).toBe(0);
     expect(unwanted.payloads).toHaveLength(1);
+  });
+
+  it("hands the head of an unwanted message to its refusal, once, and never that of another", () => {
+    const message = noise(300_000, 7);
+    const frames = framesOf(1n, message, 65_536);
+    const unwanted = rig(false);
+    unwanted.take(Buffer.concat(frames), [16_384]);
+    const first = encodeTerm(message).subarray(1, 1 + 65_536);
+    expect(unwanted.refused).toEqual([{ kind: "send", head: first, heldBytes: 0 }]);
+    expect(unwanted.payloads).toEqual([]);
+    // A message that fits its first fragment is refused like any small one, after it was delivered.
+    unwanted.take(Buffer.concat(framesOf(2n, noise(10, 8), 65_536)), [16_384]);
+    unwanted.take(Buffer.concat(framesOf(1n, message, 65_536)), [16_384]);
+    expect(unwanted.refused).toHaveLength(2);
+    const wanted = rig(true);
+    wanted.take(Buffer.concat(frames), [16_384]);
+    expect(wanted.refused).toEqual([]);
+  });
+
+  it("reads the head of an unwanted message with the atoms of its own header", () => {
+    const term = (of: Term): Buffer => encodeTerm(of).subarray(1);
+    const CACHED = Buffer.from([82, 0]);
+    const regSend = [Buffer.from([104, 4, 97, 6]), term(new Pid("a@h", 1, 0, 9)), term(new Atom("")), CACHED];
+    // Sequence 9 of two fragments, whose header has one new atom; that is the name, and the payload begins with it.
+    const head = Buffer.from([131, 69, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0x08, 0, 4]);
+    const frame = Buffer.concat([head, Buffer.from("sink"), ...regSend, CACHED]);
+    const atoms: unknown[] = [];
+    const receiver: Receiver = new Receiver("header", DEFAULT_DIST_LIMITS, {
+      wanted: () => false,
+      refused: (_control, buffer, start, end) => atoms.push(receiver.terms.decodeAt(buffer, start, end)),
+      message: () => undefined,
+    });
+    receiver.frame(frame, 0, frame.length, T0);
+    expect(atoms).toEqual([new Atom("sink")]);
   });
 
   it("refuses a spanning fragment out of order, of no sequence, and beyond the bound, as a whole one", () => {

@@ -15,8 +15,10 @@ import type { DistLimits } from "./limits.ts";
 
 /** Where whole messages go. */
 export interface ReceiveSink {
-  /** First fragment of a large message: false drops the rest unbuffered. */
+  /** See DistSink.wanted. */
   wanted(control: Control): boolean;
+  /** See DistSink.refused. */
+  refused(control: Control, buffer: Buffer, start: number, end: number): void;
   /** See DistSink.message. */
   message(control: Control, buffer: Buffer, start: number, end: number): void;
 }
@@ -81,8 +83,8 @@ export class Receiver {
     }
     const { seqId, fragId } = packet;
     const whole = this.#fragments.first(seqId, fragId, { control, atomRefs }, buffer, payload, end, now);
-    if (whole === undefined && !this.#sink.wanted(control)) this.#fragments.abort(seqId);
-    this.#complete(whole);
+    if (whole !== undefined) this.#complete(whole);
+    else if (!this.#sink.wanted(control)) this.#refuse(seqId, control, atomRefs, buffer, payload, end);
   }
 
   /**
@@ -121,9 +123,28 @@ export class Receiver {
     this.#deliver(whole.context.control, whole.context.atomRefs, whole.buffer, whole.start, whole.end);
   }
 
+  #refuse(
+    seqId: bigint,
+    control: Control,
+    atomRefs: readonly Term[],
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    // First of all the memory: the sink may throw, or end the connection.
+    this.#fragments.abort(seqId);
+    this.#begin(atomRefs);
+    this.#sink.refused(control, buffer, start, end);
+  }
+
   #deliver(control: Control, atomRefs: readonly Term[], buffer: Buffer, start: number, end: number): void {
+    this.#begin(atomRefs);
+    this.#sink.message(control, buffer, start, end);
+  }
+
+  /** Makes `terms` ready for the payload of another message. */
+  #begin(atomRefs: readonly Term[]): void {
     this.terms.atomRefs = atomRefs.length === 0 ? undefined : atomRefs;
     this.terms.resetBudget();
-    this.#sink.message(control, buffer, start, end);
   }
 }

@@ -14,10 +14,15 @@ const CONTROL = { kind: "send", from: new Pid("a@h", 1, 0, 9), to: new Pid("b@h"
 function rig(copiesWrites: boolean) {
   const queue: Uint8Array[] = [];
   const memories = new Set<ArrayBufferLike>();
+  const fault = { isNext: false };
   let pending = 0;
   const sender = new Sender(
     {
       write(bytes) {
+        if (fault.isNext) {
+          fault.isNext = false;
+          throw new Error("the carrier takes no more");
+        }
         queue.push(bytes);
         memories.add(bytes.buffer);
         pending += bytes.length;
@@ -37,6 +42,7 @@ function rig(copiesWrites: boolean) {
   const payloads: Term[] = [];
   const receiver: Receiver = new Receiver("header", DEFAULT_DIST_LIMITS, {
     wanted: () => true,
+    refused: () => {},
     message: (_control, buffer, start, end) => payloads.push(receiver.terms.decodeAt(buffer, start, end)),
   });
   const deframer = new Deframer({ prefix: 4, maxFrameBytes: DEFAULT_DIST_LIMITS.maxFrameBytes });
@@ -50,7 +56,7 @@ function rig(copiesWrites: boolean) {
     }
     sender.relieved();
   };
-  return { sender, payloads, leave, memories };
+  return { sender, payloads, leave, memories, fault };
 }
 
 describe("Sender, buffers", () => {
@@ -86,6 +92,22 @@ describe("Sender, buffers", () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("leaves alone what waits when the carrier fails in the middle of a write", () => {
+    const { sender, payloads, leave, fault } = rig(true);
+    sender.message(CONTROL, Buffer.alloc(20 * KIB, 1));
+    sender.flush();
+    fault.isNext = true;
+    sender.message(CONTROL, Buffer.alloc(60 * KIB, 2));
+    expect(() => sender.flush()).toThrow("the carrier takes no more");
+    for (const fill of [3, 4, 5]) {
+      sender.message(CONTROL, Buffer.alloc(20 * KIB, fill));
+      sender.flush();
+    }
+    leave(10);
+    const sums = payloads.map((payload) => [(payload as Buffer)[0], (payload as Buffer)[20 * KIB - 1]]);
+    expect(sums).toEqual([1, 3, 4, 5].map((fill) => [fill, fill]));
   });
 
   it("leaves alone a whole burst that waits", () => {

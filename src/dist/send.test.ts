@@ -50,6 +50,7 @@ function rig(options: Partial<SenderOptions> = {}, autoLeave = true) {
   const style: FrameStyle = all.header ? "header" : "pass-through";
   const receiver: Receiver = new Receiver(style, DEFAULT_DIST_LIMITS, {
     wanted: () => true,
+    refused: () => {},
     message(control, buffer, start, end) {
       const hasPayload = end > start;
       const payload = hasPayload ? receiver.terms.decodeAt(buffer, start, end) : undefined;

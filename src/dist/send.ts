@@ -174,8 +174,9 @@ export class Sender {
   }
 
   #write(bytes: Uint8Array): void {
-    this.#written.wrote(bytes.length);
     this.#out.write(bytes);
+    // Not before: bytes that the carrier threw back never wait, and would let those before them pass for gone.
+    this.#written.wrote(bytes.length);
   }
 
   /** To be called when the carrier has room again. True when the session just stopped being congested. */

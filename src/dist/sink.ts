@@ -47,8 +47,13 @@ export interface DistSink {
   commitAsked(request: CommitRequest): void;
   /** The session stands on both sides. */
   up(peer: ProvenPeer): void;
-  /** First fragment of a large message: false drops the rest unbuffered. */
+  /** First fragment of a large message: false refuses it, and drops the rest unbuffered. */
   wanted(control: Control): boolean;
+  /**
+   * A message in fragments that was not wanted, once: `buffer[start..end)` is the part of its payload in the first
+   * fragment, which may end anywhere. Only for the duration of the call. Throw to close the connection.
+   */
+  refused(control: Control, buffer: Buffer, start: number, end: number): void;
   /**
    * One message. The payload term (without version byte) is `buffer[start..end)`; `start === end` when the control has
    * none. The buffer may be kept. Throw to close the connection.

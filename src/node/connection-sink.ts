@@ -16,7 +16,7 @@ import { checkChain, checkName } from "./peer-certificate.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
-import { type AnsweredClaim, giveWay, type Sessions } from "./sessions.ts";
+import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
 import { isSameParty, type Newcomer } from "./standing.ts";
 
 /** An authenticated peer on one connection. */
@@ -45,7 +45,7 @@ export interface ConnectionHost {
   factsOf(peer: KnownConnection): PeerFacts;
   /** Whether the policy lets it connect, and what it may do. */
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing;
-  /** Makes the session of an admitted peer. */
+  /** Makes the session of an admitted peer, under whose name none stands any more. Runs nobody else's code. */
   sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session;
   /** A stranger turned out to be the one that answers at the address of its name. */
   nameProven(session: Session): void;
@@ -54,7 +54,10 @@ export interface ConnectionHost {
   sessionDown(session: Session, cause: SallyportError | undefined): void;
   /** The connection ended before it was a session. */
   failed(connection: DistConnection, address: string, error: SallyportError): void;
+  /** First fragment of a large message: is it worth collecting? */
   wanted(session: Session, control: Control): boolean;
+  /** A large message that was not wanted; see DistSink.refused. */
+  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   relieved(session: Session): void;
   turnStarted(): void;
@@ -158,12 +161,16 @@ export class ConnectionSink implements DistSink {
     this.#claimed = question.name;
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
+    // Who has not the cookie is told so, whether the policy knows its name or there is room for it, and gets no record of its
+    // own in the decisions: it could choose the names in them.
+    if (answer.kind !== "granted" || question.cookieDiffers) {
+      this.#connection?.answerTrust(answer);
+      return;
+    }
     const full =
-      answer.kind === "granted" && question.role === "acceptor"
-        ? this.#host.sessions.noRoomFor(question.name, answer.assurance)
-        : undefined;
-    if (full !== undefined || answer.kind !== "granted") {
-      this.#connection?.answerTrust(full === undefined ? answer : { kind: "full", error: full });
+      question.role === "acceptor" ? this.#host.sessions.noRoomFor(question.name, answer.assurance) : undefined;
+    if (full !== undefined) {
+      this.#connection?.answerTrust({ kind: "full", error: full });
       return;
     }
     const standing = this.#judge(question.name, answer.assurance, question.publicKey, this.#info);
@@ -202,39 +209,61 @@ export class ConnectionSink implements DistSink {
   up(peer: ProvenPeer): void {
     if (this.#connection === undefined) return;
     this.#settled();
-    const { native } = peer;
-    const { sessions, identity } = this.#host;
-    let holdsName = true;
-    if (native !== undefined && this.#pending !== undefined && this.#info !== undefined) {
-      // Between our CONFIRM and the peer's, a key may have been revoked and another connection may have come up.
-      const lost = identity?.lostStanding(this.#pending, this.#info);
-      if (lost !== undefined) {
-        this.#connection.destroy(lost);
-        return;
-      }
-      const newcomer = newcomerOf(this.#pending);
-      if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
-        giveWay(this.#connection, peer.name);
-        return;
-      }
-      holdsName = newcomer.holdsName;
+    let admitted = this.#admitted(peer);
+    const standing = this.#host.sessions.get(peer.name);
+    if (admitted !== undefined && standing !== undefined) {
+      standing.connection.destroy(sessionReplaced(peer.name));
+      // Who heard of that end may have changed policy or keys, or closed this node: nothing that was judged before counts.
+      admitted = this.#connection.isUp ? this.#admitted(peer) : undefined;
     }
-    // Asked anew: the policy may have changed since, and a pin that was made meanwhile counts.
-    const assurance = native?.assurance ?? this.#assurance;
-    const standing = this.#judge(peer.name, assurance, native?.publicKey, this.#info ?? peer.info);
-    if (standing.kind === "refused") {
-      this.#connection.destroy(standing.error);
-      return;
-    }
-    const { facts, rules } = standing;
-    const session = this.#host.sessionUp(this.#connection, peer, { facts, rules, holdsName });
+    if (admitted === undefined) return;
+    const session = this.#host.sessionUp(this.#connection, peer, admitted);
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
   }
 
+  /**
+   * A peer whose handshake has ended, as trust, sessions and policy are now: since it was asked about, a key may have been
+   * revoked or pinned, another connection may have come up, and the policy may have changed. Undefined: it was refused.
+   */
+  #admitted(peer: ProvenPeer): AdmittedPeer | undefined {
+    const { native } = peer;
+    const { sessions, identity } = this.#host;
+    const info = this.#info ?? peer.info;
+    let holdsName = true;
+    if (native === undefined && identity?.hasPin(peer.name) === true) {
+      this.#connection?.destroy(nativeOnly(peer.name));
+      return undefined;
+    }
+    if (native !== undefined && this.#pending !== undefined) {
+      const lost = identity?.lostStanding(this.#pending, info);
+      if (lost !== undefined) {
+        this.#connection?.destroy(lost);
+        return undefined;
+      }
+      const newcomer = newcomerOf(this.#pending);
+      if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
+        if (this.#connection !== undefined) giveWay(this.#connection, peer.name);
+        return undefined;
+      }
+      holdsName = newcomer.holdsName;
+    }
+    const assurance = native?.assurance ?? this.#assurance;
+    const standing = this.#judge(peer.name, assurance, native?.publicKey, info);
+    if (standing.kind === "refused") {
+      this.#connection?.destroy(standing.error);
+      return undefined;
+    }
+    return { facts: standing.facts, rules: standing.rules, holdsName };
+  }
+
   wanted(control: Control): boolean {
     return this.#session !== undefined && this.#host.wanted(this.#session, control);
+  }
+
+  refused(control: Control, buffer: Buffer, start: number, end: number): void {
+    if (this.#session !== undefined) this.#host.refused(this.#session, control, buffer, start, end);
   }
 
   message(control: Control, buffer: Buffer, start: number, end: number): void {

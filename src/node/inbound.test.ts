@@ -96,6 +96,7 @@ async function make() {
       proven: () => peer.admit(),
       up: () => {},
       wanted: () => true,
+      refused: () => {},
       message: (control, buffer, start, end) =>
         void got.push({ control, payload: end > start ? peer.terms.decodeAt(buffer, start, end) : undefined }),
       turnStarted: () => {},

@@ -48,6 +48,8 @@ export class Inbound {
     return this.#deliveries.mayReach(session, control);
   }
 
+  refused(_session: Session, _control: Control, _buffer: Buffer, _start: number, _end: number): void {}
+
   /** Takes one message. @throws {SallyportError} which closes the connection */
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
     const warm = session.warm;

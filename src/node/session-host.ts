@@ -31,7 +31,7 @@ import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./p
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
-import { Sessions, sessionReplaced } from "./sessions.ts";
+import { Sessions } from "./sessions.ts";
 
 /** Changes of trust that are remembered for messages that wait. */
 const MAX_REMEMBERED_CHANGES = 1_024;
@@ -222,7 +222,6 @@ export class SessionHost implements ConnectionHost {
     const { facts, rules, holdsName } = admitted;
     const { processes, mainPid, clock, guardLimits, name } = this.#core;
     const { assurance } = facts;
-    this.sessions.get(peer.name)?.connection.destroy(sessionReplaced(peer.name));
     const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
@@ -267,6 +266,10 @@ export class SessionHost implements ConnectionHost {
 
   wanted(session: Session, control: Control): boolean {
     return this.#inbound.wanted(session, control);
+  }
+
+  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
+    this.#inbound.refused(session, control, buffer, start, end);
   }
 
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {

@@ -298,6 +298,28 @@ describe("buffers", () => {
     expect(parts.every((part) => Buffer.isBuffer(part))).toBe(true);
   });
 
+  it("copies a binary in memory of more than four times its size, and shares one that fills a quarter of it", () => {
+    const inMemoryOf = (memoryBytes: number, term: Term): [Buffer, Term] => {
+      const encoded = encodeTerm(term);
+      const memory = Buffer.allocUnsafeSlow(memoryBytes);
+      encoded.copy(memory);
+      return [memory, new TermDecoder().decodeAt(memory, 1, encoded.length)];
+    };
+    const pins = (memoryBytes: number, term: Term): boolean => {
+      const [memory, got] = inMemoryOf(memoryBytes, term);
+      const bytes = got instanceof BitString ? got.bytes : (got as Buffer);
+      expect(bytes[2000]).toBe(7);
+      return bytes.buffer === memory.buffer;
+    };
+    const binary = Buffer.alloc(4096, 7);
+    expect(pins(4096 * 4, binary)).toBe(true);
+    expect(pins(4096 * 4 + 1, binary)).toBe(false);
+    expect(pins(4096 * 4, new BitString(Buffer.alloc(4096, 7).fill(0xf8, 4095), 5))).toBe(true);
+    expect(pins(4096 * 4 + 1, new BitString(Buffer.alloc(4096, 7).fill(0xf8, 4095), 5))).toBe(false);
+    // What large messages live by: a fragment's worth in the frame that was joined for it costs no copy.
+    expect(pins(65_536 + 600, Buffer.alloc(65_536, 7))).toBe(true);
+  });
+
   it("clears the bits that do not count without touching the buffer", () => {
     const bytes = hex("4d 00000001 03 ff");
     expect(new TermDecoder().decodeAt(bytes, 0, bytes.length)).toEqual(new BitString(Buffer.from([0xe0]), 3));

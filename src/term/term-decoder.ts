@@ -64,8 +64,13 @@ import {
 } from "./types.ts";
 import { atomNameFromLatin1, atomNameFromUtf8 } from "./utf8.ts";
 
-/** Smaller binaries are copied; from here on they are views, at a sixth of the cost, which pin the chunk they came in. */
+/** Smaller binaries are copied; from here on they may be views, at a sixth of the cost, which pin the chunk they came in. */
 const VIEW_FROM_BYTES = 1024;
+/**
+ * A binary in memory more than this many times its size is copied: who keeps it is charged for its own bytes, and must not
+ * hold the rest of a chunk, or of a frame that is mostly something else, as long.
+ */
+const MAX_PINNED_RATIO = 4;
 const NOTHING: Buffer = Buffer.alloc(0);
 /** What containers charge against `maxElements` beyond their elements: about their own size in memory. */
 const MAP_CHARGE = 6;
@@ -80,8 +85,9 @@ const MAX_RESERVED = 65_536;
  * Decodes terms of the external term format (otp-distribution section 5) as a BEAM does, within `TermLimits`. One for
  * each connection; not reentrant. What a BEAM refuses is refused; 0.0 and -0.0 are different map keys, as from OTP 27.
  *
- * Binaries under 1024 bytes are copies. Larger ones, and the bytes of larger bit strings, are views of the buffer given:
- * shared, read-only, and valid only as long as the owner of that buffer leaves it alone.
+ * Binaries under 1024 bytes are copies, and so are larger ones whose buffer lies in memory more than four times their
+ * size. The others, and the bytes of such bit strings, are views of the buffer given: shared, read-only, and valid only as
+ * long as the owner of that buffer leaves it alone.
  */
 export class TermDecoder {
   /** Offset after the last term decoded. */
@@ -399,7 +405,9 @@ export class TermDecoder {
     if (size === 0) return NOTHING;
     this.#charge(BINARY_CHARGE);
     const b = this.#buffer;
-    return size < VIEW_FROM_BYTES ? copyBytes(b, start, start + size) : b.subarray(start, start + size);
+    return size < VIEW_FROM_BYTES || b.buffer.byteLength > size * MAX_PINNED_RATIO
+      ? copyBytes(b, start, start + size)
+      : b.subarray(start, start + size);
   }
 
   /** BIT_BINARY_EXT `77 len:32 bits:8 bytes`. Bits that do not count are cleared, so that equal values have equal bytes. */
@@ -413,7 +421,8 @@ export class TermDecoder {
     }
     this.position = p + 6 + size;
     if (size === 0 || bits === 8) return this.#binary(p + 6, size);
-    return new BitString(clearBitsAfter(bits, this.#binary(p + 6, size), size >= VIEW_FROM_BYTES), bits);
+    const bytes = this.#binary(p + 6, size);
+    return new BitString(clearBitsAfter(bits, bytes, bytes.buffer === this.#buffer.buffer), bits);
   }
 
   /** SMALL_BIG_EXT `110 n:8 sign:8 bytes`, LARGE_BIG_EXT `111 n:32 sign:8 bytes`. */

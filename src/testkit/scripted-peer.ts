@@ -247,6 +247,7 @@ export class ScriptedNode {
         proven: () => connection.admit(),
         up: () => {},
         wanted: () => true,
+        refused: () => {},
         message: (control, buffer, start, end) =>
           peer.took(control, end > start ? connection.terms.decodeAt(buffer, start, end) : undefined),
         turnStarted: () => {},

@@ -256,6 +256,21 @@ describe("control messages, every operation", () => {
     for (const [elements, control] of ALTACT) expect(decode(tuple(...elements), { altact: true })).toEqual(control);
   });
 
+  it("drops a trace token of 4096 bytes, and ends the connection for a longer one, in every operation that has one", () => {
+    const bounds = [4096, 4097].map((bytes) => Buffer.alloc(bytes - 5));
+    let traced = 0;
+    for (const [elements, control] of [...EACH_OP, ...ALTACT]) {
+      if (!elements.includes(TOKEN)) continue;
+      const [kept, refused] = bounds.map((token) => elements.map((element) => (element === TOKEN ? token : element)));
+      expect(decode(tuple(...(kept ?? [])), { altact: true })).toEqual(control);
+      expect(failureOf(() => decode(tuple(...(refused ?? [])), { altact: true }))).toBe(
+        "ERR_LIMIT TRACE_TOKEN_TOO_LARGE",
+      );
+      traced++;
+    }
+    expect(traced).toBeGreaterThanOrEqual(10);
+  });
+
   it("encodes each kind back to the operation it came from", () => {
     let written = 0;
     for (const [elements, control] of EACH_OP) {

@@ -1,4 +1,5 @@
 // Longer than most files here: one case for each operation of the protocol, all over the same cursor.
+import { SallyportError } from "../base/errors.ts";
 import { AtomTable } from "../term/atom-table.ts";
 import { PidTable } from "../term/pid-table.ts";
 import { skipTerm } from "../term/skip.ts";
@@ -15,6 +16,11 @@ import { RecentControls } from "./recent-controls.ts";
 const MAX_UNLINK_ID = 0xffff_ffff_ffff_ffffn;
 /** Greatest arity of an Erlang function. */
 const MAX_ARITY = 255;
+/**
+ * Largest sequential-trace token, in bytes. It is dropped unread and charged to nobody, so it must not carry much; a BEAM's has
+ * some 100 bytes, unless whoever traces has chosen a huge label.
+ */
+const MAX_TRACE_TOKEN_BYTES = 4096;
 /** Bits of SPAWN_REPLY: link established, monitor established. */
 const SPAWN_REPLY_FLAGS = 3;
 
@@ -80,7 +86,7 @@ export interface ControlDecoderOptions {
 
 /**
  * Decodes control messages (otp-distribution section 4). One per connection; not reentrant. Every element is checked for
- * its type, lists of targets and NODE_LINK are refused, trace tokens are stepped over. A repeated send costs no
+ * its type, lists of targets and NODE_LINK are refused, trace tokens are stepped over, up to a size. A repeated send costs no
  * allocation: its control bytes are looked up among the last few, and the same immutable object comes back.
  */
 export class ControlDecoder {
@@ -101,7 +107,7 @@ export class ControlDecoder {
    * Decodes the control term at `start` and sets `position`. Begins a new budget of the term decoder and leaves
    * `atomRefs` set there, for the payload. An exit reason or spawn options may share memory with `buffer`, as
    * `TermDecoder` says; nothing else does.
-   * @throws {SallyportError} ERR_PEER_MISBEHAVED CONTROL_* and TERM_*; ERR_LIMIT TERM_*
+   * @throws {SallyportError} ERR_PEER_MISBEHAVED CONTROL_* and TERM_*; ERR_LIMIT TERM_*, TRACE_TOKEN_TOO_LARGE
    */
   decode(buffer: Buffer, start: number, end: number, atomRefs?: readonly Term[]): Control {
     const plain = atomRefs === undefined || atomRefs.length === 0;
@@ -144,7 +150,7 @@ export class ControlDecoder {
     }
     if (arity !== expected && !(number === op.ALTACT_SIG_SEND && arity === expected + 1)) throw badArity(number, arity);
     const control = this.#fields(number, arity, buffer, end);
-    if (TRACED[number] === 1) this.position = skipTerm(buffer, this.position, end);
+    if (TRACED[number] === 1) this.#skipToken(buffer, end);
     return control;
   }
 
@@ -185,7 +191,7 @@ export class ControlDecoder {
       case op.EXIT2_TT: {
         const from = this.#pid(number, b, end);
         const to = this.#pid(number, b, end);
-        if (number === op.EXIT_TT || number === op.EXIT2_TT) this.position = skipTerm(b, this.position, end);
+        if (number === op.EXIT_TT || number === op.EXIT2_TT) this.#skipToken(b, end);
         const reason = { term: this.#term(b, end) };
         return { kind: number === op.EXIT || number === op.EXIT_TT ? "exit" : "exit2", from, to, reason };
       }
@@ -271,8 +277,24 @@ export class ControlDecoder {
       default:
         throw badField(number, "flags that name one kind of target");
     }
-    if (token) this.position = skipTerm(b, this.position, end);
+    if (token) this.#skipToken(b, end);
     return control;
+  }
+
+  #skipToken(b: Buffer, end: number): void {
+    const start = this.position;
+    this.position = skipTerm(b, start, end);
+    const value = this.position - start;
+    if (value <= MAX_TRACE_TOKEN_BYTES) return;
+    throw new SallyportError(
+      "ERR_LIMIT",
+      "TRACE_TOKEN_TOO_LARGE",
+      `a trace token of ${value} bytes exceeds ${MAX_TRACE_TOKEN_BYTES}`,
+      {
+        detail: { value, limit: MAX_TRACE_TOKEN_BYTES },
+        advice: "let the peer use a shorter label for sequential tracing; no BEAM makes a long token by itself",
+      },
+    );
   }
 
   #term(b: Buffer, end: number): Term {

@@ -180,6 +180,7 @@ function receiveTarget(style: FrameStyle): Target {
       let decoded = 0;
       const receiver = new Receiver(style, limits, {
         wanted: (control) => control.kind !== "send",
+        refused: () => undefined,
         message(_control, buffer, start, end) {
           delivered++;
           if (start === end) return;

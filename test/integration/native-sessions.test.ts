@@ -103,6 +103,29 @@ describe("a native session", () => {
     expect(await right.connect(B)).toMatchObject({ assurance: "tofu" });
   });
 
+  it("tells somebody with the wrong cookie nothing of the policy, and keeps no decision of such tries", async () => {
+    const peers = { a: { names: [A], assurance: "cookie" } } as const;
+    const b = await node(B, "tofu", {
+      cookie: "0123456789abcdef-right",
+      policy: { version: 1, node: B, peers, rules: [] },
+    });
+    const denied: string[] = [];
+    b.on("denied", ({ peer }) => denied.push(peer));
+    for (const [name, cookie] of [
+      [A, "0123456789abcdef-wrong"],
+      [C, "0123456789abcdef-wrong"],
+      [C, undefined],
+    ] as const) {
+      const stranger = await node(name, "tofu", { ...dialling(b), ...(cookie === undefined ? {} : { cookie }) });
+      expect((await failure(stranger.connect(B))).reason).toBe("SECRET_MISMATCH");
+      await stranger.close({ timeoutMs: 0 });
+    }
+    expect(denied).toEqual([]);
+    const known = await node(C, "tofu", { ...dialling(b), cookie: "0123456789abcdef-right" });
+    expect((await failure(known.connect(B))).reason).not.toBe("SECRET_MISMATCH");
+    expect(denied).toEqual([C]);
+  });
+
   it("is not displaced by somebody with another key under the same name", async () => {
     const b = await node(B, "tofu");
     const a = await node(A, "tofu", dialling(b));

@@ -129,6 +129,7 @@ export class HostilePeer {
         this.#connection = connection();
       },
       wanted: () => true,
+      refused: () => {},
       message: (control, buffer, start, end) =>
         this.#received(control, start < end ? connection().terms.decodeAt(buffer, start, end) : undefined),
       turnStarted: () => {},
