@@ -7,6 +7,7 @@ import { compileLimits } from "./compile-limits.ts";
 import { type CompiledRule, compileRule, timeOr } from "./compiled-rule.ts";
 import type { PeerFacts } from "./decision.ts";
 import type { DomainEntry, PeerEntry, PolicyDocument } from "./document.ts";
+import { changesOf } from "./rule-timing.ts";
 
 /** Why a peer may not connect. */
 export type RefusedWhy =
