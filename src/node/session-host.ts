@@ -337,10 +337,15 @@ export class SessionHost implements ConnectionHost {
     return ended;
   }
 
-  /** A grant was taken back: monitors, links and calls that rested on it are closed. */
-  grantRevoked(): void {
+  /** A grant stands no more: monitors, links and calls that rested on it are closed. See `Withdraw`. */
+  grantRevoked(onlyIdle = false): boolean {
     this.#core.epoch.value++;
-    for (const session of this.sessions.all()) this.#inbound.withdraw(session);
+    let isDone = true;
+    for (const session of this.sessions.all()) {
+      if (onlyIdle && session.work.size > 0) isDone = false;
+      else this.#inbound.withdraw(session);
+    }
+    return isDone;
   }
 
   /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
