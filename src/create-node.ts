@@ -20,7 +20,7 @@ import {
   type TlsMaterial,
   type TlsMaterialWarning,
 } from "./carrier/tls-material.ts";
-import { openPolicy, PolicyWatch } from "./config/policy-source.ts";
+import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { type EpmdParts, epmdResolver, registerAtEpmd } from "./discovery/epmd-client.ts";
 import { chainResolvers, hostPartResolver, parseAddress, staticResolver } from "./discovery/static.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
@@ -109,6 +109,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const audit = openAuditTrail(options.audit, system);
   const policyWorld = { ...system, crypto: identityWorld.crypto, name };
   const policyOption = typeof options.policy === "string" ? { file: options.policy } : options.policy;
+  // Before it is read: what changes between the reading and the watch is noticed.
+  const stamp = policyOption !== undefined && "file" in policyOption ? policyStamp(policyOption.file, policyWorld) : "";
   const policy = policyOption === undefined ? undefined : openPolicy(policyOption, policyWorld);
   const node = new SallyportNode({
     own,
@@ -138,7 +140,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
   if (policyOption !== undefined && "file" in policyOption) {
-    const watch = new PolicyWatch(policyOption.file, policyWorld, () => void node.policy?.reload());
+    const watch = new PolicyWatch(policyOption.file, policyWorld, () => void node.policy?.reload(), stamp);
     node.attach({ close: async () => watch.stop() });
   }
   opened?.certificate.watch({

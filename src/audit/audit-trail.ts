@@ -19,7 +19,7 @@ const OTHERS = 0o077;
 
 type Warn = (reason: "AUDIT_NOT_WRITTEN" | "AUDIT_EXPOSED", message: string) => void;
 
-/** What is counted together: failed attempts, sessions with their ends, and decisions. */
+/** What is counted together: failed attempts, sessions with their ends, decisions, and what rules allowed. */
 interface Lane {
   readonly of: "attempt" | "session" | "decision";
   readonly limiter: FloodLimiter;
@@ -33,6 +33,7 @@ export class AuditTrail {
   readonly #attempts: Lane;
   readonly #sessions: Lane;
   readonly #decisions: Lane;
+  readonly #grants: Lane;
   #summarised = 0;
   #faults = 0;
   #warnedAt: number | undefined;
@@ -54,7 +55,9 @@ export class AuditTrail {
       limiter: new FloodLimiter({ ...limits, maxKeys, maxPerMinute }),
       timer: undefined,
     };
-    this.#decisions = { of: "decision", limiter: new FloodLimiter(limits), timer: undefined };
+    const perSource = limits.maxPerKey;
+    this.#decisions = { of: "decision", limiter: new FloodLimiter({ ...limits, perSource }), timer: undefined };
+    this.#grants = { of: "decision", limiter: new FloodLimiter({ ...limits, perSource }), timer: undefined };
   }
 
   /** Where the chain stands. */
@@ -113,9 +116,12 @@ export class AuditTrail {
     this.#take(this.#sessions, entry.peer, entry.reason, entry.id, () => endFields(entry));
   }
 
-  /** A refused or audited operation. */
+  /** A refused, audited or allowed operation. What rules allow takes nothing away from the others. */
   decision(entry: DecisionEntry): void {
-    this.#take(this.#decisions, entry.peer, decisionReason(entry), entry.id, () => decisionFields(entry));
+    const isGrant = entry.outcome === "allow" && entry.mode === "enforce";
+    this.#take(isGrant ? this.#grants : this.#decisions, entry.peer, decisionReason(entry), entry.id, () =>
+      decisionFields(entry),
+    );
   }
 
   /** Writes what was only counted, and closes the log. */
@@ -125,6 +131,7 @@ export class AuditTrail {
     this.#summarise(this.#attempts);
     this.#summarise(this.#sessions);
     this.#summarise(this.#decisions);
+    this.#summarise(this.#grants);
     this.#log.close();
   }
 

@@ -25,9 +25,13 @@ export function decisionFields(entry: DecisionEntry): AuditFields {
   return { kind: "decision", ...entry, peer: peerText(entry.peer), target: peerText(entry.target) };
 }
 
-/** What decisions of one peer are counted together by: verb, kind of target, rule and outcome. */
-export function decisionReason({ verb, target, rule, outcome }: DecisionEntry): string {
-  return `${outcome} ${verb} ${targetClass(target)} ${rule ?? "-"}`;
+/**
+ * What decisions of one peer are counted together by: verb, kind of target, rule and outcome. Of what only audit mode let run,
+ * each function counts apart: which ones they were is what the record is for.
+ */
+export function decisionReason({ verb, target, rule, outcome, mode }: DecisionEntry): string {
+  const ran = outcome === "allow" && mode === "audit" && (verb === "rpc" || verb === "spawn");
+  return `${outcome} ${verb} ${ran ? target.replaceAll(" ", "_") : targetClass(target)} ${rule ?? "-"}`;
 }
 
 /** Ever new names must not make ever new records. */

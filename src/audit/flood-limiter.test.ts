@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { MonotonicMs } from "../base/clock.ts";
 import { AuditWorld, attemptEntry } from "../testkit/audit-world.ts";
+import type { DecisionEntry } from "./decision-entries.ts";
 import { FLOOD_WINDOW_MS, FloodLimiter, MAX_FLOOD_REASONS } from "./flood-limiter.ts";
 import { DEFAULT_AUDIT_LIMITS } from "./limits.ts";
 
@@ -102,5 +103,90 @@ describe("AuditTrail", () => {
     const world = new AuditWorld().start();
     world.trail.attempt(attemptEntry({ durationMs: Number.NaN }));
     expect(world.trail.counters()).toMatchObject({ audit_lost: 1 });
+  });
+});
+
+describe("records that a source has for itself", () => {
+  const own = { ...DEFAULT_AUDIT_LIMITS, perSource: 10 };
+
+  it("are written though others have used up all the rest", () => {
+    const limiter = new FloodLimiter(own);
+    const wrote = (source: string, times: number) => {
+      let written = 0;
+      for (let i = 0; i < times; i++) if (limiter.take(source, `R${i % 100}`, "a", NOW)) written++;
+      return written;
+    };
+    for (const source of ["p", "q", "r"]) wrote(source, 2_000);
+    expect(wrote("silent", 12)).toBe(10);
+    expect(wrote("silent", 100)).toBe(0);
+  });
+
+  it("are still at most ten of each reason, and end with the window", () => {
+    const limiter = new FloodLimiter({ ...own, maxPerKey: 3, maxPerMinute: 1 });
+    const taken = () => [1, 2, 3, 4, 5].map(() => limiter.take("p", "A", "a", NOW));
+    expect(taken()).toEqual([true, true, true, false, false]);
+    expect(limiter.drain()).toEqual([{ source: "p", reason: "A", count: 2, lastId: "a" }]);
+    expect(taken()).toEqual([true, true, true, false, false]);
+  });
+
+  it("are for so many sources at most", () => {
+    const limiter = new FloodLimiter({ ...own, maxKeys: 4, maxPerMinute: 0 });
+    let written = 0;
+    for (let i = 0; i < 1_000; i++) if (limiter.take(`source ${i % 100}`, "A", "a", NOW)) written++;
+    expect(written).toBe(40);
+  });
+});
+
+describe("decisions in the audit log", () => {
+  const entry = (over: Partial<DecisionEntry> = {}): DecisionEntry => ({
+    id: "0123456789AB",
+    outcome: "deny-default",
+    rule: null,
+    miss: null,
+    alias: "p",
+    peer: "p@h",
+    key: null,
+    verb: "send",
+    target: "s",
+    generation: 1,
+    mode: "enforce",
+    ...over,
+  });
+  const decisionsOf = (world: AuditWorld, what: Readonly<Record<string, unknown>>) =>
+    world.records.filter(({ kind, ...record }) => {
+      return kind === "decision" && Object.entries(what).every(([key, value]) => record[key] === value);
+    });
+
+  it("of three peers that flood do not silence a fourth", () => {
+    const world = new AuditWorld().start();
+    for (let i = 0; i < 9_000; i++) {
+      world.trail.decision(entry({ peer: `p${i % 3}@h`, rule: `r${i % 100}`, outcome: "deny-rule" }));
+    }
+    for (let i = 0; i < 12; i++) world.trail.decision(entry({ peer: "quiet@h", rule: "r1", outcome: "deny-rule" }));
+    expect(decisionsOf(world, { peer: "quiet@h" })).toHaveLength(10);
+  });
+
+  it("that allow do not push refusals of the same peer out", () => {
+    const world = new AuditWorld().start();
+    for (let i = 0; i < 9_000; i++) world.trail.decision(entry({ outcome: "allow", rule: `r${i % 100}` }));
+    for (let i = 0; i < 12; i++) world.trail.decision(entry());
+    expect(decisionsOf(world, { outcome: "deny-default" })).toHaveLength(10);
+    world.trail.close();
+    expect(world.words.at(-1)).toBe("closed");
+    const summed = world.records.filter(({ kind }) => kind === "summary").map(({ count }) => Number(count));
+    expect(decisionsOf(world, {}).length + summed.reduce((sum, count) => sum + count, 0)).toBe(9_012);
+  });
+
+  it("of functions that audit mode let run tell each function", () => {
+    const world = new AuditWorld().start();
+    const ran = { outcome: "allow", mode: "audit", verb: "rpc", rule: "peer" } as const;
+    for (let i = 0; i < 20; i++) world.trail.decision(entry({ ...ran, target: "lists:reverse/1" }));
+    world.trail.decision(entry({ ...ran, target: "os:cmd/1" }));
+    expect(decisionsOf(world, { target: "os:cmd/1" })).toHaveLength(1);
+    world.trail.close();
+    expect(world.records.find(({ kind }) => kind === "summary")).toMatchObject({
+      reason: "allow rpc lists:reverse/1 peer",
+      count: 10,
+    });
   });
 });

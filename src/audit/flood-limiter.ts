@@ -25,18 +25,27 @@ interface Cell {
   lastId: string;
 }
 
+/** Of a `FloodLimiter`. */
+export type FloodBounds = Pick<AuditLimits, "maxPerKey" | "maxKeys" | "maxPerMinute"> & {
+  /** Records that each of the first `maxKeys` sources may write in a window whatever the others do. Default 0. */
+  readonly perSource?: number;
+};
+
 /**
  * Decides which records are written singly: in each window the first few of each source and reason, so many in all, and the
- * first of each reason whatever the others do. What is not written is counted. Pure: time is an argument.
+ * first of each reason whatever the others do. A source may have records of its own that no other can use up: these are not
+ * counted among all. What is not written is counted. Pure: time is an argument.
  */
 export class FloodLimiter {
-  readonly #limits: AuditLimits;
+  readonly #limits: FloodBounds;
+  /** Records of their own that sources have written. */
+  readonly #own = new Map<string, number>();
   readonly #cells = new Map<string, Cell>();
   readonly #others = new Map<string, Cell>();
   #written = 0;
   #endsAt: number | undefined;
 
-  constructor(limits: AuditLimits) {
+  constructor(limits: FloodBounds) {
     this.#limits = limits;
   }
 
@@ -56,7 +65,13 @@ export class FloodLimiter {
     const { maxPerKey, maxPerMinute } = this.#limits;
     const reasonCell = this.#reasonCell(reason);
     const isFirst = reasonCell.written === 0;
-    const cell = this.#cell(source, reason) ?? reasonCell;
+    const known = this.#cell(source, reason);
+    const cell = known ?? reasonCell;
+    if ((known === undefined || known.written < maxPerKey) && this.#takeOwn(source)) {
+      if (known !== undefined) known.written++;
+      reasonCell.written++;
+      return true;
+    }
     if (!isFirst && (cell.written >= maxPerKey || this.#written >= maxPerMinute)) {
       cell.counted++;
       cell.lastId = id;
@@ -75,9 +90,20 @@ export class FloodLimiter {
       .map(({ source, reason, counted, lastId }) => ({ source, reason, count: counted, lastId }));
     this.#cells.clear();
     this.#others.clear();
+    this.#own.clear();
     this.#written = 0;
     this.#endsAt = undefined;
     return summaries;
+  }
+
+  /** False when the source has none left of its own, or is one too many. */
+  #takeOwn(source: string): boolean {
+    const { perSource = 0, maxKeys } = this.#limits;
+    const used = this.#own.get(source);
+    if (perSource === 0 || (used === undefined && this.#own.size >= maxKeys)) return false;
+    if (used !== undefined && used >= perSource) return false;
+    this.#own.set(source, (used ?? 0) + 1);
+    return true;
   }
 
   /** Undefined when there is no room for one more. */

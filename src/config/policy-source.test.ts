@@ -5,7 +5,7 @@ import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
-import { openPolicy, POLICY_LOOK_MS, PolicyWatch } from "./policy-source.ts";
+import { openPolicy, POLICY_LOOK_MS, PolicyWatch, policyStamp } from "./policy-source.ts";
 
 const FILE = "/etc/policy.jsonc";
 
@@ -86,6 +86,17 @@ describe("openPolicy", () => {
     expect(load?.(2).generation).toBe(2);
   });
 
+  it.each(["directory", "other"] as const)("does not read a %s in the place of the file", (kind) => {
+    const world = makeWorld(textOf());
+    const { load } = openPolicy({ file: FILE }, world);
+    world.files.pretend(FILE, { kind });
+    world.files.readText = () => {
+      throw new Error("it was read");
+    };
+    expect(failureOf(() => load?.(2))).toBe("ERR_CONFIG POLICY_UNREADABLE");
+    expect(failureOf(() => openPolicy({ file: FILE }, world))).toBe("ERR_CONFIG POLICY_UNREADABLE");
+  });
+
   it("runs tests at the time of the load", () => {
     const world = makeWorld(
       textOf({
@@ -128,6 +139,19 @@ describe("the watch of a policy file", () => {
       throw Object.assign(new Error("no"), { code: "EACCES" });
     };
     expect([look(), look()]).toEqual([3, 3]);
+  });
+
+  it("tells of a change between the first reading and the watch", () => {
+    const world = makeWorld(textOf());
+    const stamp = policyStamp(FILE, world);
+    openPolicy({ file: FILE }, world);
+    world.files.put(FILE, textOf({ rules: [], tests: [] }));
+    let changes = 0;
+    new PolicyWatch(FILE, world, () => void changes++, stamp);
+    world.clock.advance(POLICY_LOOK_MS);
+    expect(changes).toBe(1);
+    world.clock.advance(POLICY_LOOK_MS);
+    expect(changes).toBe(1);
   });
 
   it("is quiet about a file that was never there, until it is", () => {

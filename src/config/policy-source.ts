@@ -51,11 +51,12 @@ export class PolicyWatch {
   #stamp: string;
   #timer: Timer | undefined;
 
-  constructor(file: string, world: PolicyWorld, changed: () => void) {
+  /** @param stamp `policyStamp` from before the file was read; default: that of now */
+  constructor(file: string, world: PolicyWorld, changed: () => void, stamp: string = policyStamp(file, world)) {
     this.#world = world;
     this.#file = file;
     this.#changed = changed;
-    this.#stamp = this.#look();
+    this.#stamp = stamp;
     this.#arm();
   }
 
@@ -68,7 +69,7 @@ export class PolicyWatch {
     this.#timer = clock.at(
       addMs(clock.now(), POLICY_LOOK_MS),
       () => {
-        const stamp = this.#look();
+        const stamp = policyStamp(this.#file, this.#world);
         const isChanged = stamp !== this.#stamp;
         this.#stamp = stamp;
         this.#arm();
@@ -77,23 +78,25 @@ export class PolicyWatch {
       true,
     );
   }
+}
 
-  #look(): string {
-    try {
-      const facts = this.#world.files.facts(this.#file);
-      return facts === undefined ? "missing" : `${facts.stamp} ${facts.changedMs} ${facts.bytes}`;
-    } catch (error) {
-      return `unreadable ${systemCode(error)}`;
-    }
+/** What tells one state of a policy file from another; taken before the file is read, no change goes unnoticed. Never throws. */
+export function policyStamp(file: string, { files }: Pick<PolicyWorld, "files">): string {
+  try {
+    const facts = files.facts(file);
+    return facts === undefined ? "missing" : `${facts.kind} ${facts.stamp} ${facts.changedMs} ${facts.bytes}`;
+  } catch (error) {
+    return `unreadable ${systemCode(error)}`;
   }
 }
 
 function fromFile({ file, environment }: PolicyFileOption, generation: number, world: PolicyWorld): Policy {
   let text: string;
   try {
+    demandFile(file, world.files);
     text = world.files.readText(file);
   } catch (cause) {
-    const message = `the policy ${file} cannot be read: ${systemCode(cause)}`;
+    const message = `the policy ${file} cannot be read: ${cause instanceof NotAFile ? cause.message : systemCode(cause)}`;
     throw new SallyportError("ERR_CONFIG", "POLICY_UNREADABLE", message, {
       stage: "policy",
       cause,
@@ -103,6 +106,15 @@ function fromFile({ file, environment }: PolicyFileOption, generation: number, w
   const nowMs = world.clock.wallMs();
   const load = { file, node: world.name, generation, nowMs };
   return policyFromText(text, environment === undefined ? load : { ...load, environment });
+}
+
+/** What stands where a file should. */
+class NotAFile extends Error {}
+
+/** To read a FIFO would wait for whoever writes to it. @throws NotAFile, or the system's error */
+function demandFile(file: string, files: StoreFiles): void {
+  const facts = files.facts(file);
+  if (facts !== undefined && facts.kind !== "file") throw new NotAFile("it is no regular file");
 }
 
 function fromDocument(document: PolicyDocument, generation: number, { name, clock }: PolicyWorld): Policy {

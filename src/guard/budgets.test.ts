@@ -79,13 +79,47 @@ describe("the budgets of all peers", () => {
     working.enterAny("call", 5, 5);
     budgets.of("third", at(0));
     expect([budgets.size, budgets.of("used", at(0)) === used, budgets.of("working", at(0)) === working]).toEqual([
-      3,
+      2,
       true,
       true,
     ]);
-    budgets.of("fourth", at(5_000));
+    const fourth = budgets.of("fourth", at(5_000));
     expect([budgets.size, budgets.of("working", at(5_000)) === working]).toEqual([2, true]);
-    expect(budgets.of("used", at(5_000))).not.toBe(used);
+    expect([budgets.of("fourth", at(5_000)), budgets.of("used", at(5_000)) === used]).toEqual([fourth, false]);
+  });
+
+  it("are one together for peers that find no room, however many come", () => {
+    const budgets = new Budgets(3);
+    for (let i = 0; i < 3; i++) budgets.of(`first${i}`, at(0)).spend("r", bounds, 1, at(0));
+    const shared = budgets.of("late", at(0));
+    for (let i = 0; i < 1_000; i++) {
+      const late = budgets.of(`late${i}`, at(0));
+      expect(late).toBe(shared);
+      late.spend("r", bounds, 1, at(0));
+    }
+    expect(budgets.size).toBe(3);
+    expect(shared.spend("r", bounds, 1, at(0))).toBe(false);
+    budgets.forgetRates();
+    expect(shared.spend("r", bounds, 1, at(0))).toBe(true);
+    expect(budgets.of("late", at(5_000))).not.toBe(shared);
+  });
+
+  it("are looked at a few at a time for one to forget, each in its turn", () => {
+    const budgets = new Budgets(1_000);
+    let looks = 0;
+    for (let i = 0; i < 1_000; i++) {
+      const budget = budgets.of(`peer${i}`, at(0));
+      budget.enterAny("call", 5, 5);
+      budget.isIdle = () => {
+        looks++;
+        return i === 999;
+      };
+    }
+    budgets.of("new", at(0));
+    expect(looks).toBeLessThan(20);
+    for (let i = 0; i < 200; i++) budgets.of(`new${i}`, at(0));
+    expect(budgets.of("peer998", at(0)).inflight).toBe(1);
+    expect(budgets.of("peer999", at(0)).inflight).toBe(0);
   });
 
   it("forget the rates of every peer", () => {

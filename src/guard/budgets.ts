@@ -105,16 +105,25 @@ export class PeerBudget {
   }
 }
 
-/** The budgets of all peers: a peer that connects anew finds its own again. */
+/** Budgets looked at for one that can be forgotten, each time a new one finds no room. */
+const LOOKS_PER_NEW = 8;
+
+/**
+ * The budgets of all peers: a peer that connects anew finds its own again. Above the bound those that are in use stay, and
+ * peers that find no room have one budget together, until there is room again.
+ */
 export class Budgets {
   readonly #max: number;
+  /** In the order in which they are looked at for one that is idle. */
   readonly #byPeer = new Map<string, PeerBudget>();
+  readonly #shared = new PeerBudget();
 
-  /** @param max budgets remembered; those in use are never forgotten */
+  /** @param max budgets remembered */
   constructor(max: number) {
     this.#max = max;
   }
 
+  /** Without the shared one. */
   get size(): number {
     return this.#byPeer.size;
   }
@@ -123,17 +132,25 @@ export class Budgets {
   of(peer: string, now: MonotonicMs): PeerBudget {
     const known = this.#byPeer.get(peer);
     if (known !== undefined) return known;
-    if (this.#byPeer.size >= this.#max) this.#forgetIdle(now);
+    if (this.#byPeer.size >= this.#max && !this.#forgetIdle(now)) return this.#shared;
     const budget = new PeerBudget();
     this.#byPeer.set(peer, budget);
     return budget;
   }
 
   forgetRates(): void {
+    this.#shared.forgetRates();
     for (const budget of this.#byPeer.values()) budget.forgetRates();
   }
 
-  #forgetIdle(now: MonotonicMs): void {
-    for (const [peer, budget] of this.#byPeer) if (budget.isIdle(now)) this.#byPeer.delete(peer);
+  /** Those that are in use go to the end of the line, so that the next time others are looked at. False: no room. */
+  #forgetIdle(now: MonotonicMs): boolean {
+    let looks = 0;
+    for (const [peer, budget] of this.#byPeer) {
+      if (++looks > LOOKS_PER_NEW) break;
+      this.#byPeer.delete(peer);
+      if (!budget.isIdle(now)) this.#byPeer.set(peer, budget);
+    }
+    return this.#byPeer.size < this.#max;
   }
 }

@@ -104,7 +104,73 @@ describe("the capabilities of a node", () => {
     expect(all.find(target, factsOf(), "send", at(99))).toBe(short);
     expect(all.find(target, factsOf(), "send", at(100))).toBeUndefined();
     expect([all.byAlias(short.alias, at(100)), all.isGranted(target, factsOf(), at(100))]).toEqual([undefined, false]);
+    all.add(capabilityOf(target, { expiresAt: 100 }), at(0));
     expect([all.list(at(99)).length, all.list(at(100)).length, all.size]).toEqual([1, 0, 0]);
+  });
+
+  it("are removed when they are met after their time, so that none is met twice", () => {
+    const all = new Capabilities<Target>(100);
+    const target = { label: "t" };
+    for (let i = 0; i < 20; i++) all.add(capabilityOf(target, { expiresAt: 100 }), at(0));
+    const standing = capabilityOf(target);
+    all.add(standing, at(0));
+    expect(all.find(target, factsOf(), "send", at(100))).toBe(standing);
+    expect(all.size).toBe(1);
+    const aliased = capabilityOf(target, { expiresAt: 100 });
+    all.add(aliased, at(0));
+    all.byAlias(aliased.alias, at(100));
+    expect(all.size).toBe(1);
+  });
+
+  it("are found among those of other holders and verbs without a look at these", () => {
+    const all = new Capabilities<Target>(10);
+    const target = { label: "t" };
+    let looks = 0;
+    const counted = (over: Parameters<typeof capabilityOf>[1]) => {
+      const capability = { ...capabilityOf(target, over) };
+      Object.defineProperty(capability, "expiresAt", { get: () => void looks++ });
+      all.add(capability, at(0));
+      return capability;
+    };
+    counted({ holder: { key: "SHA256:third" } });
+    counted({ verbs: ["exit"] });
+    counted({ holder: { name: P, assurance: "ca" } });
+    const wanted = counted({ verbs: ["link"] });
+    looks = 0;
+    expect(all.find(target, factsOf(), "link", at(0))).toBe(wanted);
+    expect(looks).toBe(1);
+  });
+
+  it("tell when the next one expires, and which was used for the last time", () => {
+    const all = new Capabilities<Target>(20);
+    expect(all.nextExpiry()).toBeUndefined();
+    const once = capabilityOf({ label: "t" }, { uses: 1 });
+    for (const one of [
+      once,
+      capabilityOf({ label: "u" }, { expiresAt: 90 }),
+      capabilityOf({ label: "v" }, { expiresAt: 80 }),
+    ])
+      all.add(one, at(0));
+    expect(all.nextExpiry()).toBe(80);
+    all.expire(at(80));
+    expect(all.nextExpiry()).toBe(90);
+    const spent: string[] = [];
+    all.watch(({ id }) => spent.push(id));
+    all.use(once);
+    expect(spent).toEqual([once.id]);
+  });
+
+  it("leave room for others: one holder has a quarter, until some of its own end", () => {
+    const all = new Capabilities<Target>(8);
+    const target = { label: "t" };
+    const mine = [capabilityOf(target), capabilityOf(target, { expiresAt: 100 })];
+    for (const one of mine) all.add(one, at(0));
+    expect(failureOf(() => all.add(capabilityOf(target), at(99)))).toBe("ERR_LIMIT GRANT_LIMIT");
+    all.add(capabilityOf(target, { holder: { key: "SHA256:third" } }), at(99));
+    all.add(capabilityOf(target), at(100));
+    all.revoke(mine[0]?.id ?? "");
+    all.add(capabilityOf(target), at(100));
+    expect(all.size).toBe(3);
   });
 
   it("end with the process, and one by one when they are revoked", () => {
@@ -121,7 +187,7 @@ describe("the capabilities of a node", () => {
 
   it("are bounded: a new one is refused, what has expired makes room, nothing else is evicted", () => {
     const all = new Capabilities<Target>(2);
-    const first = capabilityOf({ label: "a" });
+    const first = capabilityOf({ label: "a" }, { holder: { key: "SHA256:third" } });
     all.add(first, at(0));
     all.add(capabilityOf({ label: "b" }, { expiresAt: 100 }), at(0));
     expect(failureOf(() => all.add(capabilityOf({ label: "c" }), at(99)))).toBe("ERR_LIMIT GRANT_LIMIT");

@@ -31,13 +31,16 @@ export interface Capability<T extends object> {
 
 /**
  * The capabilities of a node: processes that were handed to a peer, each bound to its holder, bounded in use and time, and
- * gone with the process. Full, it refuses a new one; nothing is evicted but what has expired.
+ * gone with the process. Full, it refuses a new one; nothing is evicted but what has expired. One holder may have a quarter of
+ * them. Looking one up takes as long with many as with few: what has expired is met once and removed.
  */
 export class Capabilities<T extends object> {
   readonly #max: number;
   readonly #byId = new Map<string, Capability<T>>();
-  readonly #byTarget = new Map<T, Set<Capability<T>>>();
+  readonly #byTarget = new Map<T, HoldersOfOne<T>>();
+  readonly #countOf = new Map<string, number>();
   readonly #byAlias = new Map<string, Capability<T>>();
+  #spent: (capability: Capability<T>) => void = () => undefined;
 
   constructor(max: number) {
     this.#max = max;
@@ -47,20 +50,48 @@ export class Capabilities<T extends object> {
     return this.#byId.size;
   }
 
+  /** Calls `spent` for each capability whose last use has been made. */
+  watch(spent: (capability: Capability<T>) => void): void {
+    this.#spent = spent;
+  }
+
   /** @throws {SallyportError} ERR_LIMIT GRANT_LIMIT */
   add(capability: Capability<T>, now: MonotonicMs): void {
-    if (this.#byId.size >= this.#max) this.expire(now);
-    if (this.#byId.size >= this.#max) {
-      throw new SallyportError("ERR_LIMIT", "GRANT_LIMIT", `${this.#max} grants stand, which is maxGrants`, {
-        detail: { limit: this.#max, option: "maxGrants" },
-        advice: "revoke grants that are no longer needed, give them a ttlMs, or raise maxGrants",
-      });
+    const holder = holderKey(capability.holder);
+    const maxOfHolder = Math.ceil(this.#max * HOLDER_SHARE);
+    if (this.#byId.size >= this.#max || (this.#countOf.get(holder) ?? 0) >= maxOfHolder) this.expire(now);
+    if (this.#byId.size >= this.#max) throw tooMany(`${this.#max} grants stand, which is maxGrants`, this.#max);
+    const count = this.#countOf.get(holder) ?? 0;
+    if (count >= maxOfHolder) {
+      throw tooMany(`${count} grants stand for this holder, which is a quarter of maxGrants`, maxOfHolder);
     }
+    this.#countOf.set(holder, count + 1);
     this.#byId.set(capability.id, capability);
     this.#byAlias.set(aliasKey(capability.alias), capability);
-    const ofTarget = this.#byTarget.get(capability.target);
-    if (ofTarget === undefined) this.#byTarget.set(capability.target, new Set([capability]));
-    else ofTarget.add(capability);
+    let holders = this.#byTarget.get(capability.target);
+    if (holders === undefined) {
+      holders = new Map();
+      this.#byTarget.set(capability.target, holders);
+    }
+    let byUse = holders.get(holder);
+    if (byUse === undefined) {
+      byUse = new Map();
+      holders.set(holder, byUse);
+    }
+    for (const use of usesOf(capability)) {
+      const set = byUse.get(use);
+      if (set === undefined) byUse.set(use, new Set([capability]));
+      else set.add(capability);
+    }
+  }
+
+  /** When the next one expires; undefined when none of those that stand has an end. */
+  nextExpiry(): MonotonicMs | undefined {
+    let next: MonotonicMs | undefined;
+    for (const { expiresAt } of this.#byId.values()) {
+      if (expiresAt !== undefined && (next === undefined || expiresAt < next)) next = expiresAt;
+    }
+    return next;
   }
 
   /** All that stand at `now`. */
@@ -71,10 +102,7 @@ export class Capabilities<T extends object> {
 
   /** True when `target` has been handed to this peer, for whatever it be. */
   isGranted(target: T, peer: PeerFacts, now: MonotonicMs): boolean {
-    const ofTarget = this.#byTarget.get(target);
-    if (ofTarget === undefined) return false;
-    for (const capability of ofTarget) if (isHeld(capability, peer) && !isOver(capability, now)) return true;
-    return false;
+    return this.#standing(target, peer, "any", now) !== undefined;
   }
 
   /**
@@ -82,12 +110,17 @@ export class Capabilities<T extends object> {
    * U16).
    */
   find(target: T, peer: PeerFacts, verb: CapabilityVerb, now: MonotonicMs): Capability<T> | undefined {
-    const ofTarget = this.#byTarget.get(target);
-    if (ofTarget === undefined) return undefined;
-    for (const capability of ofTarget) {
-      const { verbs } = capability;
-      const isGiven = verbs.has(verb) || (verb === "monitor" && verbs.has("call"));
-      if (isGiven && isHeld(capability, peer) && !isOver(capability, now)) return capability;
+    return this.#standing(target, peer, verb, now);
+  }
+
+  #standing(target: T, peer: PeerFacts, use: Use, now: MonotonicMs): Capability<T> | undefined {
+    const holders = this.#byTarget.get(target);
+    if (holders === undefined) return undefined;
+    for (const holder of holderKeysOf(peer)) {
+      for (const capability of holders.get(holder)?.get(use) ?? []) {
+        if (!isOver(capability, now)) return capability;
+        this.#remove(capability);
+      }
     }
     return undefined;
   }
@@ -96,12 +129,16 @@ export class Capabilities<T extends object> {
   byAlias(alias: Reference, now: MonotonicMs): Capability<T> | undefined {
     if (this.#byAlias.size === 0) return undefined;
     const capability = this.#byAlias.get(aliasKey(alias));
-    return capability === undefined || isOver(capability, now) ? undefined : capability;
+    if (capability === undefined || !isOver(capability, now)) return capability;
+    this.#remove(capability);
+    return undefined;
   }
 
   /** One use; the last one removes it. */
   use(capability: Capability<T>): void {
-    if (--capability.usesLeft <= 0) this.#remove(capability);
+    if (--capability.usesLeft > 0) return;
+    this.#remove(capability);
+    this.#spent(capability);
   }
 
   /** Takes one back; false when it was gone. */
@@ -113,7 +150,8 @@ export class Capabilities<T extends object> {
 
   /** The process ended. */
   targetDied(target: T): void {
-    for (const capability of [...(this.#byTarget.get(target) ?? [])]) this.#remove(capability);
+    const holders = [...(this.#byTarget.get(target)?.values() ?? [])];
+    for (const byUse of holders) for (const capability of [...(byUse.get("any") ?? [])]) this.#remove(capability);
   }
 
   /** Removes what has expired. */
@@ -121,13 +159,60 @@ export class Capabilities<T extends object> {
     for (const capability of [...this.#byId.values()]) if (isOver(capability, now)) this.#remove(capability);
   }
 
+  /** Idempotent. */
   #remove(capability: Capability<T>): void {
-    this.#byId.delete(capability.id);
+    if (!this.#byId.delete(capability.id)) return;
     this.#byAlias.delete(aliasKey(capability.alias));
-    const ofTarget = this.#byTarget.get(capability.target);
-    ofTarget?.delete(capability);
-    if (ofTarget?.size === 0) this.#byTarget.delete(capability.target);
+    const holder = holderKey(capability.holder);
+    const count = (this.#countOf.get(holder) ?? 0) - 1;
+    if (count > 0) this.#countOf.set(holder, count);
+    else this.#countOf.delete(holder);
+    const holders = this.#byTarget.get(capability.target);
+    const byUse = holders?.get(holder);
+    if (holders === undefined || byUse === undefined) return;
+    for (const use of usesOf(capability)) {
+      const set = byUse.get(use);
+      set?.delete(capability);
+      if (set?.size === 0) byUse.delete(use);
+    }
+    if (byUse.size === 0) holders.delete(holder);
+    if (holders.size === 0) this.#byTarget.delete(capability.target);
   }
+}
+
+/** What a capability is found by: one of its verbs, or whatever it gives. */
+type Use = CapabilityVerb | "any";
+
+/** The capabilities on one process, by holder and use. */
+type HoldersOfOne<T extends object> = Map<string, Map<Use, Set<Capability<T>>>>;
+
+const ASSURANCES: readonly Assurance[] = ["none", "cookie", "tofu", "ca", "pinned"];
+
+/** Part of all capabilities that one holder may have. */
+const HOLDER_SHARE = 0.25;
+
+function usesOf<T extends object>({ verbs }: Capability<T>): ReadonlySet<Use> {
+  const uses = new Set<Use>(verbs).add("any");
+  if (verbs.has("call")) uses.add("monitor");
+  return uses;
+}
+
+/** One text for each holder; no fingerprint has a space. */
+function holderKey(holder: Holder): string {
+  return "key" in holder ? holder.key : `${holder.assurance} ${holder.name}`;
+}
+
+/** The holders that a peer is (see `isHeld`). */
+function holderKeysOf({ fingerprints, name, assurance }: PeerFacts): readonly string[] {
+  if (fingerprints.length > 0) return fingerprints;
+  return ASSURANCES.filter((least) => assuranceAtLeast(assurance, least)).map((least) => `${least} ${name}`);
+}
+
+function tooMany(message: string, limit: number): SallyportError {
+  return new SallyportError("ERR_LIMIT", "GRANT_LIMIT", message, {
+    detail: { limit, option: "maxGrants" },
+    advice: "revoke grants that are no longer needed, give them a ttlMs, or raise maxGrants",
+  });
 }
 
 /** What a capability allows where no rule does: anything, within the bounds of the peer. */

@@ -79,6 +79,24 @@ describe("verdicts on a process", () => {
     expect(verdicts.onProcess("call", s, "by-name", 0).outcome).toBe("allow");
   });
 
+  it.each<[string, Partial<RuleEntry>]>([
+    ["an end", { until: "2026-01-02" }],
+    ["an end in its conditions", { when: { before: "2026-01-02" } }],
+    ["a beginning", { when: { after: "2026-01-02" } }],
+  ])("of a rule with %s do not outlive a clock that jumps and comes back", (_, over) => {
+    const { verdicts, wall } = make([{ id: "r", from: "p", allow: ["send", "rpc"], to: ["s", "m:f/1"], ...over }]);
+    const s = process("s");
+    const both = () => [verdicts.onProcess("send", s, "by-name", 0), verdicts.onFunction("rpc", "m:f/1", undefined)];
+    const outcomes = () => both().map(({ outcome }) => outcome);
+    const before = outcomes();
+    wall.ms = Date.UTC(2027, 0, 1);
+    const after = outcomes();
+    expect(after).not.toEqual(before);
+    expect(both().every(({ validUntilMs }) => Number.isFinite(validUntilMs))).toBe(true);
+    wall.ms = START;
+    expect(outcomes()).toEqual(before);
+  });
+
   it("have what code grants beside the rules, and a deny rule beats both", () => {
     const { verdicts } = make([
       { id: "no", from: "p", deny: "call", to: "s" },

@@ -109,6 +109,8 @@ export class Verdicts {
   }
 
   #holds(verdict: Verdict): boolean {
-    return verdict.validUntilMs === Number.POSITIVE_INFINITY || this.#wallMs() < verdict.validUntilMs;
+    if (verdict.validUntilMs === Number.POSITIVE_INFINITY) return true;
+    const nowMs = this.#wallMs();
+    return verdict.validFromMs <= nowMs && nowMs < verdict.validUntilMs;
   }
 }

@@ -41,6 +41,7 @@ export function allowedBy(what: string): Verdict {
     grants: Object.freeze([plainGrant(what)]),
     plain: true,
     nearestMiss: null,
+    validFromMs: Number.NEGATIVE_INFINITY,
     validUntilMs: Number.POSITIVE_INFINITY,
   });
 }

@@ -78,6 +78,17 @@ describe("decisions", () => {
     expect(told).toHaveLength(14);
   });
 
+  it("of three peers that flood do not silence a fourth", () => {
+    const { decisions, told, listen } = make();
+    listen();
+    for (let i = 0; i < 9_000; i++) {
+      const peer = parseNodeName(`p${i % 3}@h`);
+      decisions.record(refusal({ peer, outcome: "deny-rule", rule: `r${i % 100}` }));
+    }
+    for (let i = 0; i < 12; i++) decisions.record(refusal({ peer: Q, outcome: "deny-rule", rule: "r1" }));
+    expect(told.filter(({ peer }) => peer === Q)).toHaveLength(10);
+  });
+
   it("are summed up although later ones of other kinds have filled the log", () => {
     const { decisions, clock, told, listen } = make(20);
     listen();

@@ -50,7 +50,7 @@ export class Decisions {
     this.#log = new DecisionLog(parts.maxKept);
     const maxPerKey = parts.maxToldPerKind;
     const maxPerMinute = Math.max(DEFAULT_AUDIT_LIMITS.maxPerMinute, maxPerKey * KINDS_TOLD);
-    this.#told = new FloodLimiter({ ...DEFAULT_AUDIT_LIMITS, maxPerKey, maxPerMinute });
+    this.#told = new FloodLimiter({ ...DEFAULT_AUDIT_LIMITS, maxPerKey, maxPerMinute, perSource: maxPerKey });
   }
 
   get recordsGrants(): boolean {

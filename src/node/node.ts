@@ -113,7 +113,7 @@ export class SallyportNode implements Node {
     this.#grants = new OwnGrants(
       this.#core,
       (node) => this.#host.sessions.get(node),
-      () => this.#host.grantRevoked(),
+      (onlyIdle) => this.#host.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
     this.identity =
@@ -366,6 +366,7 @@ export class SallyportNode implements Node {
     await Promise.all(this.#attachments.map((attachment) => attachment.close()));
     await everythingLeft(this.#host, this.#clock, timeoutMs);
     this.#processes.exitAll(SHUTDOWN);
+    this.#grants.stop();
     this.#host.endAll(nodeClosed());
     this.#lifetime.end();
     this.#deadlines.stop();

@@ -3,6 +3,7 @@ import { Atom, Pid } from "../term/types.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { ScriptedNode } from "../testkit/scripted-peer.ts";
 import { exit } from "./api.ts";
+import { SPENT_LOOK_MS } from "./own-grants.ts";
 
 async function make(maxGrants?: number) {
   const world = new ScriptedNode(maxGrants === undefined ? {} : { guardLimits: { maxGrants } });
@@ -69,3 +70,71 @@ describe("node.grant", () => {
     expect(failureOf(() => node.grant(own, { to: "p@h" }))).toBe("ERR_LIMIT GRANT_LIMIT");
   });
 });
+
+describe("what rests on a grant", () => {
+  async function makeTied() {
+    const made = await make();
+    const own = made.world.node.spawn(() => undefined);
+    const p = await made.world.connect({ name: "p@h" });
+    return { ...made, own, p };
+  }
+  const kindsOf = (answers: readonly { readonly kind: string }[]) => answers.map(({ kind }) => kind).sort();
+
+  it("ends with its time, each at its own", async () => {
+    const { world, node, own, p } = await makeTied();
+    const other = node.spawn(() => undefined);
+    const tie = { to: "p@h", verbs: ["monitor", "link"] as const };
+    node.grant(own, { ...tie, ttlMs: 200 });
+    node.grant(other, { ...tie, ttlMs: 100 });
+    for (const { pid } of [own, other]) {
+      p.write({ kind: "monitor", from: p.from, target: pid, ref: p.ref() });
+      p.write({ kind: "link", from: p.from, to: pid });
+    }
+    expect(kindsOf(await p.answers())).toEqual([]);
+    world.clock.advance(99);
+    expect(kindsOf(await p.answers())).toEqual([]);
+    world.clock.advance(1);
+    expect(kindsOf(await p.answers())).toEqual(["exit", "monitor-exit"]);
+    world.clock.advance(99);
+    expect(kindsOf(await p.answers())).toEqual([]);
+    world.clock.advance(1);
+    expect(kindsOf(await p.answers())).toEqual(["exit", "monitor-exit"]);
+  });
+
+  it("ends with its last use", async () => {
+    const { node, own, p } = await makeTied();
+    const { pid } = node.grant(own, { to: "p@h", verbs: ["send", "link"], uses: 2 });
+    p.write({ kind: "link", from: p.from, to: pid });
+    p.send(pid, 1);
+    expect(kindsOf(await p.answers())).toEqual([]);
+    p.send(pid, 2);
+    expect(kindsOf(await p.answers())).toEqual(["exit"]);
+  });
+
+  it("ends with the call that was its last use, which is still answered", async () => {
+    const { world, node, p } = await makeTied();
+    let answer: (value: number) => void = () => undefined;
+    const service = node.register("s", {
+      call: () =>
+        new Promise<number>((resolve) => {
+          answer = resolve;
+        }),
+    });
+    const { pid } = node.grant(service, { to: "p@h", verbs: ["call", "link"], uses: 1 });
+    p.write({ kind: "link", from: p.from, to: pid });
+    p.call(pid, 1);
+    await p.answers();
+    world.clock.advance(5 * SPENT_LOOK_MS);
+    expect(kindsOf(await p.answers())).toEqual([]);
+    answer(7);
+    expect(kindsOf(await p.answers())).toEqual(["alias-send"]);
+    world.clock.advance(SPENT_LOOK_MS);
+    expect(kindsOf(await p.answers())).toEqual(["exit", "monitor-exit"]);
+    expect(world.clock.pendingTimers).toBe(await idleTimers());
+  });
+});
+
+/** Timers of a node with one session, at rest. */
+async function idleTimers(): Promise<number> {
+  return (await make()).world.clock.pendingTimers;
+}

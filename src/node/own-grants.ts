@@ -1,4 +1,4 @@
-import { addMs } from "../base/clock.ts";
+import { addMs, type Timer } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { canonicalName, parseNodeName } from "../base/node-name.ts";
 import type { Capability, CapabilityVerb, Holder } from "../guard/capabilities.ts";
@@ -15,17 +15,37 @@ import type { Session } from "./session.ts";
 
 const VERBS: readonly string[] = ["send", "call", "cast", "monitor", "link", "exit"];
 
+/** Longest time a timer of the platform can be set for, milliseconds. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+/** How often it is looked whether the calls that a spent grant let in are done, milliseconds. */
+export const SPENT_LOOK_MS = 1_000;
+
+/**
+ * Closes what rests on grants that stand no more. `onlyIdle` leaves sessions alone that have calls under way; false when there
+ * were some.
+ */
+export type Withdraw = (onlyIdle: boolean) => boolean;
+
 /** Processes of this node that its owner hands to peers, and takes back. */
 export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag"]> {
   readonly #core: NodeCore;
   readonly #sessionOf: (node: string) => Session | undefined;
-  readonly #withdraw: () => void;
+  readonly #withdraw: Withdraw;
+  #expiry: Timer | undefined;
+  #expiryAt: number = Number.POSITIVE_INFINITY;
+  #spentCalls: Timer | undefined;
 
-  /** `withdraw` closes what rests on grants that stand no more. */
-  constructor(core: NodeCore, sessionOf: (node: string) => Session | undefined, withdraw: () => void) {
+  constructor(core: NodeCore, sessionOf: (node: string) => Session | undefined, withdraw: Withdraw) {
     this.#core = core;
     this.#sessionOf = sessionOf;
     this.#withdraw = withdraw;
+    core.capabilities.watch((capability) => this.#spent(capability));
+  }
+
+  stop(): void {
+    this.#expiry?.cancel();
+    this.#spentCalls?.cancel();
   }
 
   /** See Node.grant. */
@@ -49,6 +69,7 @@ export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag
     };
     capabilities.add(capability, now);
     process.observe(this);
+    this.#armFor(capability.expiresAt);
     return this.#shown(capability);
   }
 
@@ -60,6 +81,42 @@ export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag
 
   processDied(process: NodeProcess): void {
     this.#core.capabilities.targetDied(process);
+  }
+
+  /** What was begun under a grant ends with it. */
+  #armFor(expiresAt: number | undefined): void {
+    if (expiresAt === undefined || expiresAt >= this.#expiryAt) return;
+    const { clock } = this.#core;
+    const now = clock.now();
+    this.#expiry?.cancel();
+    this.#expiryAt = expiresAt;
+    const wait = Math.min(Math.max(0, expiresAt - now), MAX_TIMER_MS);
+    this.#expiry = clock.at(addMs(now, wait), () => this.#expired(), true);
+  }
+
+  #expired(): void {
+    const { capabilities, clock } = this.#core;
+    const now = clock.now();
+    const isOver = now >= this.#expiryAt;
+    this.#expiryAt = Number.POSITIVE_INFINITY;
+    capabilities.expire(now);
+    this.#armFor(capabilities.nextExpiry());
+    if (isOver) this.#withdraw(false);
+  }
+
+  /** The last use is just being made: what it lets in comes first. A call that it lets in keeps its monitor until it is done. */
+  #spent({ verbs }: Capability<NodeProcess>): void {
+    const { clock } = this.#core;
+    if (!verbs.has("call")) {
+      clock.later(() => this.#withdraw(false));
+      return;
+    }
+    if (this.#spentCalls !== undefined) return;
+    const look = (): void => {
+      this.#spentCalls = undefined;
+      if (!this.#withdraw(true)) this.#spentCalls ??= clock.at(addMs(clock.now(), SPENT_LOOK_MS), look, true);
+    };
+    this.#spentCalls = clock.at(addMs(clock.now(), SPENT_LOOK_MS), look, true);
   }
 
   #processOf(target: Pid | LocalProcessHandle): NodeProcess {
@@ -102,7 +159,7 @@ export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag
       expiresInMs: expiresAt === undefined ? null : Math.max(0, expiresAt - clock.now()),
       revoke: () => {
         const stood = capabilities.revoke(id);
-        if (stood) this.#withdraw();
+        if (stood) this.#withdraw(false);
         return stood;
       },
     };

@@ -58,6 +58,11 @@ export class PolicyKeeper {
     return this.#problem !== undefined;
   }
 
+  /** See `Policy.nextChangeMs`. */
+  nextChangeMs(nowMs: number): number | undefined {
+    return this.#policy.nextChangeMs(nowMs);
+  }
+
   /** What the policy says of an authenticated peer. */
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
     const found = this.#policy.identify(facts, role, this.#clock.wallMs());

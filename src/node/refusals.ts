@@ -3,6 +3,7 @@ import { denied } from "../guard/refusal-answer.ts";
 import type { Shortfall } from "../guard/weigh.ts";
 import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
 import type { Outcome } from "../policy/document.ts";
+import { splitFunctionLabel } from "../policy/parse-target.ts";
 import type { Verb } from "../policy/verbs.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -83,7 +84,18 @@ export class Refusals {
   }
 }
 
-/** A target as the operator reads it. */
+/** A target as the operator reads it: `<5.0>` is a pid, `'<5.0>'` a name that looks like one. */
 export function targetText(target: Pid | string): string {
-  return typeof target === "string" ? quotePeerText(target) : `<${target.id}.${target.serial}>`;
+  if (typeof target !== "string") return `<${target.id}.${target.serial}>`;
+  const isWritten = PLAIN.test(target) || QUOTED.test(target) || splitFunctionLabel(target) !== undefined;
+  return quotePeerText(isWritten ? target : formatName(target));
+}
+
+/** Words that need no quotes: names, also those of Elixir modules. */
+const PLAIN = /^[A-Za-z_][A-Za-z0-9_.@?!-]*$/;
+/** Labels of functions come quoted. */
+const QUOTED = /^'(?:[^'\\]|\\['\\])*'$/;
+
+function formatName(name: string): string {
+  return `'${name.replace(/[\\']/g, "\\$&")}'`;
 }

@@ -1,6 +1,6 @@
 import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
 import type { Clock } from "../base/clock.ts";
-import { SallyportError } from "../base/errors.ts";
+import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
 import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
 import { DistConnection } from "../dist/connection.ts";
@@ -20,6 +20,7 @@ import { CertificateEnds } from "./certificate-ends.ts";
 import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
+import { schemeRefused, selfConnect } from "./dial-refused.ts";
 import { type IdentityKeeper, isCut, isNamed, trustWithdrawn } from "./identity-keeper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
@@ -27,6 +28,7 @@ import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
 import { connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
+import { PolicyTimer } from "./policy-timer.ts";
 import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
@@ -73,6 +75,7 @@ export class SessionHost implements ConnectionHost {
   #withdrawn: readonly TrustChange[] = [];
   readonly #policy: PolicyKeeper;
   readonly #certificates: CertificateEnds;
+  readonly #policyTimer: PolicyTimer;
 
   constructor(
     parts: ConnectionParts,
@@ -84,6 +87,12 @@ export class SessionHost implements ConnectionHost {
     policy: PolicyKeeper,
   ) {
     this.#policy = policy;
+    this.#policyTimer = new PolicyTimer({
+      clock: core.clock,
+      nextChangeMs: (nowMs) => policy.nextChangeMs(nowMs),
+      changed: () => this.#judgeAll(),
+    });
+    this.#policyTimer.arm();
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
     this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
@@ -182,6 +191,7 @@ export class SessionHost implements ConnectionHost {
   /** Ends everything: dials, handshakes, sessions. */
   endAll(error: SallyportError): void {
     this.identity?.stop();
+    this.#policyTimer.stop();
     for (const dial of [...this.sessions.dials()]) dial.fail(error);
     for (const session of [...this.sessions.all()]) session.connection.end("stopping");
     for (const connection of [...this.#handshaking]) connection.destroy(error);
@@ -292,8 +302,14 @@ export class SessionHost implements ConnectionHost {
 
   /** Another policy is in force: sessions that it does not allow end, the others are judged by it; says how many ended. */
   policyChanged(): number {
-    this.#core.epoch.value++;
     this.#budgets.forgetRates();
+    return this.#judgeAll();
+  }
+
+  /** Judges every session by the policy in force and the time of now; says how many ended. */
+  #judgeAll(): number {
+    this.#core.epoch.value++;
+    this.#policyTimer.arm();
     let ended = 0;
     for (const session of [...this.sessions.all()]) {
       const role = session.connection.role === "acceptor" ? "acceptor" : "dialler";
@@ -320,10 +336,15 @@ export class SessionHost implements ConnectionHost {
     return new SessionGuard({ facts, rules: standing.rules, nodes: [name, facts.name], budget, limits, clock });
   }
 
-  /** A grant was taken back: monitors, links and calls that rested on it are closed. */
-  grantRevoked(): void {
+  /** A grant stands no more: monitors, links and calls that rested on it are closed. See `Withdraw`. */
+  grantRevoked(onlyIdle = false): boolean {
     this.#core.epoch.value++;
-    for (const session of this.sessions.all()) this.#inbound.withdraw(session);
+    let isDone = true;
+    for (const session of this.sessions.all()) {
+      if (onlyIdle && session.work.size > 0) isDone = false;
+      else this.#inbound.withdraw(session);
+    }
+    return isDone;
   }
 
   /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
@@ -370,28 +391,4 @@ export class SessionHost implements ConnectionHost {
     this.#handshaking.add(connection);
     return connection;
   }
-}
-
-function selfConnect(name: NodeName): SallyportError {
-  return new SallyportError("ERR_DENIED", "SELF_CONNECT", `${name} is this node itself`, {
-    peer: name,
-    stage: "name",
-    advice: "name another node; what runs on this one is reached by its registered name or pid alone",
-  });
-}
-
-function schemeRefused(target: NodeName, scheme: string): SallyportError {
-  return new SallyportError(
-    "ERR_CONFIG",
-    "SCHEME_NOT_ALLOWED",
-    `${target} resolves to a ${scheme} address, which this node does not dial`,
-    {
-      peer: target,
-      stage: "resolve",
-      advice:
-        scheme === "tcp"
-          ? "set dangerous.plaintext if the network is trusted"
-          : "configure tls with certFile, keyFile and caFile",
-    },
-  );
 }

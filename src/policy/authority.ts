@@ -1,7 +1,7 @@
 import type { Bounds } from "./bounds.ts";
 import type { CompiledRule } from "./compiled-rule.ts";
 import type { Grant, NearestMiss, Target, Verdict } from "./decision.ts";
-import { changesAt, denyTiming, grantTiming } from "./rule-timing.ts";
+import { changesAt, denyTiming, grantTiming, isTimed } from "./rule-timing.ts";
 import type { TargetIndex } from "./target-index.ts";
 import { RESERVED_VERBS, type Verb } from "./verbs.ts";
 
@@ -47,6 +47,9 @@ export interface AuthorityParts {
   readonly anyGrant: Miss | null;
 }
 
+/** The last moment that a wall clock can show, Unix milliseconds. */
+const LAST_TIME_MS = 8.64e15;
+
 const AUDITED_PEER: Grant = Object.freeze({ rule: "peer", shape: undefined, limits: undefined, mode: "audit" });
 
 /** What one session may do here: the policy, reduced to the rules that can ever concern this peer with its facts. Immutable. */
@@ -85,35 +88,33 @@ export class Authority {
   #decide(verb: Verb, target: Target, nowMs: number, code: CodeRule | undefined): Verdict {
     const denies: CompiledRule[] = [];
     this.#parts.denies.get(verb)?.collect(target, denies);
-    let validUntilMs = Number.POSITIVE_INFINITY;
+    const validity = new Validity(nowMs);
+    if (this.#parts.auditUntilMs !== Number.NEGATIVE_INFINITY) validity.until(this.#parts.auditUntilMs);
     let refusing: string | undefined;
     let audited: string | undefined;
     for (const rule of denies) {
-      validUntilMs = Math.min(validUntilMs, changesAt(rule, nowMs));
+      validity.met(rule);
       const timing = denyTiming(rule, nowMs);
       if (timing === "holds") refusing = first(refusing, rule.id);
       else if (timing === "audits") audited = first(audited, rule.id);
     }
-    if (refusing !== undefined) return refused("deny-rule", refusing, null, validUntilMs);
-    if (RESERVED_VERBS.includes(verb)) return refused("deny-default", null, null, validUntilMs);
+    if (refusing !== undefined) return refused("deny-rule", refusing, null, validity);
+    if (RESERVED_VERBS.includes(verb)) return refused("deny-default", null, null, validity);
     const found: TimedGrant[] = [];
     this.#parts.grants.get(verb)?.collect(target, found);
     const grants: Grant[] = [];
     let expired: Miss | undefined;
     for (const { grant, rule } of found) {
       const timing = rule === undefined ? "holds" : grantTiming(rule, nowMs);
-      if (rule !== undefined) validUntilMs = Math.min(validUntilMs, changesAt(rule, nowMs));
+      if (rule !== undefined) validity.met(rule);
       if (timing === "holds" || timing === "audits") {
         if (!grants.includes(grant)) grants.push(grant);
       } else expired = firstMiss(expired, { rule: grant.rule, why: timing === "expired" ? "expired" : "condition" });
     }
     this.#addUnwritten(verb, code, grants);
-    if (verb !== "system" && verb !== "connect" && this.isAudited(nowMs)) {
-      grants.push(AUDITED_PEER);
-      validUntilMs = Math.min(validUntilMs, this.#parts.auditUntilMs);
-    }
-    if (grants.length === 0) return refused("deny-default", null, this.#nearest(verb, target, expired), validUntilMs);
-    return allowed(grants, audited, validUntilMs);
+    if (verb !== "system" && verb !== "connect" && this.isAudited(nowMs)) grants.push(AUDITED_PEER);
+    if (grants.length === 0) return refused("deny-default", null, this.#nearest(verb, target, expired), validity);
+    return allowed(grants, audited, validity);
   }
 
   /** Grants that no rule of the file says: admission itself, and `allow` in code. */
@@ -137,6 +138,27 @@ export class Authority {
       firstOf(parts.otherPeers.get(verb), target, undefined) ??
       parts.anyGrant
     );
+  }
+}
+
+/** How long a verdict may be kept: for ever, until it meets a rule with a time. */
+class Validity {
+  readonly #nowMs: number;
+  fromMs: number = Number.NEGATIVE_INFINITY;
+  untilMs: number = Number.POSITIVE_INFINITY;
+
+  constructor(nowMs: number) {
+    this.#nowMs = nowMs;
+  }
+
+  met(rule: CompiledRule): void {
+    if (isTimed(rule)) this.until(changesAt(rule, this.#nowMs));
+  }
+
+  /** A time that is past counts as well: a clock that goes back comes to it again. */
+  until(changeMs: number): void {
+    this.fromMs = this.#nowMs;
+    this.untilMs = Math.min(this.untilMs, changeMs > this.#nowMs ? changeMs : LAST_TIME_MS, LAST_TIME_MS);
   }
 }
 
@@ -180,7 +202,7 @@ function inOrder(a: Grant, b: Grant): number {
   return a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : 0;
 }
 
-function allowed(grants: readonly Grant[], auditedDeny: string | undefined, validUntilMs: number): Verdict {
+function allowed(grants: readonly Grant[], auditedDeny: string | undefined, validity: Validity): Verdict {
   const given = auditedDeny === undefined ? grants : grants.map((grant): Grant => ({ ...grant, mode: "audit" }));
   const leading = given[0];
   return Object.freeze({
@@ -190,7 +212,8 @@ function allowed(grants: readonly Grant[], auditedDeny: string | undefined, vali
     plain: leading !== undefined && isPlainGrant(leading),
     nearestMiss: null,
     auditedDeny,
-    validUntilMs,
+    validFromMs: validity.fromMs,
+    validUntilMs: validity.untilMs,
   });
 }
 
@@ -198,7 +221,7 @@ function refused(
   outcome: "deny-rule" | "deny-default" | "deny-error",
   rule: string | null,
   nearestMiss: NearestMiss | null,
-  validUntilMs: number,
+  { fromMs, untilMs }: Pick<Validity, "fromMs" | "untilMs">,
 ): Verdict {
   return Object.freeze({
     outcome,
@@ -207,9 +230,13 @@ function refused(
     plain: false,
     nearestMiss,
     auditedDeny: undefined,
-    validUntilMs,
+    validFromMs: fromMs,
+    validUntilMs: untilMs,
   });
 }
 
 const NO_GRANTS: readonly Grant[] = Object.freeze([]);
-const FAILED: Verdict = refused("deny-error", null, null, Number.POSITIVE_INFINITY);
+const FAILED: Verdict = refused("deny-error", null, null, {
+  fromMs: Number.NEGATIVE_INFINITY,
+  untilMs: Number.POSITIVE_INFINITY,
+});

@@ -63,7 +63,9 @@ export interface Verdict {
   readonly nearestMiss: NearestMiss | null;
   /** A deny rule in audit mode that would have refused this. Then every grant is marked `audit`, and the record names this rule. */
   readonly auditedDeny?: string | undefined;
-  /** Unix milliseconds from which on it must be asked again; Infinity when no rule has a time. */
+  /** Unix milliseconds before which it must be asked again: when it was made; -Infinity when no rule has a time. */
+  readonly validFromMs: number;
+  /** Unix milliseconds from which on it must be asked again; Infinity when no rule has a time, and only then. */
   readonly validUntilMs: number;
 }
 

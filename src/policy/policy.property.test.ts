@@ -362,14 +362,13 @@ describe("a compiled policy", () => {
         const identified = compilePolicy(written).identify(asked.facts, asked.role, asked.now);
         if (identified.kind === "refused") return;
         const at = (now: number) => identified.authority.decide(asked.verb, asked.target, now, asked.code);
-        const { validUntilMs, ...verdict } = at(asked.now);
+        const { validFromMs, validUntilMs } = at(asked.now);
         expect(validUntilMs).toBeGreaterThan(asked.now);
-        const last = Number.isFinite(validUntilMs) ? validUntilMs - 1 : asked.now + 1e12;
-        expect({ ...at(last), validUntilMs: 0, nearestMiss: 0 }).toEqual({
-          ...verdict,
-          validUntilMs: 0,
-          nearestMiss: 0,
-        });
+        const isTimed = Number.isFinite(validUntilMs);
+        expect(validFromMs).toBe(isTimed ? asked.now : Number.NEGATIVE_INFINITY);
+        const said = (now: number) => ({ ...at(now), validFromMs: 0, validUntilMs: 0, nearestMiss: 0 });
+        expect(said(isTimed ? validUntilMs - 1 : asked.now + 1e12)).toEqual(said(asked.now));
+        if (!isTimed) expect(said(0)).toEqual(said(asked.now));
       }),
       { numRuns: FEWER_RUNS },
     );

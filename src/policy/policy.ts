@@ -7,6 +7,7 @@ import { compileLimits } from "./compile-limits.ts";
 import { type CompiledRule, compileRule, timeOr } from "./compiled-rule.ts";
 import type { PeerFacts } from "./decision.ts";
 import type { DomainEntry, PeerEntry, PolicyDocument } from "./document.ts";
+import { changesOf } from "./rule-timing.ts";
 
 /** Why a peer may not connect. */
 export type RefusedWhy =
@@ -62,6 +63,8 @@ export class Policy {
   readonly #byName = new Map<NodeName, CompiledPeer>();
   readonly #byKey = new Map<string, CompiledPeer>();
   readonly #grantsOfAll: GrantsOfAll;
+  /** Every moment at which time changes what the policy says; ascending. */
+  readonly #changesMs: readonly number[];
 
   constructor(document: PolicyDocument, generation: number, isFromFile: boolean) {
     this.node = canonicalName(parseNodeName(document.node));
@@ -79,6 +82,17 @@ export class Policy {
       for (const key of peer.keys) this.#byKey.set(key, peer);
     }
     this.peers = peers;
+    const auditEnds = [...peers.values()].map(({ entry }) => auditUntilOf(entry)).filter(Number.isFinite);
+    this.#changesMs = [...this.rules.flatMap(changesOf), ...auditEnds].sort((a, b) => a - b);
+  }
+
+  /**
+   * The first moment after `nowMs` at which time alone changes what some rule or entry counts, Unix milliseconds; Infinity
+   * when all such moments are past, undefined when there is none at all.
+   */
+  nextChangeMs(nowMs: number): number | undefined {
+    if (this.#changesMs.length === 0) return undefined;
+    return this.#changesMs.find((changeMs) => changeMs > nowMs) ?? Number.POSITIVE_INFINITY;
   }
 
   /** The entry with this name or key; undefined when there is none. */
@@ -135,13 +149,17 @@ export class Policy {
       facts,
       member: { alias: named?.alias ?? null, level, domain },
       admittedBy: named !== undefined ? "peer" : isMember ? "domain" : this.isFromFile ? undefined : "authenticated",
-      auditUntilMs:
-        named?.entry.mode === "audit" ? timeOr(named.entry.until, Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY,
+      auditUntilMs: named === undefined ? Number.NEGATIVE_INFINITY : auditUntilOf(named.entry),
       peerBounds: compileLimits(named?.entry.limits ?? this.document.limits ?? {}, isOfDomain),
       isHigher: level !== undefined && this.document.level !== undefined && level > this.document.level,
       isOfDomain,
     };
   }
+}
+
+/** Unix milliseconds at which audit mode of a peer ends; -Infinity without it. */
+function auditUntilOf({ mode, until }: PeerEntry): number {
+  return mode === "audit" ? timeOr(until, Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY;
 }
 
 function compilePeer(alias: string, entry: PeerEntry): CompiledPeer {

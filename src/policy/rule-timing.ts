@@ -20,6 +20,16 @@ export function denyTiming(rule: CompiledRule, nowMs: number): RuleTiming {
   return rule.mode === "audit" && nowMs < rule.untilMs ? "audits" : "holds";
 }
 
+/** Moments at which the rule may count differently, Unix milliseconds. */
+export function changesOf(rule: CompiledRule): readonly number[] {
+  return [rule.when.afterMs, rule.when.beforeMs, rule.untilMs].filter(Number.isFinite);
+}
+
+/** Whether the time decides what the rule counts, now or ever. */
+export function isTimed({ when, untilMs }: CompiledRule): boolean {
+  return Number.isFinite(when.afterMs) || Number.isFinite(when.beforeMs) || Number.isFinite(untilMs);
+}
+
 /** The next moment at which the rule may count differently; Infinity when there is none. */
 export function changesAt(rule: CompiledRule, nowMs: number): number {
   let next = Number.POSITIVE_INFINITY;

@@ -326,3 +326,32 @@ describe("buildMatrix", () => {
     });
   });
 });
+
+describe("mutual command by audit mode", () => {
+  const audited = (node: string, other: string, rules: readonly RuleEntry[] = []): Policy =>
+    compilePolicy({
+      version: 1,
+      node,
+      peers: { other: { names: [other], assurance: "ca", mode: "audit", until: "2027-01-01" } },
+      rules,
+    });
+  const mutual = (policies: readonly Policy[], nowMs = NOW) => buildMatrix(policies, nowMs).mutualCommand;
+
+  it("is found while it lasts, also where only one side has it by audit mode", () => {
+    const both = [audited("a@h", "b@h"), audited("b@h", "a@h")];
+    expect(mutual(both)).toEqual([["a@h", "b@h"]]);
+    expect(mutual(both, LATER)).toEqual([]);
+    const ruled = compilePolicy({
+      version: 1,
+      node: "b@h",
+      peers: { other: { names: ["a@h"], assurance: "ca" } },
+      rules: [{ id: "r", from: "other", allow: "rpc", to: "m:f/0" }],
+    });
+    expect(mutual([audited("a@h", "b@h"), ruled])).toEqual([["a@h", "b@h"]]);
+  });
+
+  it("is none where a rule denies every command", () => {
+    const denied: readonly RuleEntry[] = [{ id: "d", from: "other", deny: ["rpc", "spawn", "exit"], to: "*" }];
+    expect(mutual([audited("a@h", "b@h", denied), audited("b@h", "a@h")])).toEqual([]);
+  });
+});

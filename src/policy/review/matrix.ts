@@ -51,7 +51,7 @@ export interface CodeGrantRow {
 export interface Matrix {
   /** Every ordered pair of a node with a policy and another known node, by name. */
   readonly edges: readonly MatrixEdge[];
-  /** Pairs that may command each other: rpc, spawn, system or exit both ways. */
+  /** Pairs that may command each other: rpc, spawn, system or exit both ways, also where only audit mode lets them. */
   readonly mutualCommand: readonly (readonly [string, string])[];
   readonly untestedGrants: readonly { readonly node: string; readonly rule: string }[];
 }
@@ -75,12 +75,17 @@ export function buildMatrix(policies: readonly Policy[], nowMs: number, code: re
   );
   const byPair = new Map(drafts.map((edge) => [pairKey(edge.from, edge.to), edge]));
   const edges = drafts
-    .map((edge) => ({ ...edge, replies: (byPair.get(pairKey(edge.to, edge.from))?.entries.length ?? 0) > 0 }))
+    .map(({ isAuditedCommand: _, ...edge }) => ({
+      ...edge,
+      replies: (byPair.get(pairKey(edge.to, edge.from))?.entries.length ?? 0) > 0,
+    }))
     .sort((a, b) => (pairKey(a.from, a.to) < pairKey(b.from, b.to) ? -1 : 1));
   return {
     edges,
     mutualCommand: edges
-      .filter((edge) => edge.from < edge.to && commands(edge) && commands(byPair.get(pairKey(edge.to, edge.from))))
+      .filter(
+        ({ from, to }) => from < to && [pairKey(from, to), pairKey(to, from)].every((key) => commands(byPair.get(key))),
+      )
       .map((edge) => [edge.from, edge.to] as const),
     untestedGrants: policies.flatMap((policy) =>
       untestedGrants(policy, runTests(policy, nowMs)).map((rule) => ({ node: policy.node, rule })),
@@ -125,7 +130,10 @@ export function compareMatrix(matrix: Matrix, expected: readonly ExpectedEdge[])
   return { unexpected, missing };
 }
 
-type Draft = Omit<MatrixEdge, "replies">;
+interface Draft extends Omit<MatrixEdge, "replies"> {
+  /** Audit mode lets the peer command: it is let through with everything but `system` that no rule denies. */
+  readonly isAuditedCommand: boolean;
+}
 
 function draftEdge(policy: Policy, from: string, nowMs: number, code: readonly CodeGrantRow[]): Draft {
   const facts = imaginePeer(policy, from);
@@ -146,7 +154,13 @@ function draftEdge(policy: Policy, from: string, nowMs: number, code: readonly C
     if (row.from !== from || row.to !== policy.node) continue;
     entries.push({ ...UNBOUND, verb: row.verb, targets: [row.target], rule: row.rule });
   }
-  return { from, to: policy.node, connects, entries, auditUntil };
+  const isAuditedCommand =
+    connects &&
+    auditUntil !== null &&
+    COMMAND_VERBS.some(
+      (verb) => verb !== "system" && coveringDeny(policy.rules, member, verb, { kind: "star" }) === undefined,
+    );
+  return { from, to: policy.node, connects, entries, auditUntil, isAuditedCommand };
 }
 
 const UNBOUND = { limits: [], hasShape: false, isConditional: false, auditUntil: null } as const;
@@ -210,7 +224,8 @@ function limitTexts(limits: LimitsEntry): readonly string[] {
 }
 
 function commands(edge: Draft | undefined): boolean {
-  return edge?.entries.some((entry) => COMMAND_VERBS.includes(entry.verb)) === true;
+  if (edge === undefined) return false;
+  return edge.isAuditedCommand || edge.entries.some((entry) => COMMAND_VERBS.includes(entry.verb));
 }
 
 function nameOf(text: string): string {

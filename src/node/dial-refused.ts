@@ -1,0 +1,28 @@
+import { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+
+/** A node does not dial itself. */
+export function selfConnect(name: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "SELF_CONNECT", `${name} is this node itself`, {
+    peer: name,
+    stage: "name",
+    advice: "name another node; what runs on this one is reached by its registered name or pid alone",
+  });
+}
+
+/** A resolver gave an address that this node has no dialler for. */
+export function schemeRefused(target: NodeName, scheme: string): SallyportError {
+  return new SallyportError(
+    "ERR_CONFIG",
+    "SCHEME_NOT_ALLOWED",
+    `${target} resolves to a ${scheme} address, which this node does not dial`,
+    {
+      peer: target,
+      stage: "resolve",
+      advice:
+        scheme === "tcp"
+          ? "set dangerous.plaintext if the network is trusted"
+          : "configure tls with certFile, keyFile and caFile",
+    },
+  );
+}
