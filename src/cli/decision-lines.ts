@@ -50,7 +50,7 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
   if (nearestMiss !== null) rows.push(["nearest", `${nearestMiss.rule}, which ${MISSES[nearestMiss.why]}`]);
   rows.push(["peer", peerText(decision)], ["operation", operationText(decision)]);
   if (decision.generation !== null) rows.push(["generation", String(decision.generation)]);
-  if (decision.id !== null) rows.push(["told", `the peer knows this decision as ${decision.id}`]);
+  if (decision.id !== null) rows.push(["told", toldText(decision, decision.id)]);
   return `${colour(outcome)}  ${said}\n${fields(rows, colours.dim)}`;
 }
 
@@ -58,6 +58,18 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
 export function decisionJson({ atMs, ...decision }: ShownDecision): Readonly<Record<string, unknown>> {
   const at = atMs === null || Number.isNaN(new Date(atMs).getTime()) ? null : new Date(atMs).toISOString();
   return { ...decision, at };
+}
+
+/** Verbs whose refused caller is told the id, where it waits for an answer at all. */
+const TOLD_THE_ID: readonly string[] = ["call", "monitor", "link", "system"];
+
+/** What the peer heard, as far as the operation says it: the record does not hold the answer. */
+function toldText({ verb, outcome }: ShownDecision, id: string): string {
+  if (outcome === "allow") return "nothing of this id: it was let through";
+  if (TOLD_THE_ID.includes(verb)) return `the peer may know this decision as ${id}`;
+  if (verb === "rpc") return `the peer may know this decision as ${id}, unless it asked with erpc: then as eperm`;
+  if (verb === "spawn") return "eperm, without the id";
+  return "nothing of this id";
 }
 
 /** Names what decides when it is no rule of the file. */

@@ -107,7 +107,7 @@ describe("the walk of the README", () => {
       "peer        desk (desk@127.0.0.1) with key",
       "operation   rpc os:cmd/1",
       "generation  1",
-      "told        the peer knows this decision a",
+      "told        the peer may know this decisio",
       "",
     ]);
   });
