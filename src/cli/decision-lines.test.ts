@@ -47,6 +47,12 @@ describe("decisionLines", () => {
     expect(decisionLines({ ...DENIED, verb }, PLAIN).split("\n").at(-1)).toBe(`told        ${told}`);
   });
 
+  it("says whether the limit was one of a rule, as far as the record knows", () => {
+    const limited = { ...DENIED, outcome: "deny-limit" } as const;
+    expect(decisionLines(limited, PLAIN)).toMatch(/^deny-limit {2}a rule grants it, but one of its `limits`, or/);
+    expect(decisionLines({ ...limited, rule: null }, PLAIN)).toMatch(/^deny-limit {2}a limit .+ not one of a rule: on /);
+  });
+
   it("claims no answer for what was let through", () => {
     const audited = { ...DENIED, verb: "call", outcome: "allow", mode: "audit" } as const;
     expect(decisionLines(audited, PLAIN)).toContain("told        nothing of this id: it was let through");

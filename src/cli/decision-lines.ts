@@ -24,7 +24,7 @@ const OUTCOMES: Readonly<Record<Outcome, string>> = {
   allow: "a rule grants it",
   "deny-rule": "a deny rule refuses it",
   "deny-default": "no rule grants it",
-  "deny-limit": "a rule grants it, but a limit was in the way",
+  "deny-limit": "a limit was in the way",
   "deny-identity": "the peer is not what its entry asks for",
   "deny-error": "a rule could not be evaluated",
 };
@@ -44,7 +44,7 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
   const { outcome, rule, nearestMiss, mode } = decision;
   const colour = outcome === "allow" ? (mode === "audit" ? colours.yellow : colours.green) : colours.red;
   const said =
-    mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : OUTCOMES[outcome];
+    mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : outcomeText(outcome, rule);
   const rows: (readonly [string, string])[] = [];
   if (rule !== null) rows.push(["rule", ruleText(rule)]);
   if (nearestMiss !== null) rows.push(["nearest", `${nearestMiss.rule}, which ${MISSES[nearestMiss.why]}`]);
@@ -58,6 +58,14 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
 export function decisionJson({ atMs, ...decision }: ShownDecision): Readonly<Record<string, unknown>> {
   const at = atMs === null || Number.isNaN(new Date(atMs).getTime()) ? null : new Date(atMs).toISOString();
   return { ...decision, at };
+}
+
+/** What came of it. The record names the rule whose limit it was; what no rule bounds has none. */
+function outcomeText(outcome: Outcome, rule: string | null): string {
+  if (outcome !== "deny-limit") return OUTCOMES[outcome];
+  return rule === null
+    ? `${OUTCOMES[outcome]} that is not one of a rule: on open links, monitors or calls, funs, or identifiers of third nodes`
+    : "a rule grants it, but one of its `limits`, or of those of the peer, was in the way";
 }
 
 /** Verbs whose refused caller is told the id, where it waits for an answer at all. */

@@ -231,6 +231,7 @@ describe("policy can", () => {
       generation: null,
       mode: "enforce",
       asks: [],
+      limits: { rule: null, peer: null },
       auditedDeny: null,
       refusedWhy: null,
       source: "file",
@@ -264,6 +265,23 @@ describe("policy can", () => {
   ])("refuses the question %j", async (question, reason, says) => {
     const error = await refused(HOME, "policy", "can", ...question);
     expect(error).toMatchObject({ reason, exit: 2, message: expect.stringContaining(says) });
+  });
+});
+
+describe("policy can about limits", () => {
+  it("says which the rule and the peer set", async () => {
+    const text = POLICY.replace('"assurance": "ca"', '"assurance": "ca", "limits": { "inflight": 4 }').replace(
+      '"to": "greeter" }',
+      '"to": "greeter", "limits": { "rate": "20/s", "payload": "8KiB" } }',
+    );
+    const question = ["policy", "can", "desk", "call", "greeter", "--policy", file("limited.jsonc", text)];
+    expect((await runCli(HOME, question)).out).toMatch(
+      /\nlimits of the rule: rate 20\/s, payload 8KiB\nlimits of the peer: inflight 4\n/,
+    );
+    expect(await ask(HOME, ...question)).toMatchObject({
+      asks: ["limits"],
+      limits: { rule: { rate: "20/s", payload: "8KiB" }, peer: { inflight: 4 } },
+    });
   });
 });
 
