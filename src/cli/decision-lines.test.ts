@@ -44,13 +44,19 @@ describe("decisionLines", () => {
     ["connect", "nothing of this id"],
     ["reply", "nothing of this id"],
   ])("says what a peer is told of a refused %s", (verb, told) => {
-    expect(decisionLines({ ...DENIED, verb }, PLAIN).split("\n").at(-1)).toBe(`told        ${told}`);
+    expect(
+      decisionLines({ ...DENIED, verb }, PLAIN)
+        .split("\n")
+        .at(-1),
+    ).toBe(`told        ${told}`);
   });
 
   it("says whether the limit was one of a rule, as far as the record knows", () => {
     const limited = { ...DENIED, outcome: "deny-limit" } as const;
     expect(decisionLines(limited, PLAIN)).toMatch(/^deny-limit {2}a rule grants it, but one of its `limits`, or/);
-    expect(decisionLines({ ...limited, rule: null }, PLAIN)).toMatch(/^deny-limit {2}a limit .+ not one of a rule: on /);
+    expect(decisionLines({ ...limited, rule: null }, PLAIN)).toMatch(
+      /^deny-limit {2}a limit .+ not one of a rule: on /,
+    );
   });
 
   it("claims no answer for what was let through", () => {

@@ -84,8 +84,8 @@ export function addPolicyCommands(program: Command, actions: PolicyActions): voi
 function addFileCommands(policy: Command, actions: PolicyActions): void {
   addCommand(policy, "check", "say whether policy files are well-formed, and what is unwise in them", {
     long:
-      "Reads policy files and says everything that is wrong with them, each with line and column: exit 2. What is merely " +
-      "unwise is a warning, and so are tests of the file that fail: `policy test` shows them, and a node does not load the file.",
+      "Reads policy files and says everything that is wrong with them, each with line and column: exit 2. A test of the file " +
+      "that fails is wrong too: a node does not load the file, and `policy test` shows more. What is merely unwise is a warning.",
     arguments: [FILES],
     options: [...configOptions(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy check policy.jsonc", "sallyport policy check fleet/*.policy.jsonc --json"],

@@ -124,6 +124,7 @@ describe("policy check", () => {
       files: [
         { file: "policy.jsonc", node: "shop@h.example", problems: [], warnings: [], peers: 1, rules: 2, tests: 2 },
       ],
+      notes: [],
     });
   });
 
@@ -143,14 +144,70 @@ describe("policy check", () => {
     ]);
   });
 
-  it("warns of what is unwise, and of tests that fail, and exits with 0", async () => {
-    const text = POLICY.replace('"to": "os:cmd/1", "expect": "deny"', '"to": "os:cmd/1", "expect": "allow"');
+  it("warns of what is unwise, and exits with 0", async () => {
+    const text = POLICY.replace(/\n.*"expect": "deny".*/, "");
     const { code, out } = await runCli(HOME, ["policy", "check", file("unwise.jsonc", text)]);
     expect(code).toBe(0);
+    expect(out).toMatch(/unwise\.jsonc:\d+:\d+: warning: .*no test expects a refusal/);
+  });
+
+  it("exits with 2 when a test of the file fails: no node would load it", async () => {
+    const text = POLICY.replace('"to": "os:cmd/1", "expect": "deny"', '"to": "os:cmd/1", "expect": "allow"');
+    const { code, out, err } = await runCli(HOME, ["policy", "check", file("contrary.jsonc", text)]);
+    expect(code).toBe(2);
     expect(out).toMatch(
-      /unwise\.jsonc:11:5: warning: this test fails, and a node does not load the file: desk rpc os:cmd\/1/,
+      /contrary\.jsonc:11:5: error: this test fails, and a node does not load the file: desk rpc os:cmd\/1/,
     );
-    expect(out).toContain("no test expects a refusal");
+    expect(out).toContain("contrary.jsonc: cannot be used");
+    expect(err).toMatch(/^error: contrary\.jsonc:11:5: test .+ expected allow and got deny-default\n/);
+    const answer = await answerOf(HOME, "policy", "check", "contrary.jsonc");
+    expect(answer).toMatchObject({ ok: false, exit: 2, error: { reason: "POLICY_TEST_FAILED" } });
+    const warning = /^warning: contrary\.jsonc is loaded by no node: a test of it fails/;
+    const asked = await runCli(HOME, ["policy", "can", "desk", "call", "greeter", "--policy", "contrary.jsonc"]);
+    expect(asked).toMatchObject({ code: 0, err: expect.stringMatching(warning) });
+    const shown = await runCli(HOME, ["policy", "matrix", "contrary.jsonc"]);
+    expect(shown).toMatchObject({ code: 0, err: expect.stringMatching(warning) });
+    expect((await runCli(HOME, ["policy", "matrix"])).err).toBe("");
+  });
+
+  it("reports on every file, also beside one that cannot be read", async () => {
+    const answer = await answerOf(HOME, "policy", "check", "none.jsonc", "policy.jsonc");
+    expect(answer).toMatchObject({
+      exit: 2,
+      error: { reason: "POLICY_UNREADABLE" },
+      result: {
+        files: [
+          {
+            file: "none.jsonc",
+            node: null,
+            problems: [{ message: expect.stringContaining("cannot read none.jsonc") }],
+          },
+          { file: "policy.jsonc", problems: [], rules: 2 },
+        ],
+      },
+    });
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["only comments", "// nothing\n"],
+  ])("says of a file with %s that it is empty", async (_, text) => {
+    const { code, out } = await runCli(HOME, ["policy", "check", file("void.jsonc", text)]);
+    expect(code).toBe(2);
+    expect(out).toContain("error: the file is empty");
+  });
+
+  it("says of a file that no configuration names that it is not in force", async () => {
+    mkdirSync(join(HOME, "beside"));
+    file("beside/sallyport.jsonc", '{ "name": "shop@h.example" }');
+    file("beside/policy.jsonc", POLICY);
+    const beside = join(HOME, "beside");
+    const warning = `warning: policy.jsonc is not in force: ${join(beside, "sallyport.jsonc")} has no \`policy\`\n`;
+    for (const args of [["check"], ["test"], ["matrix"], ["can", "desk", "call", "greeter"]]) {
+      expect(await runCli(beside, ["policy", ...args])).toMatchObject({ code: 0, err: warning });
+    }
+    expect((await ask(beside, "policy", "check"))["notes"]).toEqual([expect.stringContaining("not in force")]);
+    expect((await runCli(beside, ["policy", "check", "policy.jsonc"])).err).toBe("");
   });
 
   it.each([
@@ -235,6 +292,7 @@ describe("policy can", () => {
       auditedDeny: null,
       refusedWhy: null,
       source: "file",
+      notes: [],
     });
     expect(await answerOf(HOME, "policy", "can", "desk", "cast", "greeter")).toMatchObject({
       ok: false,

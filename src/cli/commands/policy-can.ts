@@ -1,6 +1,5 @@
 import { SallyportError } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
-import { compilePolicy } from "../../policy/compile.ts";
 import type { LimitsEntry } from "../../policy/document.ts";
 import { formatTarget, parseOperationTarget } from "../../policy/parse-target.ts";
 import type { Policy, RefusedWhy } from "../../policy/policy.ts";
@@ -10,8 +9,8 @@ import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines, type ShownDecision } from "../decision-lines.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import type { CanQuestion, PolicyCanFlags } from "../policy-commands.ts";
-import { parsedPolicy, policyFileOf, readPolicy } from "../policy-file.ts";
-import { reportVerdict } from "../report.ts";
+import { policyFilesOf, policyToAsk } from "../policy-file.ts";
+import { reportVerdict, warn } from "../report.ts";
 import { runningPolicy } from "../running-policy.ts";
 import { type Colours, printable } from "../terminal.ts";
 
@@ -32,7 +31,9 @@ const REFUSED: Readonly<Partial<Record<RefusedWhy, string>>> = {
  */
 export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, question: CanQuestion): Promise<ExitCode> {
   const running = flags.policy === undefined ? await runningPolicy(world, flags) : undefined;
-  const { policy, place } = running === undefined ? fromFile(world, flags) : { policy: running.policy, place: NODE };
+  const { policy, place, warnings } =
+    running === undefined ? fromFile(world, flags) : { policy: running.policy, place: NODE, warnings: [] };
+  warn(world.terminal, warnings);
   const nowMs = flags.at ?? world.clock.wallMs();
   const { from, verb, target } = question;
   // The parser of arguments lets no other word through.
@@ -52,15 +53,25 @@ export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, ques
       ...remarks,
       refusedWhy: judgement.refusedWhy ?? null,
       source: running === undefined ? "file" : "node",
+      notes: warnings,
     },
     human: [decisionLines(decision, colours), ...remarkLines(remarks, colours)].join("\n"),
     failure: decision.outcome === "allow" ? undefined : refused(decision, from, why, place),
   });
 }
 
-function fromFile(world: CommandWorld, flags: PolicyCanFlags): { readonly policy: Policy; readonly place: string } {
-  const read = readPolicy(policyFileOf(flags, flags.policy, world), world);
-  return { policy: compilePolicy(parsedPolicy(read, world).document), place: read.file };
+/** What is asked when no node is. */
+interface AskedFile {
+  readonly policy: Policy;
+  readonly place: string;
+  readonly warnings: readonly string[];
+}
+
+function fromFile(world: CommandWorld, flags: PolicyCanFlags): AskedFile {
+  const { files, warnings } = policyFilesOf(flags, flags.policy === undefined ? [] : [flags.policy], world);
+  const [place = ""] = files;
+  const asked = policyToAsk(place, world, world.clock.wallMs());
+  return { policy: asked.policy, place, warnings: [...warnings, ...asked.warnings] };
 }
 
 function chosenFacts({ assurance, transport, source }: PolicyCanFlags): ChosenFacts {
