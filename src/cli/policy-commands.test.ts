@@ -64,6 +64,8 @@ describe("the commands about policies", () => {
     [["policy", "can", "desk", "eval", "x"], "commander.invalidArgument"],
     [["policy", "can", "desk", "call", "x", "--assurance", "none"], "commander.invalidArgument"],
     [["policy", "can", "desk", "call", "x", "--at", "soon"], "commander.invalidArgument"],
+    [["policy", "can", "desk", "call", "x", "--source", "foo"], "commander.invalidArgument"],
+    [["policy", "can", "desk", "call", "x", "--source", "10.0.0.0/8"], "commander.invalidArgument"],
     [["policy", "why"], "commander.missingArgument"],
     [["policy", "apply"], "commander.unknownCommand"],
   ])("refuse %j", async (args, code) => {

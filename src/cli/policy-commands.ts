@@ -1,5 +1,6 @@
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import { parseAddress } from "../policy/address-range.ts";
 import { VERBS } from "../policy/verbs.ts";
 import { addCommand, addGroup } from "./add-command.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption, policyOption } from "./common-options.ts";
@@ -21,7 +22,7 @@ export interface PolicyCanFlags extends ControlFlags {
 }
 
 export interface PolicyWhyFlags extends ControlFlags {
-  /** Directory of an audit log: asks it and not the running node. */
+  /** Directory or file of an audit log: asks it and not the running node. */
   readonly audit?: string;
   readonly json?: boolean;
 }
@@ -63,8 +64,8 @@ const FILES: Argument = new Argument(
 );
 
 const AUDIT: Option = new Option(
-  "--audit <dir>",
-  "directory of the audit log (default: that of the configuration, data/audit)",
+  "--audit <path>",
+  "directory of the audit log, or one .jsonl file (default: that of the configuration, data/audit)",
 );
 
 /** Adds `policy` with its commands. */
@@ -146,7 +147,9 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
         "otp",
         "barrel",
       ]),
-      new Option("--source <address>", "address that it comes from, for rules with `source`"),
+      new Option("--source <address>", "address that it comes from, for rules with `source`").argParser(
+        addressArgument,
+      ),
       new Option("--at <time>", "moment to judge at, ISO (default: now)").argParser(timeArgument),
       ...configOptions(),
       keyDirOption(),
@@ -165,7 +168,8 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
     long:
       "Explains a refusal, or what audit mode let through: the rule, the nearest rule that might have allowed it, who asked and " +
       "for what. The id is what the refused peer was told, and what the `denied` event and the audit log say. Asks the running " +
-      "node, and the audit log when none runs or it has forgotten. Exit 1: nobody knows that id.",
+      "node, and the audit log when none runs or it has forgotten. Exit 1: nobody knows that id. Exit 2: there is neither a node " +
+      "nor a log to ask.",
     arguments: [new Argument("<ID>", "id of the decision")],
     options: [AUDIT, ...configOptions(), keyDirOption(), ...controlOptions(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy why V5HK7R82HXHW", "sallyport policy why V5HK7R82HXHW --audit data/audit --json"],
@@ -185,6 +189,11 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
     options: [...configOptions(), keyDirOption(), ...controlOptions(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy reload", "sallyport policy reload --config sallyport.jsonc --json"],
   }).action((flags: ControlFlags) => actions.policyReload(flags));
+}
+
+function addressArgument(text: string): string {
+  if (parseAddress(text) !== undefined) return text;
+  throw new InvalidArgumentError("It must be an IP address such as 203.0.113.7 or 2001:db8::1.");
 }
 
 function timeArgument(text: string): number {

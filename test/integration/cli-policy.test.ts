@@ -381,7 +381,29 @@ describe("policy matrix", () => {
   });
 });
 
+describe("a control socket that the command line names", () => {
+  it.each([
+    ["can", ["can", "desk", "call", "greeter"]],
+    ["why", ["why", "01JF6Q2M"]],
+    ["matrix", ["matrix"]],
+    ["reload", ["reload"]],
+  ])("is not passed over by %s when no node is there", async (_, args) => {
+    const failed = { exit: 4, code: "ERR_UNREACHABLE", reason: "NODE_NOT_RUNNING" };
+    expect(await refused(HOME, "policy", ...args, "--control", "typo.sock")).toMatchObject(failed);
+  });
+});
+
 describe("policy why", () => {
+  it("exits with 2 where there is neither a node nor a log to ask", async () => {
+    expect(await refused(HOME, "policy", "why", "01JF6Q2M")).toMatchObject({ exit: 2, reason: "AUDIT_NEEDED" });
+  });
+
+  it("takes one file of a log", async () => {
+    const log = "log/audit-000000000001.jsonl";
+    expect(await ask(HOME, "policy", "why", "01JF6Q2M", "--audit", log)).toMatchObject({ outcome: "deny-default" });
+    expect(await ask(HOME, "policy", "learn", "--audit", log)).toMatchObject({ decisions: 3 });
+  });
+
   it("explains a decision of the audit log", async () => {
     const { code, out } = await runCli(HOME, ["policy", "why", "01JF6Q2M", "--audit", "log"]);
     expect(code).toBe(0);
@@ -435,7 +457,6 @@ describe("policy why", () => {
       reason: "DECISION_UNKNOWN",
       exit: 1,
     });
-    expect(await refused(HOME, "policy", "why", "NOBODY")).toMatchObject({ reason: "DECISION_UNKNOWN", exit: 1 });
     expect(await refused(HOME, "policy", "why", "NOBODY", "--audit", "elsewhere")).toMatchObject({
       reason: "AUDIT_UNREADABLE",
       exit: 2,
