@@ -103,7 +103,7 @@ function addFileCommands(policy: Command, actions: PolicyActions): void {
     long:
       "Reads the policy files of several nodes and prints the directed graph: who may do what to whom. Without a file it asks " +
       "the running node, which also knows what `allow` in code grants; --no-control reads the file instead. Edges by which two " +
-      "nodes command each other (rpc, spawn or system both ways) are flagged, and grants without a test are named. With " +
+      "nodes command each other (rpc, spawn, system or exit both ways) are flagged, and grants without a test are named. With " +
       "--expect it compares the edges with a list kept beside the files, and exits 1 when one appeared or is gone; --json " +
       "prints the list to keep as result.expected.",
     arguments: [FILES],
@@ -176,7 +176,7 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
   }).action((id: string, flags: PolicyWhyFlags) => actions.policyWhy(flags, id));
   addCommand(policy, "learn", "propose rules from what an audit log recorded", {
     long:
-      "Reads the decisions of an audit log and prints the least rules that cover what audit mode let through, with counts, as " +
+      "Reads the decisions of an audit log and prints the least rules that cover what was let through, by audit mode or with `audit.grants` by rules, with counts, as " +
       "JSONC to copy from. Nothing is applied. What was refused is never learnt from: a peer would write its own rules. Read " +
       "each line: what a peer did is not what it should be allowed to do.",
     options: [AUDIT, ...configOptions(), keyDirOption(), jsonOption(JSON_RESULT)],
