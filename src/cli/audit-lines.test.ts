@@ -20,6 +20,14 @@ describe("auditLines", () => {
     expect([...auditLines("/log", files)]).toEqual(["a", "b", "c", "d", "e", "half"]);
   });
 
+  it("reads one file when that is named, whatever is beside it", () => {
+    const files = disk({ "audit-000000000001.jsonl": "a\n", "copy.jsonl": "b\nc" });
+    expect([...auditLines("/log/copy.jsonl", files)]).toEqual(["b", "c"]);
+    expect(() => [...auditLines("/log/none.jsonl", files)]).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG", reason: "AUDIT_UNREADABLE" }),
+    );
+  });
+
   it.each([
     ["an empty directory", "/log"],
     ["no directory", "/elsewhere"],

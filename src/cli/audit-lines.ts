@@ -8,8 +8,11 @@ import type { SettingsWorld } from "./settings.ts";
 
 const LOG_FILE = /^audit-\d+\.jsonl$/;
 
+/** How the name of one file of records ends, such as a copy. */
+const RECORDS_END = ".jsonl";
+
 /**
- * The directory of an audit log: the named one, else where `start` keeps it; undefined when there is none.
+ * Where an audit log is: the named directory or `.jsonl` file, else where `start` keeps it; undefined when there is none.
  * @throws what `findConfig` throws
  */
 export function auditDirectoryOf(
@@ -21,23 +24,31 @@ export function auditDirectoryOf(
 }
 
 /**
- * The lines of all files of an audit log, oldest first. One file at a time is in memory.
+ * The lines of all files of an audit log, oldest first, or of the one `.jsonl` file. One file at a time is in memory.
  * @throws {SallyportError} ERR_CONFIG AUDIT_UNREADABLE, also when the directory holds no log
  */
 export function* auditLines(directory: string, files: StoreFiles): Generator<string> {
+  if (directory.endsWith(RECORDS_END)) {
+    yield* linesOf(directory, files);
+    return;
+  }
   const names = listOf(directory, files).filter((name) => LOG_FILE.test(name));
   if (names.length === 0) throw unreadable(directory, "there is no audit log in it");
   // By the number of the first record; as text, 10 would stand before 9.
   const number = (name: string): number => Number(/\d+/.exec(name)?.[0]);
   for (const name of names.toSorted((a, b) => number(a) - number(b))) {
-    const text = readOf(join(directory, name), files);
-    let start = 0;
-    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
-      yield text.slice(start, end);
-      start = end + 1;
-    }
-    if (start < text.length) yield text.slice(start);
+    yield* linesOf(join(directory, name), files);
   }
+}
+
+function* linesOf(path: string, files: StoreFiles): Generator<string> {
+  const text = readOf(path, files);
+  let start = 0;
+  for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
+    yield text.slice(start, end);
+    start = end + 1;
+  }
+  if (start < text.length) yield text.slice(start);
 }
 
 function listOf(directory: string, files: StoreFiles): readonly string[] {
@@ -58,7 +69,8 @@ function readOf(path: string, files: StoreFiles): string {
 
 function unreadable(path: string, why: string, cause?: unknown): SallyportError {
   return new SallyportError("ERR_CONFIG", "AUDIT_UNREADABLE", `cannot read ${quotePath(path)}: ${why}`, {
-    advice: "name the directory of the audit log with --audit, as the user that the node runs as",
+    advice:
+      "name the directory of the audit log, or one .jsonl file of it, with --audit, as the user that the node runs as",
     cause,
   });
 }

@@ -29,8 +29,39 @@ describe("decisionLines", () => {
       "peer        rented (rented@rented.example) with key SHA256:abc",
       "operation   rpc erlang:halt/0",
       "generation  14",
-      "told        the peer knows this decision as 01JF6Q2M",
+      "told        the peer may know this decision as 01JF6Q2M, unless it asked with erpc: then as eperm",
     ]);
+  });
+
+  it.each([
+    ["call", "the peer may know this decision as 01JF6Q2M"],
+    ["monitor", "the peer may know this decision as 01JF6Q2M"],
+    ["link", "the peer may know this decision as 01JF6Q2M"],
+    ["spawn", "eperm, without the id"],
+    ["send", "nothing of this id"],
+    ["cast", "nothing of this id"],
+    ["exit", "nothing of this id"],
+    ["connect", "nothing of this id"],
+    ["reply", "nothing of this id"],
+  ])("says what a peer is told of a refused %s", (verb, told) => {
+    expect(
+      decisionLines({ ...DENIED, verb }, PLAIN)
+        .split("\n")
+        .at(-1),
+    ).toBe(`told        ${told}`);
+  });
+
+  it("says whether the limit was one of a rule, as far as the record knows", () => {
+    const limited = { ...DENIED, outcome: "deny-limit" } as const;
+    expect(decisionLines(limited, PLAIN)).toMatch(/^deny-limit {2}a rule grants it, but one of its `limits`, or/);
+    expect(decisionLines({ ...limited, rule: null }, PLAIN)).toMatch(
+      /^deny-limit {2}a limit .+ not one of a rule: on /,
+    );
+  });
+
+  it("claims no answer for what was let through", () => {
+    const audited = { ...DENIED, verb: "call", outcome: "allow", mode: "audit" } as const;
+    expect(decisionLines(audited, PLAIN)).toContain("told        nothing of this id: it was let through");
   });
 
   it("says of audit mode that it only lets through", () => {

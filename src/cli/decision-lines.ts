@@ -24,7 +24,7 @@ const OUTCOMES: Readonly<Record<Outcome, string>> = {
   allow: "a rule grants it",
   "deny-rule": "a deny rule refuses it",
   "deny-default": "no rule grants it",
-  "deny-limit": "a rule grants it, but a limit was in the way",
+  "deny-limit": "a limit was in the way",
   "deny-identity": "the peer is not what its entry asks for",
   "deny-error": "a rule could not be evaluated",
 };
@@ -44,13 +44,13 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
   const { outcome, rule, nearestMiss, mode } = decision;
   const colour = outcome === "allow" ? (mode === "audit" ? colours.yellow : colours.green) : colours.red;
   const said =
-    mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : OUTCOMES[outcome];
+    mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : outcomeText(outcome, rule);
   const rows: (readonly [string, string])[] = [];
   if (rule !== null) rows.push(["rule", ruleText(rule)]);
   if (nearestMiss !== null) rows.push(["nearest", `${nearestMiss.rule}, which ${MISSES[nearestMiss.why]}`]);
   rows.push(["peer", peerText(decision)], ["operation", operationText(decision)]);
   if (decision.generation !== null) rows.push(["generation", String(decision.generation)]);
-  if (decision.id !== null) rows.push(["told", `the peer knows this decision as ${decision.id}`]);
+  if (decision.id !== null) rows.push(["told", toldText(decision, decision.id)]);
   return `${colour(outcome)}  ${said}\n${fields(rows, colours.dim)}`;
 }
 
@@ -58,6 +58,26 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
 export function decisionJson({ atMs, ...decision }: ShownDecision): Readonly<Record<string, unknown>> {
   const at = atMs === null || Number.isNaN(new Date(atMs).getTime()) ? null : new Date(atMs).toISOString();
   return { ...decision, at };
+}
+
+/** What came of it. The record names the rule whose limit it was; what no rule bounds has none. */
+function outcomeText(outcome: Outcome, rule: string | null): string {
+  if (outcome !== "deny-limit") return OUTCOMES[outcome];
+  return rule === null
+    ? `${OUTCOMES[outcome]} that is not one of a rule: on open links, monitors or calls, funs, or identifiers of third nodes`
+    : "a rule grants it, but one of its `limits`, or of those of the peer, was in the way";
+}
+
+/** Verbs whose refused caller is told the id, where it waits for an answer at all. */
+const TOLD_THE_ID: readonly string[] = ["call", "monitor", "link", "system"];
+
+/** What the peer heard, as far as the operation says it: the record does not hold the answer. */
+function toldText({ verb, outcome }: ShownDecision, id: string): string {
+  if (outcome === "allow") return "nothing of this id: it was let through";
+  if (TOLD_THE_ID.includes(verb)) return `the peer may know this decision as ${id}`;
+  if (verb === "rpc") return `the peer may know this decision as ${id}, unless it asked with erpc: then as eperm`;
+  if (verb === "spawn") return "eperm, without the id";
+  return "nothing of this id";
 }
 
 /** Names what decides when it is no rule of the file. */

@@ -43,8 +43,9 @@ export function exampleConfig(name: NodeName): string {
   // Erlang nodes see this node in nodes() and include it in global only when this is true.
   "visible": false,
 
-  // A record of every connection attempt, each bound to the one before. This is the default; false keeps none.
-  // "audit": { "dir": "data/audit" },
+  // A record of every connection attempt and every refused operation, each bound to the one before. This is the default;
+  // false keeps none. "grants": true also records what rules allow, for \`sallyport policy learn\`.
+  // "audit": { "dir": "data/audit", "grants": false },
 }
 `;
 }

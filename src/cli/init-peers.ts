@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
-import { type NodeName, tryNodeName } from "../base/node-name.ts";
+import { canonicalName, type NodeName, tryNodeName } from "../base/node-name.ts";
 import { canonicalKeyText } from "../policy/check/check-peers.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { KeyDirectory } from "./key-directory.ts";
@@ -22,9 +22,21 @@ export interface InitPeer {
  */
 export function initPeers(world: CommandWorld, texts: readonly string[]): readonly InitPeer[] {
   const aliases = new Set<string>();
+  const seen = new Set<string>();
   return texts.map((text) => {
     const { name, key } = named(text) ?? inDirectory(world, text);
+    const known = [canonicalName(name), key].find((part) => seen.has(part));
+    if (known !== undefined) throw invalid(text, `names ${known}, which another --peer names already`);
+    seen.add(canonicalName(name)).add(key);
     return { alias: newAlias(name, aliases), name, key };
+  });
+}
+
+/** The error for peers that cannot stand in one policy together. */
+export function peersUnfit(why: string): SallyportError {
+  return new SallyportError("ERR_CONFIG", "INIT_PEER", `no policy can have these peers: ${why}`, {
+    stage: "identity",
+    advice: "name each other node once with --peer, by its own name and key",
   });
 }
 

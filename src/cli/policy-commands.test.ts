@@ -43,6 +43,14 @@ describe("the commands about policies", () => {
     ]);
   });
 
+  it("say of the matrix which verbs are a command over a node: as many as it flags", () => {
+    const program = buildProgram({} as Actions, "1.2.3", () => undefined);
+    const matrix = program.commands
+      .find((one) => one.name() === "policy")
+      ?.commands.find((one) => one.name() === "matrix");
+    expect(matrix?.description()).toContain("(rpc, spawn, system or exit both ways)");
+  });
+
   it("take an id, and where to look for it", async () => {
     expect(await parsed(["policy", "why", "V5HK7R82HXHW", "--audit", "d"])).toEqual([
       "policyWhy",
@@ -64,6 +72,8 @@ describe("the commands about policies", () => {
     [["policy", "can", "desk", "eval", "x"], "commander.invalidArgument"],
     [["policy", "can", "desk", "call", "x", "--assurance", "none"], "commander.invalidArgument"],
     [["policy", "can", "desk", "call", "x", "--at", "soon"], "commander.invalidArgument"],
+    [["policy", "can", "desk", "call", "x", "--source", "foo"], "commander.invalidArgument"],
+    [["policy", "can", "desk", "call", "x", "--source", "10.0.0.0/8"], "commander.invalidArgument"],
     [["policy", "why"], "commander.missingArgument"],
     [["policy", "apply"], "commander.unknownCommand"],
   ])("refuse %j", async (args, code) => {

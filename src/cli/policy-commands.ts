@@ -1,5 +1,6 @@
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import { parseAddress } from "../policy/address-range.ts";
 import { VERBS } from "../policy/verbs.ts";
 import { addCommand, addGroup } from "./add-command.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption, policyOption } from "./common-options.ts";
@@ -21,7 +22,7 @@ export interface PolicyCanFlags extends ControlFlags {
 }
 
 export interface PolicyWhyFlags extends ControlFlags {
-  /** Directory of an audit log: asks it and not the running node. */
+  /** Directory or file of an audit log: asks it and not the running node. */
   readonly audit?: string;
   readonly json?: boolean;
 }
@@ -63,8 +64,8 @@ const FILES: Argument = new Argument(
 );
 
 const AUDIT: Option = new Option(
-  "--audit <dir>",
-  "directory of the audit log (default: that of the configuration, data/audit)",
+  "--audit <path>",
+  "directory of the audit log, or one .jsonl file (default: that of the configuration, data/audit)",
 );
 
 /** Adds `policy` with its commands. */
@@ -84,8 +85,8 @@ export function addPolicyCommands(program: Command, actions: PolicyActions): voi
 function addFileCommands(policy: Command, actions: PolicyActions): void {
   addCommand(policy, "check", "say whether policy files are well-formed, and what is unwise in them", {
     long:
-      "Reads policy files and says everything that is wrong with them, each with line and column: exit 2. What is merely " +
-      "unwise is a warning, and so are tests of the file that fail: `policy test` shows them, and a node does not load the file.",
+      "Reads policy files and says everything that is wrong with them, each with line and column: exit 2. A test of the file " +
+      "that fails is wrong too: a node does not load the file, and `policy test` shows more. What is merely unwise is a warning.",
     arguments: [FILES],
     options: [...configOptions(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy check policy.jsonc", "sallyport policy check fleet/*.policy.jsonc --json"],
@@ -102,7 +103,7 @@ function addFileCommands(policy: Command, actions: PolicyActions): void {
     long:
       "Reads the policy files of several nodes and prints the directed graph: who may do what to whom. Without a file it asks " +
       "the running node, which also knows what `allow` in code grants; --no-control reads the file instead. Edges by which two " +
-      "nodes command each other (rpc, spawn or system both ways) are flagged, and grants without a test are named. With " +
+      "nodes command each other (rpc, spawn, system or exit both ways) are flagged, and grants without a test are named. With " +
       "--expect it compares the edges with a list kept beside the files, and exits 1 when one appeared or is gone; --json " +
       "prints the list to keep as result.expected.",
     arguments: [FILES],
@@ -146,7 +147,9 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
         "otp",
         "barrel",
       ]),
-      new Option("--source <address>", "address that it comes from, for rules with `source`"),
+      new Option("--source <address>", "address that it comes from, for rules with `source`").argParser(
+        addressArgument,
+      ),
       new Option("--at <time>", "moment to judge at, ISO (default: now)").argParser(timeArgument),
       ...configOptions(),
       keyDirOption(),
@@ -165,14 +168,15 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
     long:
       "Explains a refusal, or what audit mode let through: the rule, the nearest rule that might have allowed it, who asked and " +
       "for what. The id is what the refused peer was told, and what the `denied` event and the audit log say. Asks the running " +
-      "node, and the audit log when none runs or it has forgotten. Exit 1: nobody knows that id.",
+      "node, and the audit log when none runs or it has forgotten. Exit 1: nobody knows that id. Exit 2: there is neither a node " +
+      "nor a log to ask.",
     arguments: [new Argument("<ID>", "id of the decision")],
     options: [AUDIT, ...configOptions(), keyDirOption(), ...controlOptions(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy why V5HK7R82HXHW", "sallyport policy why V5HK7R82HXHW --audit data/audit --json"],
   }).action((id: string, flags: PolicyWhyFlags) => actions.policyWhy(flags, id));
   addCommand(policy, "learn", "propose rules from what an audit log recorded", {
     long:
-      "Reads the decisions of an audit log and prints the least rules that cover what audit mode let through, with counts, as " +
+      "Reads the decisions of an audit log and prints the least rules that cover what was let through, by audit mode or with `audit.grants` by rules, with counts, as " +
       "JSONC to copy from. Nothing is applied. What was refused is never learnt from: a peer would write its own rules. Read " +
       "each line: what a peer did is not what it should be allowed to do.",
     options: [AUDIT, ...configOptions(), keyDirOption(), jsonOption(JSON_RESULT)],
@@ -185,6 +189,11 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
     options: [...configOptions(), keyDirOption(), ...controlOptions(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy reload", "sallyport policy reload --config sallyport.jsonc --json"],
   }).action((flags: ControlFlags) => actions.policyReload(flags));
+}
+
+function addressArgument(text: string): string {
+  if (parseAddress(text) !== undefined) return text;
+  throw new InvalidArgumentError("It must be an IP address such as 203.0.113.7 or 2001:db8::1.");
 }
 
 function timeArgument(text: string): number {

@@ -3,7 +3,17 @@ import { SallyportError, systemCode } from "../base/errors.ts";
 import type { Files } from "../base/files.ts";
 import { type ParsedPolicy, parsePolicyFile } from "../config/parse-policy.ts";
 import { quotePath } from "../identity/key-layout.ts";
-import { type ConfigFlags, findConfig, POLICY_FILE, type SettingsWorld } from "./settings.ts";
+import { compilePolicy } from "../policy/compile.ts";
+import type { Policy } from "../policy/policy.ts";
+import { runTests } from "../policy/review/run-tests.ts";
+import {
+  CONFIG_FILE,
+  type ConfigFlags,
+  type FoundConfig,
+  findConfig,
+  POLICY_FILE,
+  type SettingsWorld,
+} from "./settings.ts";
 
 /** A policy file as it was read. */
 export interface ReadPolicy {
@@ -12,29 +22,56 @@ export interface ReadPolicy {
   readonly text: string;
 }
 
-/**
- * The policy file that a command goes by: the named one, else `policy` of the configuration, else `policy.jsonc` here.
- * @throws {SallyportError} ERR_CONFIG POLICY_NEEDED, and what `findConfig` throws
- */
-export function policyFileOf(flags: ConfigFlags, named: string | undefined, world: SettingsWorld): string {
-  const file = named ?? policyFileIfAny(flags, world);
-  if (file !== undefined) return file;
-  throw new SallyportError("ERR_CONFIG", "POLICY_NEEDED", "nothing says which policy file is meant", {
-    stage: "policy",
-    advice: `name a policy file, or the configuration that has one with --config; ${POLICY_FILE} here would do too`,
-  });
+/** Policy files that a command goes by, and what to say of the choice. */
+export interface ChosenFiles {
+  readonly files: readonly string[];
+  /** Says when a file that was found by its name is in force nowhere. */
+  readonly warnings: readonly string[];
 }
 
-/** The same without a named one; undefined when there is none. @throws what `findConfig` throws */
+/**
+ * The policy files that a command goes by: the named ones, else `policy` of the configuration, else `policy.jsonc` here.
+ * @throws {SallyportError} ERR_CONFIG POLICY_NEEDED, and what `findConfig` throws
+ */
+export function policyFilesOf(flags: ConfigFlags, named: readonly string[], world: SettingsWorld): ChosenFiles {
+  if (named.length > 0) return { files: named, warnings: [] };
+  const config = findConfig(flags, world);
+  const file = fileIn(config, world);
+  if (file === undefined) {
+    throw new SallyportError("ERR_CONFIG", "POLICY_NEEDED", "nothing says which policy file is meant", {
+      stage: "policy",
+      advice: `name a policy file, or the configuration that has one with --config; ${POLICY_FILE} here would do too`,
+    });
+  }
+  const isConfigured = config === undefined || config.options.policy !== undefined;
+  const warning = `${file} is not in force: ${config?.file ?? CONFIG_FILE} has no \`policy\``;
+  return { files: [file], warnings: isConfigured ? [] : [warning] };
+}
+
+/** The policy file that is meant when none is named; undefined when there is none. @throws what `findConfig` throws */
 export function policyFileIfAny(flags: ConfigFlags, world: SettingsWorld): string | undefined {
-  const configured = findConfig(flags, world)?.options.policy;
-  if (configured !== undefined) return configured;
+  return fileIn(findConfig(flags, world), world);
+}
+
+function fileIn(config: FoundConfig | undefined, world: SettingsWorld): string | undefined {
+  if (config?.options.policy !== undefined) return config.options.policy;
   return world.files.exists(resolve(world.directory, POLICY_FILE)) ? POLICY_FILE : undefined;
 }
 
-/** The files that a command names, or the one it goes by without. @throws as `policyFileOf` */
-export function policyFilesOf(flags: ConfigFlags, named: readonly string[], world: SettingsWorld): readonly string[] {
-  return named.length === 0 ? [policyFileOf(flags, undefined, world)] : named;
+/**
+ * A policy to answer questions from, and a warning when tests of its file fail: no node would load it.
+ * @throws what `readPolicy` and `parsePolicyFile` throw
+ */
+export function policyToAsk(
+  file: string,
+  world: SettingsWorld,
+  nowMs: number,
+): { readonly policy: Policy; readonly warnings: readonly string[] } {
+  const policy = compilePolicy(parsedPolicy(readPolicy(file, world), world).document);
+  const failed = runTests(policy, nowMs).filter(({ passed }) => !passed).length;
+  const tests = failed === 1 ? "a test" : `${failed} tests`;
+  const warning = `${file} is loaded by no node: ${tests} of it ${failed === 1 ? "fails" : "fail"}, see \`sallyport policy test\``;
+  return { policy, warnings: failed === 0 ? [] : [warning] };
 }
 
 /** The policy in a file that was read. @throws what `parsePolicyFile` throws */

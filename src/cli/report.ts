@@ -24,6 +24,12 @@ export function reportTerm(terminal: Terminal, text: string): void {
   reportResult(terminal, { term: text }, text);
 }
 
+/** Says on stderr what a person should know besides the result; with --json it stands in the document instead. */
+export function warn(terminal: Terminal, warnings: readonly string[]): void {
+  if (terminal.json) return;
+  for (const text of warnings) terminal.note(`${terminal.errorColours.yellow("warning:")} ${printable(text)}`);
+}
+
 /** An answer that may be a "no": what was found, and the failure that it stands for. */
 export interface Verdict {
   readonly result: Readonly<Record<string, unknown>>;

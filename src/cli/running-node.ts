@@ -10,7 +10,7 @@ const LOCAL_MS = 10_000;
 
 /**
  * Asks the running node something about itself, or to change something of itself.
- * @throws {SallyportError} ERR_UNREACHABLE NODE_NOT_RUNNING, and as `byRunningNode`
+ * @throws {SallyportError} ERR_UNREACHABLE NODE_NOT_RUNNING, ERR_CONFIG CONTROL_NEEDED, and as `byRunningNode`
  */
 export async function askRunningNode(
   world: CommandWorld,
@@ -27,7 +27,10 @@ export async function askRunningNode(
   }
 }
 
-/** The same where no running node is a proper answer. */
+/**
+ * The same where no running node is a proper answer, unless the command line names its socket.
+ * @throws {SallyportError} ERR_UNREACHABLE NODE_NOT_RUNNING for a named socket, and as `byRunningNode`
+ */
 export async function askIfRunning(
   world: CommandWorld,
   flags: ControlFlags,
@@ -35,6 +38,7 @@ export async function askIfRunning(
   args: Fields = {},
 ): Promise<Fields | undefined> {
   const client = await clientFor(world, flags);
+  if (client === undefined && typeof flags.control === "string") throw notRunning(controlPathOf(flags, world));
   try {
     return await client?.request(op, args, LOCAL_MS);
   } finally {
@@ -85,11 +89,13 @@ export async function clientFor(world: CommandWorld, flags: ControlFlags): Promi
 }
 
 function notRunning(path: string | undefined): SallyportError {
-  const where = path === undefined ? "no control socket is named" : `no node runs at ${quotePeerText(path)}`;
-  return new SallyportError("ERR_UNREACHABLE", "NODE_NOT_RUNNING", where, {
-    advice:
-      path === undefined
-        ? "name the node's configuration with --config, its key directory with --key-dir or its socket with --control"
-        : "start it with --config, --key-dir or --control, and use the same here",
+  if (path === undefined) {
+    return new SallyportError("ERR_CONFIG", "CONTROL_NEEDED", "no control socket is named", {
+      advice:
+        "name the node's configuration with --config, its key directory with --key-dir or its socket with --control",
+    });
+  }
+  return new SallyportError("ERR_UNREACHABLE", "NODE_NOT_RUNNING", `no node runs at ${quotePeerText(path)}`, {
+    advice: "start it with --config, --key-dir or --control, and use the same here",
   });
 }

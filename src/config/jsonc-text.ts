@@ -38,6 +38,9 @@ export class JsoncText {
       return { ok: false, offset: 0, what: "lists and objects nest too deep" };
     }
     const [first] = errors;
+    // The parser misses a value where the text ends: there are only blanks and comments.
+    if (first !== undefined && root === undefined && first.offset >= this.#text.length)
+      return { ok: false, offset: first.offset, what: "the file is empty" };
     if (first !== undefined)
       return { ok: false, offset: first.offset, what: wordsOf(printParseErrorCode(first.error)) };
     return root === undefined ? { ok: false, offset: 0, what: "the file is empty" } : { ok: true, root };

@@ -58,6 +58,9 @@ export function deniedId(reason: Term): string | undefined {
   return quotePeerText(Buffer.from(id).toString("latin1"));
 }
 
+/** How ids of decisions look. What a peer sends otherwise is put into no command. */
+const DECISION_ID = /^[0-9A-Za-z]{1,64}$/;
+
 /** A refusal by the policy of the other side. */
 export function deniedByPeer(peer: string, what: string, decision: string | undefined): SallyportError {
   return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${peer} refused ${what}`, {
@@ -65,9 +68,9 @@ export function deniedByPeer(peer: string, what: string, decision: string | unde
     peer,
     ...(decision === undefined ? {} : { detail: { decision } }),
     advice:
-      decision === undefined
+      decision === undefined || !DECISION_ID.test(decision)
         ? `ask the owner of ${peer} for a rule that allows it`
-        : `on ${peer}, look up decision ${decision} and add a rule if it should be allowed`,
+        : `on ${peer}, \`sallyport policy why ${decision}\` explains it; add a rule there if it should be allowed`,
   });
 }
 

@@ -124,6 +124,7 @@ describe("policy check", () => {
       files: [
         { file: "policy.jsonc", node: "shop@h.example", problems: [], warnings: [], peers: 1, rules: 2, tests: 2 },
       ],
+      notes: [],
     });
   });
 
@@ -143,14 +144,70 @@ describe("policy check", () => {
     ]);
   });
 
-  it("warns of what is unwise, and of tests that fail, and exits with 0", async () => {
-    const text = POLICY.replace('"to": "os:cmd/1", "expect": "deny"', '"to": "os:cmd/1", "expect": "allow"');
+  it("warns of what is unwise, and exits with 0", async () => {
+    const text = POLICY.replace(/\n.*"expect": "deny".*/, "");
     const { code, out } = await runCli(HOME, ["policy", "check", file("unwise.jsonc", text)]);
     expect(code).toBe(0);
+    expect(out).toMatch(/unwise\.jsonc:\d+:\d+: warning: .*no test expects a refusal/);
+  });
+
+  it("exits with 2 when a test of the file fails: no node would load it", async () => {
+    const text = POLICY.replace('"to": "os:cmd/1", "expect": "deny"', '"to": "os:cmd/1", "expect": "allow"');
+    const { code, out, err } = await runCli(HOME, ["policy", "check", file("contrary.jsonc", text)]);
+    expect(code).toBe(2);
     expect(out).toMatch(
-      /unwise\.jsonc:11:5: warning: this test fails, and a node does not load the file: desk rpc os:cmd\/1/,
+      /contrary\.jsonc:11:5: error: this test fails, and a node does not load the file: desk rpc os:cmd\/1/,
     );
-    expect(out).toContain("no test expects a refusal");
+    expect(out).toContain("contrary.jsonc: cannot be used");
+    expect(err).toMatch(/^error: contrary\.jsonc:11:5: test .+ expected allow and got deny-default\n/);
+    const answer = await answerOf(HOME, "policy", "check", "contrary.jsonc");
+    expect(answer).toMatchObject({ ok: false, exit: 2, error: { reason: "POLICY_TEST_FAILED" } });
+    const warning = /^warning: contrary\.jsonc is loaded by no node: a test of it fails/;
+    const asked = await runCli(HOME, ["policy", "can", "desk", "call", "greeter", "--policy", "contrary.jsonc"]);
+    expect(asked).toMatchObject({ code: 0, err: expect.stringMatching(warning) });
+    const shown = await runCli(HOME, ["policy", "matrix", "contrary.jsonc"]);
+    expect(shown).toMatchObject({ code: 0, err: expect.stringMatching(warning) });
+    expect((await runCli(HOME, ["policy", "matrix"])).err).toBe("");
+  });
+
+  it("reports on every file, also beside one that cannot be read", async () => {
+    const answer = await answerOf(HOME, "policy", "check", "none.jsonc", "policy.jsonc");
+    expect(answer).toMatchObject({
+      exit: 2,
+      error: { reason: "POLICY_UNREADABLE" },
+      result: {
+        files: [
+          {
+            file: "none.jsonc",
+            node: null,
+            problems: [{ message: expect.stringContaining("cannot read none.jsonc") }],
+          },
+          { file: "policy.jsonc", problems: [], rules: 2 },
+        ],
+      },
+    });
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["only comments", "// nothing\n"],
+  ])("says of a file with %s that it is empty", async (_, text) => {
+    const { code, out } = await runCli(HOME, ["policy", "check", file("void.jsonc", text)]);
+    expect(code).toBe(2);
+    expect(out).toContain("error: the file is empty");
+  });
+
+  it("says of a file that no configuration names that it is not in force", async () => {
+    mkdirSync(join(HOME, "beside"));
+    file("beside/sallyport.jsonc", '{ "name": "shop@h.example" }');
+    file("beside/policy.jsonc", POLICY);
+    const beside = join(HOME, "beside");
+    const warning = `warning: policy.jsonc is not in force: ${join(beside, "sallyport.jsonc")} has no \`policy\`\n`;
+    for (const args of [["check"], ["test"], ["matrix"], ["can", "desk", "call", "greeter"]]) {
+      expect(await runCli(beside, ["policy", ...args])).toMatchObject({ code: 0, err: warning });
+    }
+    expect((await ask(beside, "policy", "check"))["notes"]).toEqual([expect.stringContaining("not in force")]);
+    expect((await runCli(beside, ["policy", "check", "policy.jsonc"])).err).toBe("");
   });
 
   it.each([
@@ -231,9 +288,11 @@ describe("policy can", () => {
       generation: null,
       mode: "enforce",
       asks: [],
+      limits: { rule: null, peer: null },
       auditedDeny: null,
       refusedWhy: null,
       source: "file",
+      notes: [],
     });
     expect(await answerOf(HOME, "policy", "can", "desk", "cast", "greeter")).toMatchObject({
       ok: false,
@@ -264,6 +323,23 @@ describe("policy can", () => {
   ])("refuses the question %j", async (question, reason, says) => {
     const error = await refused(HOME, "policy", "can", ...question);
     expect(error).toMatchObject({ reason, exit: 2, message: expect.stringContaining(says) });
+  });
+});
+
+describe("policy can about limits", () => {
+  it("says which the rule and the peer set", async () => {
+    const text = POLICY.replace('"assurance": "ca"', '"assurance": "ca", "limits": { "inflight": 4 }').replace(
+      '"to": "greeter" }',
+      '"to": "greeter", "limits": { "rate": "20/s", "payload": "8KiB" } }',
+    );
+    const question = ["policy", "can", "desk", "call", "greeter", "--policy", file("limited.jsonc", text)];
+    expect((await runCli(HOME, question)).out).toMatch(
+      /\nlimits of the rule: rate 20\/s, payload 8KiB\nlimits of the peer: inflight 4\n/,
+    );
+    expect(await ask(HOME, ...question)).toMatchObject({
+      asks: ["limits"],
+      limits: { rule: { rate: "20/s", payload: "8KiB" }, peer: { inflight: 4 } },
+    });
   });
 });
 
@@ -305,7 +381,29 @@ describe("policy matrix", () => {
   });
 });
 
+describe("a control socket that the command line names", () => {
+  it.each([
+    ["can", ["can", "desk", "call", "greeter"]],
+    ["why", ["why", "01JF6Q2M"]],
+    ["matrix", ["matrix"]],
+    ["reload", ["reload"]],
+  ])("is not passed over by %s when no node is there", async (_, args) => {
+    const failed = { exit: 4, code: "ERR_UNREACHABLE", reason: "NODE_NOT_RUNNING" };
+    expect(await refused(HOME, "policy", ...args, "--control", "typo.sock")).toMatchObject(failed);
+  });
+});
+
 describe("policy why", () => {
+  it("exits with 2 where there is neither a node nor a log to ask", async () => {
+    expect(await refused(HOME, "policy", "why", "01JF6Q2M")).toMatchObject({ exit: 2, reason: "AUDIT_NEEDED" });
+  });
+
+  it("takes one file of a log", async () => {
+    const log = "log/audit-000000000001.jsonl";
+    expect(await ask(HOME, "policy", "why", "01JF6Q2M", "--audit", log)).toMatchObject({ outcome: "deny-default" });
+    expect(await ask(HOME, "policy", "learn", "--audit", log)).toMatchObject({ decisions: 3 });
+  });
+
   it("explains a decision of the audit log", async () => {
     const { code, out } = await runCli(HOME, ["policy", "why", "01JF6Q2M", "--audit", "log"]);
     expect(code).toBe(0);
@@ -359,7 +457,6 @@ describe("policy why", () => {
       reason: "DECISION_UNKNOWN",
       exit: 1,
     });
-    expect(await refused(HOME, "policy", "why", "NOBODY")).toMatchObject({ reason: "DECISION_UNKNOWN", exit: 1 });
     expect(await refused(HOME, "policy", "why", "NOBODY", "--audit", "elsewhere")).toMatchObject({
       reason: "AUDIT_UNREADABLE",
       exit: 2,

@@ -147,8 +147,15 @@ describe("the control socket", () => {
   it("says that no node runs", async () => {
     const path = join(ROOT, "nothing.sock");
     expect(await refused(ROOT, "status", "--control", path)).toMatchObject({ exit: 4, reason: "NODE_NOT_RUNNING" });
-    expect(await refused(ROOT, "peers")).toMatchObject({ exit: 4, reason: "NODE_NOT_RUNNING" });
-    expect(await refused(SHOP_HOME, "status", "--no-control")).toMatchObject({ reason: "NODE_NOT_RUNNING" });
+    await runCli(ROOT, ["init", "quiet", "--name", "quiet@127.0.0.1"]);
+    expect(await refused(join(ROOT, "quiet"), "peers")).toMatchObject({ exit: 4, reason: "NODE_NOT_RUNNING" });
+  });
+
+  it("says that nothing names a node, which is a mistake of the command line", async () => {
+    const unnamed = { exit: 2, code: "ERR_CONFIG", reason: "CONTROL_NEEDED" };
+    for (const command of [["status"], ["health"], ["peers"], ["grants", "list"], ["policy", "reload"]])
+      expect(await refused(ROOT, ...command)).toMatchObject(unnamed);
+    expect(await refused(SHOP_HOME, "status", "--no-control")).toMatchObject(unnamed);
   });
 });
 

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Cli } from "../integration/cli-process.ts";
 import { describeWithErlang } from "./need-erlang.ts";
 
@@ -97,5 +98,29 @@ describeWithErlang("the demo with a real Erlang node", () => {
     expect(ran.err).toContain(`stopped by ${signal}`);
     expect(readdirSync(SCRATCH)).toEqual([]);
     expect(leftProcesses()).toEqual([]);
+  });
+});
+
+describe("the demo without an Erlang node", () => {
+  it("dials nobody on the default port to show that my_desktop has no listener", async (context) => {
+    let dialled = 0;
+    const server = createServer((socket) => {
+      dialled++;
+      socket.destroy();
+    });
+    const isOurs = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(9100, "127.0.0.1", () => resolve(true));
+    });
+    if (!isOurs) context.skip("port 9100 is in use");
+    try {
+      const ran = await new Cli(SCRATCH, ["demo", "--peer", "sallyport", "--json"], { TMPDIR: SCRATCH }).ended;
+      expect(ran).toMatchObject({ code: 0, err: "" });
+      const { rows } = (JSON.parse(ran.out) as { result: DemoResult }).result;
+      expect(seen(rows, "ec2_node", "my_desktop")[0]).toBe("no way no listener");
+      expect(dialled).toBe(0);
+    } finally {
+      server.close();
+    }
   });
 });

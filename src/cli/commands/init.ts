@@ -2,7 +2,7 @@ import { join, relative, resolve } from "node:path";
 import { SallyportError, systemCode } from "../../base/errors.ts";
 import { DIRECTORY_MODE, PUBLIC_MODE, SECRET_MODE } from "../../base/files.ts";
 import { type NodeName, parseNodeName } from "../../base/node-name.ts";
-import { parsePolicyFile } from "../../config/parse-policy.ts";
+import { readPolicyFile } from "../../config/parse-policy.ts";
 import { NODE_KEY_FILE, NODE_PUB_FILE } from "../../identity/key-layout.ts";
 import { NodeKey } from "../../identity/node-key.ts";
 import { KEY_BYTES } from "../../identity/public-key.ts";
@@ -10,7 +10,7 @@ import { createAuthority, issueNodeCertificate } from "../../x509/issue.ts";
 import type { InitFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { exampleConfig, exampleServices } from "../init-files.ts";
-import { entryFor, type InitPeer, initPeers } from "../init-peers.ts";
+import { entryFor, type InitPeer, initPeers, peersUnfit } from "../init-peers.ts";
 import { examplePolicy } from "../init-policy.ts";
 import { reportResult } from "../report.ts";
 import { CLI_CERT, CLI_KEY, CONFIG_FILE, POLICY_FILE } from "../settings.ts";
@@ -37,15 +37,16 @@ interface NewFile {
 /**
  * `init [DIR]`: writes a node that starts safely.
  * @throws {SallyportError} ERR_CONFIG INIT_EXISTS when one of the files is there already (nothing is written then), INIT_FAILED,
- * POLICY_INVALID, and as `initPeers`
+ * INIT_PEER, and as `initPeers`
  */
 export async function init(world: CommandWorld, flags: InitFlags, directory: string | undefined): Promise<void> {
   const name = parseNodeName(flags.name);
   const root = resolve(world.directory, directory ?? ".");
   const peers = initPeers(world, flags.peer ?? []);
   const policy = examplePolicy(name, peers);
-  // Two peers with one key, or this node among them: better said now than at the start.
-  parsePolicyFile(policy, { file: POLICY_FILE });
+  // What cannot stand in it, such as this node itself: better said now than at the start, and without lines of no file.
+  const reading = readPolicyFile(policy, { file: POLICY_FILE });
+  if (!reading.ok) throw peersUnfit(reading.problems[0]?.message ?? "it would not be well-formed");
   const { files, fingerprint } = await makeFiles(world, name, policy);
   for (const { path } of files) {
     if (world.files.exists(join(root, path))) throw alreadyThere(join(root, path));

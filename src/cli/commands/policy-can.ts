@@ -1,6 +1,6 @@
 import { SallyportError } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
-import { compilePolicy } from "../../policy/compile.ts";
+import type { LimitsEntry } from "../../policy/document.ts";
 import { formatTarget, parseOperationTarget } from "../../policy/parse-target.ts";
 import type { Policy, RefusedWhy } from "../../policy/policy.ts";
 import { type ChosenFacts, type Judgement, judge } from "../../policy/review/judge.ts";
@@ -9,10 +9,10 @@ import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines, type ShownDecision } from "../decision-lines.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import type { CanQuestion, PolicyCanFlags } from "../policy-commands.ts";
-import { parsedPolicy, policyFileOf, readPolicy } from "../policy-file.ts";
-import { reportVerdict } from "../report.ts";
+import { policyFilesOf, policyToAsk } from "../policy-file.ts";
+import { reportVerdict, warn } from "../report.ts";
 import { runningPolicy } from "../running-policy.ts";
-import type { Colours } from "../terminal.ts";
+import { type Colours, printable } from "../terminal.ts";
 
 /** Where a policy stands that is not read from a file. */
 const NODE = "the running node";
@@ -31,7 +31,9 @@ const REFUSED: Readonly<Partial<Record<RefusedWhy, string>>> = {
  */
 export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, question: CanQuestion): Promise<ExitCode> {
   const running = flags.policy === undefined ? await runningPolicy(world, flags) : undefined;
-  const { policy, place } = running === undefined ? fromFile(world, flags) : { policy: running.policy, place: NODE };
+  const { policy, place, warnings } =
+    running === undefined ? fromFile(world, flags) : { policy: running.policy, place: NODE, warnings: [] };
+  warn(world.terminal, warnings);
   const nowMs = flags.at ?? world.clock.wallMs();
   const { from, verb, target } = question;
   // The parser of arguments lets no other word through.
@@ -39,7 +41,11 @@ export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, ques
   const judgement = judge(policy, from, asked, target, nowMs, chosenFacts(flags), running?.code);
   const decision = { ...shown(judgement, question, nowMs), generation: running?.generation ?? null };
   const { colours } = world.terminal;
-  const remarks = { asks: asksOf(judgement), auditedDeny: judgement.verdict?.auditedDeny ?? null };
+  const remarks = {
+    asks: asksOf(judgement),
+    limits: limitsOf(policy, judgement),
+    auditedDeny: judgement.verdict?.auditedDeny ?? null,
+  };
   const why = judgement.refusedWhy === undefined ? undefined : REFUSED[judgement.refusedWhy];
   return reportVerdict(world.terminal, {
     result: {
@@ -47,15 +53,25 @@ export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, ques
       ...remarks,
       refusedWhy: judgement.refusedWhy ?? null,
       source: running === undefined ? "file" : "node",
+      notes: warnings,
     },
     human: [decisionLines(decision, colours), ...remarkLines(remarks, colours)].join("\n"),
     failure: decision.outcome === "allow" ? undefined : refused(decision, from, why, place),
   });
 }
 
-function fromFile(world: CommandWorld, flags: PolicyCanFlags): { readonly policy: Policy; readonly place: string } {
-  const read = readPolicy(policyFileOf(flags, flags.policy, world), world);
-  return { policy: compilePolicy(parsedPolicy(read, world).document), place: read.file };
+/** What is asked when no node is. */
+interface AskedFile {
+  readonly policy: Policy;
+  readonly place: string;
+  readonly warnings: readonly string[];
+}
+
+function fromFile(world: CommandWorld, flags: PolicyCanFlags): AskedFile {
+  const { files, warnings } = policyFilesOf(flags, flags.policy === undefined ? [] : [flags.policy], world);
+  const [place = ""] = files;
+  const asked = policyToAsk(place, world, world.clock.wallMs());
+  return { policy: asked.policy, place, warnings: [...warnings, ...asked.warnings] };
 }
 
 function chosenFacts({ assurance, transport, source }: PolicyCanFlags): ChosenFacts {
@@ -96,11 +112,38 @@ function asksOf({ verdict }: Judgement): readonly string[] {
   return [...(grant.shape === undefined ? [] : ["shape"]), ...(grant.limits === undefined ? [] : ["limits"])];
 }
 
+/** The limits that each message must keep to: of the granting rule, and of its peer. */
+interface LimitsAsked {
+  readonly rule: LimitsEntry | null;
+  readonly peer: LimitsEntry | null;
+}
+
+function limitsOf({ rules, peers, document }: Policy, { verdict, alias }: Judgement): LimitsAsked {
+  const [grant] = verdict?.grants ?? [];
+  if (grant === undefined) return { rule: null, peer: null };
+  const entry = alias === null ? undefined : peers.get(alias)?.entry;
+  return {
+    rule: rules.find(({ id }) => id === grant.rule)?.entry.limits ?? null,
+    peer: entry?.limits ?? document.limits ?? null,
+  };
+}
+
+function limitsText(whose: string, limits: LimitsEntry | null): readonly string[] {
+  const texts = Object.entries(limits ?? {}).map(([key, value]) => `${key} ${String(value)}`);
+  return texts.length === 0 ? [] : [`limits of the ${whose}: ${printable(texts.join(", "))}`];
+}
+
 function remarkLines(
-  { asks, auditedDeny }: { readonly asks: readonly string[]; readonly auditedDeny: string | null },
+  {
+    asks,
+    limits,
+    auditedDeny,
+  }: { readonly asks: readonly string[]; readonly limits: LimitsAsked; readonly auditedDeny: string | null },
   colours: Colours,
 ): readonly string[] {
+  const bounds = [...limitsText("rule", limits.rule), ...limitsText("peer", limits.peer)];
   return [
+    ...bounds.map((text) => colours.dim(text)),
     ...(asks.length === 0
       ? []
       : [colours.dim(`only while the message keeps to the ${asks.join(" and the ")} of the rule`)]),

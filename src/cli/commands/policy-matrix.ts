@@ -1,5 +1,4 @@
 import { SallyportError } from "../../base/errors.ts";
-import { compilePolicy } from "../../policy/compile.ts";
 import type { Policy } from "../../policy/policy.ts";
 import {
   buildMatrix,
@@ -14,8 +13,8 @@ import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import { edgesOf, parseExpectedEdges } from "../expected-edges.ts";
 import type { PolicyMatrixFlags } from "../policy-commands.ts";
-import { parsedPolicy, policyFilesOf, readPolicy } from "../policy-file.ts";
-import { reportVerdict } from "../report.ts";
+import { type ChosenFiles, policyFilesOf, policyToAsk, readPolicy } from "../policy-file.ts";
+import { reportVerdict, warn } from "../report.ts";
 import { runningPolicy } from "../running-policy.ts";
 import { type Cell, table } from "../table.ts";
 import { type Colours, printable } from "../terminal.ts";
@@ -34,13 +33,18 @@ export async function policyMatrix(
 ): Promise<ExitCode> {
   const nowMs = world.clock.wallMs();
   const running = named.length === 0 ? await runningPolicy(world, flags) : undefined;
-  const policies = running === undefined ? fromFiles(world, policyFilesOf(flags, named, world)) : [running.policy];
+  const { policies, warnings } =
+    running === undefined
+      ? fromFiles(world, policyFilesOf(flags, named, world), nowMs)
+      : { policies: [running.policy], warnings: [] };
   const expected = flags.expect === undefined ? undefined : parseExpectedEdges(readPolicy(flags.expect, world));
   const matrix = buildMatrix(policies, nowMs, running?.codeRows(nowMs));
   const difference = expected === undefined ? undefined : compareMatrix(matrix, expected);
+  warn(world.terminal, warnings);
   return reportVerdict(world.terminal, {
     result: {
       ...matrix,
+      notes: warnings,
       expected: edgesOf(matrix),
       ...difference,
       source: running === undefined ? "files" : "node",
@@ -50,11 +54,17 @@ export async function policyMatrix(
   });
 }
 
+interface Asked {
+  readonly policies: readonly Policy[];
+  readonly warnings: readonly string[];
+}
+
 /** @throws {SallyportError} ERR_CONFIG POLICY_TWICE, and what reading and parsing files throws */
-function fromFiles(world: CommandWorld, files: readonly string[]): readonly Policy[] {
-  const policies = files.map((file) => compilePolicy(parsedPolicy(readPolicy(file, world), world).document));
+function fromFiles(world: CommandWorld, { files, warnings }: ChosenFiles, nowMs: number): Asked {
+  const asked = files.map((file) => policyToAsk(file, world, nowMs));
+  const policies = asked.map(({ policy }) => policy);
   refuseTwice(policies, files);
-  return policies;
+  return { policies, warnings: [...warnings, ...asked.flatMap((one) => one.warnings)] };
 }
 
 /** A node has one policy; with two files of one node the matrix would show neither. */

@@ -7,7 +7,7 @@ import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import type { PolicyFilesFlags } from "../policy-commands.ts";
 import { parsedPolicy, policyFilesOf, readPolicy } from "../policy-file.ts";
-import { reportVerdict } from "../report.ts";
+import { reportVerdict, warn } from "../report.ts";
 import { type Cell, table } from "../table.ts";
 import { type Colours, printable } from "../terminal.ts";
 
@@ -32,7 +32,9 @@ export async function policyTest(
   flags: PolicyFilesFlags,
   named: readonly string[],
 ): Promise<ExitCode> {
-  const files = policyFilesOf(flags, named, world).map((file): Tested => {
+  const chosen = policyFilesOf(flags, named, world);
+  warn(world.terminal, chosen.warnings);
+  const files = chosen.files.map((file): Tested => {
     const parsed = parsedPolicy(readPolicy(file, world), world);
     const policy = compilePolicy(parsed.document);
     const results = runTests(policy, world.clock.wallMs());
@@ -40,7 +42,7 @@ export async function policyTest(
   });
   const { terminal } = world;
   return reportVerdict(terminal, {
-    result: { passed: sum(files, true), failed: sum(files, false), files: files.map(jsonOf) },
+    result: { passed: sum(files, true), failed: sum(files, false), files: files.map(jsonOf), notes: chosen.warnings },
     human: files.map((file) => textOf(file, terminal.colours)).join("\n\n"),
     failure: failureOf(files),
     exit: 1,

@@ -21,12 +21,14 @@ type Found =
 
 /**
  * `policy why ID`: explains a decision from the running node, else from the audit log.
- * @throws {SallyportError} what `askIfRunning` and `auditLines` throw
+ * @throws {SallyportError} ERR_CONFIG AUDIT_NEEDED where there is neither, and what `askIfRunning` and `auditLines` throw
  */
 export async function policyWhy(world: CommandWorld, flags: PolicyWhyFlags, id: string): Promise<ExitCode> {
   const { terminal } = world;
-  const told = flags.audit === undefined ? await askNode(world, flags, id) : undefined;
-  const found = told ?? findInLog(world, flags, id);
+  const { asked, found: told } = flags.audit === undefined ? await askNode(world, flags, id) : NOT_ASKED;
+  const log = logOf(world, flags);
+  if (!asked && log === undefined) throw nobodyToAsk();
+  const found = told ?? (log === undefined ? undefined : findInLog(world, log, id));
   if (found === undefined) return reportVerdict(terminal, { result: {}, human: "", failure: unknownId(id) });
   if (found.kind === "summary") {
     return reportVerdict(terminal, {
@@ -41,24 +43,36 @@ export async function policyWhy(world: CommandWorld, flags: PolicyWhyFlags, id: 
   return reportVerdict(terminal, { result: { ...decisionJson(decision), source }, human, failure: undefined });
 }
 
-/** Undefined when no node runs, or when it does not know the id. */
-async function askNode(world: CommandWorld, flags: PolicyWhyFlags, id: string): Promise<Found | undefined> {
+/** What a node said, if one runs. */
+interface Told {
+  readonly asked: boolean;
+  readonly found: Found | undefined;
+}
+
+const NOT_ASKED: Told = { asked: false, found: undefined };
+
+async function askNode(world: CommandWorld, flags: PolicyWhyFlags, id: string): Promise<Told> {
   let answer: Fields | undefined;
   try {
     answer = await askIfRunning(world, flags, "policy.why", { id });
   } catch (failure) {
     // A node of an older version: its log may still say it.
-    if (isSallyportError(failure) && failure.reason === "CONTROL_UNKNOWN_OP") return undefined;
+    if (isSallyportError(failure) && failure.reason === "CONTROL_UNKNOWN_OP") return { asked: true, found: undefined };
     throw failure;
   }
-  const decision = toldDecision(answer?.["decision"]);
-  return decision === undefined ? undefined : { kind: "decision", decision, source: "node" };
+  if (answer === undefined) return NOT_ASKED;
+  const decision = toldDecision(answer["decision"]);
+  return { asked: true, found: decision === undefined ? undefined : { kind: "decision", decision, source: "node" } };
 }
 
-/** Undefined when there is no log, or when it does not hold the id. */
-function findInLog(world: CommandWorld, flags: PolicyWhyFlags, id: string): Found | undefined {
-  const directory = auditDirectoryOf(flags.audit, flags, world);
-  if (directory === undefined || (flags.audit === undefined && !world.files.exists(directory))) return undefined;
+/** Where the log is; undefined when there is none. A named one that is missing is for its reader to tell. */
+function logOf(world: CommandWorld, flags: PolicyWhyFlags): string | undefined {
+  const path = auditDirectoryOf(flags.audit, flags, world);
+  return path === undefined || (flags.audit === undefined && !world.files.exists(path)) ? undefined : path;
+}
+
+/** Undefined when it does not hold the id. */
+function findInLog(world: CommandWorld, directory: string, id: string): Found | undefined {
   let found: Found | undefined;
   for (const entry of readDecisions(auditLines(directory, world.files), world.identityCrypto)) {
     if (entry.kind === "decision" && entry.decision.id === id) {
@@ -80,6 +94,13 @@ function summaryText({ atMs, count, peer, verb, target, rule }: DecisionSummary)
   const by = rule === null ? "" : `, decided by ${rule}`;
   const text = `the last of ${count} alike that were only counted, until ${moment(atMs)}: ${what || "several operations"} of ${who}${by}`;
   return printable(text);
+}
+
+function nobodyToAsk(): SallyportError {
+  return new SallyportError("ERR_CONFIG", "AUDIT_NEEDED", "there is neither a running node nor an audit log to ask", {
+    stage: "policy",
+    advice: "name the node's configuration with --config, its socket with --control or its log with --audit",
+  });
 }
 
 function unknownId(id: string): SallyportError {

@@ -79,7 +79,7 @@ async function promotePending(
   throw notFound(name);
 }
 
-/** What waits at the running node; empty when none runs. */
+/** What waits at the running node; empty when none runs. @throws as `askIfRunning` */
 export async function pendingPeers(
   world: CommandWorld,
   flags: KeyFlags,

@@ -7,6 +7,7 @@ import type { CommandWorld } from "../command-world.ts";
 import { whileWaiting } from "../progress.ts";
 import { asSallyportError, failureDocument } from "../report.ts";
 import type { Cleanup } from "./cleanup.ts";
+import { closedAddress } from "./closed-address.ts";
 import { Desktop } from "./desktop.ts";
 import { ErlangMachine, hasErlang, startEpmd } from "./erlang-machine.ts";
 import { loadRunPolicy, MACHINE_NAMES, type MachineName, type RunPolicy } from "./example-policies.ts";
@@ -49,10 +50,11 @@ export async function startFleet(
   const policies = runPolicies(world, keys, story);
 
   story.step("Three machines, three processes");
-  const bobStart = await layOut(setting, BOB_COLO, policies.bob_colo.policy.document, partsOf(keys, BOB_COLO));
+  const nowhere = await closedAddress(world);
+  const bobStart = await layOut(setting, BOB_COLO, policies.bob_colo.policy.document, partsOf(keys, BOB_COLO, nowhere));
   const bob = SallyportMachine.start(setting, bobStart, "honest");
   await cleanup.add(() => bob.stop());
-  const ec2 = await startEc2(setting, policies, keys, cleanup, bob, world);
+  const ec2 = await startEc2(setting, policies, partsOf(keys, EC2_NODE, nowhere), cleanup, bob);
   const bobIs = await bob.ready();
   const ec2Is = await whileWaiting(world.terminal, "starting ec2_node", ec2.ready());
   const desktop = await startDesktop(setting, policies.my_desktop, keys, { ec2, bob });
@@ -98,27 +100,26 @@ function runPolicies(world: CommandWorld, keys: KeyPairs, story: Story): Fleet["
   return policies;
 }
 
-function partsOf(keys: KeyPairs, name: string): Pick<MachineStart, "keyDirectory" | "resolve"> {
-  return { keyDirectory: keys.directories[name] ?? "", resolve: {} };
+/** my_desktop listens nowhere. Without an address of its own, who looks for it would try whatever has the default port. */
+function partsOf(keys: KeyPairs, name: string, nowhere: string): Pick<MachineStart, "keyDirectory" | "resolve"> {
+  return { keyDirectory: keys.directories[name] ?? "", resolve: { [MY_DESKTOP]: nowhere } };
 }
 
 async function startEc2(
   setting: Setting,
   policies: Fleet["policies"],
-  keys: KeyPairs,
+  parts: Pick<MachineStart, "keyDirectory" | "resolve">,
   cleanup: Cleanup,
   bob: SallyportMachine,
-  world: CommandWorld,
 ): Promise<ErlangMachine | SallyportMachine> {
   if (setting.epmdPort !== undefined) {
     const erlang = await ErlangMachine.start(setting);
     await cleanup.add(() => erlang.stop());
     return erlang;
   }
-  await whileWaiting(world.terminal, "starting bob_colo", bob.ready());
-  const resolve = { [BOB_COLO]: bob.endpoint };
-  const parts = { ...partsOf(keys, EC2_NODE), resolve };
-  const start = await layOut(setting, EC2_NODE, policies.ec2_node.policy.document, parts);
+  await whileWaiting(setting.world.terminal, "starting bob_colo", bob.ready());
+  const resolve = { ...parts.resolve, [BOB_COLO]: bob.endpoint };
+  const start = await layOut(setting, EC2_NODE, policies.ec2_node.policy.document, { ...parts, resolve });
   const machine = SallyportMachine.start(setting, start, "honest");
   await cleanup.add(() => machine.stop());
   return machine;
