@@ -48,7 +48,15 @@ export class Inbound {
     return this.#deliveries.mayReach(session, control);
   }
 
-  refused(_session: Session, _control: Control, _buffer: Buffer, _start: number, _end: number): void {}
+  /**
+   * First fragment of a large message to which `wanted` said no: it is refused as the whole would be, by its head, and nothing
+   * of it is decoded but whom to answer.
+   */
+  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
+    if (control.kind !== "send" && control.kind !== "reg-send") this.#core.counters.add("late_replies");
+    else if (control.kind === "send" && this.#answers.isMain(control.to)) this.#core.counters.add("late_replies");
+    else this.#deliveries.message(session, control, buffer, start, end);
+  }
 
   /** Takes one message. @throws {SallyportError} which closes the connection */
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {

@@ -226,3 +226,17 @@ describe("a message that is allowed by one use of a grant, and refused for what 
     expect([heard, node.grants()]).toEqual([[5], []]);
   });
 });
+
+describe("a large message that is refused", () => {
+  it("is recorded, and its caller answered, by its first fragment", async () => {
+    const { world, p, heard } = await make([]);
+    const large = Buffer.alloc(600_000);
+    p.send("s", large);
+    p.send("s", genCall(p.from, p.ref(), true, large));
+    await world.settle();
+    expect([heard, world.refusals()]).toEqual([[], ["send s deny-default", "call s deny-default"]]);
+    const downs = (await p.answers()).filter(({ kind }) => kind === "monitor-exit");
+    expect(downs.map(({ payload }) => payload)).toEqual([REFUSED]);
+    expect(p.ended).toBeUndefined();
+  });
+});
