@@ -3,7 +3,7 @@ import { AtomBudget } from "./atom-budget.ts";
 import type { AtomTable } from "./atom-table.ts";
 import { int32, u16, u32 } from "./big-endian.ts";
 import type { KeySteps } from "./compare.ts";
-import { clearBitsAfter, copyBytes } from "./copy-bytes.ts";
+import { clearBitsAfter, copyBytes, viewOrCopy } from "./copy-bytes.ts";
 import type { TermDecoderOptions } from "./decoder-options.ts";
 import { emptyList, isKnownTag, malformed, overLimit, refusedTag, truncated } from "./faults.ts";
 import { floatFromText, floatTerm } from "./floats.ts";
@@ -64,13 +64,6 @@ import {
 } from "./types.ts";
 import { atomNameFromLatin1, atomNameFromUtf8 } from "./utf8.ts";
 
-/** Smaller binaries are copied; from here on they may be views, at a sixth of the cost, which pin the chunk they came in. */
-const VIEW_FROM_BYTES = 1024;
-/**
- * A binary in memory more than this many times its size is copied: who keeps it is charged for its own bytes, and must not
- * hold the rest of a chunk, or of a frame that is mostly something else, as long.
- */
-const MAX_PINNED_RATIO = 4;
 const NOTHING: Buffer = Buffer.alloc(0);
 /** What containers charge against `maxElements` beyond their elements: about their own size in memory. */
 const MAP_CHARGE = 6;
@@ -404,10 +397,7 @@ export class TermDecoder {
   #binary(start: number, size: number): Buffer {
     if (size === 0) return NOTHING;
     this.#charge(BINARY_CHARGE);
-    const b = this.#buffer;
-    return size < VIEW_FROM_BYTES || b.buffer.byteLength > size * MAX_PINNED_RATIO
-      ? copyBytes(b, start, start + size)
-      : b.subarray(start, start + size);
+    return viewOrCopy(this.#buffer, start, start + size);
   }
 
   /** BIT_BINARY_EXT `77 len:32 bits:8 bytes`. Bits that do not count are cleared, so that equal values have equal bytes. */
