@@ -16,8 +16,8 @@ const CI = process.env.CI === "true";
 
 /** Vitest projects and longest time of each part. Together they stay below ten minutes. */
 const PARTS = {
-  unit: { projects: ["unit", "structure"], maxSeconds: 180 },
-  integration: { projects: ["integration"], maxSeconds: 300 },
+  unit: { projects: ["unit", "structure"], maxSeconds: 240, workers: 2 },
+  integration: { projects: ["integration"], maxSeconds: 420 },
   interop: { projects: ["interop"], maxSeconds: 420 },
   fuzz: { projects: ["fuzz"], maxSeconds: 120 },
 };
@@ -111,7 +111,7 @@ async function step(name, command, maxSeconds) {
 }
 
 async function testPart(part) {
-  const { projects, maxSeconds } = PARTS[part];
+  const { projects, maxSeconds, workers } = PARTS[part];
   const report = join(REPORTS, `${part}.json`);
   mkdirSync(REPORTS, { recursive: true });
   rmSync(report, { force: true });
@@ -120,7 +120,7 @@ async function testPart(part) {
   const env = part === "fuzz" ? { SALLYPORT_FUZZ_CASES: process.env.SALLYPORT_FUZZ_CASES ?? "50000" } : {};
   const { code, seconds } = await timed(
     part,
-    node("vitest/vitest.mjs", "run", ...picks, ...reporters),
+    node("vitest/vitest.mjs", "run", ...picks, ...reporters, ...(workers ? [`--maxWorkers=${workers}`] : [])),
     maxSeconds,
     env,
   );

@@ -128,20 +128,29 @@ describe("the watch of a policy file", () => {
     const { files, look } = watched();
     expect([look(), look()]).toEqual([0, 0]);
     files.put(FILE, textOf({ rules: [] }));
-    expect([look(), look()]).toEqual([1, 1]);
-    expect(POLICY_LOOK_MS).toBeLessThanOrEqual(500);
+    expect([look(), look(), look()]).toEqual([0, 1, 1]);
+    expect(2 * POLICY_LOOK_MS).toBeLessThanOrEqual(500);
+  });
+
+  it("waits for a file that is being written until it stays as it is", () => {
+    const { files, look } = watched();
+    files.put(FILE, "");
+    expect(look()).toBe(0);
+    files.put(FILE, textOf({ rules: [] }));
+    expect([look(), look(), look()]).toEqual([0, 1, 1]);
   });
 
   it("tells when the file goes, comes back, and cannot be looked at", () => {
     const { files, look } = watched();
+    const settled = () => Math.max(look(), look());
     files.take(FILE);
-    expect(look()).toBe(1);
+    expect(settled()).toBe(1);
     files.put(FILE, textOf());
-    expect(look()).toBe(2);
+    expect(settled()).toBe(2);
     files.facts = () => {
       throw Object.assign(new Error("no"), { code: "EACCES" });
     };
-    expect([look(), look()]).toEqual([3, 3]);
+    expect([settled(), settled()]).toEqual([3, 3]);
   });
 
   it("tells of a change between the first reading and the watch", () => {
@@ -151,9 +160,9 @@ describe("the watch of a policy file", () => {
     world.files.put(FILE, textOf({ rules: [], tests: [] }));
     let changes = 0;
     new PolicyWatch(FILE, world, () => void changes++, stamp);
-    world.clock.advance(POLICY_LOOK_MS);
+    world.clock.advance(2 * POLICY_LOOK_MS);
     expect(changes).toBe(1);
-    world.clock.advance(POLICY_LOOK_MS);
+    world.clock.advance(2 * POLICY_LOOK_MS);
     expect(changes).toBe(1);
   });
 
@@ -162,8 +171,9 @@ describe("the watch of a policy file", () => {
     files.take(FILE);
     look();
     const before = look();
+    expect(look()).toBe(before);
     files.put(FILE, textOf());
-    expect(look()).toBe(before + 1);
+    expect(Math.max(look(), look())).toBe(before + 1);
   });
 
   it("ends when it is stopped", () => {

@@ -12,8 +12,8 @@ import type { Environment } from "./expand-variables.ts";
 import { policyFromText, testText } from "./load-policy.ts";
 import { withFingerprints } from "./policy-keys.ts";
 
-/** How often a policy file is compared with what was read, milliseconds. */
-export const POLICY_LOOK_MS = 500;
+/** How often a policy file is compared with what was read, milliseconds; a change is taken at the second look that sees it. */
+export const POLICY_LOOK_MS = 250;
 
 export interface PolicyWorld {
   readonly files: StoreFiles;
@@ -43,12 +43,16 @@ export function openPolicy(option: PolicyFileOption | PolicyDocument, world: Pol
   return { first: load(1), load, compile };
 }
 
-/** Calls `changed` when the file has changed since the last look, until it is stopped. */
+/**
+ * Calls `changed` when the file has changed and then stayed the same for one look, until it is stopped: a file that is
+ * being written is not read in the middle of it.
+ */
 export class PolicyWatch {
   readonly #world: PolicyWorld;
   readonly #file: string;
   readonly #changed: () => void;
   #stamp: string;
+  #lookedAt: string;
   #timer: Timer | undefined;
 
   /** @param stamp `policyStamp` from before the file was read; default: that of now */
@@ -57,6 +61,7 @@ export class PolicyWatch {
     this.#file = file;
     this.#changed = changed;
     this.#stamp = stamp;
+    this.#lookedAt = stamp;
     this.#arm();
   }
 
@@ -70,8 +75,10 @@ export class PolicyWatch {
       addMs(clock.now(), POLICY_LOOK_MS),
       () => {
         const stamp = policyStamp(this.#file, this.#world);
-        const isChanged = stamp !== this.#stamp;
-        this.#stamp = stamp;
+        const hasSettled = stamp === this.#lookedAt;
+        const isChanged = hasSettled && stamp !== this.#stamp;
+        this.#lookedAt = stamp;
+        if (isChanged) this.#stamp = stamp;
         this.#arm();
         if (isChanged) this.#changed();
       },
