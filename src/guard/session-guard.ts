@@ -88,7 +88,7 @@ export class SessionGuard {
     return this.#verdicts.onFunction(verb, label, rule);
   }
 
-  /** True when the peer may watch a process: with `monitor`, or because it may call it (rulings U16). */
+  /** Whether the peer may watch a process: with `monitor`, or because it may call it (rulings U16). */
   watching(process: LiveTarget, access: Access, namesGeneration: number): Verdict {
     const monitor = this.onProcess("monitor", process, access, namesGeneration);
     return monitor.outcome === "deny-default"

@@ -76,21 +76,8 @@ export class Deliveries {
     const access = this.#accessOf(session, control, process);
     const ruled = guard.onProcess(verb, process, access, this.#core.processes.names.generation);
     const capability = access === "by-granted-pid" ? this.#capability(session, process, verb) : undefined;
-    const verdict = ruled.outcome === "deny-default" && capability !== undefined ? BY_CAPABILITY : ruled;
-    if (verdict.outcome !== "allow") {
-      this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
-      return;
-    }
-    const grant = this.#grantFor(session, verdict, verb, buffer, start, end);
-    if (grant !== undefined && "kind" in grant) {
-      this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
-      return;
-    }
-    const handed = verdict === BY_CAPABILITY ? capability : undefined;
-    const ctx = contextOf(this.#core, session, control, process, grant, handed);
-    if (!this.deliver(session, control, process, ctx, verb, grant, buffer, start, end)) return;
-    if (capability !== undefined) this.#core.capabilities.use(capability);
-    this.#refusals.allowed(session, verb, targetOf(control), verdict, grant);
+    const ctx = this.#decide(session, control, process, verb, ruled, capability, buffer, start, end);
+    if (ctx === undefined) return;
     // A grant of a process may end at any message, so what rests on one is asked for each.
     if (access !== "by-granted-pid" && !this.#core.decisions.recordsGrants) {
       this.#warmUp(session, control, process, ctx, access);
@@ -112,22 +99,42 @@ export class Deliveries {
       return;
     }
     const ruled = session.guard.onProcess(verb, process, "by-granted-pid", this.#core.processes.names.generation);
-    const isGiven = capability.verbs.has(verb as CapabilityVerb);
-    const verdict = ruled.outcome === "deny-default" && isGiven ? BY_CAPABILITY : ruled;
+    const given = capability.verbs.has(verb as CapabilityVerb) ? capability : undefined;
+    this.#decide(session, control, process, verb, ruled, given, buffer, start, end);
+  }
+
+  /**
+   * Hands a message over when a rule, or else the capability, lets it through, and otherwise refuses it.
+   * @param capability what this peer holds for this verb
+   * @returns what the message was handed over with; undefined when it was refused
+   */
+  #decide(
+    session: Session,
+    control: MessageControl,
+    process: NodeProcess,
+    verb: MessageVerb,
+    ruled: Verdict,
+    capability: Capability<NodeProcess> | undefined,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): MessageContext | undefined {
+    const verdict = ruled.outcome === "deny-default" && capability !== undefined ? BY_CAPABILITY : ruled;
     if (verdict.outcome !== "allow") {
       this.#answers.refuse(session, control, this.#head, verb, verdict, buffer, end);
-      return;
+      return undefined;
     }
     const grant = this.#grantFor(session, verdict, verb, buffer, start, end);
     if (grant !== undefined && "kind" in grant) {
       this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
-      return;
+      return undefined;
     }
     const handed = verdict === BY_CAPABILITY ? capability : undefined;
     const ctx = contextOf(this.#core, session, control, process, grant, handed);
-    if (!this.deliver(session, control, process, ctx, verb, grant, buffer, start, end)) return;
-    if (isGiven) capabilities.use(capability);
-    this.#refusals.allowed(session, verb, "alias", verdict, grant);
+    if (!this.deliver(session, control, process, ctx, verb, grant, buffer, start, end)) return undefined;
+    if (capability !== undefined) this.#core.capabilities.use(capability);
+    this.#refusals.allowed(session, verb, targetOf(control), verdict, grant);
+    return ctx;
   }
 
   /** Decodes a message that is allowed and hands it over; false when it was refused after all. */

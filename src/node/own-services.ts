@@ -186,8 +186,9 @@ export class OutputSink implements Behaviour<MessageContext> {
 
   #tell(session: Session, data: Term): void {
     if (!this.#core.events.has("output")) return;
-    const text = outputText(data);
     const verdict = session.guard.onMissing("io", "user", undefined);
+    if (verdict.outcome !== "allow") return;
+    const text = outputText(data);
     if (text === undefined || !session.guard.spend(verdict, text.length)) return;
     this.#core.events.emit("output", { peer: session.peer, text });
   }
