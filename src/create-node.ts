@@ -136,6 +136,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
     maxSessions: options.maxSessions,
+    // A node that nobody can dial is reached only over the connections that it opened.
+    idle: options.idle ?? (listeners.length === 0 ? false : {}),
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });

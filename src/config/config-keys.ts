@@ -49,6 +49,7 @@ const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
   maxFrameMs: { shape: TIME_MS, says: "Longest time one started frame may take. Default 30000." },
   congestedBytes: { shape: COUNT, says: "Waiting bytes at which send answers false. Default 1 MiB." },
   maxQueuedBytes: { shape: COUNT, says: "Waiting bytes at which send fails. Default 128 MiB." },
+  maxWaitingBytes: { shape: COUNT, says: "Bytes that wait for a connection to be made. Default 8 MiB." },
   maxDepth: { shape: COUNT, says: "Containers inside each other in one term. Default 512." },
   maxIntegerBytes: { shape: COUNT, says: "Largest integer of a term, in bytes. Default 65536." },
   maxAtoms: { shape: COUNT, says: "Atoms decoded in one message. Default 20000." },
@@ -164,6 +165,19 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "strict refuses what standard warns of.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime in milliseconds, the same on all nodes. Default 60000." },
+  idle: {
+    shape: {
+      kind: "false-or",
+      object: {
+        kind: "object",
+        keys: {
+          afterMs: { shape: TIME_MS, says: "Without a message in either direction. Default 300000." },
+          beam: { shape: { kind: "boolean" }, says: "Also connections with Erlang nodes. Default false." },
+        },
+      },
+    },
+    says: "When connections that nothing needs are ended. Default false without listen.",
+  },
   limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },
   acceptLimits: {
     shape: { kind: "object", keys: ACCEPT_LIMITS },

@@ -71,6 +71,25 @@ export function peerLeft(peer: NodeName, reason: ByeReason): SallyportError {
   });
 }
 
+/** Both sides agreed that nothing needs the session. */
+export function idleEnd(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "IDLE", `nothing needed the connection with ${peer} any more`, {
+    peer,
+    stage: "session",
+    advice: "nothing: the next message or call opens it again; set idle to false to keep connections",
+  });
+}
+
+/** The peer lives, and does not say whether it needs the session. */
+export function idleUnanswered(peer: NodeName, ms: number): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "IDLE_UNANSWERED",
+    `${peer} did not say within ${ms} ms whether it needs the connection`,
+    { peer, stage: "session", detail: { ms }, advice: "nothing: the next message or call opens it again" },
+  );
+}
+
 /** The peer ended a standing session for a reason of its own. */
 export function endedByPeer(peer: NodeName, reason: RefuseReason): SallyportError {
   return new SallyportError("ERR_CLOSED", "ENDED_BY_PEER", `${peer} ended the session: ${reason}`, {

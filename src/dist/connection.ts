@@ -8,8 +8,8 @@ import type {
   TrustAnswer,
   TrustQuestion,
 } from "../auth/native-types.ts";
-import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
-import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
+import type { OtpSession } from "../auth/otp-types.ts";
+import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
@@ -28,6 +28,7 @@ import {
   frameTooEarly,
   frameTooSlow,
   handshakeTimeout,
+  idleEnd,
   isRefusal,
   notADistPeer,
   peerLeft,
@@ -36,32 +37,19 @@ import {
   tlsTooOld,
   writeStalled,
 } from "./connection-failures.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import {
   type Handshake,
   type HandshakeSink,
   NATIVE_ALPN,
-  type NativeParts,
   startNativeHandshake,
   startOtpHandshake,
 } from "./handshake.ts";
-import type { DistLimits } from "./limits.ts";
+import { IdleQuestion } from "./idle-question.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
-import { TickMonitor, type TickOptions } from "./tick.ts";
-
-/** Everything a connection needs besides its carrier. */
-export interface ConnectionParts {
-  readonly own: OtpIdentity;
-  /** The dialled name; undefined on the accepting side. */
-  readonly target: NodeName | undefined;
-  readonly tools: OtpHandshakeTools;
-  /** Undefined where this node has no identity key: it speaks OTP only. */
-  readonly native?: NativeParts | undefined;
-  readonly clock: Clock;
-  readonly limits: DistLimits;
-  readonly ticks: TickOptions;
-}
+import { TickMonitor } from "./tick.ts";
 
 type State =
   | { readonly kind: "securing" }
@@ -104,6 +92,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #hasWideFrames = false;
   #endWhenSent = false;
   #bye: ByeReason | undefined;
+  readonly #idle: IdleQuestion = new IdleQuestion();
+  #isGone = false;
 
   /** `makeCarrier` is called once with this connection as its sink; for accepted ones it returns the existing carrier. */
   constructor(parts: ConnectionParts, sink: DistSink, makeCarrier: (sink: CarrierSink) => Carrier) {
@@ -152,6 +142,16 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   get isClosed(): boolean {
     return this.#state.kind === "closed";
+  }
+
+  /** Not even the socket is there any more: what was sent before the end has left, or never will. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Messages that went either way since the session began; link frames and ticks are none. */
+  get messages(): number {
+    return this.#state.kind === "up" ? this.#state.sender.messages + this.#state.receiver.messages : 0;
   }
 
   /** Decoder for the payload handed to `DistSink.message`; only during that call. */
@@ -225,7 +225,20 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       this.#endWhenSent = state.sender.hasLargeMessages;
       if (this.#endWhenSent) return;
     }
-    this.#close(undefined, true);
+    this.#close(state.kind === "up" && reason === "idle" ? idleEnd(state.peer.name) : undefined, true);
+  }
+
+  /**
+   * Asks the peer of a native session whether it may end as idle. Until `DistSink.idleKept` or `down` nothing may be sent.
+   * False: not now, for a message is half here or an earlier question has no answer.
+   */
+  askIdle(): boolean {
+    const state = this.#state;
+    if (state.kind !== "up" || state.peer.native === undefined) return false;
+    if (state.receiver.heldBytes > 0 || this.#deframer.partialBytes > 0 || !this.#idle.ask()) return false;
+    state.sender.link(encodeLinkFrame({ kind: "idle", received: BigInt(state.receiver.messages) }));
+    this.#carrier.flush(0);
+    return true;
   }
 
   /** Closes at once. Idempotent. */
@@ -282,6 +295,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   closed(cause: SallyportError | undefined): void {
+    this.#isGone = true;
     if (this.#state.kind === "closed") return;
     this.#close(cause ?? this.#earlyEnd(), false);
   }
@@ -297,6 +311,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
           this.#linkFrame(decodeLinkFrame(buffer, start, end), state.peer, state.sender);
           return;
         }
+        // The peer has sent something: we know its answer, and may send again before it comes.
+        if (this.#idle.isOpen && state.receiver.begins(buffer, start, end)) this.#idle.overtaken(this.#sink);
         state.receiver.frame(buffer, start, end, this.#now);
         if (this.#hasWideFrames && state.receiver.heldBytes > 0) this.#narrowFrames();
         return;
@@ -327,7 +343,18 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       case "pong":
         return; // life itself: every byte counts as such already
       case "bye":
-        this.#close(peerLeft(peer.name, frame.reason), true);
+        this.#close(
+          frame.reason === "idle" && this.#idle.isOpen ? idleEnd(peer.name) : peerLeft(peer.name, frame.reason),
+          true,
+        );
+        return;
+      case "idle":
+        // What is still on its way to the peer would be lost.
+        if (frame.received === BigInt(sender.messages) && this.#sink.idleAsked()) this.end("idle");
+        else sender.link(encodeLinkFrame({ kind: "keep" }));
+        return;
+      case "keep":
+        this.#idle.kept(this.#sink);
         return;
       case "refuse":
         throw endedByPeer(peer.name, frame.reason);

@@ -69,6 +69,7 @@ export class Sender {
   readonly #lanes = new Map<string, Lane>();
   readonly #pieces: Uint8Array[] = [];
   #laneBytes = 0;
+  #messages = 0;
   #nextSequence = 1n;
   #congested = false;
   /** The last flush left more than `maxQueuedBytes` waiting. Turns that each send little would never be looked at else. */
@@ -88,6 +89,11 @@ export class Sender {
   /** Bytes accepted that have not left this process. */
   get waitingBytes(): number {
     return this.#writer.length + this.#laneBytes + this.#out.pendingBytes();
+  }
+
+  /** Messages accepted since the session began, link frames and ticks not counted. */
+  get messages(): number {
+    return this.#messages;
   }
 
   /** Fragments are still to be handed to the carrier. */
@@ -221,6 +227,7 @@ export class Sender {
     } else {
       writer.patchU32(start, size);
     }
+    this.#messages++;
     if (!this.#flushAsked) {
       this.#flushAsked = true;
       this.#out.needFlush();

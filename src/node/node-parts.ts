@@ -25,10 +25,12 @@ export interface NodeParts extends ConnectionParts {
   readonly onListenerError: (error: unknown) => void;
 }
 
-/** Something to close with the node: a listener, a registration. */
+/** Something to close with the node: a listener, a registration, a lock. */
 export interface Attachment {
   /** Shown in `node.endpoints`; undefined for what is not an endpoint. */
   readonly endpoint?: string;
+  /** Closed when the sessions have ended; the others before. Default false. */
+  readonly isLast?: boolean;
   /** Its part of `health().counters`. */
   counters?(): Readonly<Record<string, number>>;
   close(): Promise<void>;

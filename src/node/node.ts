@@ -33,7 +33,6 @@ import type {
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
 import { Deadlines } from "./deadlines.ts";
-import { everythingLeft } from "./everything-left.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
 import { ownHandle, spawnHandle } from "./handles.ts";
@@ -54,10 +53,14 @@ import { rulesInCode } from "./rules-in-code.ts";
 import { checkHandlers, ServiceBehaviour } from "./service.ts";
 import { SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
+import { untilOver } from "./until-over.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
 
-/** Default time `close` waits for queued bytes to leave, in milliseconds. */
+/** Default time `close` waits for open work to be done and queued bytes to leave, in milliseconds. */
 const DEFAULT_CLOSE_MS = 5_000;
+
+/** Longest time the goodbyes may take to leave after that, in milliseconds. */
+const GOODBYE_MS = 1_000;
 
 /** A node: the composition of processes, sessions and the ways between them. Public methods are documented in `api.ts`. */
 export class SallyportNode implements Node {
@@ -122,7 +125,7 @@ export class SallyportNode implements Node {
       this.#core,
       {
         session: (node, creation) => this.#host.sessions.reach(node, creation),
-        connected: (node, options) => this.#connected(node, options),
+        connected: (node, options, waitingBytes) => this.#connected(node, options, waitingBytes),
         dial: (node) => this.#host.dial(parseDialTarget(node)),
         localContext: (self) => new MessageContext(null, this.#core.mainPid, this.name, self, this.#lifetime),
       },
@@ -343,9 +346,9 @@ export class SallyportNode implements Node {
     this.#core.events.emit("warning", { reason, message });
   }
 
-  async #connected(node: string, options: CallOptions): ReturnType<SessionHost["connected"]> {
+  async #connected(node: string, options: CallOptions, waitingBytes = 0): ReturnType<SessionHost["connected"]> {
     this.#checkOpen();
-    return this.#host.connected(parseDialTarget(node), options);
+    return this.#host.connected(parseDialTarget(node), options, waitingBytes);
   }
 
   #ownProcess(name: string | undefined, behaviour: Behaviour<MessageContext>): NodeProcess {
@@ -363,15 +366,25 @@ export class SallyportNode implements Node {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    await Promise.all(this.#attachments.map((attachment) => attachment.close()));
-    await everythingLeft(this.#host, this.#clock, timeoutMs);
+    const [first, last] = [
+      this.#attachments.filter(({ isLast }) => !isLast),
+      this.#attachments.filter((a) => a.isLast),
+    ];
+    await Promise.all(first.map((attachment) => attachment.close()));
+    this.#host.admitNothing(nodeClosed());
+    // Peers are still served meanwhile, and what their calls wait for elsewhere may still be answered.
+    await untilOver(() => !this.#host.hasOpenWork, this.#clock, timeoutMs);
+    this.#core.calls.giveUpAll(nodeClosed());
     this.#processes.exitAll(SHUTDOWN);
     this.#grants.stop();
-    this.#host.endAll(nodeClosed());
+    const leaving = this.#host.endAll(nodeClosed());
     this.#lifetime.end();
     this.#deadlines.stop();
     this.#core.decisions.stop();
     this.#audit?.close();
+    // A process that exits with unread bytes cuts its connections, and the goodbye with them.
+    await untilOver(() => leaving.every(({ isGone }) => isGone), this.#clock, Math.min(timeoutMs, GOODBYE_MS));
+    await Promise.all(last.map((attachment) => attachment.close()));
   }
 }
 

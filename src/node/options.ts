@@ -39,6 +39,16 @@ export interface AuditOption {
   readonly grants?: boolean;
 }
 
+/** When connections that nothing needs are ended; they open again on demand. `false`: never. */
+export type IdleOption =
+  | false
+  | {
+      /** Without a message in either direction, milliseconds. Default 300,000. */
+      readonly afterMs?: number;
+      /** Also those with BEAM nodes. What they send at that moment may be lost. Default false. */
+      readonly beam?: boolean;
+    };
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -77,6 +87,11 @@ export interface NodeOptions {
   readonly profile?: "standard" | "strict";
   /** `net_ticktime` of the network in milliseconds, the same on all nodes. Default 60,000. */
   readonly tickTimeMs?: number;
+  /**
+   * Ends connections with Sallyport nodes that nothing needs: no message for a while, and no link, monitor, open call, spawned
+   * function or waiting byte. Default `{}`; without `listen` default false, for such a node is only reached over what it opened.
+   */
+  readonly idle?: IdleOption;
   /** Bounds of each connection; see docs/limits.md. */
   readonly limits?: Partial<DistLimits>;
   /** Bounds of connections that are not authenticated yet; see docs/limits.md. */

@@ -20,12 +20,15 @@ import { CertificateEnds } from "./certificate-ends.ts";
 import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
+import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
 import { type IdentityKeeper, isCut, isNamed, trustWithdrawn } from "./identity-keeper.ts";
+import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
+import type { IdleOption } from "./options.ts";
 import { peerFacts } from "./peer-facts.ts";
 import { connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
 import { PolicyTimer } from "./policy-timer.ts";
@@ -51,6 +54,8 @@ export interface ConnectionParts {
   /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
   readonly identity?: IdentityKeeper | undefined;
   readonly maxSessions?: number | undefined;
+  /** When sessions that nothing needs are ended. Default false: never. */
+  readonly idle?: IdleOption | undefined;
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
 }
@@ -76,6 +81,12 @@ export class SessionHost implements ConnectionHost {
   readonly #policy: PolicyKeeper;
   readonly #certificates: CertificateEnds;
   readonly #policyTimer: PolicyTimer;
+  readonly #dialOnly = new DialOnlyPeers();
+  readonly #reaper: IdleReaper;
+  /** Why nothing is dialled or accepted any more. */
+  #closing: SallyportError | undefined;
+  /** Whether the owner wants the connection with a peer though nothing may need it. */
+  isKept: (peer: NodeName) => boolean = () => false;
 
   constructor(
     parts: ConnectionParts,
@@ -109,23 +120,33 @@ export class SessionHost implements ConnectionHost {
       warned: (warning) => core.events.emit("warning", warning),
     });
     this.sessions = new Sessions(parts.own.name, parts.maxSessions);
+    this.#reaper = new IdleReaper({
+      clock: core.clock,
+      option: parts.idle ?? false,
+      sessions: () => this.sessions.all(),
+      isKept: (peer) => this.isKept(peer),
+      isDialled: (peer) => this.sessions.dial(peer) !== undefined,
+    });
   }
 
   /** For listeners: takes an accepted carrier. */
-  readonly accept: AcceptHandler = (carrier, admission) =>
-    this.#newConnection(
+  readonly accept: AcceptHandler = (carrier, admission) => {
+    const connection = this.#newConnection(
       undefined,
       () => admission.release(),
       () => carrier,
     );
+    if (this.#closing !== undefined) connection.destroy(this.#closing);
+    return connection;
+  };
 
   /** The session a message came over; undefined for messages of this node. */
   sessionOf(ctx: MessageContext): Session | undefined {
     return ctx.peer === null ? undefined : this.#byPeer.get(ctx.peer);
   }
 
-  /** The session of a node, dialled when there is none. */
-  async connected(target: DialTarget, options: CallOptions): Promise<Session> {
+  /** The session of a node, dialled when there is none; `waitingBytes` of the caller's count while it waits. */
+  async connected(target: DialTarget, options: CallOptions, waitingBytes = 0): Promise<Session> {
     const existing = this.sessions.reach(target.name);
     if (existing !== undefined) return existing;
     const timeoutMs = checkedTimeout(options.timeoutMs);
@@ -141,18 +162,25 @@ export class SessionHost implements ConnectionHost {
         takeBack();
         reject(error);
       };
-      const takeBack = dial.wait((session) => {
+      const up = (session: Session): void => {
         done();
         resolve(session);
-      }, fail);
+      };
+      const takeBack = dial.wait(up, fail, waitingBytes);
       const aborted = (): void => fail(options.signal?.reason);
-      const deadline = this.#deadlines.set(timeoutMs, () => fail(connectTimeout(target.name, timeoutMs)));
+      const late = (): void => fail(this.#dialOnly.explained(target.name, connectTimeout(target.name, timeoutMs)));
+      const deadline = this.#deadlines.set(timeoutMs, late);
       options.signal?.addEventListener("abort", aborted, { once: true });
     });
   }
 
-  /** The dial under way to a node, started when there is none. @throws {SallyportError} ERR_DENIED SELF_CONNECT */
+  /**
+   * The dial under way to a node, started when there is none. While a session is asked whether it may end, the dial waits for
+   * the answer first.
+   * @throws {SallyportError} ERR_DENIED SELF_CONNECT, ERR_CLOSED NODE_CLOSED
+   */
   dial(target: DialTarget): Dial {
+    if (this.#closing !== undefined) throw this.#closing;
     if (sameNode(target.name, this.#core.name)) throw selfConnect(this.#core.name);
     const running = this.sessions.dial(target.name);
     if (running !== undefined) return running;
@@ -160,14 +188,16 @@ export class SessionHost implements ConnectionHost {
       resolver: this.#parts.resolver,
       clock: this.#parts.clock,
       maxDialMs: this.#parts.limits.maxHandshakeMs,
+      maxWaitingBytes: this.#parts.limits.maxWaitingBytes,
       connect: (name, address) => this.#connectTo(name, address),
+      explained: (name, error) => this.#dialOnly.explained(name, error),
       finished: (ended, error) => {
         this.sessions.removeDial(ended);
         if (error !== undefined) this.#core.counters.add("dials_failed");
       },
     });
     this.sessions.addDial(dial);
-    void dial.run();
+    if (this.sessions.get(target.name)?.isAsking !== true) void dial.run();
     return dial;
   }
 
@@ -182,19 +212,30 @@ export class SessionHost implements ConnectionHost {
     });
   }
 
-  /** True while bytes of any session have not left this process. */
-  get isWaiting(): boolean {
-    for (const session of this.sessions.all()) if (session.connection.waitingBytes > 0) return true;
+  /** True while a session has bytes that have not left this process, or a peer waits for an answer. */
+  get hasOpenWork(): boolean {
+    for (const { connection, work, inflight } of this.sessions.all()) {
+      if (connection.waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
+    }
     return false;
   }
 
-  /** Ends everything: dials, handshakes, sessions. */
-  endAll(error: SallyportError): void {
+  /** From now on nothing is dialled or accepted; sessions go on. */
+  admitNothing(error: SallyportError): void {
+    this.#closing = error;
+    this.#reaper.stop();
+    for (const dial of [...this.sessions.dials()]) dial.fail(error);
+    for (const connection of [...this.#handshaking]) connection.destroy(error);
+  }
+
+  /** Ends everything in good order; returns the connections that said goodbye. */
+  endAll(error: SallyportError): readonly DistConnection[] {
+    this.admitNothing(error);
     this.identity?.stop();
     this.#policyTimer.stop();
-    for (const dial of [...this.sessions.dials()]) dial.fail(error);
-    for (const session of [...this.sessions.all()]) session.connection.end("stopping");
-    for (const connection of [...this.#handshaking]) connection.destroy(error);
+    const leaving = [...this.sessions.all()].map((session) => session.connection);
+    for (const connection of leaving) connection.end("stopping");
+    return leaving;
   }
 
   // ConnectionHost
@@ -242,6 +283,7 @@ export class SessionHost implements ConnectionHost {
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
     this.knownAddresses.sessionUp(session.peer.address, assurance);
+    if (holdsName) this.#dialOnly.sessionUp(peer.name, peer.role === "initiator");
     return session;
   }
 
@@ -263,8 +305,22 @@ export class SessionHost implements ConnectionHost {
     session.ended();
     this.#certificates.forget(session);
     this.#byPeer.delete(session.peer);
+    this.#reaper.forget(session);
     this.relieved(session);
     this.#core.events.emit("nodedown", session.peer, cause?.reason ?? "CLOSED");
+    // It waited for the answer whether the session may end.
+    if (session.isAsking) void this.sessions.dial(session.peer.name)?.run();
+  }
+
+  idleAsked(session: Session): boolean {
+    return this.#closing === undefined && this.#reaper.agrees(session);
+  }
+
+  idleKept(session: Session): void {
+    if (!session.isAsking) return;
+    session.isAsking = false;
+    this.#reaper.kept(session);
+    this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
   failed(connection: DistConnection, address: string, error: SallyportError): void {

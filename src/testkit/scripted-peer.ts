@@ -250,6 +250,8 @@ export class ScriptedNode {
         refused: () => {},
         message: (control, buffer, start, end) =>
           peer.took(control, end > start ? connection.terms.decodeAt(buffer, start, end) : undefined),
+        idleAsked: () => false,
+        idleKept: () => {},
         turnStarted: () => {},
         turnEnded: () => {},
         drained: () => {},
