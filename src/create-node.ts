@@ -28,6 +28,7 @@ import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
 import { readCookies } from "./identity/cookies.ts";
 import type { Node } from "./node/api.ts";
+import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NodeOptions } from "./node/options.ts";
@@ -53,9 +54,20 @@ const FIRST_CREATION = 4;
 /**
  * Makes a node, binds its listeners and registers it where asked. Warnings of the start arrive as `warning` events in the
  * next turn, so listeners set right after this resolves hear them.
- * @throws {SallyportError} ERR_CONFIG (name, files, addresses), ERR_UNREACHABLE EPMD_UNREACHABLE
+ * @throws {SallyportError} ERR_CONFIG (name, files, addresses; ALREADY_RUNNING), ERR_UNREACHABLE EPMD_UNREACHABLE
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
+  const held: { lock?: IdentityLock } = {};
+  try {
+    return await makeNode(options, held);
+  } catch (error) {
+    held.lock?.release();
+    throw error;
+  }
+}
+
+/** Puts what it takes of the system before the node stands into `held`. */
+async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const warnings: { reason: string; message: string }[] = [];
@@ -86,6 +98,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     profile,
     allowShortCookie: options.dangerous?.shortCookie ?? false,
   };
+  // Before anything is written there: a second node with this identity would end the sessions of the first.
+  if (options.identity !== undefined) held.lock = await lockIdentity(directoryOf(options.identity), system);
+  if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
   const tlsOptions: TlsCarrierOptions = {
@@ -141,6 +156,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
+  const { lock } = held;
+  if (lock !== undefined) node.attach({ isLast: true, close: async () => lock.release() });
   if (policyOption !== undefined && "file" in policyOption) {
     const watch = new PolicyWatch(policyOption.file, policyWorld, () => void node.policy?.reload(), stamp);
     node.attach({ close: async () => watch.stop() });
@@ -187,6 +204,10 @@ interface ListenOption extends ListenAddress {
   readonly scheme: "tls" | "tcp";
 }
 
+function directoryOf(identity: IdentityOption): string {
+  return identity.dir.replace(/\/+$/, "");
+}
+
 function newCreation(random: Random): number {
   let creation = random.uint32();
   while (creation < FIRST_CREATION) creation = random.uint32();
@@ -219,7 +240,7 @@ function openOwnCertificate(
   return OwnCertificate.open({
     ...parts,
     crypto: new RealIdentityCrypto(),
-    directory: identity.dir.replace(/\/+$/, ""),
+    directory: directoryOf(identity),
     usable(pair) {
       try {
         createTlsDialer(parts, materialOf(pair), parts.tlsOptions);
