@@ -375,7 +375,11 @@ export interface Node {
   metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
-  /** Stops accepting, lets what is queued leave (at most `timeoutMs`, default 5,000), then ends all sessions. Idempotent. */
+  /**
+   * Leaves: no new connections; calls of peers are answered and what is queued leaves, for `timeoutMs` at most (default 5,000);
+   * own calls that are still open fail with NODE_CLOSED; then all sessions end, with a goodbye where the protocol has one.
+   * Resolves when the connections are closed, up to a second later. With 0 it waits for nothing. Idempotent.
+   */
   close(options?: { readonly timeoutMs?: number }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
