@@ -91,7 +91,7 @@ export class SallyportNode implements Node {
     this.#core = makeCore(parts, this.#deadlines, this.#lifetime);
     this.#processes = this.#core.processes;
     const sessionOf = (ctx: MessageContext): ReturnType<SessionHost["sessionOf"]> => this.#host.sessionOf(ctx);
-    this.#waiting = new WaitingMessages(this.#core, sessionOf, (guard) => this.#host.rulesOfGone(guard));
+    this.#waiting = new WaitingMessages(this.#core, sessionOf, (guard) => this.#host.standings.rulesOfGone(guard));
     this.#functions = new Functions(this.#core);
     const outputSink = this.#ownProcess(undefined, new OutputSink(this.#core, sessionOf));
     this.#spawns = new RemoteSpawns(this.#core, outputSink.pid);
@@ -116,7 +116,7 @@ export class SallyportNode implements Node {
     this.#grants = new OwnGrants(
       this.#core,
       (node) => this.#host.sessions.get(node),
-      (onlyIdle) => this.#host.grantRevoked(onlyIdle),
+      (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
     this.identity =

@@ -10,7 +10,6 @@ import type { TickOptions } from "../dist/tick.ts";
 import { Budgets } from "../guard/budgets.ts";
 import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
-import type { TrustChange } from "../identity/trust-change.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
@@ -22,7 +21,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
-import { type IdentityKeeper, isCut, isNamed, trustWithdrawn } from "./identity-keeper.ts";
+import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
@@ -30,16 +29,13 @@ import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { IdleOption } from "./options.ts";
 import { peerFacts } from "./peer-facts.ts";
-import { connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
-import { PolicyTimer } from "./policy-timer.ts";
+import type { PolicyKeeper, Standing } from "./policy-keeper.ts";
 import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
-
-/** Changes of trust that are remembered for messages that wait. */
-const MAX_REMEMBERED_CHANGES = 1_024;
+import { Standings } from "./standings.ts";
 
 /** What connections are made of; put together by `createNode`. */
 export interface ConnectionParts {
@@ -66,6 +62,8 @@ export class SessionHost implements ConnectionHost {
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
+  /** What sessions may do as policy, grants and trust change. */
+  readonly standings: Standings;
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
@@ -76,11 +74,8 @@ export class SessionHost implements ConnectionHost {
   readonly #drainWaiters = new Map<Session, (() => void)[]>();
   readonly #handshaking = new Set<DistConnection>();
   readonly #budgets: Budgets;
-  /** The latest changes of trust, for what was sent by those who are gone. */
-  #withdrawn: readonly TrustChange[] = [];
   readonly #policy: PolicyKeeper;
   readonly #certificates: CertificateEnds;
-  readonly #policyTimer: PolicyTimer;
   readonly #dialOnly = new DialOnlyPeers();
   readonly #reaper: IdleReaper;
   /** Why nothing is dialled or accepted any more. */
@@ -98,12 +93,6 @@ export class SessionHost implements ConnectionHost {
     policy: PolicyKeeper,
   ) {
     this.#policy = policy;
-    this.#policyTimer = new PolicyTimer({
-      clock: core.clock,
-      nextChangeMs: (nowMs) => policy.nextChangeMs(nowMs),
-      changed: () => this.#judgeAll(),
-    });
-    this.#policyTimer.arm();
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
     this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
@@ -116,10 +105,13 @@ export class SessionHost implements ConnectionHost {
     this.identity = parts.identity;
     for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
     this.identity?.watch({
-      changed: (changes) => this.cutUntrusted(changes),
+      changed: (changes) => this.standings.cutUntrusted(changes),
       warned: (warning) => core.events.emit("warning", warning),
     });
     this.sessions = new Sessions(parts.own.name, parts.maxSessions);
+    this.standings = new Standings(core, policy, this.#budgets, inbound, this.sessions, (session) =>
+      this.nameProven(session),
+    );
     this.#reaper = new IdleReaper({
       clock: core.clock,
       option: parts.idle ?? false,
@@ -232,7 +224,7 @@ export class SessionHost implements ConnectionHost {
   endAll(error: SallyportError): readonly DistConnection[] {
     this.admitNothing(error);
     this.identity?.stop();
-    this.#policyTimer.stop();
+    this.standings.stop();
     const leaving = [...this.sessions.all()].map((session) => session.connection);
     for (const connection of leaving) connection.end("stopping");
     return leaving;
@@ -354,71 +346,6 @@ export class SessionHost implements ConnectionHost {
 
   turnEnded(): void {
     this.#core.processes.queue.run();
-  }
-
-  /** Another policy is in force: sessions that it does not allow end, the others are judged by it; says how many ended. */
-  policyChanged(): number {
-    this.#budgets.forgetRates();
-    return this.#judgeAll();
-  }
-
-  /** Judges every session by the policy in force and the time of now; says how many ended. */
-  #judgeAll(): number {
-    this.#core.epoch.value++;
-    this.#policyTimer.arm();
-    let ended = 0;
-    for (const session of [...this.sessions.all()]) {
-      const role = session.connection.role === "acceptor" ? "acceptor" : "dialler";
-      const standing = this.#policy.judge(session.facts, role);
-      if (standing.kind === "refused") {
-        this.#core.outcasts.add(session.peer);
-        session.connection.destroy(connectWithdrawn(session.peer.name));
-        ended++;
-        continue;
-      }
-      session.guard.rejudge(standing.rules);
-      this.#inbound.withdraw(session);
-    }
-    return ended;
-  }
-
-  /** What may still be done with what somebody sent who is gone. */
-  rulesOfGone({ facts, budget }: SessionGuard): SessionGuard | undefined {
-    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
-    if (isCut(this.#withdrawn, facts.name, fingerprint)) return undefined;
-    const standing = this.#policy.judge(facts, "acceptor");
-    if (standing.kind === "refused") return undefined;
-    const { name, guardLimits: limits, clock } = this.#core;
-    return new SessionGuard({ facts, rules: standing.rules, nodes: [name, facts.name], budget, limits, clock });
-  }
-
-  /** A grant stands no more: monitors, links and calls that rested on it are closed. See `Withdraw`. */
-  grantRevoked(onlyIdle = false): boolean {
-    this.#core.epoch.value++;
-    let isDone = true;
-    for (const session of this.sessions.all()) {
-      if (onlyIdle && session.work.size > 0) isDone = false;
-      else this.#inbound.withdraw(session);
-    }
-    return isDone;
-  }
-
-  /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
-  cutUntrusted(changes: readonly TrustChange[]): number {
-    let ended = 0;
-    this.#core.epoch.value++;
-    this.#withdrawn = [...this.#withdrawn, ...changes].slice(-MAX_REMEMBERED_CHANGES);
-    for (const session of [...this.sessions.all()]) {
-      session.warm = undefined;
-      if (!isCut(changes, session.peer.name, session.fingerprint)) {
-        if (isNamed(changes, session.facts.name, session.fingerprint)) this.nameProven(session);
-        continue;
-      }
-      this.#core.outcasts.add(session.peer);
-      session.connection.destroy(trustWithdrawn(session.peer.name));
-      ended++;
-    }
-    return ended;
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
