@@ -24,6 +24,7 @@ import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts"
 import { type EpmdParts, epmdResolver, registerAtEpmd } from "./discovery/epmd-client.ts";
 import { chainResolvers, hostPartResolver, parseAddress, staticResolver } from "./discovery/static.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
+import { heartbeatOf } from "./dist/heartbeat.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
 import { readCookies } from "./identity/cookies.ts";
@@ -58,6 +59,7 @@ const FIRST_CREATION = 4;
 export async function createNode(options: NodeOptions): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
+  const heartbeat = heartbeatOf(options.heartbeat ?? {});
   const warnings: { reason: string; message: string }[] = [];
   const tls = loadTls(options, system.files, system.clock, warnings);
   const plaintext = options.dangerous?.plaintext ?? false;
@@ -133,6 +135,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ...(policy === undefined ? {} : { policy }),
     ...(options.guardLimits === undefined ? {} : { guardLimits: options.guardLimits }),
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
+    heartbeat,
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
     maxSessions: options.maxSessions,

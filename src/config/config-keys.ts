@@ -1,4 +1,5 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
@@ -15,6 +16,8 @@ const TEXT: Shape = { kind: "string" };
 const FILE: Shape = { kind: "string", path: true, example: "data/tls/node.crt" };
 const COUNT: Shape = { kind: "integer", min: 1, max: MAX_INTEGER };
 const TIME_MS: Shape = { kind: "integer", min: 1, max: MAX_TIME_MS };
+
+const HEARTBEAT_MS: Shape = { kind: "integer", min: MIN_HEARTBEAT_MS, max: MAX_HEARTBEAT_MS };
 
 const SECRET_FILE = {
   kind: "object",
@@ -164,6 +167,20 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "strict refuses what standard warns of.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime in milliseconds, the same on all nodes. Default 60000." },
+  heartbeat: {
+    shape: {
+      kind: "object",
+      keys: {
+        profile: {
+          shape: { kind: "choice", values: ["lan", "wan"] },
+          says: "lan: 15 s and 10 s (default). wan: 60 s and 15 s.",
+        },
+        intervalMs: { shape: HEARTBEAT_MS, says: "A peer that sent nothing for so long is asked whether it lives." },
+        timeoutMs: { shape: HEARTBEAT_MS, says: "It is taken for dead when nothing came for so long after that." },
+      },
+    },
+    says: "Liveness of sessions with Sallyport nodes. A dead peer is found within both times and a second.",
+  },
   limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },
   acceptLimits: {
     shape: { kind: "object", keys: ACCEPT_LIMITS },

@@ -1,4 +1,5 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
@@ -77,6 +78,11 @@ export interface NodeOptions {
   readonly profile?: "standard" | "strict";
   /** `net_ticktime` of the network in milliseconds, the same on all nodes. Default 60,000. */
   readonly tickTimeMs?: number;
+  /**
+   * Liveness of native sessions: a PING after `intervalMs` without a byte, and `timeoutMs` for any byte to come. Profile
+   * `lan` (default) is 15 and 10 seconds, `wan` 60 and 15; `intervalMs` and `timeoutMs` replace its figures.
+   */
+  readonly heartbeat?: Partial<HeartbeatOptions> & { readonly profile?: HeartbeatProfile };
   /** Bounds of each connection; see docs/limits.md. */
   readonly limits?: Partial<DistLimits>;
   /** Bounds of connections that are not authenticated yet; see docs/limits.md. */
