@@ -154,6 +154,9 @@ function merge(
     ...(flags.resolve === undefined
       ? {}
       : { resolve: { ...staticTable(config.resolve), ...resolveTable(flags.resolve) } }),
+    ...(flags.discoveryDir === undefined
+      ? {}
+      : { discovery: { ...config.discovery, directory: path(flags.discoveryDir) } }),
     ...(flags.epmd === undefined ? {} : { epmd: flags.epmd }),
     ...(flags.epmdPort === undefined ? {} : { epmdPort: flags.epmdPort }),
     ...(flags.visible === undefined ? {} : { visible: flags.visible }),
