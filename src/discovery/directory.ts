@@ -179,6 +179,9 @@ function notWritten(directory: string, why: string): SallyportError {
     "ERR_CONFIG",
     "DISCOVERY_DIRECTORY",
     `cannot write the file about this node into ${directory} (${why})`,
-    { stage: "name", advice: "mount or make the directory and let this user write in it, or take discovery.directory out" },
+    {
+      stage: "name",
+      advice: "mount or make the directory and let this user write in it, or take discovery.directory out",
+    },
   );
 }

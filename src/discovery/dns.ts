@@ -152,7 +152,8 @@ export async function listMembers(
     if (service.startsWith("_")) {
       for (const record of usableRecords(await client.srv(service, signal))) add(targetOf(record), record.port);
     } else {
-      for (const address of (await client.addresses(service, signal)).slice(0, MAX_DNS_RECORDS)) add(address, undefined);
+      for (const address of (await client.addresses(service, signal)).slice(0, MAX_DNS_RECORDS))
+        add(address, undefined);
     }
   } catch (error) {
     throw noAnswer(service, error);

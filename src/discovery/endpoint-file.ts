@@ -48,7 +48,8 @@ export function parseEndpointFile(
   for (const endpoint of endpoints) {
     const address = typeof endpoint === "string" ? tryAddress(endpoint, "tls") : undefined;
     if (address === undefined) return `its file has an endpoint that is none: ${shown(endpoint)}`;
-    if (!schemes.includes(address.scheme)) return `its file has a ${address.scheme} endpoint, which is not dialled here`;
+    if (!schemes.includes(address.scheme))
+      return `its file has a ${address.scheme} endpoint, which is not dialled here`;
     out.push(address);
   }
   return out;

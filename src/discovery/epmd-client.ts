@@ -5,7 +5,13 @@ import type { PlainSocket, Sockets } from "../base/sockets.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import { isLoopbackHost } from "../carrier/socket-address.ts";
 import type { Resolver } from "../node/ports.ts";
-import { type EpmdEntry, encodeAliveRequest, encodePortPleaseRequest, epmdEntry, type PortAnswer } from "../wire/epmd.ts";
+import {
+  type EpmdEntry,
+  encodeAliveRequest,
+  encodePortPleaseRequest,
+  epmdEntry,
+  type PortAnswer,
+} from "../wire/epmd.ts";
 import { AliveAnswerParser, PortAnswerParser } from "../wire/epmd-answers.ts";
 import type { Registrar, Registration } from "./registrar.ts";
 
