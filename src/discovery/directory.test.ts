@@ -16,6 +16,8 @@ class FakeDisk implements SharedFiles {
   readonly log: string[] = [];
   /** The system's error for every call, or "hang". */
   trouble: string | undefined;
+  /** Writes end when this does. */
+  writing: Promise<void> | undefined;
 
   async read(path: string): Promise<SharedRead> {
     await this.#call(`read ${path}`);
@@ -23,6 +25,7 @@ class FakeDisk implements SharedFiles {
   }
   async write(path: string, text: string): Promise<void> {
     await this.#call(`write ${path}`);
+    await this.writing;
     this.entries.set(path, Buffer.from(text));
   }
   async remove(path: string): Promise<void> {
@@ -151,14 +154,33 @@ describe("directoryRegistrar", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it("does not put a file back that a look under way found gone while the node ended", async () => {
+  it("leaves no file behind that was just being put back when the node ended", async () => {
     const { files, clock, registrar, own } = make();
     const registration = await registrar.register(own);
     files.entries.delete(PATH);
+    let written = (): void => undefined;
+    files.writing = new Promise((resolve) => {
+      written = resolve;
+    });
+    clock.advance(DIRECTORY_CHECK_MS);
+    await turn();
+    const closing = registration.close();
+    await turn();
+    written();
+    await closing;
+    await turn();
+    expect([files.entries.size, clock.pendingTimers]).toEqual([0, 0]);
+  });
+
+  it("puts nothing back any more once the node ends", async () => {
+    const { files, clock, registrar, own } = make();
+    const registration = await registrar.register(own);
+    files.entries.delete(PATH);
+    files.log.length = 0;
     clock.advance(DIRECTORY_CHECK_MS);
     await registration.close();
     await turn();
-    expect([files.entries.size, clock.pendingTimers]).toEqual([0, 0]);
+    expect(files.log.filter((line) => line.startsWith("write"))).toEqual([]);
   });
 
   it("has one look at a time while the disk hangs", async () => {

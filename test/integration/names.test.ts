@@ -164,7 +164,7 @@ describe("the address a node listens on", () => {
   it.each(["", "gate", "gate:", "gate:0", "gate:65536", "http://gate:1", "::1:1", "g te:1"])(
     "cannot be advertised as %j",
     async (advertise) => {
-      expect(await failure(started(["tls://127.0.0.1:0"], { advertise }))).toMatchObject({
+      expect(await failure(started([], { advertise }))).toMatchObject({
         code: "ERR_CONFIG",
         reason: "ADDRESS_INVALID",
       });
