@@ -27,7 +27,7 @@ export function staticResolver(table: Readonly<Record<string, string>>, options:
   return fixed.staticResolver(table, schemeOf(options));
 }
 
-/** Endpoint files in a directory that machines share. Files with endpoints of another scheme than `scheme` count for nothing. */
+/** Endpoint files in a directory that machines share; of their endpoints those of `scheme`. */
 export function directoryResolver(path: string, options: ResolverOptions = {}): Resolver {
   const parts = { files: new RealSharedFiles(), crypto: new RealIdentityCrypto(), clock: new RealClock() };
   return directory.directoryResolver({ ...parts, directory: path }, [schemeOf(options)]);

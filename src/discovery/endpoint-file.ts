@@ -20,8 +20,8 @@ export function formatEndpointFile(own: OwnEndpoints, startedMs: number): string
 }
 
 /**
- * Reads what somebody wrote about a node: addresses, or why they are none. The file may be anybody's: another name inside,
- * another form, or a scheme that this node does not dial make it worthless as a whole.
+ * Reads what somebody wrote about a node: addresses, or why there are none. The file may be anybody's: another name inside or
+ * another form make it worthless as a whole. Endpoints of schemes that this node does not dial are left out.
  */
 export function parseEndpointFile(
   bytes: Buffer,
@@ -48,11 +48,9 @@ export function parseEndpointFile(
   for (const endpoint of endpoints) {
     const address = typeof endpoint === "string" ? tryAddress(endpoint, "tls") : undefined;
     if (address === undefined) return `its file has an endpoint that is none: ${shown(endpoint)}`;
-    if (!schemes.includes(address.scheme))
-      return `its file has a ${address.scheme} endpoint, which is not dialled here`;
-    out.push(address);
+    if (schemes.includes(address.scheme)) out.push(address);
   }
-  return out;
+  return out.length > 0 ? out : `its file has no endpoint that is dialled here (${schemes.join(", ")})`;
 }
 
 function shown(value: unknown): string {
