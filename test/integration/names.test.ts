@@ -1,4 +1,5 @@
-import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { describe, expect, it } from "vitest";
 import { createNode } from "../../src/create-node.ts";
 import type { Node } from "../../src/node/api.ts";
@@ -114,6 +115,26 @@ describe.each(Object.entries(PAIRS))("%s:", (_, { protocol, mirror, node }) => {
   });
 });
 
+/** A loopback address where nothing else of this machine listens. */
+const quietAddress = (n: number): string => `127.${100 + n}.${process.pid & 0xff}.${((process.pid >> 8) & 0x7f) + 1}`;
+
+describe("a dial", () => {
+  it.each([
+    ["the name is never resolved", () => new Promise<never>(() => undefined)],
+    ["nobody answers at the address", (port: number) => [{ scheme: "tls" as const, host: "127.0.0.1", port }]],
+  ])("ends at its own deadline when %s", async (_, answer) => {
+    const hole = createServer((socket) => socket.on("error", () => undefined)).listen(0, "127.0.0.1");
+    await once(hole, "listening");
+    rig.atEnd(() => hole.close());
+    const resolve = async () => answer((hole.address() as AddressInfo).port);
+    const a = await rig.node(A, "tofu", { resolve: [{ label: "ours", maxResolveMs: 60_000, resolve }] });
+    expect(await failure(a.connect(B, { timeoutMs: 200 }))).toMatchObject({
+      code: "ERR_DEADLINE",
+      reason: "CONNECT_TIMEOUT",
+    });
+  });
+});
+
 describe("the address a node listens on", () => {
   const started = (listen: readonly string[], more: Partial<NodeOptions> = {}) =>
     rig.node(A, "tofu", { listen, ...more });
@@ -138,10 +159,9 @@ describe("the address a node listens on", () => {
     expect(error.message).toContain(`127.0.0.1:${portOf(b)}`);
   });
 
-  // Addresses of their own, where nothing else of this machine listens.
   it("is the first free one of 9100 to 9155 when none was given", async () => {
-    const first = await started(["tls://127.0.77.1"]);
-    const second = await rig.node(B, "tofu", { listen: ["tls://127.0.77.1"] });
+    const first = await started([`tls://${quietAddress(1)}`]);
+    const second = await rig.node(B, "tofu", { listen: [`tls://${quietAddress(1)}`] });
     expect([portOf(first), portOf(second)]).toEqual([9100, 9101]);
   });
 
@@ -151,12 +171,12 @@ describe("the address a node listens on", () => {
       ports.map(
         (port) =>
           new Promise<Server>((resolve) => {
-            const server = createServer().listen(port, "127.0.77.2", () => resolve(server));
+            const server = createServer().listen(port, quietAddress(2), () => resolve(server));
           }),
       ),
     );
     rig.atEnd(() => taken.map((server) => server.close()));
-    const error = await failure(started(["tls://127.0.77.2"]));
+    const error = await failure(started([`tls://${quietAddress(2)}`]));
     expect(error).toMatchObject({ code: "ERR_CONFIG", reason: "PORT_RANGE_EXHAUSTED" });
     expect(error.message).toContain("9100 to 9155");
   });
