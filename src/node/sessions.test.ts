@@ -34,7 +34,14 @@ describe("who takes the place of a standing session", () => {
     const { key, assurance, holdsName } = of;
     const full = { ...peer, protocol, assurance, publicKey: key ?? null };
     const incarnation = protocol === "native" ? 5n : undefined;
-    sessions.add({ facts, peer: full, holdsName, incarnation, creation: 7 } as unknown as Session);
+    sessions.add({
+      facts,
+      peer: full,
+      holdsName,
+      incarnation,
+      creation: 7,
+      connection: { role: "acceptor" },
+    } as unknown as Session);
     return {
       sessions,
       asks: (newcomer: Newcomer) => sessions.arbitrate(question, newcomer, {} as DistConnection),
