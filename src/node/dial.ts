@@ -14,7 +14,7 @@ export const MAX_WAITING_SENDS = 10_000;
 /** How long a dial that gave way waits for the other connection before it tries again; doubles each time. Milliseconds. */
 export const LOST_DIAL_RETRY_MS = 200;
 /** The longest such wait, milliseconds. */
-export const MAX_LOST_DIAL_RETRY_MS = 2_000;
+export const MAX_LOST_DIAL_RETRY_MS = 1_000;
 
 export interface DialParts {
   readonly resolver: Resolver;

@@ -47,7 +47,7 @@ class World {
     } else {
       network.take(option);
       // What left together may arrive together.
-      const link = network.links.find(({ label }) => option.includes(` ${label}`));
+      const link = network.linkOf(option);
       const sender = option.endsWith(">") ? link?.from : link?.to;
       while (option.startsWith("move") && sender?.out[0] !== undefined && "bytes" in sender.out[0])
         network.take(option);

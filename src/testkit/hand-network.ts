@@ -121,9 +121,15 @@ export class HandNetwork {
     });
   }
 
+  /** The connection of an option. */
+  linkOf(option: string): Link | undefined {
+    const name = option.slice(option.indexOf(" ") + 1).replace(/[<>]$/, "");
+    return this.links.find(({ label }) => label === name);
+  }
+
   /** Does one of its options. */
   take(option: string): void {
-    const link = this.links.find(({ label }) => option.includes(` ${label}`));
+    const link = this.linkOf(option);
     if (link === undefined) throw new Error(`no connection for ${option}`);
     if (option.startsWith("open")) {
       link.accept?.();
