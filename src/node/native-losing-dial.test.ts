@@ -104,3 +104,68 @@ describe("a dial that loses to the other one", () => {
     },
   );
 });
+
+describe("what is under way when another connection is let in", () => {
+  const step = async ({ pair }: ReturnType<typeof world>, ...options: readonly string[]) => {
+    for (const option of options) {
+      pair.network.take(option);
+      await pair.settle();
+    }
+  };
+
+  it("ends, where it is the dial of the larger name", async () => {
+    const w = world();
+    await w.connect("a", w.a, B);
+    await w.connect("b", w.b, A);
+    await step(w, "open a1", "move a1>", "move a1<", "move a1<", "open b1", "move b1>", "move b1<", "move b1<");
+    const [, own] = w.pair.network.links;
+    expect(own?.from.over).toBe(false);
+    await step(w, "move a1>");
+    expect(own?.from.over).toBe(true);
+    await w.run("a1");
+    await w.run("b1");
+    expect([w.outcomes, w.b.peers().length]).toEqual([{ a: "up", b: "up" }, 1]);
+  });
+
+  it("never takes the place of a session that was begun after it", async () => {
+    const w = world();
+    const events: string[] = [];
+    w.b.on("nodeup", ({ address }) => void events.push(`up ${address}`));
+    w.b.on("nodedown", ({ address }) => void events.push(`down ${address}`));
+    await w.connect("a", w.a, B);
+    await step(w, "open a1", "move a1>", "move a1<", "move a1<", "move a1>", "move a1<");
+    expect([w.outcomes["a"], w.b.peers().length]).toEqual(["up", 0]);
+    // a's last message is still on its way when a dials anew.
+    w.a.disconnect(B);
+    await w.connect("a", w.a, B);
+    await w.run("a2");
+    expect([w.outcomes["a"], events]).toEqual(["up", ["up 192.0.2.1:2"]]);
+    await w.run("a1");
+    expect([events, w.a.peers().length, w.b.peers().length]).toEqual([["up 192.0.2.1:2"], 1, 1]);
+  });
+});
+
+describe("somebody without the key who claims the name of a peer", () => {
+  it("changes nothing, and is answered the same whether a session stands or not", async () => {
+    const answers: string[] = [];
+    for (const isConnected of [false, true]) {
+      const w = world();
+      const events: string[] = [];
+      if (isConnected) {
+        await w.connect("a", w.a, B);
+        await w.run("a");
+      }
+      w.b.on("nodedown", () => void events.push("down"));
+      const impostor = w.pair.start(A, "i", "another");
+      const refused: string[] = [];
+      impostor.on("refused", ({ error }) => void refused.push(`${error.reason} ${error.message}`));
+      await w.connect("i", impostor, B);
+      await w.run("i");
+      const link = w.pair.network.links.at(-1);
+      answers.push(`${refused.join()} ${link?.moved.join(" | ")} ${w.outcomes["i"]}`);
+      expect([events, w.b.peers().length]).toEqual([[], isConnected ? 1 : 0]);
+    }
+    expect(answers[0]).toContain("x");
+    expect(answers[1]).toBe(answers[0]);
+  });
+});

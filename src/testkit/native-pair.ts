@@ -38,8 +38,8 @@ export class NativePair {
     for (const [owner, key] of keys) this.#files.get(owner === A ? B : A)?.put(`/keys/trusted/${owner}.pub`, key);
   }
 
-  /** Starts a life of one of the two; `label` names the connections that it dials. */
-  start(name: NodeName, label: string): SallyportNode {
+  /** Starts a life of one of the two, or an impostor under its name; `label` names the connections that it dials. */
+  start(name: NodeName, label: string, key: "its own" | "another" = "its own"): SallyportNode {
     const random = new SeededRandom(++this.#lives + 100);
     const creation = 10 + this.#lives;
     const other = name === A ? B : A;
@@ -53,7 +53,7 @@ export class NativePair {
         openChallenges: new OpenChallenges(),
         cookieFor: () => undefined,
       },
-      identity: this.#identity(name, creation),
+      identity: key === "its own" ? this.#identity(name, creation) : this.#impostor(name, creation),
       dialers: { tls: this.network.dialer(label) },
       resolver: { label: "the test", resolve: () => Promise.resolve([{ scheme: "tls", host: other, port: 1 }]) },
       judgeCertificate: () => ({ matched: false, presented: [] }),
@@ -63,7 +63,7 @@ export class NativePair {
         throw error;
       },
     });
-    this.network.listen(name, node.accept);
+    if (key === "its own") this.network.listen(name, node.accept);
     return node;
   }
 
@@ -75,8 +75,20 @@ export class NativePair {
     }
   }
 
-  #identity(name: NodeName, creation: number): IdentityKeeper {
-    const files = this.#files.get(name);
+  #impostor(name: NodeName, creation: number): IdentityKeeper {
+    const other = name === A ? B : A;
+    const files = new FaultyFiles();
+    this.#identity(name, creation, files, 3);
+    files.put(`/keys/trusted/${other}.pub`, this.#identity(other, creation).publicKey);
+    return this.#identity(name, creation, files, 3);
+  }
+
+  #identity(
+    name: NodeName,
+    creation: number,
+    files = this.#files.get(name),
+    seed = name === A ? 1 : 2,
+  ): IdentityKeeper {
     if (files === undefined) throw new Error(`no files of ${name}`);
     return loadIdentity(
       { dir: "/keys" },
@@ -84,7 +96,7 @@ export class NativePair {
       {
         files,
         crypto: this.#crypto,
-        random: new SeededRandom(name === A ? 1 : 2),
+        random: new SeededRandom(seed),
         clock: this.clock,
         cookies: new CookieBook(undefined, new Map()),
         judgeCertificate: () => ({ matched: false, presented: [] }),
