@@ -2,9 +2,11 @@ import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { ByeReason } from "../wire/link-frames.ts";
 import type { RefuseReason } from "../wire/refuse-reason.ts";
+import type { DistLimits } from "./limits.ts";
 
 /** A connection was not a session in time. `isTls`: not even TLS had finished. */
-export function handshakeTimeout(isTls: boolean, ms: number, target: NodeName | undefined): SallyportError {
+export function handshakeTimeout(isTls: boolean, limits: DistLimits, target: NodeName | undefined): SallyportError {
+  const ms = isTls ? limits.maxTlsHandshakeMs : limits.maxHandshakeMs;
   return new SallyportError(
     "ERR_DEADLINE",
     "HANDSHAKE_TIMEOUT",
@@ -61,8 +63,12 @@ export function tlsTooOld(version: string | undefined): SallyportError {
   );
 }
 
-/** The peer said goodbye. */
-export function peerLeft(peer: NodeName, reason: ByeReason): SallyportError {
+/** The peer said goodbye; `isAsked`: we have asked whether the session may end as idle. */
+export function goodbye(peer: NodeName, reason: ByeReason, isAsked: boolean): SallyportError {
+  return reason === "idle" && isAsked ? idleEnd(peer) : peerLeft(peer, reason);
+}
+
+function peerLeft(peer: NodeName, reason: ByeReason): SallyportError {
   return new SallyportError("ERR_CLOSED", "PEER_LEFT", `${peer} left: ${reason}`, {
     peer,
     stage: "session",
@@ -117,14 +123,28 @@ export function peerSilent(peer: NodeName): SallyportError {
   });
 }
 
-/** No byte left for a whole tick time. */
-export function writeStalled(peer: NodeName, pending: number): SallyportError {
-  return new SallyportError("ERR_CLOSED", "WRITE_STALLED", `${peer} took no byte for the whole tick time`, {
+/** No byte came since the oldest unanswered PING. */
+export function heartbeatTimeout(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "HEARTBEAT_TIMEOUT", `${peer} did not answer a PING in time`, {
     stage: "session",
     peer,
-    detail: { pending },
-    advice: "the peer ticks but does not read: check what blocks it",
+    advice: "check the peer and the network; on slow links set heartbeat to profile wan",
   });
+}
+
+/** No byte left for a whole tick time, of native sessions for interval and timeout of the heartbeat. */
+export function writeStalled(peer: NodeName, pending: number): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "WRITE_STALLED",
+    `${peer} took no byte for as long as a silent peer would be taken for dead`,
+    {
+      stage: "session",
+      peer,
+      detail: { pending },
+      advice: "the peer ticks but does not read: check what blocks it",
+    },
+  );
 }
 
 /** A started frame took too long. */

@@ -2,6 +2,7 @@ import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
 import type { Clock } from "../base/clock.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { NativeParts } from "./handshake.ts";
+import type { HeartbeatOptions } from "./heartbeat.ts";
 import type { DistLimits } from "./limits.ts";
 import type { TickOptions } from "./tick.ts";
 
@@ -15,5 +16,8 @@ export interface ConnectionParts {
   readonly native?: NativeParts | undefined;
   readonly clock: Clock;
   readonly limits: DistLimits;
+  /** Liveness of OTP sessions. */
   readonly ticks: TickOptions;
+  /** Liveness of native sessions. Default profile `lan`. */
+  readonly heartbeat?: HeartbeatOptions | undefined;
 }

@@ -22,10 +22,10 @@ import { DEFAULT_TICK_OPTIONS } from "./tick.ts";
 const [A, B] = [parseNodeName("a@h"), parseNodeName("b@h")];
 const SEND: Control = { kind: "send", from: new Pid(A, 1, 0, 7), to: new Pid(B, 2, 0, 7) };
 const BACK: Control = { kind: "send", from: new Pid(B, 2, 0, 7), to: new Pid(A, 1, 0, 7) };
-
 /** A sink that writes down what it hears, and answers at once unless told otherwise. */
 class Recorder implements DistSink {
   trustAsked(): void {}
+  strayPong(): void {}
   arbitrationAsked(): void {}
   commitAsked(): void {}
   readonly events: string[] = [];

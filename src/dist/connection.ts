@@ -27,42 +27,33 @@ import {
   endedByPeer,
   frameTooEarly,
   frameTooSlow,
+  goodbye,
   handshakeTimeout,
+  heartbeatTimeout,
   idleEnd,
   isRefusal,
   notADistPeer,
-  peerLeft,
   peerSilent,
   sessionClosed,
   tlsTooOld,
   writeStalled,
 } from "./connection-failures.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import {
-  type Handshake,
-  type HandshakeSink,
-  NATIVE_ALPN,
-  startNativeHandshake,
-  startOtpHandshake,
-} from "./handshake.ts";
+import type { ConnectionState, Up } from "./connection-state.ts";
+import { type HandshakeSink, NATIVE_ALPN, startNativeHandshake, startOtpHandshake } from "./handshake.ts";
+import { HEARTBEAT_PROFILES, HeartbeatMonitor } from "./heartbeat.ts";
 import { IdleQuestion } from "./idle-question.ts";
+import type { Liveness } from "./liveness.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
 import { TickMonitor } from "./tick.ts";
 
-type State =
-  | { readonly kind: "securing" }
-  | { readonly kind: "handshake"; readonly info: CarrierInfo; readonly machine: Handshake }
-  | { readonly kind: "admitting"; readonly peer: ProvenPeer; readonly machine: Handshake }
-  | {
-      readonly kind: "up";
-      readonly peer: ProvenPeer;
-      readonly receiver: Receiver;
-      readonly sender: Sender;
-      readonly ticks: TickMonitor;
-    }
-  | { readonly kind: "closed" };
+/** Frames and messages that take too long are noticed so late at most, milliseconds. */
+const MAX_LOOK_MS = 7_500;
+
+/** Bytes that wait for a peer above which its PINGs stay unanswered. */
+const MAX_WAITING_FOR_PONG = 65_536;
 
 /**
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
@@ -80,7 +71,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   readonly #startedAt: MonotonicMs;
   readonly #flushTurn: () => void;
   readonly #release: ReleaseChunks;
-  #state: State = { kind: "securing" };
+  #state: ConnectionState = { kind: "securing" };
   #timer: Timer | undefined;
   /** While nothing is read. */
   #pause: Timer | undefined;
@@ -275,7 +266,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#inChunk = true;
     this.#sink.turnStarted();
     try {
-      if (this.#state.kind === "up") this.#state.ticks.read(this.#now);
+      if (this.#state.kind === "up") this.#state.liveness.read(this.#now);
       this.#deframer.receive(chunk, this);
       this.#partialSince = this.#deframer.partialBytes === 0 ? undefined : (this.#partialSince ?? this.#now);
     } catch (error) {
@@ -308,7 +299,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     switch (state.kind) {
       case "up":
         if (state.peer.native !== undefined && isLinkFrame(buffer, start)) {
-          this.#linkFrame(decodeLinkFrame(buffer, start, end), state.peer, state.sender);
+          this.#linkFrame(decodeLinkFrame(buffer, start, end), state);
           return;
         }
         // The peer has sent something: we know its answer, and may send again before it comes.
@@ -335,18 +326,20 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     return true;
   }
 
-  #linkFrame(frame: LinkFrame, peer: ProvenPeer, sender: Sender): void {
+  #linkFrame(frame: LinkFrame, { peer, sender, liveness }: Up): void {
     switch (frame.kind) {
       case "ping":
+        // Who asks without reading the answers has no need of more: what waits for it is life enough.
+        if (sender.waitingBytes > MAX_WAITING_FOR_PONG) return;
         sender.link(encodeLinkFrame({ kind: "pong", token: frame.token }));
+        sender.trim();
         return;
       case "pong":
-        return; // life itself: every byte counts as such already
+        // Life itself: every byte counts as such already.
+        if (!(liveness instanceof HeartbeatMonitor) || !liveness.answers(frame.token)) this.#sink.strayPong();
+        return;
       case "bye":
-        this.#close(
-          frame.reason === "idle" && this.#idle.isOpen ? idleEnd(peer.name) : peerLeft(peer.name, frame.reason),
-          true,
-        );
+        this.#close(goodbye(peer.name, frame.reason, this.#idle.isOpen), true);
         return;
       case "idle":
         // What is still on its way to the peer would be lost.
@@ -438,7 +431,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   write(bytes: Uint8Array): void {
     if (this.#state.kind !== "up") return;
-    this.#state.ticks.wrote(this.#now);
+    const { liveness } = this.#state;
+    if (liveness.wrote(this.#now)) this.#armAt(this.#nextLook(liveness));
     this.#writtenBytes += bytes.length;
     this.#carrier.write(0, bytes);
   }
@@ -471,7 +465,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #goUp(peer: ProvenPeer): void {
     // The peer's side stands with our last message: it leaves before anybody hears that ours does.
     this.#carrier.flush(0);
-    const { limits, ticks, clock } = this.#parts;
+    const { limits, ticks, clock, heartbeat = HEARTBEAT_PROFILES.lan } = this.#parts;
     const style = frameStyle(peer.flags);
     const fragments = (peer.flags & FRAGMENTS) !== 0n;
     const sender = new Sender(this, {
@@ -488,8 +482,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#hasWideFrames = fragments && !isNarrow;
     this.#now = clock.now();
     const receiver = new Receiver(style, limits, this.#sink, this.#release);
-    this.#state = { kind: "up", peer, receiver, sender, ticks: new TickMonitor(ticks, this.#now) };
-    this.#armAt(this.#state.ticks.nextCheck(this.#now));
+    const liveness =
+      peer.native === undefined ? new TickMonitor(ticks, this.#now) : new HeartbeatMonitor(heartbeat, this.#now);
+    this.#state = { kind: "up", peer, receiver, sender, liveness };
+    this.#armAt(this.#nextLook(liveness));
     this.#sink.up(peer);
   }
 
@@ -503,6 +499,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer.setMaxFrameBytes(this.#parts.limits.maxFrameBytes);
   }
 
+  #nextLook(liveness: Liveness): MonotonicMs {
+    return Math.min(liveness.nextCheck(this.#now), this.#now + MAX_LOOK_MS) as MonotonicMs;
+  }
+
   #armAt(at: MonotonicMs): void {
     this.#timer?.cancel();
     this.#timer = this.#parts.clock.at(at, () => this.#guard(() => this.#timeout()), true);
@@ -511,25 +511,39 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #timeout(): void {
     const state = this.#state;
     if (state.kind === "closed") return;
-    if (state.kind !== "up") throw this.#handshakeTimeout();
+    if (state.kind !== "up") throw handshakeTimeout(state.kind === "securing", this.#parts.limits, this.#parts.target);
     const now = this.#parts.clock.now();
     this.#now = now;
     this.#checkPartialFrame(now, (state.peer.flags & FRAGMENTS) !== 0n);
     state.receiver.expire(now);
     const pending = this.#carrier.pendingBytes();
-    switch (state.ticks.check(now, pending, this.#writtenBytes - pending)) {
+    const { liveness, sender, peer } = state;
+    // What is not read cannot show that the peer lives.
+    if (this.#pause !== undefined) liveness.read(now);
+    switch (liveness.check(now, pending, this.#writtenBytes - pending)) {
       case "send-tick":
-        state.sender.tick();
+        sender.tick();
         this.#carrier.flush(0);
         break;
+      case "send-ping":
+        this.#ping(liveness, sender);
+        break;
       case "peer-silent":
-        throw peerSilent(state.peer.name);
+        throw peer.native === undefined ? peerSilent(peer.name) : heartbeatTimeout(peer.name);
       case "write-stalled":
-        throw writeStalled(state.peer.name, pending);
+        throw writeStalled(peer.name, pending);
       case "nothing":
         break;
     }
-    this.#armAt(state.ticks.nextCheck(now));
+    this.#armAt(this.#nextLook(liveness));
+  }
+
+  /** Goes ahead of all that is not with the transport yet; the age of the question counts from now, sent or not. */
+  #ping(liveness: Liveness, sender: Sender): void {
+    if (!(liveness instanceof HeartbeatMonitor)) return;
+    sender.link(encodeLinkFrame({ kind: "ping", token: liveness.token }));
+    sender.trim();
+    this.#carrier.flush(0);
   }
 
   #checkPartialFrame(now: MonotonicMs, fragments: boolean): void {
@@ -537,12 +551,6 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const maxMs = fragments ? this.#parts.limits.maxFrameMs : this.#parts.limits.maxFrameMs * 10;
     if (since === undefined || now - since <= maxMs) return;
     throw frameTooSlow(maxMs);
-  }
-
-  #handshakeTimeout(): SallyportError {
-    const { limits, target } = this.#parts;
-    const isTls = this.#state.kind === "securing";
-    return handshakeTimeout(isTls, isTls ? limits.maxTlsHandshakeMs : limits.maxHandshakeMs, target);
   }
 
   /** The carrier ended in good order, but before the session stood. */

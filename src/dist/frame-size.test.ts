@@ -50,6 +50,7 @@ function sessionWith(flags: bigint) {
       message: () => heard.messages++,
       idleAsked: () => false,
       idleKept: nothing,
+      strayPong: nothing,
       turnStarted: nothing,
       turnEnded: nothing,
       drained: nothing,

@@ -69,8 +69,9 @@ export class Sender {
   readonly #lanes = new Map<string, Lane>();
   readonly #pieces: Uint8Array[] = [];
   #laneBytes = 0;
-  #messages = 0;
   #nextSequence = 1n;
+  /** Messages accepted since the session began, link frames and ticks not counted. */
+  messages = 0;
   #congested = false;
   /** The last flush left more than `maxQueuedBytes` waiting. Turns that each send little would never be looked at else. */
   #isFull = false;
@@ -89,11 +90,6 @@ export class Sender {
   /** Bytes accepted that have not left this process. */
   get waitingBytes(): number {
     return this.#writer.length + this.#laneBytes + this.#out.pendingBytes();
-  }
-
-  /** Messages accepted since the session began, link frames and ticks not counted. */
-  get messages(): number {
-    return this.#messages;
   }
 
   /** Fragments are still to be handed to the carrier. */
@@ -152,7 +148,11 @@ export class Sender {
   tick(): void {
     this.#writer.u32(0);
     this.flush();
-    // A tick is sent when nothing else was: a thousand idle sessions should not each hold the buffer of their last burst.
+    this.trim();
+  }
+
+  /** For the quiet: a thousand idle sessions should not each hold the buffer of their last burst. */
+  trim(): void {
     this.#writer.trim();
     this.#written.trim(this.#out.pendingBytes());
   }
@@ -227,7 +227,7 @@ export class Sender {
     } else {
       writer.patchU32(start, size);
     }
-    this.#messages++;
+    this.messages++;
     if (!this.#flushAsked) {
       this.#flushAsked = true;
       this.#out.needFlush();

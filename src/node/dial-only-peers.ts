@@ -29,7 +29,9 @@ export class DialOnlyPeers {
   /** The failure of a dial, as those who wait for it are told. */
   explained(target: NodeName, error: SallyportError): SallyportError {
     const isAbsent = error.code === "ERR_UNREACHABLE" || NOT_FOUND.has(error.reason);
-    if (!isAbsent || this.#cameByItself.get(canonicalName(target)) !== true) return error;
+    // A resolver may have said so already.
+    if (!isAbsent || error.reason === "PEER_OFFLINE" || this.#cameByItself.get(canonicalName(target)) !== true)
+      return error;
     return new SallyportError(
       "ERR_UNREACHABLE",
       "PEER_OFFLINE",

@@ -1,5 +1,5 @@
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
-import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { isSallyportError, SallyportError, withNote } from "../base/errors.ts";
 import type { DialTarget, NodeName } from "../base/node-name.ts";
 import { hostPart } from "../base/node-name.ts";
 import { RingQueue } from "../base/ring-queue.ts";
@@ -8,9 +8,14 @@ import type { DistConnection } from "../dist/connection.ts";
 import type { Resolver } from "./ports.ts";
 import { connectTimeout } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
+import { unresolved } from "./unresolved.ts";
 
 /** Messages that wait for one dial at most; more are refused. */
 export const MAX_WAITING_SENDS = 10_000;
+/** How long a dial that gave way waits for the other connection before it tries again; doubles each time. Milliseconds. */
+export const LOST_DIAL_RETRY_MS = 200;
+/** The longest such wait, milliseconds. */
+export const MAX_LOST_DIAL_RETRY_MS = 1_000;
 
 /** Calls, and others who want the session itself, that wait for one dial at most; more are refused. */
 export const MAX_DIAL_WAITERS = 10_000;
@@ -45,7 +50,8 @@ interface WaitingSend {
 
 /**
  * One attempt to reach a node, shared by everybody who wants it: resolves the name, tries the addresses one after the
- * other, and ends with a session (whichever side dialled it) or with the failure of the last address.
+ * other, and ends with a session (whichever side dialled it) or with the failure of the last address. A connection that gives
+ * way to the peer's own is dialled again, for that one may never arrive.
  */
 export class Dial {
   readonly target: NodeName;
@@ -55,11 +61,15 @@ export class Dial {
   readonly #waiters = new Set<Waiter>();
   readonly #sends = new RingQueue<WaitingSend>();
   #waitingBytes = 0;
+  /** What the resolvers said that knew nothing, when the addresses are a guess. */
+  readonly #said: string[] = [];
   #addresses: readonly DialAddress[] = [];
   #next = 0;
   #connection: DistConnection | undefined;
   #over = false;
   #timer: Timer;
+  #retry: Timer | undefined;
+  #retryMs = LOST_DIAL_RETRY_MS;
 
   constructor(target: DialTarget, parts: DialParts) {
     this.target = target.name;
@@ -73,14 +83,19 @@ export class Dial {
     if (this.#over) return;
     this.#timer.cancel();
     this.#timer = this.#armed();
+    const { resolver } = this.#parts;
     try {
-      this.#addresses = await this.#parts.resolver.resolve(this.target, this.#abort.signal);
-      if (this.#port !== undefined) this.#addresses = withPort(this.#addresses, this.target, this.#port);
+      this.#addresses = await resolver.resolve(this.target, this.#abort.signal, (said) => this.#said.push(said));
     } catch (error) {
-      this.fail(isSallyportError(error) ? error : unresolved(this.target, this.#parts.resolver.label, error));
-      return;
+      const failure = isSallyportError(error) ? error : unresolved(this.target, [resolver.label], error);
+      // With a port, a name that nobody knows still has a host.
+      if (this.#port === undefined || failure.reason !== "NAME_UNRESOLVED") {
+        this.fail(failure);
+        return;
+      }
     }
-    if (this.#addresses.length === 0) this.fail(unresolved(this.target, this.#parts.resolver.label, undefined));
+    if (this.#port !== undefined) this.#addresses = withPort(this.#addresses, this.target, this.#port);
+    if (this.#addresses.length === 0) this.fail(unresolved(this.target, [resolver.label]));
     else this.#tryNext();
   }
 
@@ -120,6 +135,7 @@ export class Dial {
     if (this.#over) return;
     this.#over = true;
     this.#timer.cancel();
+    this.#retry?.cancel();
     this.#abort.abort();
     this.#parts.finished(this, undefined);
     for (let send = this.#sends.shift(); send !== undefined; send = this.#sends.shift()) {
@@ -140,9 +156,9 @@ export class Dial {
   /** One connection of this dial ended before it became a session. */
   attemptEnded(connection: DistConnection, error: SallyportError): void {
     if (this.#over || connection !== this.#connection) return;
-    if (error.reason === "OTHER_CONNECTION_WINS") return; // the peer's own connection is on its way in
-    if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
-    else this.fail(error);
+    if (error.reason === "OTHER_CONNECTION_WINS") this.#tryAgainLater();
+    else if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
+    else this.fail(this.#explained(error));
   }
 
   /** Gives up. */
@@ -150,6 +166,7 @@ export class Dial {
     if (this.#over) return;
     this.#over = true;
     this.#timer.cancel();
+    this.#retry?.cancel();
     this.#abort.abort();
     const error = this.#parts.explained(this.target, cause);
     this.#parts.finished(this, error);
@@ -181,13 +198,29 @@ export class Dial {
     return clock.at(addMs(clock.now(), maxDialMs), giveUp, true);
   }
 
+  /** Nobody at a guessed address: the reader should know why it came to a guess. */
+  #explained(error: SallyportError): SallyportError {
+    if (error.code !== "ERR_UNREACHABLE" || this.#said.length === 0 || this.#port !== undefined) return error;
+    const asked = this.#said.join("; ");
+    return withNote(error, `; the address is a guess (${asked})`, { asked });
+  }
+
+  /** The peer's own connection is on its way in. If it does not come, as from behind a NAT, this address gets another try. */
+  #tryAgainLater(): void {
+    const { clock } = this.#parts;
+    this.#connection = undefined;
+    this.#next--;
+    this.#retry = clock.at(addMs(clock.now(), this.#retryMs), () => this.#tryNext(), true);
+    this.#retryMs = Math.min(this.#retryMs * 2, MAX_LOST_DIAL_RETRY_MS);
+  }
+
   #tryNext(): void {
     const address = this.#addresses[this.#next++];
     if (this.#over || address === undefined) return;
     try {
       this.#connection = this.#parts.connect(this.target, address);
     } catch (error) {
-      this.fail(isSallyportError(error) ? error : unresolved(this.target, this.#parts.resolver.label, error));
+      this.fail(isSallyportError(error) ? error : unresolved(this.target, [this.#parts.resolver.label], error));
     }
   }
 }
@@ -232,15 +265,6 @@ function tooManyBytes(peer: NodeName, value: number, limit: number): SallyportEr
       advice: `${CONNECT_FIRST}, or raise limits.maxWaitingBytes`,
     },
   );
-}
-
-function unresolved(target: NodeName, label: string, cause: unknown): SallyportError {
-  return new SallyportError("ERR_UNREACHABLE", "NAME_UNRESOLVED", `no address for ${target}: asked ${label}`, {
-    peer: target,
-    stage: "resolve",
-    advice: "start the node, or give its address with resolve (on the command line --resolve NODE=HOST:PORT)",
-    ...(cause === undefined ? {} : { cause }),
-  });
 }
 
 function overtaken(target: NodeName): SallyportError {

@@ -48,14 +48,7 @@ describe("the question whether a session may end, with messages under way", () =
     for (let round = 0; round < 30; round++) {
       // Long enough for a question in most rounds, and short enough to come in the middle of one.
       await world.pass(AFTER_MS + dice.below(80));
-      const first = dice.below(2);
-      for (let i = dice.below(3); i >= 0; i--) {
-        say(first);
-        await world.pass(dice.below(12));
-      }
-      for (let i = 0; i < 300 && nodes.some((node) => node.peers().length === 0); i++) await world.pass(1);
-      await world.pass(25);
-      for (let i = dice.below(4); i > 0; i--) {
+      for (let i = dice.below(5); i >= 0; i--) {
         say(dice.below(2));
         await world.pass(dice.below(15));
       }

@@ -101,6 +101,7 @@ async function make() {
         void got.push({ control, payload: end > start ? peer.terms.decodeAt(buffer, start, end) : undefined }),
       idleAsked: () => false,
       idleKept: () => {},
+      strayPong: () => {},
       turnStarted: () => {},
       turnEnded: () => {},
       drained: () => {},

@@ -151,8 +151,8 @@ describe("close()", () => {
     await world.pass(5);
     await again;
     world.loseAll();
-    await world.pass(100_000);
-    expect(downs).toEqual(["PEER_LEFT", "PEER_SILENT"]);
+    await world.pass(27_000);
+    expect(downs).toEqual(["PEER_LEFT", "HEARTBEAT_TIMEOUT"]);
   });
 });
 

@@ -252,6 +252,7 @@ export class ScriptedNode {
           peer.took(control, end > start ? connection.terms.decodeAt(buffer, start, end) : undefined),
         idleAsked: () => false,
         idleKept: () => {},
+        strayPong: () => {},
         turnStarted: () => {},
         turnEnded: () => {},
         drained: () => {},

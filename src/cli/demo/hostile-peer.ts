@@ -134,6 +134,7 @@ export class HostilePeer {
         this.#received(control, start < end ? connection().terms.decodeAt(buffer, start, end) : undefined),
       idleAsked: () => false,
       idleKept: () => {},
+      strayPong: () => {},
       turnStarted: () => {},
       turnEnded: () => {},
       drained: () => {},
