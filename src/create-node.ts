@@ -27,12 +27,16 @@ import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
 import { readCookies } from "./identity/cookies.ts";
+import { advertisedEndpoints } from "./node/advertised.ts";
 import type { Node } from "./node/api.ts";
+import { checkedReconnect } from "./node/backoff.ts";
+import { readExchange } from "./node/exchange-plan.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import type { CertificateJudge, Resolver } from "./node/ports.ts";
+import { readSeeds } from "./node/seeds.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
@@ -59,6 +63,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const warnings: { reason: string; message: string }[] = [];
+  const seeds = readSeeds(options.seeds ?? [], name, undefined);
+  const reconnect = checkedReconnect(options.reconnect);
+  const exchange = readExchange(options.exchange, name, system.clock, () =>
+    advertisedEndpoints(name, node.endpoints, options.advertise),
+  );
   const tls = loadTls(options, system.files, system.clock, warnings);
   const plaintext = options.dangerous?.plaintext ?? false;
   if (plaintext !== false) {
@@ -112,7 +121,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   // Before it is read: what changes between the reading and the watch is noticed.
   const stamp = policyOption !== undefined && "file" in policyOption ? policyStamp(policyOption.file, policyWorld) : "";
   const policy = policyOption === undefined ? undefined : openPolicy(policyOption, policyWorld);
-  const node = new SallyportNode({
+  const node: SallyportNode = new SallyportNode({
     own,
     identity: identity?.keeper,
     audit,
@@ -127,7 +136,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       cookieFor: (peer) => cookies.book.cookieFor(peer),
     },
     dialers,
-    resolver: makeResolver(options, scheme, epmd),
+    resolver: makeResolver(options, scheme, epmd, exchange === undefined ? [] : [exchange.hints]),
+    seeds: seeds.targets,
+    seedSources: seeds.sources,
+    reconnect,
+    exchange,
     judgeCertificate,
     readCertificate: readCertificateFacts,
     ...(policy === undefined ? {} : { policy }),
@@ -161,6 +174,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   system.clock.later(() => {
     for (const warning of warnings) node.warn(warning.reason, warning.message);
     audit?.listen((reason, message) => node.warn(reason, message));
+    node.startJoining();
   });
   return node;
 }
@@ -326,10 +340,16 @@ async function bind(
   node.attach({ endpoint: `${listen.scheme}://${host}:${listener.port}`, close: () => listener.close() });
 }
 
-function makeResolver(options: NodeOptions, scheme: "tls" | "tcp", epmd: EpmdParts): Resolver {
+function makeResolver(
+  options: NodeOptions,
+  scheme: "tls" | "tcp",
+  epmd: EpmdParts,
+  exchange: readonly Resolver[],
+): Resolver {
   const { resolve = {} } = options;
-  if (Array.isArray(resolve)) return chainResolvers(resolve as readonly Resolver[]);
+  if (Array.isArray(resolve)) return chainResolvers([...(resolve as readonly Resolver[]), ...exchange]);
   const chain: Resolver[] = [staticResolver(resolve as Readonly<Record<string, string>>, scheme)];
+  chain.push(...exchange);
   if (options.epmd !== "off") chain.push(epmdResolver(epmd, scheme));
   chain.push(hostPartResolver(DEFAULT_PORTS.first, scheme));
   return chainResolvers(chain);

@@ -39,8 +39,16 @@ export {
   type Target,
   type WaitingPeer,
 } from "./node/api.ts";
-export type { AuditOption, CookieOption, IdentityOption, NodeOptions, SecretSource } from "./node/options.ts";
+export type {
+  AuditOption,
+  CookieOption,
+  ExchangeOption,
+  IdentityOption,
+  NodeOptions,
+  SecretSource,
+} from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
+export type { SeedHealth, SeedState } from "./node/seed.ts";
 export type { Decision, NearestMiss } from "./policy/decision.ts";
 export { definePolicy } from "./policy/define-policy.ts";
 export type {

@@ -15,7 +15,11 @@ export type CounterName =
   | "sessions_up"
   | "sessions_down"
   | "connections_refused"
-  | "dials_failed";
+  | "dials_failed"
+  /** Peers that were asked for other nodes and did not answer. */
+  | "exchange_failed"
+  /** Answers of theirs that are none. */
+  | "exchange_answers_refused";
 
 /** Plain counters, each a number of events since start. */
 export class Counters {

@@ -144,6 +144,16 @@ export class Dial {
     return this.#sends.length;
   }
 
+  /** Nobody waits for it any more. */
+  get isUnwanted(): boolean {
+    return this.#waiters.size === 0 && this.#sends.length === 0;
+  }
+
+  /** The address at which `connection` was dialled; undefined when it is not the one of this dial. */
+  addressOf(connection: DistConnection): DialAddress | undefined {
+    return connection === this.#connection ? this.#addresses[this.#next - 1] : undefined;
+  }
+
   #tryNext(): void {
     const address = this.#addresses[this.#next++];
     if (this.#over || address === undefined) return;

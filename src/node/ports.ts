@@ -9,6 +9,14 @@ export interface Resolver {
   readonly label: string;
 }
 
+/** Says which nodes there are to connect to, such as the members of a service in DNS. */
+export interface SeedSource {
+  /** For health and messages: what is asked, such as `dns:worker@workers.example`. */
+  readonly label: string;
+  /** The names at this moment. May reject: those of the last answer go on counting. */
+  list(signal: AbortSignal): Promise<readonly NodeName[]>;
+}
+
 /** Dialers by scheme; a missing scheme is not allowed on this node. */
 export type Dialers = Readonly<Partial<Record<DialAddress["scheme"], CarrierDialer>>>;
 

@@ -33,6 +33,7 @@ import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./p
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
+import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 
 /** Changes of trust that are remembered for messages that wait. */
@@ -76,6 +77,7 @@ export class SessionHost implements ConnectionHost {
   readonly #policy: PolicyKeeper;
   readonly #certificates: CertificateEnds;
   readonly #policyTimer: PolicyTimer;
+  watcher: SessionWatcher | undefined;
 
   constructor(
     parts: ConnectionParts,
@@ -246,12 +248,14 @@ export class SessionHost implements ConnectionHost {
   }
 
   announce(session: Session): void {
+    this.watcher?.up(session, this.sessions.dial(session.peer.name)?.addressOf(session.connection));
     this.#core.events.emit("nodeup", session.peer);
     if (session.holdsName) this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
   nameProven(session: Session): void {
     session.holdsName = true;
+    this.watcher?.up(session, undefined);
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
@@ -265,6 +269,7 @@ export class SessionHost implements ConnectionHost {
     this.#byPeer.delete(session.peer);
     this.relieved(session);
     this.#core.events.emit("nodedown", session.peer, cause?.reason ?? "CLOSED");
+    this.watcher?.down(session, cause);
   }
 
   failed(connection: DistConnection, address: string, error: SallyportError): void {
