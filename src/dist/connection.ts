@@ -117,7 +117,12 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer = new Deframer({ prefix: 4, maxFrameBytes: maxHandshakeFrameBytes, release: this.#release });
     this.#flushTurn = (): void => this.#flush();
     this.#armAt(addMs(this.#startedAt, parts.limits.maxTlsHandshakeMs));
-    this.#carrier = makeCarrier(this);
+    try {
+      this.#carrier = makeCarrier(this);
+    } catch (error) {
+      this.#timer?.cancel();
+      throw error;
+    }
   }
 
   /** The authenticated peer, once the session is up. */

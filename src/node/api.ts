@@ -139,7 +139,7 @@ export interface NodeEvents {
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
   handlerError: [failure: { readonly id: string; readonly where: string; readonly error: unknown }];
-  /** A connection failed before it became a session. */
+  /** A connection failed before it became a session. Of seeds that nobody waits for, `health()` tells. */
   refused: [
     failure: { readonly address: string; readonly role: "initiator" | "acceptor"; readonly error: SallyportError },
   ];

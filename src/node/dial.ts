@@ -26,6 +26,7 @@ export interface DialParts {
 interface Waiter {
   readonly up: (session: Session) => void;
   readonly failed: (error: SallyportError) => void;
+  readonly isQuiet: boolean;
 }
 
 /**
@@ -70,9 +71,9 @@ export class Dial {
     else this.#tryNext();
   }
 
-  /** Calls one of the two, once. Returns a function that takes the wish back. */
-  wait(up: (session: Session) => void, failed: (error: SallyportError) => void): () => void {
-    const waiter: Waiter = { up, failed };
+  /** Calls one of the two, once. Returns a function that takes the wish back. `isQuiet`: a failure is nothing to tell of. */
+  wait(up: (session: Session) => void, failed: (error: SallyportError) => void, isQuiet: boolean = false): () => void {
+    const waiter: Waiter = { up, failed, isQuiet };
     this.#waiters.add(waiter);
     return () => this.#waiters.delete(waiter);
   }
@@ -147,6 +148,12 @@ export class Dial {
   /** Nobody waits for it any more. */
   get isUnwanted(): boolean {
     return this.#waiters.size === 0 && this.#sends.length === 0;
+  }
+
+  /** Only those wait for it who expect that it fails now and then. */
+  get isQuiet(): boolean {
+    for (const waiter of this.#waiters) if (!waiter.isQuiet) return false;
+    return !this.isUnwanted && this.#sends.length === 0;
   }
 
   /** The address at which `connection` was dialled; undefined when it is not the one of this dial. */

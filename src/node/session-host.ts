@@ -275,8 +275,9 @@ export class SessionHost implements ConnectionHost {
   failed(connection: DistConnection, address: string, error: SallyportError): void {
     this.#handshaking.delete(connection);
     this.#core.counters.add("connections_refused");
-    this.#core.events.emit("refused", { address, role: connection.role, error });
-    for (const dial of this.sessions.dials()) dial.attemptEnded(connection, error);
+    const dial = [...this.sessions.dials()].find((each) => each.addressOf(connection) !== undefined);
+    if (dial?.isQuiet !== true) this.#core.events.emit("refused", { address, role: connection.role, error });
+    dial?.attemptEnded(connection, error);
   }
 
   wanted(session: Session, control: Control): boolean {

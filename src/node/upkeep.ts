@@ -149,6 +149,7 @@ export class Upkeep {
     const takeBack = dial.wait(
       () => this.#joined(seed),
       (error) => this.#failed(seed, error),
+      true,
     );
     seed.takeBack = () => {
       this.#dialling--;
