@@ -5,8 +5,12 @@ import { type NodeName, parseNodeName } from "../base/node-name.ts";
 import { DEFAULT_TERM_LIMITS } from "../term/limits.ts";
 import { Atom, type Term, tuple } from "../term/types.ts";
 import { failureOf } from "../testkit/failure.ts";
+import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import { advertisedEndpoints } from "./advertised.ts";
+import type { HandlerContext, Peer } from "./api.ts";
+import { Counters } from "./counters.ts";
+import { Exchange } from "./exchange.ts";
 import { ExchangeBook } from "./exchange-book.ts";
 import { EXCHANGE_TTL_MS, ExchangeHints, MAX_EXCHANGE_HINTS } from "./exchange-hints.ts";
 import { MAX_EXCHANGE_WITH, readExchange } from "./exchange-plan.ts";
@@ -20,6 +24,7 @@ import {
   readExchangeAnswer,
   readExchangeRequest,
 } from "./exchange-words.ts";
+import type { Session } from "./session.ts";
 
 const bin = (text: string) => Buffer.from(text, "latin1");
 const name = (text: string): NodeName => parseNodeName(text);
@@ -178,6 +183,41 @@ describe("the book of those who take part", () => {
       book.reached(who(`r${n}@h`, "ca"), at("x"));
     }
     expect(book.tell(who("c@h", "ca"))).toHaveLength(MAX_EXCHANGE_PEERS);
+  });
+});
+
+describe("the process that answers", () => {
+  const plan = {
+    with: [],
+    connect: false,
+    rule: undefined,
+    advertised: () => [],
+    hints: new ExchangeHints(new VirtualClock()),
+  };
+  const peerOf = (text: string) => ({ name: name(text), assurance: "tofu" }) as unknown as Peer;
+
+  it("takes no word of a stranger for where somebody is whose name it does not hold", async () => {
+    const holder = peerOf("a@h");
+    const sessionWith = () => ({ peer: holder }) as unknown as Session;
+    const exchange = new Exchange({
+      own: name("own@h"),
+      clock: new VirtualClock(),
+      random: new SeededRandom(1),
+      counters: new Counters(),
+      plan,
+      mayDial: () => true,
+      sessionWith,
+      call: () => Promise.reject(new Error("nobody is asked")),
+      isKept: () => false,
+      learned: () => {},
+    });
+    const ask = (peer: Peer | null, host: string) =>
+      exchange.handlers.call?.(exchangeRequest([`tls://${host}:1`]), { peer } as HandlerContext);
+    ask(peerOf("a@h"), "evil");
+    expect(ask(peerOf("b@h"), "b")).toEqual([]);
+    ask(holder, "good");
+    expect(ask(peerOf("b@h"), "b")).toEqual([tuple(bin("a@h"), [bin("tls://good:1")])]);
+    expect(ask(null, "x")).toEqual(tuple(new Atom("error"), new Atom("badarg")));
   });
 });
 
