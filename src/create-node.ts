@@ -23,20 +23,30 @@ import {
 } from "./carrier/tls-material.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { parseAddress } from "./discovery/address.ts";
-import { DEFAULT_PORT, type DiscoveryWorld, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
+import {
+  DEFAULT_PORT,
+  type DiscoveryWorld,
+  dnsSeeds,
+  makeRegistrars,
+  makeResolver,
+} from "./discovery/default-chain.ts";
 import { publishedEndpoints, registerEverywhere } from "./discovery/registrar.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { heartbeatOf } from "./dist/heartbeat.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
 import { readCookies } from "./identity/cookies.ts";
+import { advertisedEndpoints } from "./node/advertised.ts";
 import type { Node } from "./node/api.ts";
+import { checkedReconnect } from "./node/backoff.ts";
+import { readExchange } from "./node/exchange-plan.ts";
 import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import type { CertificateJudge } from "./node/ports.ts";
+import { readSeeds } from "./node/seeds.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
@@ -77,6 +87,11 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Pr
   const name = parseNodeName(options.name);
   const heartbeat = heartbeatOf(options.heartbeat ?? {});
   const warnings: { reason: string; message: string }[] = [];
+  const seeds = readSeeds(options.seeds ?? [], name, dnsSeeds(options.discovery));
+  const reconnect = checkedReconnect(options.reconnect);
+  const exchange = readExchange(options.exchange, name, system.clock, () =>
+    advertisedEndpoints(name, node.endpoints, options.advertise),
+  );
   const tls = loadTls(options, system.files, system.clock, warnings);
   const plaintext = options.dangerous?.plaintext ?? false;
   if (plaintext !== false) {
@@ -91,7 +106,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Pr
     epmd: { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT },
     schemes: plaintext === false ? ["tls"] : hasTls ? ["tls", "tcp"] : ["tcp"],
   };
-  const resolver = makeResolver(options, discovery);
+  const resolver = makeResolver(options, discovery, exchange === undefined ? [] : [exchange.hints]);
   if (options.advertise !== undefined) parseAddress(options.advertise, discovery.schemes[0]);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
@@ -140,7 +155,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Pr
   // Before it is read: what changes between the reading and the watch is noticed.
   const stamp = policyOption !== undefined && "file" in policyOption ? policyStamp(policyOption.file, policyWorld) : "";
   const policy = policyOption === undefined ? undefined : openPolicy(policyOption, policyWorld);
-  const node = new SallyportNode({
+  const node: SallyportNode = new SallyportNode({
     own,
     identity: identity?.keeper,
     audit,
@@ -156,6 +171,10 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Pr
     },
     dialers,
     resolver,
+    seeds: seeds.targets,
+    seedSources: seeds.sources,
+    reconnect,
+    exchange,
     judgeCertificate,
     readCertificate: readCertificateFacts,
     ...(policy === undefined ? {} : { policy }),
@@ -197,6 +216,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Pr
   system.clock.later(() => {
     for (const warning of warnings) node.warn(warning.reason, warning.message);
     audit?.listen((reason, message) => node.warn(reason, message));
+    node.startJoining();
   });
   return node;
 }

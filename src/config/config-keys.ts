@@ -192,6 +192,37 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "lookup: ask the EPMD at a peer's host (default). register: also register here. off: neither.",
   },
   epmdPort: { shape: { kind: "integer", min: 1, max: 65_535 }, says: "Port of EPMD. Default 4369." },
+  seeds: {
+    shape: { kind: "list", of: { kind: "string", example: "home@192.0.2.7" } },
+    says: "Nodes to connect to, and to connect to again when they are lost: name@host or name@host:port.",
+  },
+  reconnect: {
+    shape: {
+      kind: "object",
+      keys: {
+        minMs: { shape: TIME_MS, says: "First wait, doubled with each failure. Default 500." },
+        maxMs: { shape: TIME_MS, says: "Longest wait. Default 60000." },
+      },
+    },
+    says: "Waits between dials of a seed, each of a random part of the time given.",
+  },
+  exchange: {
+    shape: {
+      kind: "object",
+      keys: {
+        with: {
+          shape: { kind: "list", of: { kind: "string", example: "home@192.0.2.7" } },
+          says: "Peers that are asked for other nodes. Nobody else's word counts. Default none.",
+        },
+        connect: { shape: { kind: "boolean" }, says: "Connect to every node that is learned. Default false." },
+        allow: {
+          shape: { kind: "list", of: { kind: "string", example: "home@192.0.2.7" } },
+          says: "Peers that may ask, beside those whom the policy lets call sallyport_peers. Default none.",
+        },
+      },
+    },
+    says: "Ask peers which other nodes there are and where, and answer those who may ask. Default: neither.",
+  },
   visible: { shape: { kind: "boolean" }, says: "Take part in nodes() and global of Erlang nodes. Default false." },
   profile: {
     shape: { kind: "choice", values: ["standard", "strict"] },

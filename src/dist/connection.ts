@@ -41,19 +41,13 @@ import {
 import type { ConnectionParts } from "./connection-parts.ts";
 import type { ConnectionState, Up } from "./connection-state.ts";
 import { type HandshakeSink, NATIVE_ALPN, startNativeHandshake, startOtpHandshake } from "./handshake.ts";
-import { HEARTBEAT_PROFILES, HeartbeatMonitor } from "./heartbeat.ts";
+import { HEARTBEAT_PROFILES, HeartbeatMonitor, MAX_WAITING_FOR_PONG } from "./heartbeat.ts";
 import { IdleQuestion } from "./idle-question.ts";
-import type { Liveness } from "./liveness.ts";
+import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
 import { TickMonitor } from "./tick.ts";
-
-/** Frames and messages that take too long are noticed so late at most, milliseconds. */
-const MAX_LOOK_MS = 7_500;
-
-/** Bytes that wait for a peer above which its PINGs stay unanswered. */
-const MAX_WAITING_FOR_PONG = 65_536;
 
 /**
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
@@ -98,7 +92,12 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer = new Deframer({ prefix: 4, maxFrameBytes: maxHandshakeFrameBytes, release: this.#release });
     this.#flushTurn = (): void => this.#flush();
     this.#armAt(addMs(this.#startedAt, parts.limits.maxTlsHandshakeMs));
-    this.#carrier = makeCarrier(this);
+    try {
+      this.#carrier = makeCarrier(this);
+    } catch (error) {
+      this.#timer?.cancel();
+      throw error;
+    }
   }
 
   /** The authenticated peer, once the session is up. */

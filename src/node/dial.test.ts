@@ -272,14 +272,14 @@ describe("Dial", () => {
     const { dial } = make([]);
     const nothing = () => {};
     dial.queue(nothing, 400);
-    const takeBack = dial.wait(nothing, nothing, 600);
+    const takeBack = dial.wait(nothing, nothing, { bytes: 600 });
     const limited = expect.objectContaining({
       code: "ERR_LIMIT",
       reason: "WAITING_BYTES",
       detail: { value: 1_001, limit: 1_000, option: "limits.maxWaitingBytes" },
     });
     expect(() => dial.queue(nothing, 1)).toThrow(limited);
-    expect(() => dial.wait(nothing, nothing, 1)).toThrow(limited);
+    expect(() => dial.wait(nothing, nothing, { bytes: 1 })).toThrow(limited);
     takeBack();
     takeBack();
     expect(dial.waitingBytes).toBe(400);

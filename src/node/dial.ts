@@ -35,10 +35,19 @@ export interface DialParts {
   finished(dial: Dial, error: SallyportError | undefined): void;
 }
 
+/** What is to be known of one that waits for a dial. */
+export interface WaiterOptions {
+  /** Of what it will send; default 0. */
+  readonly bytes?: number;
+  /** A failure is nothing to tell of. Default false. */
+  readonly isQuiet?: boolean;
+}
+
 interface Waiter {
   readonly up: (session: Session) => void;
   readonly failed: (error: SallyportError) => void;
   readonly bytes: number;
+  readonly isQuiet: boolean;
 }
 
 /** Something to be sent once the session stands. */
@@ -100,13 +109,17 @@ export class Dial {
   }
 
   /**
-   * Calls one of the two, once. Returns a function that takes the wish back. `bytes`: of what the waiter will send.
+   * Calls one of the two, once. Returns a function that takes the wish back.
    * @throws {SallyportError} ERR_LIMIT WAITING_CALLS, WAITING_BYTES
    */
-  wait(up: (session: Session) => void, failed: (error: SallyportError) => void, bytes = 0): () => void {
+  wait(
+    up: (session: Session) => void,
+    failed: (error: SallyportError) => void,
+    { bytes = 0, isQuiet = false }: WaiterOptions = {},
+  ): () => void {
     if (this.#waiters.size >= MAX_DIAL_WAITERS) throw tooManyWaiters(this.target);
     this.#hold(bytes);
-    const waiter: Waiter = { up, failed, bytes };
+    const waiter: Waiter = { up, failed, bytes, isQuiet };
     this.#waiters.add(waiter);
     return () => {
       if (this.#waiters.delete(waiter)) this.#waitingBytes -= bytes;
@@ -212,6 +225,22 @@ export class Dial {
     this.#next--;
     this.#retry = clock.at(addMs(clock.now(), this.#retryMs), () => this.#tryNext(), true);
     this.#retryMs = Math.min(this.#retryMs * 2, MAX_LOST_DIAL_RETRY_MS);
+  }
+
+  /** Nobody waits for it any more. */
+  get isUnwanted(): boolean {
+    return this.#waiters.size === 0 && this.#sends.length === 0;
+  }
+
+  /** Only those wait for it who expect that it fails now and then. */
+  get isQuiet(): boolean {
+    for (const waiter of this.#waiters) if (!waiter.isQuiet) return false;
+    return !this.isUnwanted && this.#sends.length === 0;
+  }
+
+  /** The address at which `connection` was dialled; undefined when it is not the one of this dial. */
+  addressOf(connection: DistConnection): DialAddress | undefined {
+    return connection === this.#connection ? this.#addresses[this.#next - 1] : undefined;
   }
 
   #tryNext(): void {

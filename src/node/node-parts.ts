@@ -3,11 +3,12 @@ import type { Random } from "../base/random.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
+import type { JoiningParts } from "./joining.ts";
 import type { OwnCertificate } from "./own-certificate.ts";
 import type { PolicySource } from "./own-policy.ts";
 
 /** Everything a node is made of; put together by `createNode`. */
-export interface NodeParts extends ConnectionParts {
+export interface NodeParts extends ConnectionParts, JoiningParts {
   readonly random: Random;
   readonly processLimits?: ProcessLimits;
   readonly maxOpenCalls?: number;

@@ -33,10 +33,13 @@ import type {
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
 import { Deadlines } from "./deadlines.ts";
+import { PEERS_PROCESS } from "./exchange-words.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
 import { ownHandle, spawnHandle } from "./handles.ts";
+import { healthOf } from "./health-of.ts";
 import { Inbound } from "./inbound.ts";
+import { Joining } from "./joining.ts";
 import { makeCore } from "./make-core.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -50,9 +53,10 @@ import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { PolicyKeeper } from "./policy-keeper.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
 import { rulesInCode } from "./rules-in-code.ts";
-import { checkHandlers, ServiceBehaviour } from "./service.ts";
+import { checkHandlers } from "./service.ts";
 import { SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
+import { type ServicePlan, startService } from "./start-service.ts";
 import { untilOver } from "./until-over.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
 
@@ -79,6 +83,7 @@ export class SallyportNode implements Node {
   readonly #policy: PolicyKeeper;
   readonly #grants: OwnGrants;
   readonly #waiting: WaitingMessages;
+  readonly #joining: Joining;
   readonly #lifetime = new OwnedLifetime();
   readonly #attachments: Attachment[] = [];
   #closing: Promise<void> | undefined;
@@ -131,6 +136,20 @@ export class SallyportNode implements Node {
       },
       this.#spawns,
     );
+    this.#joining = new Joining(parts, this.#core, this.#host, (to, request, options) =>
+      this.call(to, request, options),
+    );
+    this.#host.watcher = this.#joining;
+    this.#host.isKept = (peer) => this.#joining.isKept(peer);
+    const { answers } = this.#joining;
+    if (answers !== undefined) {
+      this.#serve({ name: PEERS_PROCESS, handlers: answers, rule: parts.exchange?.rule, isOwn: true });
+    }
+  }
+
+  /** Listeners are bound: seeds are dialled from now on. */
+  startJoining(): void {
+    if (this.#closing === undefined) this.#joining.start();
   }
 
   get endpoints(): readonly string[] {
@@ -157,19 +176,7 @@ export class SallyportNode implements Node {
   register(name: string, handlers: ServiceHandlers, options: RegisterOptions = {}): LocalProcessHandle {
     this.#checkOpen();
     checkHandlers(name, handlers);
-    const rule = AllowRule.compile(options.allow);
-    const service = new ServiceBehaviour(this.#core, name, handlers, (ctx) => this.#host.sessionOf(ctx));
-    const handle = spawnHandle(this.#processes, service, { tag: rule }, this.#waiting.stillAllowed);
-    service.process = handle.process;
-    this.#core.services.add(handle.process);
-    try {
-      this.#processes.names.register(name, handle.process);
-    } catch (error) {
-      this.#processes.exit(handle.process, NORMAL);
-      throw error;
-    }
-    this.#core.nameRules.remember(name, rule);
-    return handle;
+    return this.#serve({ name, handlers, rule: AllowRule.compile(options.allow), isOwn: false });
   }
 
   unregister(name: string): boolean {
@@ -185,11 +192,15 @@ export class SallyportNode implements Node {
   }
 
   async connect(node: string, options: CallOptions = {}): Promise<Peer> {
-    return (await this.#connected(node, options)).peer;
+    const connected = this.#connected(node, options);
+    this.#joining.wanted(parseDialTarget(node));
+    return (await connected).peer;
   }
 
   disconnect(node: string): boolean {
-    const session = this.#host.sessions.get(parseDialTarget(node).name);
+    const target = parseDialTarget(node);
+    this.#joining.disconnected(target);
+    const session = this.#host.sessions.get(target.name);
     session?.connection.end();
     return session !== undefined;
   }
@@ -296,26 +307,15 @@ export class SallyportNode implements Node {
   }
 
   health(): Health {
-    const connectedNodes = this.peers().map((peer) => peer.name);
-    const problems = [
-      ...(this.#audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
-      ...(this.#policy.isRejecting ? ["POLICY_REJECTED"] : []),
-    ];
-    return {
-      state: problems.length === 0 ? "green" : "yellow",
-      problems,
-      selfNode: this.name,
-      isDistributed: this.#closing === undefined,
-      connectedNodes,
-      connectedCount: connectedNodes.length,
-      processes: this.#processes.size,
-      openCalls: this.#core.calls.size,
-      counters: Object.assign(
-        this.#core.counters.snapshot(),
-        this.#audit?.counters(),
-        ...this.#attachments.map((attachment) => attachment.counters?.()),
-      ),
-    };
+    return healthOf({
+      core: this.#core,
+      peers: this.peers(),
+      isOpen: this.#closing === undefined,
+      audit: this.#audit,
+      isPolicyRejecting: this.#policy.isRejecting,
+      joining: this.#joining,
+      attachments: this.#attachments,
+    });
   }
 
   metrics(): readonly Metric[] {
@@ -351,6 +351,10 @@ export class SallyportNode implements Node {
     return this.#host.connected(parseDialTarget(node), options, waitingBytes);
   }
 
+  #serve(plan: ServicePlan): LocalProcessHandle {
+    return startService(this.#core, plan, (ctx) => this.#host.sessionOf(ctx), this.#waiting.stillAllowed);
+  }
+
   #ownProcess(name: string | undefined, behaviour: Behaviour<MessageContext>): NodeProcess {
     const process = this.#processes.spawn(behaviour, { tag: undefined });
     if (name !== undefined) this.#processes.names.registerReserved(name, process);
@@ -358,7 +362,7 @@ export class SallyportNode implements Node {
   }
 
   #isOwn(name: string): boolean {
-    return name === "net_kernel" || name === "rex";
+    return name === "net_kernel" || name === "rex" || name === PEERS_PROCESS;
   }
 
   #checkOpen(): void {
@@ -366,6 +370,7 @@ export class SallyportNode implements Node {
   }
 
   async #close(timeoutMs: number): Promise<void> {
+    this.#joining.stop();
     const [first, last] = [
       this.#attachments.filter(({ isLast }) => !isLast),
       this.#attachments.filter((a) => a.isLast),

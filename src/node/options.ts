@@ -1,6 +1,7 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { Allow } from "../guard/allow.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
 import type { PolicyDocument } from "../policy/document.ts";
@@ -67,6 +68,16 @@ export interface DnsOption {
   readonly servers?: readonly string[];
 }
 
+/** Peer exchange (docs/lifecycle.md). */
+export interface ExchangeOption {
+  /** The peers that are asked for other nodes, whenever they are connected; nobody else's word counts. Default none. */
+  readonly with?: readonly string[];
+  /** Connect to every node that is learned, as if it were a seed. Default false: it is only known where they are. */
+  readonly connect?: boolean;
+  /** Who may ask this node, beside those whom the policy lets `call sallyport_peers`. Default nobody. */
+  readonly allow?: Allow;
+}
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -107,6 +118,15 @@ export interface NodeOptions {
   readonly epmd?: "lookup" | "register" | "off";
   /** Default 4369. */
   readonly epmdPort?: number;
+  /**
+   * Nodes to connect to, `name@host` or `name@host:port`: dialled at start and whenever they are lost, until they are joined. The
+   * own name among them is left out, so that all nodes can have one list.
+   */
+  readonly seeds?: readonly string[];
+  /** Waits between dials of a seed, milliseconds: from `minMs` (default 500), doubling, to `maxMs` (60,000), with full jitter. */
+  readonly reconnect?: { readonly minMs?: number; readonly maxMs?: number };
+  /** Ask peers which other nodes there are and where, and answer those who may ask. Default: neither. */
+  readonly exchange?: ExchangeOption;
   /** Take part in `global` and `nodes()` of BEAM nodes. Default false (hidden). */
   readonly visible?: boolean;
   /** `strict` refuses what `standard` warns of. Default `standard`. */

@@ -30,6 +30,7 @@ import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
+import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 import { Standings } from "./standings.ts";
 
@@ -59,6 +60,7 @@ export class SessionHost implements ConnectionHost {
   #closing: SallyportError | undefined;
   /** Whether the owner wants the connection with a peer though nothing may need it. */
   isKept: (peer: NodeName) => boolean = () => false;
+  watcher: SessionWatcher | undefined;
 
   constructor(
     parts: ConnectionParts,
@@ -135,7 +137,7 @@ export class SessionHost implements ConnectionHost {
         done();
         resolve(session);
       };
-      const takeBack = dial.wait(up, fail, waitingBytes);
+      const takeBack = dial.wait(up, fail, { bytes: waitingBytes });
       const aborted = (): void => fail(options.signal?.reason);
       const late = (): void => fail(this.#dialOnly.explained(target.name, connectTimeout(target.name, timeoutMs)));
       const deadline = this.#deadlines.set(timeoutMs, late);
@@ -257,12 +259,14 @@ export class SessionHost implements ConnectionHost {
   }
 
   announce(session: Session): void {
+    this.watcher?.up(session, this.sessions.dial(session.peer.name)?.addressOf(session.connection));
     this.#core.events.emit("nodeup", session.peer);
     if (session.holdsName) this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
   nameProven(session: Session): void {
     session.holdsName = true;
+    this.watcher?.up(session, undefined);
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
@@ -279,6 +283,7 @@ export class SessionHost implements ConnectionHost {
     this.#core.events.emit("nodedown", session.peer, cause?.reason ?? "CLOSED");
     // It waited for the answer whether the session may end.
     if (session.isAsking) void this.sessions.dial(session.peer.name)?.run();
+    this.watcher?.down(session, cause);
   }
 
   idleAsked(session: Session): boolean {
@@ -295,8 +300,9 @@ export class SessionHost implements ConnectionHost {
   failed(connection: DistConnection, address: string, error: SallyportError): void {
     this.#handshaking.delete(connection);
     this.#core.counters.add("connections_refused");
-    this.#core.events.emit("refused", { address, role: connection.role, error });
-    for (const dial of this.sessions.dials()) dial.attemptEnded(connection, error);
+    const dial = [...this.sessions.dials()].find((each) => each.addressOf(connection) !== undefined);
+    if (dial?.isQuiet !== true) this.#core.events.emit("refused", { address, role: connection.role, error });
+    dial?.attemptEnded(connection, error);
   }
 
   wanted(session: Session, control: Control): boolean {
