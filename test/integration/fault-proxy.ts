@@ -44,7 +44,11 @@ export class Way {
     this.#plan = plan;
     this.#moved = moved;
     from.on("data", (chunk: Buffer) => this.#take(chunk));
-    from.on("end", () => this.#push("end"));
+    from.on("end", () => {
+      // Nobody will end it from the other side.
+      if (this.#isSwallowed) from.end();
+      else this.#push("end");
+    });
     from.on("error", () => {
       if (!this.#isSwallowed) to.resetAndDestroy();
     });
@@ -65,10 +69,11 @@ export class Way {
     this.#isHeld = true;
   }
 
-  /** Lets go what was held, and holds nothing more. */
+  /** Lets go what was held or stalled, and holds nothing more. */
   release(): void {
     this.#isHeld = false;
     this.#isReleased = true;
+    this.#from.resume();
     this.#pump();
   }
 
