@@ -46,7 +46,7 @@ export class Way {
     from.on("data", (chunk: Buffer) => this.#take(chunk));
     from.on("end", () => {
       // Nobody will end it from the other side.
-      if (this.#isSwallowed) from.end();
+      if (this.#isSwallowed || to.destroyed) from.end();
       else this.#push("end");
     });
     from.on("error", () => {
@@ -285,9 +285,13 @@ export class FaultProxy {
       },
     };
     this.#links.set(link, [dialler, acceptor]);
-    for (const socket of [dialler, acceptor])
+    for (const [socket, other] of [
+      [dialler, acceptor],
+      [acceptor, dialler],
+    ] as const)
       socket.on("close", () => {
         moved();
+        if (other.readableEnded) other.end();
         if (!dialler.destroyed || !acceptor.destroyed || !this.#links.delete(link)) return;
         const gone = this.#gone;
         this.#gone = [];
