@@ -2,7 +2,7 @@
 // further one is a question with an id, and is answered once. Events are told as they happen.
 import { readdirSync } from "node:fs";
 
-const { Atom, createNode, isAtom } = await import(new URL("../../lib/index.js", import.meta.url).href);
+const { createNode } = await import(new URL("../../lib/index.js", import.meta.url).href);
 const allow = { atLeast: "cookie", verbs: ["send", "call", "monitor"] };
 
 process.once("disconnect", () => process.exit(0));
@@ -10,14 +10,8 @@ process.once("message", async ({ options, allowed = allow }) => {
   const node = await createNode(options);
   const got = [];
   const downs = [];
-  node.register(
-    "inbox",
-    {
-      info: (message) => void got.push(message),
-      call: (request) => (isAtom(request, "hang") ? new Promise(() => {}) : request),
-    },
-    { allow: allowed },
-  );
+  node.register("inbox", { info: (message) => void got.push(message), call: (request) => request }, { allow: allowed });
+  node.register("hang", { call: () => new Promise(() => {}) }, { allow: allowed });
   node.on("nodeup", (peer) => process.send({ event: "nodeup", peer: peer.name }));
   node.on("nodedown", (peer, reason) => process.send({ event: "nodedown", peer: peer.name, reason }));
   node.on("refused", ({ error }) => process.send({ event: "refused", code: error.code, reason: error.reason }));
@@ -40,7 +34,7 @@ process.once("message", async ({ options, allowed = allow }) => {
     /** The connection is in order: what was sent before has arrived when this comes back. */
     call: ({ to, name = "inbox", request = 1, timeoutMs = 10_000 }) =>
       node.call({ name, node: to }, request, { timeoutMs }),
-    hang: ({ to }) => node.call({ name: "inbox", node: to }, new Atom("hang"), { timeoutMs: 60_000 }),
+    hang: ({ to }) => node.call({ name: "hang", node: to }, 0, { timeoutMs: 60_000 }),
     monitor: ({ to }) =>
       void node.monitor({ name: "inbox", node: to }, ({ reason }) => void downs.push(String(reason.name))),
     downs: () => downs.splice(0),
