@@ -4,13 +4,14 @@ import type { Clock } from "./base/clock.ts";
 import { SallyportError } from "./base/errors.ts";
 import { quotePeerText } from "./base/escape.ts";
 import type { Files } from "./base/files.ts";
-import { hostPart, localPart, type NodeName, parseNodeName } from "./base/node-name.ts";
+import { type NodeName, parseNodeName } from "./base/node-name.ts";
 import type { Random } from "./base/random.ts";
 import type { StoreFiles } from "./base/store-files.ts";
 import { AcceptGate } from "./carrier/accept-gate.ts";
 import type { CarrierDialer, Listener } from "./carrier/carrier.ts";
 import type { ListenAddress } from "./carrier/listen.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
+import { isLoopbackHost } from "./carrier/socket-address.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
@@ -21,9 +22,11 @@ import {
   type TlsMaterialWarning,
 } from "./carrier/tls-material.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
-import { type EpmdParts, epmdResolver, registerAtEpmd } from "./discovery/epmd-client.ts";
-import { chainResolvers, hostPartResolver, parseAddress, staticResolver } from "./discovery/static.ts";
+import { parseAddress } from "./discovery/address.ts";
+import { DEFAULT_PORT, type DiscoveryWorld, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
+import { publishedEndpoints, registerEverywhere } from "./discovery/registrar.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
+import { heartbeatOf } from "./dist/heartbeat.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
 import { readCookies } from "./identity/cookies.ts";
@@ -32,20 +35,21 @@ import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
-import type { CertificateJudge, Resolver } from "./node/ports.ts";
+import type { CertificateJudge } from "./node/ports.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
 import { RealIdentityCrypto } from "./system/real-identity-crypto.ts";
 import { RealRandom } from "./system/real-random.ts";
-import { EPMD_PORT, epmdEntry } from "./wire/epmd.ts";
+import { RealSharedFiles } from "./system/real-shared-files.ts";
+import { EPMD_PORT } from "./wire/epmd.ts";
 import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
 import { readCertificateFacts } from "./x509/certificate-facts.ts";
 import { readCertificateNames } from "./x509/certificate-names.ts";
 import { matchCertificate } from "./x509/match-name.ts";
 
 /** First and last port tried when a listener names none (design D9). */
-const DEFAULT_PORTS = { first: 9100, last: 9155 } as const;
+const DEFAULT_PORTS = { first: DEFAULT_PORT, last: 9155 } as const;
 
 /** Creations below this are reserved (otp-distribution section 1.2). */
 const FIRST_CREATION = 4;
@@ -53,11 +57,12 @@ const FIRST_CREATION = 4;
 /**
  * Makes a node, binds its listeners and registers it where asked. Warnings of the start arrive as `warning` events in the
  * next turn, so listeners set right after this resolves hear them.
- * @throws {SallyportError} ERR_CONFIG (name, files, addresses), ERR_UNREACHABLE EPMD_UNREACHABLE
+ * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory), ERR_UNREACHABLE EPMD_UNREACHABLE
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
+  const heartbeat = heartbeatOf(options.heartbeat ?? {});
   const warnings: { reason: string; message: string }[] = [];
   const tls = loadTls(options, system.files, system.clock, warnings);
   const plaintext = options.dangerous?.plaintext ?? false;
@@ -66,8 +71,15 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     warnings.push({ reason: "DANGEROUS_PLAINTEXT", message });
   }
   const hasTls = tls !== undefined || options.identity !== undefined;
-  const scheme = !hasTls && plaintext !== false ? "tcp" : "tls";
-  const epmd = { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT };
+  const discovery: DiscoveryWorld = {
+    ...system,
+    crypto: new RealIdentityCrypto(),
+    files: new RealSharedFiles(),
+    epmd: { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT },
+    schemes: plaintext === false ? ["tls"] : hasTls ? ["tls", "tcp"] : ["tcp"],
+  };
+  const resolver = makeResolver(options, discovery);
+  if (options.advertise !== undefined) parseAddress(options.advertise, discovery.schemes[0]);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
   warnings.push(...cookies.warnings);
@@ -127,12 +139,13 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       cookieFor: (peer) => cookies.book.cookieFor(peer),
     },
     dialers,
-    resolver: makeResolver(options, scheme, epmd),
+    resolver,
     judgeCertificate,
     readCertificate: readCertificateFacts,
     ...(policy === undefined ? {} : { policy }),
     ...(options.guardLimits === undefined ? {} : { guardLimits: options.guardLimits }),
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
+    heartbeat,
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
     maxSessions: options.maxSessions,
@@ -153,7 +166,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
     for (const listen of listeners) await bind(node, listen, { ...system, gate, tlsUsers }, material, tlsOptions);
-    if (options.epmd === "register") await register(node, options, name, epmd);
+    const endpoints = publishedEndpoints(name, node.endpoints, options.advertise);
+    const registrars = makeRegistrars(options, discovery, (reason, message) => node.warn(reason, message));
+    const registered = await registerEverywhere({ name, creation: own.creation, endpoints }, registrars);
+    for (const registration of registered) node.attach(registration);
   } catch (error) {
     await node.close({ timeoutMs: 0 });
     throw error;
@@ -281,7 +297,7 @@ function parseListen(text: string, plaintext: boolean | "any", hasTls: boolean):
 
 /** Plain TCP leaves this machine only when that was asked for by name (rulings U12). */
 function checkPlaintext(host: string, plaintext: boolean | "any"): void {
-  if (plaintext === "any" || (plaintext && isLoopback(host))) return;
+  if (plaintext === "any" || (plaintext && isLoopbackHost(host))) return;
   throw new SallyportError(
     "ERR_CONFIG",
     "SCHEME_NOT_ALLOWED",
@@ -293,10 +309,6 @@ function checkPlaintext(host: string, plaintext: boolean | "any"): void {
         : "use TLS, or set dangerous.plaintext (--dangerous-plaintext) for loopback addresses",
     },
   );
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function guardedTcp(dialer: CarrierDialer, plaintext: boolean | "any"): CarrierDialer {
@@ -324,38 +336,4 @@ async function bind(
   } else return;
   const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
   node.attach({ endpoint: `${listen.scheme}://${host}:${listener.port}`, close: () => listener.close() });
-}
-
-function makeResolver(options: NodeOptions, scheme: "tls" | "tcp", epmd: EpmdParts): Resolver {
-  const { resolve = {} } = options;
-  if (Array.isArray(resolve)) return chainResolvers(resolve as readonly Resolver[]);
-  const chain: Resolver[] = [staticResolver(resolve as Readonly<Record<string, string>>, scheme)];
-  if (options.epmd !== "off") chain.push(epmdResolver(epmd, scheme));
-  chain.push(hostPartResolver(DEFAULT_PORTS.first, scheme));
-  return chainResolvers(chain);
-}
-
-/** Registers the first listener, so that BEAM nodes find this node by name. EPMD itself takes only local registrations. */
-async function register(node: SallyportNode, options: NodeOptions, name: NodeName, epmd: EpmdParts): Promise<void> {
-  const endpoint = node.endpoints[0];
-  if (endpoint === undefined) {
-    throw new SallyportError(
-      "ERR_CONFIG",
-      "LISTEN_INVALID",
-      `epmd "register" needs a listener, and ${name} only dials`,
-      {
-        stage: "port",
-        advice: "set listen, or epmd to lookup",
-      },
-    );
-  }
-  const scheme = endpoint.startsWith("tcp") ? "tcp" : "tls";
-  const address = parseAddress(options.advertise ?? endpoint, scheme);
-  const host = isLoopback(hostPart(name)) ? hostPart(name) : "127.0.0.1";
-  const registration = await registerAtEpmd(
-    epmd,
-    host,
-    epmdEntry(localPart(name), address.port, options.visible !== true),
-  );
-  node.attach({ close: () => registration.close() });
 }

@@ -39,7 +39,15 @@ export {
   type Target,
   type WaitingPeer,
 } from "./node/api.ts";
-export type { AuditOption, CookieOption, IdentityOption, NodeOptions, SecretSource } from "./node/options.ts";
+export type {
+  AuditOption,
+  CookieOption,
+  DiscoveryOption,
+  DnsOption,
+  IdentityOption,
+  NodeOptions,
+  SecretSource,
+} from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
 export type { Decision, NearestMiss } from "./policy/decision.ts";
 export { definePolicy } from "./policy/define-policy.ts";
@@ -56,6 +64,14 @@ export type {
 } from "./policy/document.ts";
 export type { Verb } from "./policy/verbs.ts";
 export type { ProcessLimits } from "./process/process-table.ts";
+export {
+  directoryResolver,
+  dnsResolver,
+  epmdResolver,
+  hostPartResolver,
+  type ResolverOptions,
+  staticResolver,
+} from "./resolvers.ts";
 export {
   Atom,
   atom,

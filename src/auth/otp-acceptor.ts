@@ -127,7 +127,8 @@ export class OtpAcceptor {
 
   #takeName(claim: SendName): void {
     if (sameNode(claim.name, this.#own.name)) {
-      this.#sink.send(encodeHandshake({ kind: "status", status: "nok" }));
+      // Not `nok`: a node whose dial came back to itself would wait for a connection of its own.
+      this.#sink.send(encodeHandshake({ kind: "status", status: "not_allowed" }));
       throw new SallyportError("ERR_DENIED", "SELF_CONNECT", `a peer claims our own name ${this.#own.name}`, {
         stage: "identity",
         peer: claim.name,

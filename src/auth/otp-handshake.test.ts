@@ -371,7 +371,7 @@ describe("OtpAcceptor", () => {
       const { machine, sent, claims } = accept();
       const error = thrown(() => feed(machine, { ...NAME, name: parseNodeName(text) } as InitiatorMessage));
       expect(error).toMatchObject({ code: "ERR_DENIED", reason: "SELF_CONNECT" });
-      expect(sent).toEqual([{ kind: "status", status: "nok" }]);
+      expect(sent).toEqual([{ kind: "status", status: "not_allowed" }]);
       expect(claims).toEqual([]);
     }
     const other = accept();

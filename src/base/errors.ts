@@ -73,6 +73,19 @@ export class SallyportError extends Error {
   }
 }
 
+/** The same failure with more behind its message, and more detail. */
+export function withNote(error: SallyportError, note: string, detail: Detail): SallyportError {
+  const { code, reason, advice, stage, peer, cause } = error;
+  const message = error.message.slice(`[${code}] `.length) + note;
+  return new SallyportError(code, reason, message, {
+    detail: { ...error.detail, ...detail },
+    ...(advice === undefined ? {} : { advice }),
+    ...(stage === undefined ? {} : { stage }),
+    ...(peer === undefined ? {} : { peer }),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
 /** True also for errors made by a second copy of this package. */
 export function isSallyportError(value: unknown): value is SallyportError {
   return value instanceof Error && value.name === "SallyportError" && "code" in value && "reason" in value;

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   canonicalName,
   hostPart,
+  isIpAddress,
   localPart,
   MAX_NODE_NAME_BYTES,
   parseDialTarget,
@@ -23,6 +24,10 @@ describe("parseNodeName", () => {
     "q@::ffff:10.0.0.1",
     "js@127.0.0.1",
     "a@h_x",
+    "a@1:2:3:4:5:6:7:8",
+    "a@1:2:3:4:5:6:192.0.2.7",
+    "a@1::",
+    "a@::",
     `a@${"h".repeat(253)}`,
   ])("takes %s, byte for byte", (text) => {
     expect(parseNodeName(text)).toBe(text);
@@ -48,6 +53,17 @@ describe("parseNodeName", () => {
     "a@'h'",
     "$a@h",
     "a@::g",
+    "a@db1:9100", // every character could stand in an IPv6 address
+    "a@:1",
+    "a@1:",
+    "a@:::",
+    "a@::1::",
+    "a@12345::",
+    "a@1:2:3:4:5:6:7",
+    "a@1:2:3:4:5:6:7:8:9",
+    "a@1:2:3:4:5:6:7::8",
+    "a@::192.0.2.7:1",
+    "a@fe80::1%eth0",
     `a@${"h".repeat(254)}`,
     `a@${":".repeat(46)}`,
   ])("refuses %j", (text) => {
@@ -72,12 +88,36 @@ describe("parseNodeName", () => {
       ),
     );
   });
+
+  it("says where a port belongs when it looks like one", () => {
+    const advice = (text: string): unknown => {
+      try {
+        return parseNodeName(text);
+      } catch (error) {
+        return (error as { advice?: string }).advice;
+      }
+    };
+    for (const text of ["a@h:9100", "a@db1:9100", "a@[::1]", "a@h:"]) expect(advice(text), text).toContain("listen");
+    for (const text of ["a", "a:1", "a@", "\u00e9@h"]) expect(advice(text), text).toContain("local@host");
+    for (const text of ["a", "a:1", "a@"]) expect(advice(text), text).not.toContain("listen");
+  });
 });
 
 describe("parts and comparison of names", () => {
   it("takes a name apart at the @", () => {
     const name = parseNodeName("q@::1");
     expect([localPart(name), hostPart(name)]).toEqual(["q", "::1"]);
+  });
+
+  it.each([
+    ["192.0.2.7", true],
+    ["::1", true],
+    ["db1.example", false],
+    ["db1", false],
+    ["1.2.3", false],
+    ["1.2.3.4.example", false],
+  ])("tells whether %s is an address", (host, expected) => {
+    expect(isIpAddress(host)).toBe(expected);
   });
 
   it("folds the case of the host and never that of the local part", () => {
@@ -96,6 +136,9 @@ describe("parseDialTarget", () => {
     ["a@h:9100", "a@h", 9100],
     ["a@h:1", "a@h", 1],
     ["a@h:65535", "a@h", 65_535],
+    ["a@db1:9100", "a@db1", 9100],
+    ["A@HOST.Example:9100", "A@HOST.Example", 9100],
+    ["a@[::1]:9001", "a@::1", 9001],
     ["q@::1", "q@::1", undefined],
     ["q@::1:9100", "q@::1:9100", undefined], // without brackets the port is a part of the address
     ["q@[::1]", "q@::1", undefined],
@@ -115,6 +158,13 @@ describe("parseDialTarget", () => {
     "q@[::1",
     "q@[h]:1",
     "a@@h:1",
+    "@h:1",
+    "a@:1",
+    "a@[]:1",
+    "a@[::1]x",
+    "a@[1:2]:1",
+    "a@b@h:1",
+    "\u00e9@h:1",
     "a:1",
     "a@h:-1",
     "a@h:1 ",

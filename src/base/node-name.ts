@@ -13,7 +13,9 @@ export const MAX_NODE_NAME_BYTES = 255;
 
 const LOCAL = /^[A-Za-z0-9_-]+$/;
 const HOST = /^[A-Za-z0-9._-]+$/;
-const IPV6 = /^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$/;
+const IPV4 = /^(?:\d{1,3}\.){3}\d{1,3}$/;
+const IPV6_GROUPS = 8;
+const MAX_IPV6_CHARS = 45;
 
 /** Checks a node name without throwing; `undefined` when it is not one. For names that come from the wire. */
 export function tryNodeName(text: string): NodeName | undefined {
@@ -22,7 +24,7 @@ export function tryNodeName(text: string): NodeName | undefined {
   if (at <= 0 || at === text.length - 1) return undefined;
   const host = text.slice(at + 1);
   if (!LOCAL.test(text.slice(0, at))) return undefined;
-  if (!HOST.test(host) && !(IPV6.test(host) && host.length <= 45)) return undefined;
+  if (!HOST.test(host) && !isIpv6(host)) return undefined;
   return text as NodeName;
 }
 
@@ -38,10 +40,45 @@ export function parseNodeName(text: string): NodeName {
       "NAME_INVALID",
       `"${quotePeerText(text)}" is not a node name; write local@host with letters, digits, "_" and "-" before the "@", ` +
         `a host name or IPv6 address after it, and at most ${MAX_NODE_NAME_BYTES} characters in all`,
-      { stage: "name", advice: "write the name as local@host, for example worker@db1.example" },
+      { stage: "name", advice: adviceFor(text) },
     );
   }
   return name;
+}
+
+/** A colon behind the "@" is mostly a port. */
+function adviceFor(text: string): string {
+  return /@.*:/s.test(text)
+    ? "a port is no part of a name: it goes into listen, or behind the name that is dialled, as in worker@db1.example:9100; " +
+        "an IPv6 address before a port needs brackets, as in worker@[2001:db8::1]:9100"
+    : "write the name as local@host, for example worker@db1.example";
+}
+
+/** Whether a host is an address, so that no name service has to be asked. */
+export function isIpAddress(host: string): boolean {
+  return IPV4.test(host) || isIpv6(host);
+}
+
+/** Without a zone: names are the same on all machines. `db1:9100` is no address, though all its characters could be of one. */
+function isIpv6(text: string): boolean {
+  if (text.length > MAX_IPV6_CHARS || !text.includes(":")) return false;
+  const halves = text.split("::");
+  if (halves.length > 2) return false;
+  let groups = 0;
+  for (const [i, half] of halves.entries()) {
+    if (half === "") {
+      if (halves.length === 1) return false;
+      continue;
+    }
+    const parts = half.split(":");
+    for (const [j, part] of parts.entries()) {
+      const isLast = i === halves.length - 1 && j === parts.length - 1;
+      if (isLast && IPV4.test(part)) groups += 2;
+      else if (/^[0-9A-Fa-f]{1,4}$/.test(part)) groups++;
+      else return false;
+    }
+  }
+  return halves.length === 1 ? groups === IPV6_GROUPS : groups < IPV6_GROUPS;
 }
 
 /** The part before the `@`. */

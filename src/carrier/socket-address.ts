@@ -21,3 +21,8 @@ export function hostOf(address: string): string | undefined {
 export function plainHost(host: string): string {
   return host.replace(/^::ffff:(?=\d+\.)/i, "");
 }
+
+/** Whether a host, as an operator writes it, is this machine and nobody else. */
+export function isLoopbackHost(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -8,8 +8,9 @@ export interface CommonFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
-  /** `NODE=HOST:PORT` each. */
+  /** `NODE=HOST:PORT` or `NODE=none` each. */
   readonly resolve?: readonly string[];
+  readonly discoveryDir?: string;
   readonly epmd?: "lookup" | "register" | "off";
   readonly epmdPort?: number;
   readonly timeout: number;
@@ -50,7 +51,10 @@ export function nodeOptions(): Option[] {
     policyOption("policy file of this node: what others may do to it"),
     ...controlOptions(),
     new Option("--listen <address>", "accept connections on tls://HOST[:PORT]; may be repeated").argParser(collect),
-    new Option("--resolve <node=host:port>", "address of a node; may be repeated").argParser(collect),
+    new Option("--resolve <node=host:port>", "address of a node, none if it only dials; may be repeated").argParser(
+      collect,
+    ),
+    new Option("--discovery-dir <dir>", "directory shared with other machines, with a file about each node"),
     new Option("--epmd <mode>", "what to do with EPMD (default: lookup)").choices(["lookup", "register", "off"]),
     new Option("--epmd-port <port>", "port of EPMD (default: 4369)").argParser(wholeNumber(1, 65_535)),
     new Option("--protocol <protocol>", "how to talk to peers: otp leaves the identity out")

@@ -31,7 +31,7 @@ export function exampleConfig(name: NodeName): string {
   // every authenticated node may connect and ping, and reaches what \`allow\` of a registration grants.
   "policy": "policy.jsonc",
 
-  // Addresses of nodes that EPMD does not know, by name.
+  // Addresses of nodes that EPMD does not know, by name; "none" for one that only dials.
   "resolve": {
     // "shop@db1.example": "203.0.113.7:9100",
   },

@@ -32,6 +32,7 @@ const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
   listen: "--listen",
   policy: "--policy",
   resolve: "--resolve",
+  discoveryDir: "--discovery-dir",
   epmd: "--epmd",
   epmdPort: "--epmd-port",
   visible: "--visible",

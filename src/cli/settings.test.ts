@@ -99,6 +99,21 @@ describe("settingsOfNode", () => {
     );
   });
 
+  it("takes a shared directory from the working directory, and the rest of discovery from the file", () => {
+    const found = (discovery: object, flag?: string) =>
+      settingsOfNode(
+        { ...FLAGS, ...(flag === undefined ? {} : { discoveryDir: flag }) },
+        world({ "/srv/shop/sallyport.jsonc": JSON.stringify({ ...JSON.parse(CONFIG), discovery }) }),
+      ).discovery;
+    expect(found({ directory: "../nodes", dns: true })).toEqual({ directory: "/srv/nodes", dns: true });
+    expect(found({ directory: "../nodes", dns: true }, "other")).toEqual({ directory: "/srv/shop/other", dns: true });
+  });
+
+  it("takes none for a node that only dials", () => {
+    const settings = settingsOfNode({ ...FLAGS, ...TLS_FLAGS, resolve: ["laptop@home=none"] }, world({}));
+    expect(settings.resolve).toEqual({ "laptop@home": "none" });
+  });
+
   it("listens on 127.0.0.1 unless told otherwise, with TLS where there are certificates", () => {
     expect(settingsOfNode({ ...FLAGS, ...TLS_FLAGS }, world({})).listen).toEqual(["tls://127.0.0.1"]);
     expect(settingsOfNode({ ...FLAGS, dangerousPlaintext: "any" }, world({}))).toMatchObject({

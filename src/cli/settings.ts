@@ -154,6 +154,9 @@ function merge(
     ...(flags.resolve === undefined
       ? {}
       : { resolve: { ...staticTable(config.resolve), ...resolveTable(flags.resolve) } }),
+    ...(flags.discoveryDir === undefined
+      ? {}
+      : { discovery: { ...config.discovery, directory: path(flags.discoveryDir) } }),
     ...(flags.epmd === undefined ? {} : { epmd: flags.epmd }),
     ...(flags.epmdPort === undefined ? {} : { epmdPort: flags.epmdPort }),
     ...(flags.visible === undefined ? {} : { visible: flags.visible }),
@@ -204,7 +207,7 @@ function staticTable(resolvers: NodeOptions["resolve"]): Readonly<Record<string,
   return resolvers === undefined || Array.isArray(resolvers) ? {} : (resolvers as Readonly<Record<string, string>>);
 }
 
-/** `NODE=[SCHEME://]HOST:PORT` entries as a table. */
+/** `NODE=[SCHEME://]HOST:PORT` and `NODE=none` entries as a table. */
 function resolveTable(entries: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(
     entries.map((entry) => {
@@ -214,7 +217,7 @@ function resolveTable(entries: readonly string[]): Readonly<Record<string, strin
       throw new SallyportError(
         "ERR_CONFIG",
         "RESOLVE_INVALID",
-        `--resolve "${quotePeerText(entry)}" is not NODE=HOST:PORT`,
+        `--resolve "${quotePeerText(entry)}" is not NODE=HOST:PORT or NODE=none`,
         {
           stage: "resolve",
           advice: "write for example --resolve worker@db1=203.0.113.7:9100",

@@ -1,8 +1,9 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
-import type { NodeOptions } from "../node/options.ts";
+import type { DiscoveryOption, DnsOption, NodeOptions } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Field, Shape } from "./shape.ts";
 
@@ -15,6 +16,8 @@ const TEXT: Shape = { kind: "string" };
 const FILE: Shape = { kind: "string", path: true, example: "data/tls/node.crt" };
 const COUNT: Shape = { kind: "integer", min: 1, max: MAX_INTEGER };
 const TIME_MS: Shape = { kind: "integer", min: 1, max: MAX_TIME_MS };
+
+const HEARTBEAT_MS: Shape = { kind: "integer", min: MIN_HEARTBEAT_MS, max: MAX_HEARTBEAT_MS };
 
 const SECRET_FILE = {
   kind: "object",
@@ -90,6 +93,32 @@ const GUARD_LIMITS: Readonly<Record<keyof GuardLimits, Field>> = {
   maxKeptDecisions: { shape: COUNT, says: "Decisions that why finds without the audit log. Default 10000." },
 };
 
+const DNS: Readonly<Record<keyof DnsOption, Field>> = {
+  service: {
+    shape: { kind: "string", example: "_dist._tcp.workers.default.svc.cluster.local" },
+    says: "SRV name of a service whose targets are host parts of nodes: gives their ports.",
+  },
+  port: {
+    shape: { kind: "integer", min: 1, max: 65_535 },
+    says: "Port at the A and AAAA addresses of a node's host part. Without it these are asked last, for port 9100.",
+  },
+  servers: {
+    shape: { kind: "list", of: { kind: "string", example: "192.0.2.53" } },
+    says: "Name servers, IP or IP:PORT, instead of those of this machine.",
+  },
+};
+
+const DISCOVERY: Readonly<Record<keyof DiscoveryOption, Field>> = {
+  directory: {
+    shape: { kind: "string", path: true, example: "/mnt/shared/nodes" },
+    says: "Directory that machines share: this node writes a file about itself, and looks for those of others.",
+  },
+  dns: {
+    shape: { kind: "true-or", object: { kind: "object", keys: DNS } },
+    says: "DNS. true: SRV records _sallyport._tcp.HOST.",
+  },
+};
+
 /**
  * Every key of `sallyport.jsonc`. The names are those of `NodeOptions`, and the compiler holds the two together: a new
  * option does not build until it has a line here.
@@ -151,7 +180,11 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
   },
   resolve: {
     shape: { kind: "by-node", of: { kind: "string", example: "203.0.113.7:9100" } },
-    says: "Addresses by node name: host:port or tls://host:port.",
+    says: 'Addresses by node name: host:port or tls://host:port; "none" for a node that only dials.',
+  },
+  discovery: {
+    shape: { kind: "object", keys: DISCOVERY },
+    says: "Where nodes are looked for after the addresses of resolve, before EPMD. Default nowhere.",
   },
   epmd: {
     shape: { kind: "choice", values: ["lookup", "register", "off"] },
@@ -164,6 +197,20 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "strict refuses what standard warns of.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime in milliseconds, the same on all nodes. Default 60000." },
+  heartbeat: {
+    shape: {
+      kind: "object",
+      keys: {
+        profile: {
+          shape: { kind: "choice", values: ["lan", "wan"] },
+          says: "lan: 15 s and 10 s (default). wan: 60 s and 15 s.",
+        },
+        intervalMs: { shape: HEARTBEAT_MS, says: "A peer that sent nothing for so long is asked whether it lives." },
+        timeoutMs: { shape: HEARTBEAT_MS, says: "It is taken for dead when nothing came for so long after that." },
+      },
+    },
+    says: "Liveness of sessions with Sallyport nodes. A dead peer is found within both times and a second.",
+  },
   limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },
   acceptLimits: {
     shape: { kind: "object", keys: ACCEPT_LIMITS },

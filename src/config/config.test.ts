@@ -49,6 +49,13 @@ describe("parseConfig", () => {
     });
   });
 
+  it("reads where nodes find each other", () => {
+    const read = (discovery: string) => parse(`{"discovery":${discovery}}`).discovery;
+    expect(read('{"directory":"nodes","dns":true}')).toEqual({ directory: "/etc/sallyport/nodes", dns: true });
+    const dns = '{"service":"_dist._tcp.workers","servers":["127.0.0.1:53"],"port":9100}';
+    expect(read(`{"dns":${dns}}`)).toEqual({ dns: JSON.parse(dns) });
+  });
+
   it("takes relative paths from the folder of the file and keeps absolute ones", () => {
     const { tls } = parse('{"tls":{"certFile":"data/../n.crt","keyFile":"/run/n.key","caFile":"ca.crt"}}');
     expect(tls).toEqual({ certFile: "/etc/sallyport/n.crt", keyFile: "/run/n.key", caFile: "/etc/sallyport/ca.crt" });
@@ -87,6 +94,9 @@ describe("parseConfig", () => {
     ['{"listen":[1]}', "CONFIG_VALUE", "listen[0] is 1"],
     ['{"resolve":{"nohost":"h:1"}}', "CONFIG_VALUE", "is not a node name"],
     ['{"resolve":[]}', "CONFIG_VALUE", "an object with node names as keys"],
+    ['{"discovery":{"dns":false}}', "CONFIG_VALUE", "true or an object with service, port, servers"],
+    ['{"discovery":{"dns":{"port":0}}}', "CONFIG_VALUE", "a whole number from 1 to 65535"],
+    ['{"discovery":{"multicast":true}}', "CONFIG_UNKNOWN_KEY", "discovery"],
     ['{"dangerous":{"plaintext":"some"}}', "CONFIG_VALUE", 'expected true, false or "any"'],
     ['{"tls":{"certFile":"c","keyFile":"k"}}', "CONFIG_MISSING_KEY", "tls lacks caFile"],
     ['{"name":""}', "CONFIG_VALUE", "name is empty"],

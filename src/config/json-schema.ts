@@ -38,6 +38,8 @@ function schemaOf(shape: Shape): JsonObject {
       return { anyOf: [{ type: "string" }, ...shape.objects.map(schemaOf)] };
     case "false-or":
       return { anyOf: [{ const: false }, schemaOf(shape.object)] };
+    case "true-or":
+      return { anyOf: [{ const: true }, schemaOf(shape.object)] };
   }
 }
 

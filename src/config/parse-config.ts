@@ -92,8 +92,9 @@ class ConfigReader {
       case "string-or":
         if (node.type === "string") return this.#string(node, false, path);
         return this.#value(node, this.#alternative(node, shape, path), path);
+      case "true-or":
       case "false-or":
-        if (node.value === false) return false;
+        if (node.value === (shape.kind === "true-or")) return node.value;
         if (node.type !== "object") throw this.#wrong(node, shape, path);
         return this.#value(node, shape.object, path);
     }

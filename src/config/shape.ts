@@ -21,7 +21,9 @@ export type Shape =
   /** A string, or one of several objects, told apart by a key that only one of them has. */
   | { readonly kind: "string-or"; readonly objects: readonly (Shape & { readonly kind: "object" })[] }
   /** `false`, or an object. */
-  | { readonly kind: "false-or"; readonly object: Shape & { readonly kind: "object" } };
+  | { readonly kind: "false-or"; readonly object: Shape & { readonly kind: "object" } }
+  /** `true`, or an object. */
+  | { readonly kind: "true-or"; readonly object: Shape & { readonly kind: "object" } };
 
 /** Names a shape in a message: `a string`, `true, false or "any"`. */
 export function expectation(shape: Shape): string {
@@ -44,6 +46,8 @@ export function expectation(shape: Shape): string {
       return oneOf(["a string", ...shape.objects.map(expectation)]);
     case "false-or":
       return `false or ${expectation(shape.object)}`;
+    case "true-or":
+      return `true or ${expectation(shape.object)}`;
   }
 }
 

@@ -42,8 +42,9 @@ const microtasks = async () => {
 describe("epmdResolver", () => {
   const start = (signal = never) => {
     const made = make();
-    const answer = epmdResolver(made.parts, "tls").resolve(NAME, signal);
-    return { ...made, answer };
+    const notes: string[] = [];
+    const answer = epmdResolver(made.parts, "tls").resolve(NAME, signal, (said) => notes.push(said));
+    return { ...made, answer, notes };
   };
 
   it("asks the EPMD on the host for the local part", async () => {
@@ -70,21 +71,26 @@ describe("epmdResolver", () => {
   });
 
   it.each([
-    ["unknown", (sink: PlainSocketSink) => sink.bytes(Buffer.from("7701", "hex"))],
-    ["garbage", (sink: PlainSocketSink) => sink.bytes(Buffer.from("HTTP/1.1 400"))],
-    ["bytes after the answer", (sink: PlainSocketSink) => sink.bytes(Buffer.concat([FOUND, Buffer.from([0])]))],
+    ["unknown", (sink: PlainSocketSink) => sink.bytes(Buffer.from("7701", "hex")), "no such node"],
+    ["garbage", (sink: PlainSocketSink) => sink.bytes(Buffer.from("HTTP/1.1 400")), "a broken answer"],
+    [
+      "bytes after the answer",
+      (sink: PlainSocketSink) => sink.bytes(Buffer.concat([FOUND, Buffer.from([0])])),
+      "a broken answer",
+    ],
     [
       "a close before the end",
       (sink: PlainSocketSink) => {
         sink.bytes(FOUND.subarray(0, 9));
         sink.closed(undefined);
       },
+      "no answer (closed)",
     ],
-    ["a refused connection", (sink: PlainSocketSink) => sink.closed("ECONNREFUSED")],
-  ] as const)("counts %s as no answer", async (_, act) => {
-    const { answer, last, clock } = start();
+    ["a refused connection", (sink: PlainSocketSink) => sink.closed("ECONNREFUSED"), "no answer (ECONNREFUSED)"],
+  ] as const)("counts %s as no answer, and says why", async (_, act, says) => {
+    const { answer, last, clock, notes } = start();
     act(last().sink);
-    expect(await answer).toEqual([]);
+    expect([await answer, notes]).toEqual([[], [says]]);
     expect([last().destroyed > 0, clock.pendingTimers]).toEqual([true, 0]);
   });
 

@@ -1,11 +1,19 @@
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
 import { isSallyportError, SallyportError } from "../base/errors.ts";
-import { hostPart, localPart } from "../base/node-name.ts";
+import { hostPart, localPart, type NodeName } from "../base/node-name.ts";
 import type { PlainSocket, Sockets } from "../base/sockets.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
+import { isLoopbackHost } from "../carrier/socket-address.ts";
 import type { Resolver } from "../node/ports.ts";
-import { type EpmdEntry, encodeAliveRequest, encodePortPleaseRequest, type PortAnswer } from "../wire/epmd.ts";
+import {
+  type EpmdEntry,
+  encodeAliveRequest,
+  encodePortPleaseRequest,
+  epmdEntry,
+  type PortAnswer,
+} from "../wire/epmd.ts";
 import { AliveAnswerParser, PortAnswerParser } from "../wire/epmd-answers.ts";
+import type { Registrar, Registration } from "./registrar.ts";
 
 /** Longest wait for an EPMD answer, in milliseconds. */
 const EPMD_DEADLINE_MS = 2_000;
@@ -24,33 +32,37 @@ export interface EpmdParts {
 export function epmdResolver(parts: EpmdParts, scheme: DialAddress["scheme"]): Resolver {
   return {
     label: `EPMD at port ${parts.port} of its host`,
-    async resolve(name, signal) {
+    maxResolveMs: EPMD_DEADLINE_MS,
+    async resolve(name, signal, note) {
       const host = hostPart(name);
       const parser = new PortAnswerParser();
       const request = encodePortPleaseRequest(localPart(name));
       const answer = await exchange<PortAnswer>(parts, host, request, (chunk) => parser.push(chunk), signal);
-      return answer?.found === true ? [{ scheme, host, port: answer.entry.port }] : [];
+      if (typeof answer === "string") note?.(answer);
+      else if (answer.found) return [{ scheme, host, port: answer.entry.port }];
+      else note?.("no such node");
+      return [];
     },
   };
 }
 
-/** One request, one answer. Resolves with undefined when there is none, for whatever cause. */
+/** One request, one answer. Resolves with what went wrong when there is none. */
 function exchange<T>(
   parts: EpmdParts,
   host: string,
   request: Buffer,
   receive: (chunk: Buffer) => T | undefined,
   signal: AbortSignal,
-): Promise<T | undefined> {
+): Promise<T | string> {
   return new Promise((resolve) => {
     const { clock } = parts;
-    const finish = (answer: T | undefined): void => {
+    const finish = (answer: T | string): void => {
       timer.cancel();
       signal.removeEventListener("abort", aborted);
       socket.destroy();
       resolve(answer);
     };
-    const aborted = (): void => finish(undefined);
+    const aborted = (): void => finish("no answer");
     const timer: Timer = clock.at(addMs(clock.now(), EPMD_DEADLINE_MS), aborted);
     signal.addEventListener("abort", aborted, { once: true });
     const socket: PlainSocket = parts.sockets.connect(host, parts.port, {
@@ -60,18 +72,17 @@ function exchange<T>(
           const answer = receive(chunk);
           if (answer !== undefined) finish(answer);
         } catch {
-          finish(undefined);
+          finish("a broken answer");
         }
       },
-      closed: () => finish(undefined),
+      closed: (error) => finish(`no answer (${error ?? "closed"})`),
     });
   });
 }
 
-export interface EpmdRegistration {
+export interface EpmdRegistration extends Registration {
   /** The creation EPMD gave. */
   readonly creation: number;
-  close(): Promise<void>;
 }
 
 /**
@@ -80,12 +91,24 @@ export interface EpmdRegistration {
  * @throws {SallyportError} ERR_UNREACHABLE EPMD_UNREACHABLE; ERR_CONFIG EPMD_NAME_TAKEN
  */
 export async function registerAtEpmd(parts: EpmdParts, host: string, entry: EpmdEntry): Promise<EpmdRegistration> {
-  const registration = new Registration(parts, host, entry);
+  const registration = new KeptRegistration(parts, host, entry);
   const creation = await registration.first();
   return { creation, close: async () => registration.close() };
 }
 
-class Registration {
+/** Registers the first endpoint at the EPMD of this machine, so that BEAM nodes find this node by name: EPMD takes nobody else. */
+export function epmdRegistrar(parts: EpmdParts, isHidden: boolean): Registrar {
+  return {
+    async register({ name, endpoints }) {
+      const first = endpoints[0];
+      if (first === undefined) throw onlyDials(name);
+      const host = isLoopbackHost(hostPart(name)) ? hostPart(name) : "127.0.0.1";
+      return await registerAtEpmd(parts, host, epmdEntry(localPart(name), first.port, isHidden));
+    },
+  };
+}
+
+class KeptRegistration {
   readonly #parts: EpmdParts;
   readonly #host: string;
   readonly #entry: EpmdEntry;
@@ -174,6 +197,15 @@ function unreachable(host: string, port: number, what: string): SallyportError {
     detail: { host, port },
     advice: "start epmd (erl or epmd -daemon starts it), or set epmd to lookup",
   });
+}
+
+function onlyDials(name: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_CONFIG",
+    "LISTEN_INVALID",
+    `epmd "register" needs a listener, and ${name} only dials`,
+    { stage: "port", advice: "set listen, or epmd to lookup" },
+  );
 }
 
 function nameTaken(name: string, host: string, port: number): SallyportError {

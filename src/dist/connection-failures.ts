@@ -98,14 +98,28 @@ export function peerSilent(peer: NodeName): SallyportError {
   });
 }
 
-/** No byte left for a whole tick time. */
-export function writeStalled(peer: NodeName, pending: number): SallyportError {
-  return new SallyportError("ERR_CLOSED", "WRITE_STALLED", `${peer} took no byte for the whole tick time`, {
+/** No byte came since the oldest unanswered PING. */
+export function heartbeatTimeout(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "HEARTBEAT_TIMEOUT", `${peer} did not answer a PING in time`, {
     stage: "session",
     peer,
-    detail: { pending },
-    advice: "the peer ticks but does not read: check what blocks it",
+    advice: "check the peer and the network; on slow links set heartbeat to profile wan",
   });
+}
+
+/** No byte left for a whole tick time, of native sessions for interval and timeout of the heartbeat. */
+export function writeStalled(peer: NodeName, pending: number): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "WRITE_STALLED",
+    `${peer} took no byte for as long as a silent peer would be taken for dead`,
+    {
+      stage: "session",
+      peer,
+      detail: { pending },
+      advice: "the peer ticks but does not read: check what blocks it",
+    },
+  );
 }
 
 /** A started frame took too long. */

@@ -62,6 +62,7 @@ class Recorder implements DistSink {
     this.payloads.push(end > start ? this.connection?.terms.decodeAt(buffer, start, end) : undefined);
     this.onMessage();
   }
+  strayPong(): void {}
   turnStarted(): void {
     this.turns++;
   }

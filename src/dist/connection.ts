@@ -28,6 +28,7 @@ import {
   frameTooEarly,
   frameTooSlow,
   handshakeTimeout,
+  heartbeatTimeout,
   isRefusal,
   notADistPeer,
   peerLeft,
@@ -44,7 +45,9 @@ import {
   startNativeHandshake,
   startOtpHandshake,
 } from "./handshake.ts";
+import { HEARTBEAT_PROFILES, HeartbeatMonitor, type HeartbeatOptions } from "./heartbeat.ts";
 import type { DistLimits } from "./limits.ts";
+import type { Liveness } from "./liveness.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
@@ -60,21 +63,29 @@ export interface ConnectionParts {
   readonly native?: NativeParts | undefined;
   readonly clock: Clock;
   readonly limits: DistLimits;
+  /** Liveness of OTP sessions. */
   readonly ticks: TickOptions;
+  /** Liveness of native sessions. Default profile `lan`. */
+  readonly heartbeat?: HeartbeatOptions | undefined;
 }
+
+/** Bytes that wait for a peer above which its PINGs stay unanswered. */
+const MAX_WAITING_FOR_PONG = 65_536;
 
 type State =
   | { readonly kind: "securing" }
   | { readonly kind: "handshake"; readonly info: CarrierInfo; readonly machine: Handshake }
   | { readonly kind: "admitting"; readonly peer: ProvenPeer; readonly machine: Handshake }
-  | {
-      readonly kind: "up";
-      readonly peer: ProvenPeer;
-      readonly receiver: Receiver;
-      readonly sender: Sender;
-      readonly ticks: TickMonitor;
-    }
+  | Up
   | { readonly kind: "closed" };
+
+interface Up {
+  readonly kind: "up";
+  readonly peer: ProvenPeer;
+  readonly receiver: Receiver;
+  readonly sender: Sender;
+  readonly liveness: Liveness;
+}
 
 /**
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
@@ -262,7 +273,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#inChunk = true;
     this.#sink.turnStarted();
     try {
-      if (this.#state.kind === "up") this.#state.ticks.read(this.#now);
+      if (this.#state.kind === "up") this.#state.liveness.read(this.#now);
       this.#deframer.receive(chunk, this);
       this.#partialSince = this.#deframer.partialBytes === 0 ? undefined : (this.#partialSince ?? this.#now);
     } catch (error) {
@@ -294,7 +305,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     switch (state.kind) {
       case "up":
         if (state.peer.native !== undefined && isLinkFrame(buffer, start)) {
-          this.#linkFrame(decodeLinkFrame(buffer, start, end), state.peer, state.sender);
+          this.#linkFrame(decodeLinkFrame(buffer, start, end), state);
           return;
         }
         state.receiver.frame(buffer, start, end, this.#now);
@@ -319,13 +330,17 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     return true;
   }
 
-  #linkFrame(frame: LinkFrame, peer: ProvenPeer, sender: Sender): void {
+  #linkFrame(frame: LinkFrame, { peer, sender, liveness }: Up): void {
     switch (frame.kind) {
       case "ping":
-        sender.link(encodeLinkFrame({ kind: "pong", token: frame.token }));
+        // Who asks without reading the answers has no need of more: what waits for it is life enough.
+        if (sender.waitingBytes <= MAX_WAITING_FOR_PONG)
+          sender.link(encodeLinkFrame({ kind: "pong", token: frame.token }));
         return;
       case "pong":
-        return; // life itself: every byte counts as such already
+        // Life itself: every byte counts as such already.
+        if (!(liveness instanceof HeartbeatMonitor) || !liveness.knows(frame.token)) this.#sink.strayPong();
+        return;
       case "bye":
         this.#close(peerLeft(peer.name, frame.reason), true);
         return;
@@ -411,7 +426,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   write(bytes: Uint8Array): void {
     if (this.#state.kind !== "up") return;
-    this.#state.ticks.wrote(this.#now);
+    this.#state.liveness.wrote(this.#now);
     this.#writtenBytes += bytes.length;
     this.#carrier.write(0, bytes);
   }
@@ -444,7 +459,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #goUp(peer: ProvenPeer): void {
     // The peer's side stands with our last message: it leaves before anybody hears that ours does.
     this.#carrier.flush(0);
-    const { limits, ticks, clock } = this.#parts;
+    const { limits, ticks, clock, heartbeat = HEARTBEAT_PROFILES.lan } = this.#parts;
     const style = frameStyle(peer.flags);
     const fragments = (peer.flags & FRAGMENTS) !== 0n;
     const sender = new Sender(this, {
@@ -461,8 +476,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#hasWideFrames = fragments && !isNarrow;
     this.#now = clock.now();
     const receiver = new Receiver(style, limits, this.#sink, this.#release);
-    this.#state = { kind: "up", peer, receiver, sender, ticks: new TickMonitor(ticks, this.#now) };
-    this.#armAt(this.#state.ticks.nextCheck(this.#now));
+    const liveness =
+      peer.native === undefined ? new TickMonitor(ticks, this.#now) : new HeartbeatMonitor(heartbeat, this.#now);
+    this.#state = { kind: "up", peer, receiver, sender, liveness };
+    this.#armAt(liveness.nextCheck(this.#now));
     this.#sink.up(peer);
   }
 
@@ -490,19 +507,31 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#checkPartialFrame(now, (state.peer.flags & FRAGMENTS) !== 0n);
     state.receiver.expire(now);
     const pending = this.#carrier.pendingBytes();
-    switch (state.ticks.check(now, pending, this.#writtenBytes - pending)) {
+    const { liveness, sender, peer } = state;
+    switch (liveness.check(now, pending, this.#writtenBytes - pending)) {
       case "send-tick":
-        state.sender.tick();
+        sender.tick();
         this.#carrier.flush(0);
         break;
+      case "send-ping":
+        this.#ping(liveness, sender);
+        break;
       case "peer-silent":
-        throw peerSilent(state.peer.name);
+        throw peer.native === undefined ? peerSilent(peer.name) : heartbeatTimeout(peer.name);
       case "write-stalled":
-        throw writeStalled(state.peer.name, pending);
+        throw writeStalled(peer.name, pending);
       case "nothing":
         break;
     }
-    this.#armAt(state.ticks.nextCheck(now));
+    this.#armAt(liveness.nextCheck(now));
+  }
+
+  /** Goes ahead of all that is not with the transport yet; the age of the question counts from now, sent or not. */
+  #ping(liveness: Liveness, sender: Sender): void {
+    if (!(liveness instanceof HeartbeatMonitor)) return;
+    sender.link(encodeLinkFrame({ kind: "ping", token: liveness.token }));
+    sender.trim();
+    this.#carrier.flush(0);
   }
 
   #checkPartialFrame(now: MonotonicMs, fragments: boolean): void {

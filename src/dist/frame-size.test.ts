@@ -48,6 +48,7 @@ function sessionWith(flags: bigint) {
       wanted: () => true,
       refused: () => {},
       message: () => heard.messages++,
+      strayPong: nothing,
       turnStarted: nothing,
       turnEnded: nothing,
       drained: nothing,

@@ -146,7 +146,11 @@ export class Sender {
   tick(): void {
     this.#writer.u32(0);
     this.flush();
-    // A tick is sent when nothing else was: a thousand idle sessions should not each hold the buffer of their last burst.
+    this.trim();
+  }
+
+  /** For the quiet: a thousand idle sessions should not each hold the buffer of their last burst. */
+  trim(): void {
     this.#writer.trim();
     this.#written.trim(this.#out.pendingBytes());
   }

@@ -59,6 +59,8 @@ export interface DistSink {
    * none. The buffer may be kept. Throw to close the connection.
    */
   message(control: Control, buffer: Buffer, start: number, end: number): void;
+  /** A PONG that answers no PING of ours. It changes nothing. */
+  strayPong(): void;
   /** A chunk from the carrier is about to be worked off: collect what becomes ready. `turnEnded` follows. */
   turnStarted(): void;
   /** The chunk is used up: run what became ready. */

@@ -1,4 +1,5 @@
 import { addMs, type MonotonicMs } from "../base/clock.ts";
+import type { Liveness, LivenessVerdict } from "./liveness.ts";
 
 /** How liveness is kept (otp-distribution section 3.4). */
 export interface TickOptions {
@@ -10,15 +11,12 @@ export interface TickOptions {
 
 export const DEFAULT_TICK_OPTIONS: TickOptions = { tickTimeMs: 60_000, tickIntensity: 4 };
 
-/** What the owner must do after `check`. */
-export type TickVerdict = "nothing" | "send-tick" | "peer-silent" | "write-stalled";
-
 /**
  * Liveness of one session: pure, told of bytes and of the time. We send an empty frame whenever nothing was written for
  * a quarter of the tick time, call the peer dead when no byte came for five quarters of it, and call the connection dead
  * when bytes wait to be written and none left for a whole tick time (a peer that ticks but never reads).
  */
-export class TickMonitor {
+export class TickMonitor implements Liveness {
   readonly #periodMs: number;
   readonly #silenceMs: number;
   readonly #stallMs: number;
@@ -36,7 +34,6 @@ export class TickMonitor {
     this.#lastProgress = now;
   }
 
-  /** Any bytes from the peer count as life, also a part of a frame. */
   read(now: MonotonicMs): void {
     this.#lastRead = now;
   }
@@ -45,8 +42,7 @@ export class TickMonitor {
     this.#lastWrite = now;
   }
 
-  /** `pendingBytes` wait to leave this machine; `sentBytes` have left it since the session began. */
-  check(now: MonotonicMs, pendingBytes: number, sentBytes: number): TickVerdict {
+  check(now: MonotonicMs, pendingBytes: number, sentBytes: number): LivenessVerdict {
     if (pendingBytes === 0 || sentBytes > this.#lastSentBytes) this.#lastProgress = now;
     this.#lastSentBytes = sentBytes;
     if (now - this.#lastRead >= this.#silenceMs) return "peer-silent";

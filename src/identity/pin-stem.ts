@@ -7,7 +7,7 @@ const MAX_PLAIN_NAME_BYTES = 200;
 const HASHED = /^sha256-[0-9a-f]{64}$/;
 
 /** The file name of a pin without `.pub`: the name, or its hash when a file system could fold or cut it (rulings C3). */
-export function pinStem(name: NodeName, crypto: IdentityCrypto): string {
+export function pinStem(name: NodeName, crypto: Pick<IdentityCrypto, "sha256">): string {
   const canonical = canonicalName(name);
   if (canonical.length <= MAX_PLAIN_NAME_BYTES && canonical === canonical.toLowerCase()) return canonical;
   return `sha256-${crypto.sha256(Buffer.from(canonical, "latin1")).toString("hex")}`;

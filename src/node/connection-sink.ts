@@ -60,6 +60,8 @@ export interface ConnectionHost {
   refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   relieved(session: Session): void;
+  /** A PONG that answers no PING. */
+  strayPong(): void;
   turnStarted(): void;
   /** Runs what became ready. */
   turnEnded(): void;
@@ -268,6 +270,10 @@ export class ConnectionSink implements DistSink {
 
   message(control: Control, buffer: Buffer, start: number, end: number): void {
     if (this.#session !== undefined) this.#host.message(this.#session, control, buffer, start, end);
+  }
+
+  strayPong(): void {
+    this.#host.strayPong();
   }
 
   turnStarted(): void {

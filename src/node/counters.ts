@@ -15,7 +15,9 @@ export type CounterName =
   | "sessions_up"
   | "sessions_down"
   | "connections_refused"
-  | "dials_failed";
+  | "dials_failed"
+  /** PONGs that answer no PING of ours. */
+  | "pongs_stray";
 
 /** Plain counters, each a number of events since start. */
 export class Counters {

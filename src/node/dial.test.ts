@@ -11,17 +11,23 @@ const address = (host: string, port = 1): DialAddress => ({ scheme: "tls", host,
 const error = (code: "ERR_UNREACHABLE" | "ERR_DENIED" | "ERR_CLOSED", reason = "X") =>
   new SallyportError(code, reason, "x");
 
-function make(addresses: readonly DialAddress[] | Promise<readonly DialAddress[]>, target = "b@h") {
+function make(
+  addresses: readonly DialAddress[] | Promise<readonly DialAddress[]>,
+  target = "b@h",
+  notes: readonly string[] = [],
+) {
   const clock = new VirtualClock();
   const tried: string[] = [];
   const connections: { destroyed: string[]; connection: DistConnection }[] = [];
   const finished: (string | undefined)[] = [];
+  const failures: (SallyportError | undefined)[] = [];
   const signals: AbortSignal[] = [];
   const dial: Dial = new Dial(parseDialTarget(target), {
     resolver: {
       label: "the test",
-      resolve: async (_, signal) => {
+      resolve: async (_, signal, note) => {
         signals.push(signal);
+        for (const said of notes) note?.(said);
         return addresses;
       },
     },
@@ -37,7 +43,10 @@ function make(addresses: readonly DialAddress[] | Promise<readonly DialAddress[]
       connections.push({ destroyed, connection });
       return connection;
     },
-    finished: (_, cause) => finished.push(cause?.reason),
+    finished(_, cause) {
+      finished.push(cause?.reason);
+      failures.push(cause);
+    },
   });
   const results: string[] = [];
   const wait = (label: string) =>
@@ -49,7 +58,7 @@ function make(addresses: readonly DialAddress[] | Promise<readonly DialAddress[]
     await dial.run();
   };
   const last = () => connections.at(-1)!;
-  return { dial, clock, tried, connections, last, finished, results, wait, run, signals };
+  return { dial, clock, tried, connections, last, finished, failures, results, wait, run, signals };
 }
 const sessionOver = (connection: DistConnection | undefined) => ({ connection }) as unknown as Session;
 
@@ -103,6 +112,38 @@ describe("Dial", () => {
     const unknown = make([], "b@h:77");
     await unknown.run();
     expect(unknown.tried).toEqual(["h:77"]);
+  });
+
+  it("dials the host part at a given port when nobody knows the name, but never a node that only dials", async () => {
+    const nobody = make(Promise.reject(error("ERR_UNREACHABLE", "NAME_UNRESOLVED")), "b@h:77");
+    await nobody.run();
+    expect(nobody.tried).toEqual(["h:77"]);
+    const offline = make(Promise.reject(error("ERR_UNREACHABLE", "PEER_OFFLINE")), "b@h:77");
+    await offline.run();
+    expect([offline.tried, offline.finished]).toEqual([[], ["PEER_OFFLINE"]]);
+  });
+
+  it("says why it came to a guess when nobody is at the guessed address", async () => {
+    const ended = async (cause: SallyportError, target = "b@h") => {
+      const { dial, run, last, failures } = make([address("h1")], target, ["the table: no entry", "EPMD: no answer"]);
+      await run();
+      dial.attemptEnded(last().connection, cause);
+      return failures[0];
+    };
+    const closed = new SallyportError("ERR_UNREACHABLE", "PORT_CLOSED", "nothing there", {
+      stage: "port",
+      detail: { a: 1 },
+    });
+    expect(await ended(closed)).toMatchObject({
+      code: "ERR_UNREACHABLE",
+      reason: "PORT_CLOSED",
+      stage: "port",
+      message: "[ERR_UNREACHABLE] nothing there; the address is a guess (the table: no entry; EPMD: no answer)",
+      detail: { a: 1, asked: "the table: no entry; EPMD: no answer" },
+    });
+    expect(await ended(closed, "b@h:77")).toBe(closed);
+    const denied = error("ERR_DENIED");
+    expect(await ended(denied)).toBe(denied);
   });
 
   it("hands one session to all who wait, the queued sends first and in order", async () => {

@@ -1,5 +1,5 @@
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
-import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { isSallyportError, SallyportError, withNote } from "../base/errors.ts";
 import type { DialTarget, NodeName } from "../base/node-name.ts";
 import { hostPart } from "../base/node-name.ts";
 import { RingQueue } from "../base/ring-queue.ts";
@@ -8,6 +8,7 @@ import type { DistConnection } from "../dist/connection.ts";
 import type { Resolver } from "./ports.ts";
 import { connectTimeout } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
+import { unresolved } from "./unresolved.ts";
 
 /** Messages that wait for one dial at most; more are refused. */
 export const MAX_WAITING_SENDS = 10_000;
@@ -39,6 +40,8 @@ export class Dial {
   readonly #abort = new AbortController();
   readonly #waiters = new Set<Waiter>();
   readonly #sends = new RingQueue<(session: Session) => void>();
+  /** What the resolvers said that knew nothing, when the addresses are a guess. */
+  readonly #said: string[] = [];
   #addresses: readonly DialAddress[] = [];
   #next = 0;
   #connection: DistConnection | undefined;
@@ -59,14 +62,19 @@ export class Dial {
 
   /** Starts it. Never rejects. */
   async run(): Promise<void> {
+    const { resolver } = this.#parts;
     try {
-      this.#addresses = await this.#parts.resolver.resolve(this.target, this.#abort.signal);
-      if (this.#port !== undefined) this.#addresses = withPort(this.#addresses, this.target, this.#port);
+      this.#addresses = await resolver.resolve(this.target, this.#abort.signal, (said) => this.#said.push(said));
     } catch (error) {
-      this.fail(isSallyportError(error) ? error : unresolved(this.target, this.#parts.resolver.label, error));
-      return;
+      const failure = isSallyportError(error) ? error : unresolved(this.target, [resolver.label], error);
+      // With a port, a name that nobody knows still has a host.
+      if (this.#port === undefined || failure.reason !== "NAME_UNRESOLVED") {
+        this.fail(failure);
+        return;
+      }
     }
-    if (this.#addresses.length === 0) this.fail(unresolved(this.target, this.#parts.resolver.label, undefined));
+    if (this.#port !== undefined) this.#addresses = withPort(this.#addresses, this.target, this.#port);
+    if (this.#addresses.length === 0) this.fail(unresolved(this.target, [resolver.label]));
     else this.#tryNext();
   }
 
@@ -117,7 +125,7 @@ export class Dial {
     if (this.#over || connection !== this.#connection) return;
     if (error.reason === "OTHER_CONNECTION_WINS") return; // the peer's own connection is on its way in
     if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
-    else this.fail(error);
+    else this.fail(this.#explained(error));
   }
 
   /** Gives up. */
@@ -144,13 +152,20 @@ export class Dial {
     return this.#sends.length;
   }
 
+  /** Nobody at a guessed address: the reader should know why it came to a guess. */
+  #explained(error: SallyportError): SallyportError {
+    if (error.code !== "ERR_UNREACHABLE" || this.#said.length === 0 || this.#port !== undefined) return error;
+    const asked = this.#said.join("; ");
+    return withNote(error, `; the address is a guess (${asked})`, { asked });
+  }
+
   #tryNext(): void {
     const address = this.#addresses[this.#next++];
     if (this.#over || address === undefined) return;
     try {
       this.#connection = this.#parts.connect(this.target, address);
     } catch (error) {
-      this.fail(isSallyportError(error) ? error : unresolved(this.target, this.#parts.resolver.label, error));
+      this.fail(isSallyportError(error) ? error : unresolved(this.target, [this.#parts.resolver.label], error));
     }
   }
 }
@@ -161,15 +176,6 @@ function withPort(addresses: readonly DialAddress[], target: NodeName, port: num
   const hosts = new Set(addresses.map((address) => address.host));
   if (hosts.size === 0) hosts.add(hostPart(target));
   return [...hosts].map((host) => ({ scheme, host, port }));
-}
-
-function unresolved(target: NodeName, label: string, cause: unknown): SallyportError {
-  return new SallyportError("ERR_UNREACHABLE", "NAME_UNRESOLVED", `no address for ${target}: asked ${label}`, {
-    peer: target,
-    stage: "resolve",
-    advice: "start the node, or give its address with resolve (on the command line --resolve NODE=HOST:PORT)",
-    ...(cause === undefined ? {} : { cause }),
-  });
 }
 
 function overtaken(target: NodeName): SallyportError {

@@ -99,6 +99,7 @@ async function make() {
       refused: () => {},
       message: (control, buffer, start, end) =>
         void got.push({ control, payload: end > start ? peer.terms.decodeAt(buffer, start, end) : undefined }),
+      strayPong: () => {},
       turnStarted: () => {},
       turnEnded: () => {},
       drained: () => {},

@@ -2,9 +2,9 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Random } from "../base/random.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import type { OwnCertificate } from "./own-certificate.ts";
 import type { PolicySource } from "./own-policy.ts";
-import type { ConnectionParts } from "./session-host.ts";
 
 /** Everything a node is made of; put together by `createNode`. */
 export interface NodeParts extends ConnectionParts {

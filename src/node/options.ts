@@ -1,4 +1,5 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
@@ -39,6 +40,23 @@ export interface AuditOption {
   readonly grants?: boolean;
 }
 
+/** Where nodes find each other (docs/discovery.md). An answer is a hint: who is there, the handshake says. */
+export interface DiscoveryOption {
+  /** Directory that machines share: this node writes a file about itself, and looks for those of others. */
+  readonly directory?: string;
+  /** `true`: SRV records `_sallyport._tcp.HOST` of the host part of a name. */
+  readonly dns?: true | DnsOption;
+}
+
+export interface DnsOption {
+  /** SRV name of a service, such as a headless one of Kubernetes, whose targets are host parts of nodes: gives their ports. */
+  readonly service?: string;
+  /** Port at the A and AAAA addresses of the host part. Without it they are asked last of all, for port 9100. */
+  readonly port?: number;
+  /** Name servers, `IP` or `IP:PORT`, instead of those of this machine. */
+  readonly servers?: readonly string[];
+}
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -50,7 +68,10 @@ export interface NodeOptions {
    * `dangerous.plaintext`. Default none: the node only dials.
    */
   readonly listen?: readonly string[];
-  /** `host:port` under which others reach the first listener, when it differs from the bound one. */
+  /**
+   * `host:port` under which others reach the first listener, when it differs from the bound one: what EPMD and the shared
+   * directory are told. Default the bound one; of a listener on all addresses, the host part of the name and the bound port.
+   */
   readonly advertise?: string;
   /** CA profile: PEM files. Without it, and with `identity`, a certificate of its own is made and kept: native peers only. */
   readonly tls?: {
@@ -62,8 +83,13 @@ export interface NodeOptions {
   };
   /** Identity by key: sessions with other Sallyport nodes prove it. Without it the node speaks to BEAM nodes only. */
   readonly identity?: IdentityOption;
-  /** Addresses by node name, `host:port` or `tls://host:port`; or a chain of resolvers, first hit wins. */
+  /**
+   * Addresses by node name, `host:port` or `tls://host:port`; `none` for a node that only dials. Or resolvers that are asked
+   * one after the other, first hit wins: they replace the static table and all that follows it (docs/discovery.md).
+   */
   readonly resolve?: Readonly<Record<string, string>> | readonly Resolver[];
+  /** Where nodes are looked for after the static table, before EPMD and the host part of the name. Default nowhere. */
+  readonly discovery?: DiscoveryOption;
   /**
    * EPMD: `lookup` asks the one at the peer's host (default), `register` also registers the first listener at the local
    * one so that BEAM nodes can dial this node by name, `off` does neither.
@@ -77,6 +103,11 @@ export interface NodeOptions {
   readonly profile?: "standard" | "strict";
   /** `net_ticktime` of the network in milliseconds, the same on all nodes. Default 60,000. */
   readonly tickTimeMs?: number;
+  /**
+   * Liveness of native sessions: a PING after `intervalMs` without a byte, and `timeoutMs` for any byte to come. Profile
+   * `lan` (default) is 15 and 10 seconds, `wan` 60 and 15; `intervalMs` and `timeoutMs` replace its figures.
+   */
+  readonly heartbeat?: Partial<HeartbeatOptions> & { readonly profile?: HeartbeatProfile };
   /** Bounds of each connection; see docs/limits.md. */
   readonly limits?: Partial<DistLimits>;
   /** Bounds of connections that are not authenticated yet; see docs/limits.md. */

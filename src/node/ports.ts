@@ -3,10 +3,17 @@ import type { CarrierDialer, DialAddress } from "../carrier/carrier.ts";
 
 /** Finds where a node may be reached. An answer is a hint, never identity. */
 export interface Resolver {
-  /** Addresses to try, best first; empty when this resolver knows none. May reject; the message says why. */
-  resolve(name: NodeName, signal: AbortSignal): Promise<readonly DialAddress[]>;
+  /**
+   * Addresses to try, best first; empty when this resolver knows none. May reject; the message says why. `note` takes what
+   * the operator should know about an empty answer, such as `no entry`; it stands in the error of a failed dial.
+   */
+  resolve(name: NodeName, signal: AbortSignal, note?: (said: string) => void): Promise<readonly DialAddress[]>;
   /** For messages: what was asked, such as `the static table`. */
   readonly label: string;
+  /** Longest wait for this resolver within a chain, in milliseconds. Default 2,000. */
+  readonly maxResolveMs?: number;
+  /** Its answer is a guess: when nobody is found there, the error also says what the others had answered. Default false. */
+  readonly isGuess?: boolean;
 }
 
 /** Dialers by scheme; a missing scheme is not allowed on this node. */

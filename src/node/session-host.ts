@@ -1,12 +1,8 @@
-import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
-import type { Clock } from "../base/clock.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
 import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
 import { DistConnection } from "../dist/connection.ts";
-import type { DistLimits } from "../dist/limits.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
-import type { TickOptions } from "../dist/tick.ts";
 import { Budgets } from "../guard/budgets.ts";
 import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
@@ -17,6 +13,7 @@ import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { CertificateEnds } from "./certificate-ends.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
@@ -29,7 +26,7 @@ import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
 import { connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
 import { PolicyTimer } from "./policy-timer.ts";
-import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
+import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
@@ -37,23 +34,6 @@ import { Sessions } from "./sessions.ts";
 
 /** Changes of trust that are remembered for messages that wait. */
 const MAX_REMEMBERED_CHANGES = 1_024;
-
-/** What connections are made of; put together by `createNode`. */
-export interface ConnectionParts {
-  readonly own: OtpIdentity;
-  readonly clock: Clock;
-  readonly handshake: OtpHandshakeTools;
-  readonly dialers: Dialers;
-  readonly resolver: Resolver;
-  readonly judgeCertificate: CertificateJudge;
-  /** Undefined: certificates have no end, and no key that a policy could name. */
-  readonly readCertificate?: CertificateReader | undefined;
-  /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
-  readonly identity?: IdentityKeeper | undefined;
-  readonly maxSessions?: number | undefined;
-  readonly limits: DistLimits;
-  readonly ticks: TickOptions;
-}
 
 /** The connections of a node: accepts them, dials them, turns proven ones into sessions, and ends them. */
 export class SessionHost implements ConnectionHost {
@@ -292,6 +272,10 @@ export class SessionHost implements ConnectionHost {
     for (const wake of waiters ?? []) wake();
   }
 
+  strayPong(): void {
+    this.#core.counters.add("pongs_stray");
+  }
+
   turnStarted(): void {
     this.#core.processes.queue.hold();
   }
@@ -381,9 +365,9 @@ export class SessionHost implements ConnectionHost {
     makeCarrier: ConstructorParameters<typeof DistConnection>[2],
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
-    const { own, clock, handshake, limits, ticks } = this.#parts;
+    const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
     const connection = new DistConnection(
-      { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks },
+      { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
       makeCarrier,
     );

@@ -250,6 +250,7 @@ export class ScriptedNode {
         refused: () => {},
         message: (control, buffer, start, end) =>
           peer.took(control, end > start ? connection.terms.decodeAt(buffer, start, end) : undefined),
+        strayPong: () => {},
         turnStarted: () => {},
         turnEnded: () => {},
         drained: () => {},

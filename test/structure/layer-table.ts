@@ -66,8 +66,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   },
   discovery: {
     rank: 8,
-    why: "static, DNS and EPMD resolvers: hints, never identity",
-    outside: { "node:dns": "host names to addresses", "node:dns/promises": "host names to addresses" },
+    why: "static, directory, DNS and EPMD resolvers, and registration: hints, never identity",
+    outside: { "node:dns/promises": "host names and services to addresses" },
   },
   config: {
     rank: 8,
@@ -91,6 +91,10 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   control: { rank: 9, why: "the local control socket's protocol" },
   doctor: { rank: 9, why: "checks of this machine and staged probes of a peer" },
   "create-node": { rank: 9, why: "composition root of a node: names the concrete carriers, clock and stores" },
+  resolvers: {
+    rank: 9,
+    why: "the built-in resolvers for chains of the user's own, with the real disk, sockets and clock",
+  },
   "create-gateway": { rank: 9, why: "composition root of the gateway" },
   cli: {
     rank: 10,

@@ -132,6 +132,7 @@ export class HostilePeer {
       refused: () => {},
       message: (control, buffer, start, end) =>
         this.#received(control, start < end ? connection().terms.decodeAt(buffer, start, end) : undefined),
+      strayPong: () => {},
       turnStarted: () => {},
       turnEnded: () => {},
       drained: () => {},

@@ -1,0 +1,67 @@
+import type { Clock } from "../base/clock.ts";
+import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import type { Random } from "../base/random.ts";
+import type { SharedFiles } from "../base/shared-files.ts";
+import type { DialAddress } from "../carrier/carrier.ts";
+import type { NodeOptions } from "../node/options.ts";
+import type { Resolver } from "../node/ports.ts";
+import { chainResolvers } from "./chain.ts";
+import { type DirectoryParts, directoryRegistrar, directoryResolver } from "./directory.ts";
+import { dnsResolver } from "./dns.ts";
+import { createDnsClient } from "./dns-client.ts";
+import { type EpmdParts, epmdRegistrar, epmdResolver } from "./epmd-client.ts";
+import type { Registrar } from "./registrar.ts";
+import { hostPartResolver, staticResolver } from "./static.ts";
+
+/** Port at the host part of a name when nothing else is known. */
+export const DEFAULT_PORT = 9100;
+
+export interface DiscoveryWorld {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly crypto: Pick<IdentityCrypto, "sha256">;
+  readonly files: SharedFiles;
+  readonly epmd: EpmdParts;
+  /** Schemes that this node dials; the first is meant where none is written. */
+  readonly schemes: readonly [DialAddress["scheme"], ...DialAddress["scheme"][]];
+}
+
+export type DiscoveryOptions = Pick<NodeOptions, "resolve" | "discovery" | "epmd" | "visible">;
+
+/**
+ * Where this node looks for others: the resolvers of `resolve`, or static table, shared directory, DNS, EPMD, host part.
+ * @throws {SallyportError} ERR_CONFIG NAME_INVALID, ADDRESS_INVALID, DNS_OPTION_INVALID, DNS_SERVER_INVALID
+ */
+export function makeResolver(options: DiscoveryOptions, world: DiscoveryWorld): Resolver {
+  const { resolve = {}, discovery = {} } = options;
+  if (Array.isArray(resolve)) return chainResolvers(resolve as readonly Resolver[], world.clock);
+  const scheme = world.schemes[0];
+  const chain: Resolver[] = [staticResolver(resolve as Readonly<Record<string, string>>, scheme)];
+  if (discovery.directory !== undefined) {
+    chain.push(directoryResolver(directoryParts(discovery.directory, world), world.schemes));
+  }
+  if (discovery.dns !== undefined) {
+    const dns = discovery.dns === true ? {} : discovery.dns;
+    chain.push(dnsResolver({ client: createDnsClient(dns.servers), random: world.random }, dns, scheme));
+  }
+  if (options.epmd !== "off") chain.push(epmdResolver(world.epmd, scheme));
+  chain.push(hostPartResolver(DEFAULT_PORT, scheme));
+  return chainResolvers(chain, world.clock);
+}
+
+/** Where this node makes itself known. */
+export function makeRegistrars(
+  options: DiscoveryOptions,
+  world: DiscoveryWorld,
+  warn: (reason: string, message: string) => void,
+): readonly Registrar[] {
+  const directory = options.discovery?.directory;
+  return [
+    ...(directory === undefined ? [] : [directoryRegistrar({ ...directoryParts(directory, world), warn })]),
+    ...(options.epmd === "register" ? [epmdRegistrar(world.epmd, options.visible !== true)] : []),
+  ];
+}
+
+function directoryParts(directory: string, { files, crypto, clock }: DiscoveryWorld): DirectoryParts {
+  return { files, crypto, clock, directory };
+}

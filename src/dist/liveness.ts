@@ -1,0 +1,16 @@
+import type { MonotonicMs } from "../base/clock.ts";
+
+/** What the owner must do after `check`. */
+export type LivenessVerdict = "nothing" | "send-tick" | "send-ping" | "peer-silent" | "write-stalled";
+
+/** Says whether the other end of a session lives: pure, told of bytes and of the time. */
+export interface Liveness {
+  /** Any bytes from the peer count as life, also a part of a frame. */
+  read(now: MonotonicMs): void;
+  /** Bytes of ours were handed to the transport. */
+  wrote(now: MonotonicMs): void;
+  /** `pendingBytes` wait to leave this machine; `sentBytes` have left it since the session began. */
+  check(now: MonotonicMs, pendingBytes: number, sentBytes: number): LivenessVerdict;
+  /** When `check` should be called next. */
+  nextCheck(now: MonotonicMs): MonotonicMs;
+}

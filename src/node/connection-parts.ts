@@ -1,0 +1,26 @@
+import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
+import type { Clock } from "../base/clock.ts";
+import type { HeartbeatOptions } from "../dist/heartbeat.ts";
+import type { DistLimits } from "../dist/limits.ts";
+import type { TickOptions } from "../dist/tick.ts";
+import type { IdentityKeeper } from "./identity-keeper.ts";
+import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
+
+/** What connections are made of; put together by `createNode`. */
+export interface ConnectionParts {
+  readonly own: OtpIdentity;
+  readonly clock: Clock;
+  readonly handshake: OtpHandshakeTools;
+  readonly dialers: Dialers;
+  readonly resolver: Resolver;
+  readonly judgeCertificate: CertificateJudge;
+  /** Undefined: certificates have no end, and no key that a policy could name. */
+  readonly readCertificate?: CertificateReader | undefined;
+  /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
+  readonly identity?: IdentityKeeper | undefined;
+  readonly maxSessions?: number | undefined;
+  readonly limits: DistLimits;
+  readonly ticks: TickOptions;
+  /** Of native sessions; default profile `lan`. */
+  readonly heartbeat?: HeartbeatOptions | undefined;
+}
