@@ -6,8 +6,9 @@ const { createNode } = await import(new URL("../../lib/index.js", import.meta.ur
 const allow = { atLeast: "cookie", verbs: ["send", "call", "monitor"] };
 
 process.once("disconnect", () => process.exit(0));
-process.once("message", async ({ options, allowed = allow }) => {
+process.once("message", async ({ options, more = [], allowed = allow }) => {
   const node = await createNode(options);
+  const nodes = [node, ...(await Promise.all(more.map(createNode)))];
   const got = [];
   const downs = [];
   node.register("inbox", { info: (message) => void got.push(message), call: (request) => request }, { allow: allowed });
@@ -41,22 +42,24 @@ process.once("message", async ({ options, allowed = allow }) => {
     inbox: () => got.splice(0),
     peers: () => node.peers().map((peer) => peer.name),
     disconnect: ({ to }) => node.disconnect(to),
-    /** Connects and disconnects, so many times, `width` at once among the given nodes. */
-    async cycles({ to, count }) {
-      for (let n = 0; n < count; n++) {
-        await node.call({ name: "inbox", node: to }, n);
-        const down = new Promise((resolve) => {
-          const heard = (peer) => {
-            if (peer.name !== to) return;
-            node.off("nodedown", heard);
-            resolve();
-          };
-          node.on("nodedown", heard);
-        });
-        node.disconnect(to);
-        await down;
-      }
-    },
+    /** Every node of this process connects and disconnects, so many times. */
+    cycles: ({ to, count }) =>
+      Promise.all(
+        nodes.map(async (each) => {
+          for (let n = 0; n < count; n++) {
+            await each.call({ name: "inbox", node: to }, n);
+            const down = new Promise((resolve) => {
+              const heard = () => {
+                each.off("nodedown", heard);
+                resolve();
+              };
+              each.on("nodedown", heard);
+            });
+            each.disconnect(to);
+            await down;
+          }
+        }),
+      ).then(() => null),
     async usage() {
       for (let n = 0; n < 3; n++) {
         globalThis.gc?.();

@@ -45,6 +45,8 @@ export class Failed extends Error {
 
 export interface LifeOptions {
   readonly options: NodeOptions;
+  /** Of further nodes in the same process, which take part in `cycles` alone. */
+  readonly more?: readonly NodeOptions[];
   /** `allow` of its inbox; default: whoever has a cookie may send, call and monitor. */
   readonly allowed?: unknown;
   /** Words before the program, such as `ip netns exec x`. */
@@ -68,7 +70,7 @@ export class Life {
   #asked = 0;
   #heard: (() => void)[] = [];
 
-  private constructor({ options, allowed, under = [], flags = [] }: LifeOptions) {
+  private constructor({ options, more, allowed, under = [], flags = [] }: LifeOptions) {
     if (!existsSync(LIB)) throw new Error("lib/index.js is missing; run: npm run build");
     this.name = options.name;
     const [program = "", ...args] = [...under, process.execPath, ...flags, CHILD];
@@ -82,7 +84,7 @@ export class Life {
       });
     });
     this.#child.on("message", (message) => this.#take(message as LifeEvent & { readonly id?: number }));
-    this.#child.send({ options, allowed });
+    this.#child.send({ options, more, allowed });
   }
 
   /** Starts it and waits until it listens. */
