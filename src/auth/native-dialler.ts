@@ -77,7 +77,7 @@ export type DiallerState =
       readonly trust: TrustQuestion;
     }
   | {
-      /** With keys: before our proof leaves. */
+      /** Before our proof leaves. */
       readonly kind: "await-go";
       readonly agreed: Agreed;
       readonly cookie: CookieKey | undefined;
@@ -133,7 +133,7 @@ export function stepDialler(context: DiallerContext, state: DiallerState, event:
     case "message":
       return takeMessage(context, state, event.message);
     case "trust":
-      return state.kind === "await-trust" ? trusted(context, state, event.answer) : proceed(state);
+      return state.kind === "await-trust" ? trusted(state, event.answer) : proceed(state);
     case "arbitrated":
       return arbitrated(context, state, event.answer);
     case "committed":
@@ -243,19 +243,19 @@ function askTrust(
   return proceed({ kind: "await-trust", agreed, cookie, trust }, { kind: "ask-trust", question: trust });
 }
 
-function trusted(context: DiallerContext, { agreed, cookie, trust }: In<"await-trust">, answer: TrustAnswer): Step {
+function trusted({ agreed, cookie, trust }: In<"await-trust">, answer: TrustAnswer): Step {
   if (answer.kind !== "granted") return fail({ error: answer.error, tell: "auth" });
   const { dialler, acceptor } = agreed.transcript;
   // After signature and trust: who is not to be told anything else learns nothing of the cookie either.
   if (dialler.method !== acceptor.method) return fail(secretDiffers(acceptor.name, "set on one side only"));
   const granted = { trust, assurance: capped(dialler.method, answer.assurance) };
-  if (dialler.method === "cookie") return prove(context, agreed, cookie, granted);
   return proceed({ kind: "await-go", agreed, cookie, granted }, arbitrate(agreed, false));
 }
 
-function arbitrate(agreed: Agreed, peerHoldsSession: boolean): NativeOutput {
+/** In cookie-only mode the acceptor's proof comes last: until then its word counts for less. */
+function arbitrate(agreed: Agreed, peerHoldsSession: boolean, isConfirmed = false): NativeOutput {
   const { name, incarnation, method } = agreed.peer;
-  const isProven = method !== "cookie" || !peerHoldsSession;
+  const isProven = method !== "cookie" || isConfirmed;
   return { kind: "arbitrate", question: { role: "dialler", name, incarnation, peerHoldsSession, isProven } };
 }
 
@@ -305,7 +305,7 @@ function takeConfirm(context: DiallerContext, state: In<"expect-confirm">, confi
     if (!context.tools.crypto.equal(expected, confirm.cookieMac)) return fail(secretDiffers(agreed.peer.name, "proof"));
   }
   if (agreed.peer.method !== "cookie") return commit(agreed, granted);
-  return proceed({ kind: "await-late-go", agreed, granted }, arbitrate(agreed, false));
+  return proceed({ kind: "await-late-go", agreed, granted }, arbitrate(agreed, false, true));
 }
 
 function commit(agreed: Agreed, granted: Granted): Step {

@@ -339,6 +339,7 @@ describe("arbitration", () => {
   it("says when the other side's word about a session is not proven yet", () => {
     const { dialler } = run({ tools: cookieOnly(K) }, { tools: cookieOnly(K), answers: { arbitration: "alive" } });
     expect(dialler.arbitrations.map((q) => [q.peerHoldsSession, q.isProven])).toEqual([
+      [false, false],
       [true, false],
       [false, true],
     ]);

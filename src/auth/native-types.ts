@@ -107,7 +107,7 @@ export interface ArbitrationQuestion {
   readonly incarnation: bigint;
   /** Dialler: the other side says that a session with us stands there. `alive` means then: keep that one. */
   readonly peerHoldsSession: boolean;
-  /** False only for a dialler in cookie-only mode that is asked about STATUS: change nothing yet. */
+  /** False only for a dialler in cookie-only mode before it has the CONFIRM: end no session for it yet. */
   readonly isProven: boolean;
 }
 

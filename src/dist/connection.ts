@@ -37,8 +37,8 @@ import {
   tlsTooOld,
   writeStalled,
 } from "./connection-failures.ts";
+import type { ConnectionState, Up } from "./connection-state.ts";
 import {
-  type Handshake,
   type HandshakeSink,
   NATIVE_ALPN,
   type NativeParts,
@@ -69,23 +69,11 @@ export interface ConnectionParts {
   readonly heartbeat?: HeartbeatOptions | undefined;
 }
 
+/** Frames and messages that take too long are noticed so late at most, milliseconds. */
+const MAX_LOOK_MS = 7_500;
+
 /** Bytes that wait for a peer above which its PINGs stay unanswered. */
 const MAX_WAITING_FOR_PONG = 65_536;
-
-type State =
-  | { readonly kind: "securing" }
-  | { readonly kind: "handshake"; readonly info: CarrierInfo; readonly machine: Handshake }
-  | { readonly kind: "admitting"; readonly peer: ProvenPeer; readonly machine: Handshake }
-  | Up
-  | { readonly kind: "closed" };
-
-interface Up {
-  readonly kind: "up";
-  readonly peer: ProvenPeer;
-  readonly receiver: Receiver;
-  readonly sender: Sender;
-  readonly liveness: Liveness;
-}
 
 /**
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
@@ -103,7 +91,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   readonly #startedAt: MonotonicMs;
   readonly #flushTurn: () => void;
   readonly #release: ReleaseChunks;
-  #state: State = { kind: "securing" };
+  #state: ConnectionState = { kind: "securing" };
   #timer: Timer | undefined;
   /** While nothing is read. */
   #pause: Timer | undefined;
@@ -334,12 +322,13 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     switch (frame.kind) {
       case "ping":
         // Who asks without reading the answers has no need of more: what waits for it is life enough.
-        if (sender.waitingBytes <= MAX_WAITING_FOR_PONG)
-          sender.link(encodeLinkFrame({ kind: "pong", token: frame.token }));
+        if (sender.waitingBytes > MAX_WAITING_FOR_PONG) return;
+        sender.link(encodeLinkFrame({ kind: "pong", token: frame.token }));
+        sender.trim();
         return;
       case "pong":
         // Life itself: every byte counts as such already.
-        if (!(liveness instanceof HeartbeatMonitor) || !liveness.knows(frame.token)) this.#sink.strayPong();
+        if (!(liveness instanceof HeartbeatMonitor) || !liveness.answers(frame.token)) this.#sink.strayPong();
         return;
       case "bye":
         this.#close(peerLeft(peer.name, frame.reason), true);
@@ -426,7 +415,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   write(bytes: Uint8Array): void {
     if (this.#state.kind !== "up") return;
-    this.#state.liveness.wrote(this.#now);
+    const { liveness } = this.#state;
+    if (liveness.wrote(this.#now)) this.#armAt(this.#nextLook(liveness));
     this.#writtenBytes += bytes.length;
     this.#carrier.write(0, bytes);
   }
@@ -479,7 +469,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const liveness =
       peer.native === undefined ? new TickMonitor(ticks, this.#now) : new HeartbeatMonitor(heartbeat, this.#now);
     this.#state = { kind: "up", peer, receiver, sender, liveness };
-    this.#armAt(liveness.nextCheck(this.#now));
+    this.#armAt(this.#nextLook(liveness));
     this.#sink.up(peer);
   }
 
@@ -491,6 +481,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #narrowFrames(): void {
     this.#hasWideFrames = false;
     this.#deframer.setMaxFrameBytes(this.#parts.limits.maxFrameBytes);
+  }
+
+  #nextLook(liveness: Liveness): MonotonicMs {
+    return Math.min(liveness.nextCheck(this.#now), this.#now + MAX_LOOK_MS) as MonotonicMs;
   }
 
   #armAt(at: MonotonicMs): void {
@@ -508,6 +502,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     state.receiver.expire(now);
     const pending = this.#carrier.pendingBytes();
     const { liveness, sender, peer } = state;
+    // What is not read cannot show that the peer lives.
+    if (this.#pause !== undefined) liveness.read(now);
     switch (liveness.check(now, pending, this.#writtenBytes - pending)) {
       case "send-tick":
         sender.tick();
@@ -523,7 +519,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       case "nothing":
         break;
     }
-    this.#armAt(liveness.nextCheck(now));
+    this.#armAt(this.#nextLook(liveness));
   }
 
   /** Goes ahead of all that is not with the transport yet; the age of the question counts from now, sent or not. */

@@ -78,9 +78,8 @@ describe("HeartbeatMonitor", () => {
     };
     expect(look(100, 0, 0)).toEqual(["nothing", 300]);
     heart.wrote(at(250));
-    expect(look(300, 500, 0)).toEqual(["nothing", 500]);
-    expect(look(500, 500, 0)).toEqual(["nothing", 550]);
-    expect(look(549, 500, 0)).toEqual(["nothing", 550]);
+    for (let ms = 300; ms < 550; ms += 18) expect(look(ms, 500, 0)[0]).toBe("nothing");
+    expect(heart.nextCheck(at(549))).toBe(550);
     expect(look(550, 500, 0)[0]).toBe("write-stalled");
   });
 
@@ -110,11 +109,41 @@ describe("HeartbeatMonitor", () => {
     expect(dead.check(at(9_050), 0, 0)).toBe("peer-silent");
   });
 
-  it("knows the tokens of its own questions and no others", () => {
+  it("takes a PONG for an answer once, and only to its latest question", () => {
     const heart = monitor();
-    expect([heart.knows(0n), heart.knows(1n)]).toEqual([false, false]);
+    expect([heart.answers(0n), heart.answers(1n)]).toEqual([false, false]);
     heart.check(at(200), 0, 0);
-    expect([heart.token, heart.knows(1n), heart.knows(2n)]).toEqual([1n, true, false]);
+    expect([heart.token, heart.answers(2n), heart.answers(1n), heart.answers(1n)]).toEqual([1n, false, true, false]);
+  });
+
+  it("sees an answer that came right after the question when the next one is due", () => {
+    const heart = monitor({ intervalMs: 100, timeoutMs: 1_000 });
+    const said = run(heart, 5_000, [{ at: 101, do: () => heart.read(at(101)) }]);
+    expect(said).toEqual(["100 send-ping", "201 send-ping", "1201 peer-silent"]);
+  });
+
+  it("looks often enough while bytes wait to know when the last one left", () => {
+    const heart = monitor({ intervalMs: 15_000, timeoutMs: 10_000 });
+    expect(heart.wrote(at(1_000))).toBe(true);
+    let now = heart.nextCheck(at(1_000)) as number;
+    for (;;) {
+      heart.read(at(now));
+      // Half of it left at once, and nothing after.
+      if (heart.check(at(now), 500, 500) === "write-stalled") break;
+      now = heart.nextCheck(at(now)) as number;
+    }
+    expect(now).toBeGreaterThanOrEqual(26_000);
+    expect(now).toBeLessThanOrEqual(26_000 + 25_000 / 16 + 1);
+  });
+
+  it("looks a second time before it calls the writer stalled, when the look was late", () => {
+    const heart = monitor();
+    heart.wrote(at(0));
+    heart.nextCheck(at(0));
+    heart.read(at(9_000));
+    expect(heart.check(at(9_000), 500, 0)).toBe("nothing");
+    heart.nextCheck(at(9_000));
+    expect(heart.check(at(9_050), 0, 500)).toBe("nothing");
   });
 });
 

@@ -27,6 +27,9 @@ export const MAX_HEARTBEAT_MS = 3_600_000;
 /** A look that comes so much later than it was due says more about this process than about the peer; milliseconds. */
 const LATE_LOOK_MS = 250;
 
+/** While bytes wait it is looked so many times within both times together whether they move. */
+const LOOKS_AT_WAITING = 16;
+
 /** What arrived while this process did not run is read before the peer is called dead; milliseconds. */
 const SECOND_LOOK_MS = 50;
 
@@ -75,6 +78,7 @@ export class HeartbeatMonitor implements Liveness {
   /** When the open question was asked. */
   #askedAt: MonotonicMs | undefined;
   #asked = 0n;
+  #isAnswered = true;
   #due: MonotonicMs;
   #isSecondLook = false;
 
@@ -90,10 +94,11 @@ export class HeartbeatMonitor implements Liveness {
     this.#lastRead = now;
   }
 
-  wrote(now: MonotonicMs): void {
-    if (!this.#isWriterIdle) return;
+  wrote(now: MonotonicMs): boolean {
+    if (!this.#isWriterIdle) return false;
     this.#isWriterIdle = false;
     this.#lastProgress = now;
+    return true;
   }
 
   /** Token of the latest PING, from 1. */
@@ -101,9 +106,11 @@ export class HeartbeatMonitor implements Liveness {
     return this.#asked;
   }
 
-  /** Whether a PONG answers a question that was asked. One that does not is bytes like any others, and is counted. */
-  knows(token: bigint): boolean {
-    return token >= 1n && token <= this.#asked;
+  /** Whether a PONG answers the latest question, for the first time. One that does not is bytes like any others. */
+  answers(token: bigint): boolean {
+    if (this.#isAnswered || token !== this.#asked) return false;
+    this.#isAnswered = true;
+    return true;
   }
 
   check(now: MonotonicMs, pendingBytes: number, sentBytes: number): LivenessVerdict {
@@ -111,30 +118,37 @@ export class HeartbeatMonitor implements Liveness {
     if (pendingBytes === 0) this.#isWriterIdle = true;
     this.#lastSentBytes = sentBytes;
     if (this.#askedAt !== undefined && this.#lastRead >= this.#askedAt) this.#askedAt = undefined;
-    const isDead = this.#askedAt !== undefined && now - this.#askedAt >= this.#timeoutMs;
-    if (isDead && now - this.#due > LATE_LOOK_MS && !this.#isSecondLook) {
+    const isSilent = this.#askedAt !== undefined && now - this.#askedAt >= this.#timeoutMs;
+    const isStalled = now - this.#lastProgress >= this.#intervalMs + this.#timeoutMs;
+    if ((isSilent || isStalled) && now - this.#due > LATE_LOOK_MS && !this.#isSecondLook) {
       this.#isSecondLook = true;
       return "nothing";
     }
     this.#isSecondLook = false;
-    if (isDead) return "peer-silent";
-    if (now - this.#lastProgress >= this.#intervalMs + this.#timeoutMs) return "write-stalled";
+    if (isSilent) return "peer-silent";
+    if (isStalled) return "write-stalled";
     if (this.#askedAt !== undefined || now - this.#lastRead < this.#intervalMs) return "nothing";
     this.#askedAt = now;
     this.#asked++;
+    this.#isAnswered = false;
     return "send-ping";
   }
 
   nextCheck(now: MonotonicMs): MonotonicMs {
-    this.#due = this.#isSecondLook ? addMs(now, SECOND_LOOK_MS) : this.#nextDeadline();
+    this.#due = this.#isSecondLook ? addMs(now, SECOND_LOOK_MS) : this.#nextDeadline(now);
     return this.#due;
   }
 
-  #nextDeadline(): MonotonicMs {
+  #nextDeadline(now: MonotonicMs): MonotonicMs {
+    const asked = this.#askedAt;
+    // An answer that came right after the question must be seen when the next one is due.
     const silence =
-      this.#askedAt === undefined ? addMs(this.#lastRead, this.#intervalMs) : addMs(this.#askedAt, this.#timeoutMs);
+      asked === undefined
+        ? addMs(this.#lastRead, this.#intervalMs)
+        : addMs(asked, Math.min(this.#timeoutMs, now - asked + this.#intervalMs));
     if (this.#isWriterIdle) return silence;
-    const stall = addMs(this.#lastProgress, this.#intervalMs + this.#timeoutMs);
+    const bothMs = this.#intervalMs + this.#timeoutMs;
+    const stall = Math.min(this.#lastProgress + bothMs, now + bothMs / LOOKS_AT_WAITING);
     return Math.min(stall, silence) as MonotonicMs;
   }
 }

@@ -7,8 +7,8 @@ export type LivenessVerdict = "nothing" | "send-tick" | "send-ping" | "peer-sile
 export interface Liveness {
   /** Any bytes from the peer count as life, also a part of a frame. */
   read(now: MonotonicMs): void;
-  /** Bytes of ours were handed to the transport. */
-  wrote(now: MonotonicMs): void;
+  /** Bytes of ours were handed to the transport. True: it wants to be asked sooner, see `nextCheck`. */
+  wrote(now: MonotonicMs): boolean;
   /** `pendingBytes` wait to leave this machine; `sentBytes` have left it since the session began. */
   check(now: MonotonicMs, pendingBytes: number, sentBytes: number): LivenessVerdict;
   /** When `check` should be called next. */

@@ -38,8 +38,9 @@ export class TickMonitor implements Liveness {
     this.#lastRead = now;
   }
 
-  wrote(now: MonotonicMs): void {
+  wrote(now: MonotonicMs): boolean {
     this.#lastWrite = now;
+    return false;
   }
 
   check(now: MonotonicMs, pendingBytes: number, sentBytes: number): LivenessVerdict {

@@ -102,15 +102,16 @@ function comesUp(onEnd: (world: { isAllowed: boolean; pinned: boolean; isUp: boo
         done.push(sessions.get(PEER) === undefined ? "session" : "session beside another");
         return {};
       },
-      announce: () => done.push("announced"),
+      announce: () => done.push(sessions.openings === 0 ? "announced" : "announced while it is still waited for"),
     } as unknown as ConnectionHost,
     undefined,
     () => undefined,
     { accepted: () => undefined } as unknown as Attempt,
   );
   const old: Session = {
-    peer: { name: PEER },
+    peer: { name: PEER, assurance: "tofu", publicKey: null },
     facts: { name: PEER },
+    holdsName: true,
     connection: {
       destroy: ({ reason }: { reason: string }) => {
         done.push(`old ${reason}`);
@@ -121,6 +122,9 @@ function comesUp(onEnd: (world: { isAllowed: boolean; pinned: boolean; isUp: boo
   } as unknown as Session;
   sessions.add(old);
   sink.attach(connection);
+  const question = { role: "acceptor", name: PEER, incarnation: 6n, peerHoldsSession: false, isProven: true } as const;
+  const newcomer = { key: Buffer.alloc(32), assurance: "pinned", holdsName: true, succeeds: undefined } as const;
+  expect(sessions.arbitrate(question, newcomer, connection)).toBe("go");
   sink.up({ name: PEER, role: "acceptor", info: {} } as unknown as ProvenPeer);
   return done;
 }

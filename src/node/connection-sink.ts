@@ -193,14 +193,17 @@ export class ConnectionSink implements DistSink {
 
   arbitrationAsked(question: ArbitrationQuestion): void {
     const pending = this.#pending;
-    if (pending === undefined) return;
+    const connection = this.#connection;
+    if (pending === undefined || connection === undefined) return;
     const { sessions } = this.#host;
     const newcomer = newcomerOf(pending);
     const standing = sessions.get(question.name);
     // Whoever answers at the address that we dialled is whom we meant: the stranger that came in is that one.
     const isMeant = question.role === "dialler" && standing?.holdsName === false && isSameParty(standing, newcomer);
-    this.#connection?.answerArbitration(sessions.arbitrate(question, newcomer));
-    if (isMeant && standing !== undefined) this.#host.nameProven(standing);
+    const answer = sessions.arbitrate(question, newcomer, connection);
+    connection.answerArbitration(answer);
+    // A younger life of it comes up by itself.
+    if (isMeant && answer !== "go" && standing !== undefined) this.#host.nameProven(standing);
   }
 
   commitAsked(request: CommitRequest): void {
@@ -209,17 +212,22 @@ export class ConnectionSink implements DistSink {
   }
 
   up(peer: ProvenPeer): void {
-    if (this.#connection === undefined) return;
+    const connection = this.#connection;
+    if (connection === undefined) return;
     this.#settled();
+    const { sessions } = this.#host;
     let admitted = this.#admitted(peer);
-    const standing = this.#host.sessions.get(peer.name);
-    if (admitted !== undefined && standing !== undefined) {
-      standing.connection.destroy(sessionReplaced(peer.name));
-      // Who heard of that end may have changed policy or keys, or closed this node: nothing that was judged before counts.
-      admitted = this.#connection.isUp ? this.#admitted(peer) : undefined;
+    const standing = sessions.get(peer.name);
+    const older = sessions.olderOpenings(connection);
+    if (admitted !== undefined && (standing !== undefined || older.length > 0)) {
+      standing?.connection.destroy(sessionReplaced(peer.name));
+      for (const opening of older) giveWay(opening, peer.name);
+      // Who heard of those ends may have changed policy or keys, or closed this node: nothing that was judged before counts.
+      admitted = connection.isUp ? this.#admitted(peer) : undefined;
     }
     if (admitted === undefined) return;
-    const session = this.#host.sessionUp(this.#connection, peer, admitted);
+    sessions.release(connection);
+    const session = this.#host.sessionUp(connection, peer, admitted);
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
@@ -289,6 +297,7 @@ export class ConnectionSink implements DistSink {
   }
 
   down(cause: SallyportError | undefined): void {
+    if (this.#connection !== undefined) this.#host.sessions.release(this.#connection);
     if (this.#session !== undefined) {
       this.#attempt.ended(cause?.reason ?? "CLOSED");
       this.#host.sessionDown(this.#session, cause);

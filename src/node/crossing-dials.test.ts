@@ -2,10 +2,11 @@ import { describe, expect, it } from "vitest";
 import { OpenChallenges } from "../auth/otp-types.ts";
 import { SallyportError } from "../base/errors.ts";
 import { parseNodeName } from "../base/node-name.ts";
-import type { AcceptHandler, Carrier, CarrierDialer, CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
+import type { CarrierInfo } from "../carrier/carrier.ts";
 import { DEFAULT_DIST_LIMITS } from "../dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
 import { RealCrypto } from "../system/real-crypto.ts";
+import { HandNetwork } from "../testkit/hand-network.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import { DEFAULT_FLAGS } from "../wire/flags.ts";
@@ -27,69 +28,6 @@ const INFO: CarrierInfo = {
   exporter: undefined,
 };
 
-type Item = { readonly bytes: Uint8Array } | { readonly closed: SallyportError | undefined };
-
-/** One end; `out` is on its way to the other one. */
-class HandCarrier implements Carrier {
-  sink: CarrierSink | undefined;
-  readonly out: Item[] = [];
-  #over = false;
-
-  get over(): boolean {
-    return this.#over;
-  }
-  open(): never {
-    throw new Error("one channel only");
-  }
-  write(_channel: number, bytes: Uint8Array): boolean {
-    if (!this.#over) this.out.push({ bytes: Buffer.from(bytes) });
-    return true;
-  }
-  flush(): void {}
-  reset(): void {
-    this.destroy();
-  }
-  info(): CarrierInfo {
-    return INFO;
-  }
-  pendingBytes(): number {
-    return 0;
-  }
-  pause(): void {}
-  resume(): void {}
-  end(): void {
-    this.#close(undefined);
-  }
-  destroy(): void {
-    this.#close(new SallyportError("ERR_CLOSED", "CONNECTION_RESET", "reset"));
-  }
-  take(item: Item): void {
-    if (this.#over) return;
-    if ("bytes" in item) {
-      this.sink?.bytes(0, Buffer.from(item.bytes));
-      return;
-    }
-    this.#over = true;
-    this.out.push({ closed: item.closed });
-    this.sink?.closed(item.closed);
-  }
-  #close(cause: SallyportError | undefined): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.out.push({ closed: cause });
-    this.sink?.closed(cause);
-  }
-}
-
-interface Link {
-  readonly label: string;
-  readonly from: HandCarrier;
-  readonly to: HandCarrier;
-  accept: (() => void) | undefined;
-  /** What has been moved each way, by size: part of what makes two states the same. */
-  readonly moved: [string, string];
-}
-
 const A = parseNodeName("a@h");
 const B = parseNodeName("b@h");
 
@@ -99,24 +37,10 @@ function world(plan: {
   readonly bDials: boolean;
 }) {
   const clock = new VirtualClock();
-  const links: Link[] = [];
-  const accepts = new Map<string, AcceptHandler>();
+  const network = new HandNetwork(() => ({ dialler: INFO, acceptor: INFO }));
+  const { links } = network;
   let seed = 1;
   const nodeOf = (name: typeof A, other: typeof A, label: string) => {
-    let dialled = 0;
-    const dialer: CarrierDialer = {
-      dial(_address, _serverName, sink) {
-        const [from, to] = [new HandCarrier(), new HandCarrier()];
-        from.sink = sink;
-        const accept = () => {
-          to.sink = accepts.get(other)!(to, { release: () => {} });
-          if (!to.over) to.sink.opened(INFO);
-          if (!from.over) sink.opened(INFO);
-        };
-        links.push({ label: `${label}${++dialled}`, from, to, accept, moved: ["", ""] });
-        return from;
-      },
-    };
     const random = new SeededRandom(seed++);
     const node = new SallyportNode({
       own: { name, creation: 10 + seed, flags: DEFAULT_FLAGS },
@@ -128,7 +52,7 @@ function world(plan: {
         openChallenges: new OpenChallenges(),
         cookieFor: () => Buffer.from("secret"),
       },
-      dialers: { tls: dialer },
+      dialers: { tls: network.dialer(label) },
       resolver: { label: "the test", resolve: () => Promise.resolve([{ scheme: "tls", host: other, port: 1 }]) },
       judgeCertificate: () => ({ matched: true, presented: [] }),
       limits: DEFAULT_DIST_LIMITS,
@@ -137,7 +61,7 @@ function world(plan: {
         throw error;
       },
     });
-    accepts.set(name, node.accept);
+    network.listen(name, node.accept);
     return node;
   };
   const settle = async () => {
@@ -164,51 +88,18 @@ function world(plan: {
   if (plan.bDials) wishes.set("dial b", () => connect("b", state.b, A));
 
   /** What can happen next. */
-  const options = (): string[] => {
-    const all = [...wishes.keys()];
-    for (const link of links) {
-      if (link.accept !== undefined) all.push(`open ${link.label}`);
-      else {
-        if (link.from.out.length > 0) all.push(`move ${link.label}>`);
-        if (link.to.out.length > 0) all.push(`move ${link.label}<`);
-      }
-    }
-    return all;
-  };
+  const options = (): string[] => [...wishes.keys(), ...network.options()];
   const take = async (option: string): Promise<void> => {
     const wish = wishes.get(option);
-    if (wish !== undefined) {
-      wishes.delete(option);
-      wish();
-    } else {
-      const link = links.find(({ label }) => option.includes(` ${label}`))!;
-      if (option.startsWith("open")) {
-        link.accept?.();
-        link.accept = undefined;
-      } else if (option.endsWith(">")) {
-        const item = link.from.out.shift()!;
-        link.moved[0] += `${shape(item)} `;
-        link.to.take(item);
-      } else {
-        const item = link.to.out.shift()!;
-        link.moved[1] += `${shape(item)} `;
-        link.from.take(item);
-      }
-    }
+    wishes.delete(option);
+    if (wish === undefined) network.take(option);
+    else wish();
     await settle();
   };
   const key = () =>
     JSON.stringify([
       [...wishes.keys()],
-      links.map(({ label, from, to, accept, moved }) => [
-        label,
-        accept !== undefined,
-        moved,
-        from.over,
-        to.over,
-        from.out.map(shape),
-        to.out.map(shape),
-      ]),
+      network.key(),
       outcomes,
       state.a.peers().map((peer) => peer.incarnation),
       state.b.peers().map((peer) => peer.incarnation),
@@ -238,7 +129,6 @@ function world(plan: {
   return { state, options, take, key, prepare, outcomes, settle, clock, links };
 }
 
-const shape = (item: Item) => ("bytes" in item ? item.bytes.length : "x");
 const counters = (node: SallyportNode) => [
   node.health().counters["sessions_up"],
   node.health().counters["sessions_down"],

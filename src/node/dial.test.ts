@@ -172,20 +172,30 @@ describe("Dial", () => {
     expect(last().destroyed).toEqual(["OTHER_CONNECTION_WINS"]);
   });
 
-  it("waits for the other side's connection after OTHER_CONNECTION_WINS, up to its own deadline", async () => {
+  it("waits for the other side's connection after OTHER_CONNECTION_WINS, and tries the same address again meanwhile", async () => {
     const won = make([address("h1"), address("h2")]);
     won.wait("a");
     await won.run();
-    won.dial.attemptEnded(won.last().connection, error("ERR_CLOSED", "OTHER_CONNECTION_WINS"));
+    const lose = ({ dial, last }: typeof won) =>
+      dial.attemptEnded(last().connection, error("ERR_CLOSED", "OTHER_CONNECTION_WINS"));
+    lose(won);
+    won.clock.advance(199);
     expect([won.results, won.tried]).toEqual([[], ["h1:1"]]);
+    won.clock.advance(1);
+    expect(won.tried).toEqual(["h1:1", "h1:1"]);
+    lose(won);
+    won.clock.advance(399);
     won.dial.succeeded(sessionOver(undefined));
-    expect(won.results).toEqual(["a up"]);
+    won.clock.advance(1_000);
+    expect([won.results, won.tried.length, won.clock.pendingTimers]).toEqual([["a up"], 2, 0]);
     const lost = make([address("h1")]);
     lost.wait("a");
     await lost.run();
-    lost.dial.attemptEnded(lost.last().connection, error("ERR_CLOSED", "OTHER_CONNECTION_WINS"));
-    lost.clock.advance(1_000);
-    expect(lost.results).toEqual(["a CONNECT_TIMEOUT"]);
+    for (let n = 0; n < 3; n++) {
+      lose(lost);
+      lost.clock.advance(400);
+    }
+    expect([lost.results, lost.clock.pendingTimers]).toEqual([["a CONNECT_TIMEOUT"], 0]);
   });
 
   it("has one deadline from its start, over resolving and all addresses", async () => {

@@ -12,6 +12,10 @@ import { unresolved } from "./unresolved.ts";
 
 /** Messages that wait for one dial at most; more are refused. */
 export const MAX_WAITING_SENDS = 10_000;
+/** How long a dial that gave way waits for the other connection before it tries again; doubles each time. Milliseconds. */
+export const LOST_DIAL_RETRY_MS = 200;
+/** The longest such wait, milliseconds. */
+export const MAX_LOST_DIAL_RETRY_MS = 1_000;
 
 export interface DialParts {
   readonly resolver: Resolver;
@@ -31,7 +35,8 @@ interface Waiter {
 
 /**
  * One attempt to reach a node, shared by everybody who wants it: resolves the name, tries the addresses one after the
- * other, and ends with a session (whichever side dialled it) or with the failure of the last address.
+ * other, and ends with a session (whichever side dialled it) or with the failure of the last address. A connection that gives
+ * way to the peer's own is dialled again, for that one may never arrive.
  */
 export class Dial {
   readonly target: NodeName;
@@ -47,6 +52,8 @@ export class Dial {
   #connection: DistConnection | undefined;
   #over = false;
   readonly #timer: Timer;
+  #retry: Timer | undefined;
+  #retryMs = LOST_DIAL_RETRY_MS;
 
   constructor(target: DialTarget, parts: DialParts) {
     this.target = target.name;
@@ -103,6 +110,7 @@ export class Dial {
     if (this.#over) return;
     this.#over = true;
     this.#timer.cancel();
+    this.#retry?.cancel();
     this.#abort.abort();
     this.#parts.finished(this, undefined);
     for (let send = this.#sends.shift(); send !== undefined; send = this.#sends.shift()) {
@@ -123,8 +131,8 @@ export class Dial {
   /** One connection of this dial ended before it became a session. */
   attemptEnded(connection: DistConnection, error: SallyportError): void {
     if (this.#over || connection !== this.#connection) return;
-    if (error.reason === "OTHER_CONNECTION_WINS") return; // the peer's own connection is on its way in
-    if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
+    if (error.reason === "OTHER_CONNECTION_WINS") this.#tryAgainLater();
+    else if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
     else this.fail(this.#explained(error));
   }
 
@@ -133,6 +141,7 @@ export class Dial {
     if (this.#over) return;
     this.#over = true;
     this.#timer.cancel();
+    this.#retry?.cancel();
     this.#abort.abort();
     this.#sends.clear();
     this.#parts.finished(this, error);
@@ -157,6 +166,15 @@ export class Dial {
     if (error.code !== "ERR_UNREACHABLE" || this.#said.length === 0 || this.#port !== undefined) return error;
     const asked = this.#said.join("; ");
     return withNote(error, `; the address is a guess (${asked})`, { asked });
+  }
+
+  /** The peer's own connection is on its way in. If it does not come, as from behind a NAT, this address gets another try. */
+  #tryAgainLater(): void {
+    const { clock } = this.#parts;
+    this.#connection = undefined;
+    this.#next--;
+    this.#retry = clock.at(addMs(clock.now(), this.#retryMs), () => this.#tryNext(), true);
+    this.#retryMs = Math.min(this.#retryMs * 2, MAX_LOST_DIAL_RETRY_MS);
   }
 
   #tryNext(): void {

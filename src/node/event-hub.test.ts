@@ -53,4 +53,18 @@ describe("EventHub", () => {
     hub.emit("warning", warning("A"));
     expect(heard).toEqual(["late"]);
   });
+
+  it("tells what happens because of a listener after all have heard of what came before it", () => {
+    const errors: unknown[] = [];
+    const hub = new EventHub((error) => errors.push(error));
+    const heard: string[] = [];
+    hub.on("warning", ({ reason }) => {
+      if (reason === "A") for (const next of ["B", "C"]) hub.emit("warning", warning(next));
+      if (reason === "B") throw new Error("x");
+    });
+    hub.on("warning", ({ reason }) => void heard.push(reason));
+    hub.emit("warning", warning("A"));
+    hub.emit("warning", warning("D"));
+    expect([heard, errors.length]).toEqual([["A", "B", "C", "D"], 1]);
+  });
 });

@@ -2,10 +2,15 @@ import type { NodeEvents } from "./api.ts";
 
 type Listener<E extends keyof NodeEvents> = (...args: NodeEvents[E]) => void;
 
-/** Typed events for users. An error of a listener is reported apart and never reaches the protocol. */
+/**
+ * Typed events for users. An error of a listener is reported apart and never reaches the protocol. What happens because of
+ * a listener is told when all have heard of the event before it: everybody hears everything in the same order.
+ */
 export class EventHub {
   readonly #listeners: { [E in keyof NodeEvents]?: Set<Listener<E>> } = {};
   readonly #onListenerError: (error: unknown) => void;
+  readonly #waiting: (() => void)[] = [];
+  #isTelling = false;
 
   constructor(onListenerError: (error: unknown) => void) {
     this.#onListenerError = onListenerError;
@@ -31,6 +36,20 @@ export class EventHub {
   }
 
   emit<E extends keyof NodeEvents>(event: E, ...args: NodeEvents[E]): void {
+    if (this.#isTelling) {
+      this.#waiting.push(() => this.#tell(event, args));
+      return;
+    }
+    this.#isTelling = true;
+    try {
+      this.#tell(event, args);
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) next();
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+
+  #tell<E extends keyof NodeEvents>(event: E, args: NodeEvents[E]): void {
     const listeners: Set<Listener<E>> | undefined = this.#listeners[event];
     for (const listener of [...(listeners ?? [])]) {
       try {

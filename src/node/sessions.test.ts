@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { canonicalName, parseNodeName } from "../base/node-name.ts";
+import type { DistConnection } from "../dist/connection.ts";
 import type { PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { Dial } from "./dial.ts";
 import type { Session } from "./session.ts";
@@ -33,10 +34,17 @@ describe("who takes the place of a standing session", () => {
     const { key, assurance, holdsName } = of;
     const full = { ...peer, protocol, assurance, publicKey: key ?? null };
     const incarnation = protocol === "native" ? 5n : undefined;
-    sessions.add({ facts, peer: full, holdsName, incarnation, creation: 7 } as unknown as Session);
+    sessions.add({
+      facts,
+      peer: full,
+      holdsName,
+      incarnation,
+      creation: 7,
+      connection: { role: "acceptor" },
+    } as unknown as Session);
     return {
       sessions,
-      asks: (newcomer: Newcomer) => sessions.arbitrate(question, newcomer),
+      asks: (newcomer: Newcomer) => sessions.arbitrate(question, newcomer, {} as DistConnection),
       may: (newcomer: Newcomer, life = 6n) => sessions.mayReplace(name("a@h"), newcomer, life),
     };
   };

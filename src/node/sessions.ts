@@ -4,15 +4,21 @@ import { SallyportError } from "../base/errors.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import type { ClaimAnswer, PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import {
+  type Admission,
+  answerOtpClaim,
+  arbitrateNative,
+  judgeOtpProof,
+  mayReplaceNative,
+  type StandingFacts,
+} from "./arbiter.ts";
 import type { Dial } from "./dial.ts";
+import { Openings } from "./openings.ts";
 import type { Session } from "./session.ts";
 import { isSameParty, type Newcomer, outranks } from "./standing.ts";
 
 /** Sessions at once, of all names; dials of this node itself are not refused. */
 export const DEFAULT_MAX_SESSIONS = 10_000;
-
-/** What is to be done with a proven peer. `after-dial`: our own dial goes first; admit the peer if that one fails. */
-export type Admission = "admit" | "other-wins" | "after-dial";
 
 /** A claim that the acceptor has answered, remembered until the peer has proven itself. */
 export interface AnsweredClaim {
@@ -22,9 +28,9 @@ export interface AnsweredClaim {
 }
 
 /**
- * Live sessions and dials under way, by canonical name; at most one session each. Crossing dials are settled by OTP's own
- * rule (otp-distribution section 2.3): the connection that the node with the greater name dialled survives. An unproven
- * claim gets an answer but changes nothing: only a proven peer replaces a session or stops a dial.
+ * Live sessions, dials under way, and what is on its way to be a session, by canonical name; at most one session each. Which
+ * connection it is, `arbiter.ts` decides. An unproven claim gets an answer but changes nothing: only a proven peer replaces a
+ * session or stops a dial.
  */
 export class Sessions {
   readonly #own: NodeName;
@@ -33,6 +39,7 @@ export class Sessions {
   /** Also under the exact bytes of the peer's name, so that the send path needs no folding. */
   readonly #byExactName = new Map<string, Session>();
   readonly #dials = new Map<string, Dial>();
+  readonly #openings = new Openings<DistConnection>();
 
   constructor(own: NodeName, maxSessions: number = DEFAULT_MAX_SESSIONS) {
     this.#own = own;
@@ -100,63 +107,75 @@ export class Sessions {
   }
 
   /** How to answer an inbound claim. */
-  answerClaim(claim: PeerClaim): ClaimAnswer {
-    const existing = this.#sessions.get(canonicalName(claim.name));
-    if (existing !== undefined) return existing.peer.name === claim.name ? "alive" : "not_allowed";
-    if (this.dial(claim.name) === undefined) return "ok";
-    return this.#own > claim.name ? "nok" : "ok_simultaneous";
+  answerClaim({ name }: PeerClaim): ClaimAnswer {
+    const existing = this.#sessions.get(canonicalName(name));
+    const spelling = existing?.peer.name === name ? "same-name" : "other-spelling";
+    return answerOtpClaim({
+      standing: existing === undefined ? "none" : spelling,
+      ownDial: this.dial(name) !== undefined,
+      isOwnNameGreater: this.#own > name,
+    });
   }
 
-  /** What to do with a peer that has proven itself. May end the session it replaces. */
-  judge(peer: ProvenPeer, claim: AnsweredClaim | undefined): Admission {
+  /** What to do with a peer that has proven itself by OTP. May end the session it replaces. */
+  judge(peer: ProvenPeer, claim: AnsweredClaim | undefined): Exclude<Admission, "replace"> {
     const existing = this.#sessions.get(canonicalName(peer.name));
-    if (existing === undefined) {
-      // Each side could let the other in over the connection that the other one is about to drop. Where our proof is out
-      // already, the connection that wins a crossing is waited for.
-      const crosses = peer.role === "acceptor" && this.#own > peer.name && this.dial(peer.name)?.isAwaitingAck === true;
-      return crosses ? "after-dial" : "admit";
-    }
-    // A key was proven there, for this very life of the peer; the cookie is no reason to end that.
-    if (existing.peer.protocol === "native") return "other-wins";
-    const isReplacement = claim?.answer === "alive" && claim.existing === existing;
-    const theirsByRule = peer.role === "acceptor" && (existing.connection.role === "acceptor" || peer.name > this.#own);
-    const oursByRule = peer.role === "initiator" && this.#own > peer.name;
-    if (!isReplacement && !theirsByRule && !oursByRule) return "other-wins";
-    existing.connection.destroy(sessionReplaced(peer.name));
+    const admission = judgeOtpProof({
+      role: peer.role,
+      isOwnNameGreater: this.#own > peer.name,
+      isDialAwaitingAck: this.dial(peer.name)?.isAwaitingAck === true,
+      standing: existing && {
+        isNative: existing.peer.protocol === "native",
+        role: existing.connection.role,
+        wasAskedAbout: claim?.answer === "alive" && claim.existing === existing,
+      },
+    });
+    if (admission !== "replace") return admission;
+    existing?.connection.destroy(sessionReplaced(peer.name));
     return "admit";
   }
 
   /**
-   * Whether a native connection may become the session. The acceptor decides: a younger life of the peer replaces its
-   * leftover, an older one is refused, the same one is asked whether it still wants this connection; of crossing dials the
-   * one of the smaller name goes on (docs/protocol.md). Another party takes the place only of one that it outranks.
+   * Whether a native connection may become the session; from `go` or `alive` on it is one that others have to respect, until
+   * `release`. Ends those that cannot become the session any more; whoever hears of it may end `connection` too.
    */
-  arbitrate(question: ArbitrationQuestion, newcomer: Newcomer): Arbitration {
-    const existing = this.#sessions.get(canonicalName(question.name));
-    const known = existing?.incarnation;
-    if (existing !== undefined && !isSameParty(existing, newcomer))
-      return outranks(newcomer, existing) ? "go" : "other-wins";
-    if (question.role === "dialler") {
-      if (existing === undefined) return "go";
-      return question.peerHoldsSession ? "alive" : "other-wins";
+  arbitrate(question: ArbitrationQuestion, newcomer: Newcomer, connection: DistConnection): Arbitration {
+    const { role, incarnation, isProven, peerHoldsSession } = question;
+    const name = canonicalName(question.name);
+    const { answer, ended } = arbitrateNative({
+      role,
+      incarnation,
+      isProven,
+      peerHoldsSession,
+      isOwnNameSmaller: canonicalName(this.#own) < name,
+      standing: standingFacts(this.#sessions.get(name), newcomer),
+      openings: this.#openings.rivals(name, newcomer, connection),
+    });
+    if (answer === "go" || answer === "alive") {
+      this.#openings.note(name, { connection, key: newcomer.key, role, incarnation, isProven });
     }
-    if (existing !== undefined) {
-      if (known === undefined || question.incarnation === known) return "alive";
-      return question.incarnation > known ? "go" : "stale";
-    }
-    if (this.dial(question.name) === undefined) return "go";
-    return canonicalName(this.#own) < canonicalName(question.name) ? "other-wins" : "go";
+    for (const other of ended) giveWay(other.connection, question.name);
+    return answer;
   }
 
-  /**
-   * Whether a native connection whose handshake has just ended may take the place of what stands now: since it was asked
-   * about, another one may have come up. Neither a party that does not outrank it nor an older life of the peer may.
-   */
+  /** Whether a native connection whose handshake has just ended may take the place of what stands now. */
   mayReplace(name: NodeName, newcomer: Newcomer, incarnation: bigint): boolean {
-    const existing = this.#sessions.get(canonicalName(name));
-    if (existing === undefined) return true;
-    if (!isSameParty(existing, newcomer)) return outranks(newcomer, existing);
-    return (existing.incarnation ?? 0n) <= incarnation;
+    return mayReplaceNative(standingFacts(this.#sessions.get(canonicalName(name)), newcomer), incarnation);
+  }
+
+  /** What leads nowhere once a connection is up: those of the same party that were let in before it. */
+  olderOpenings(connection: DistConnection): readonly DistConnection[] {
+    return this.#openings.before(connection);
+  }
+
+  /** A connection is up, or has ended: from now on it is nothing between the two. */
+  release(connection: DistConnection): void {
+    this.#openings.release(connection);
+  }
+
+  /** Native connections between their verdict and their session. */
+  get openings(): number {
+    return this.#openings.size;
   }
 
   add(session: Session): void {
@@ -171,6 +190,15 @@ export class Sessions {
     this.#sessions.delete(session.facts.name);
     return true;
   }
+}
+
+function standingFacts(existing: Session | undefined, newcomer: Newcomer): StandingFacts | undefined {
+  if (existing === undefined) return undefined;
+  return {
+    isSameParty: isSameParty(existing, newcomer),
+    isOutranked: outranks(newcomer, existing),
+    incarnation: existing.incarnation,
+  };
 }
 
 /** The failure of a connection that gives way to another one between the same nodes. */

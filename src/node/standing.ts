@@ -14,10 +14,12 @@ export interface Newcomer {
 
 /** Whether the standing session is with the same party: the same key, or both known by the cookie alone. */
 export function isSameParty({ peer }: Session, { key }: Newcomer): boolean {
-  if (peer.protocol !== "native") return false;
-  return peer.publicKey === null || key === undefined
-    ? peer.publicKey === null && key === undefined
-    : peer.publicKey.equals(key);
+  return peer.protocol === "native" && sameKeys(peer.publicKey ?? undefined, key);
+}
+
+/** Whether two keys are one; two parties without any are known by the same cookie. */
+export function sameKeys(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Pid } from "../term/types.ts";
-import { PidAllocator } from "./pid-allocator.ts";
+import { MAX_PID_ID, MAX_PID_SERIAL, PidAllocator } from "./pid-allocator.ts";
 
 describe("PidAllocator", () => {
   it("counts ids from 1 and then goes to the next serial", () => {
@@ -29,6 +29,16 @@ describe("PidAllocator", () => {
     expect(() => allocator.next(used)).toThrow(expect.objectContaining({ code: "ERR_LIMIT", reason: "PROCESS_LIMIT" }));
     used.delete(allocator.keyOf(new Pid("a@h", 2, 0, 7)));
     expect(allocator.next(used)).toEqual(new Pid("a@h", 2, 0, 7));
+  });
+
+  it("does not come back to a pid that is free again before it has made all others of the range", () => {
+    expect(MAX_PID_ID * (MAX_PID_SERIAL + 1)).toBeGreaterThan(2 ** 27);
+    const allocator = new PidAllocator("a@h", 7, { maxId: 20, maxSerial: 9 });
+    const first = allocator.next(new Map());
+    const others = Array.from({ length: 20 * 10 - 1 }, () => allocator.next(new Map()));
+    expect(new Set(others.map((pid) => allocator.keyOf(pid))).size).toBe(199);
+    expect(others).not.toContainEqual(first);
+    expect(allocator.next(new Map())).toEqual(first);
   });
 
   it("knows the pids of other nodes, creations and ranges apart from its own", () => {
