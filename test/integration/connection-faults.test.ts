@@ -12,9 +12,8 @@ const ROUNDS = countOf("SALLYPORT_FAULTS", 72);
 const SEED = printedSeed("connection-faults");
 
 /** Short times, so that what is silent is found dead within a test. */
-const QUICK: Partial<NodeOptions> & Record<string, unknown> = {
+const QUICK: Partial<NodeOptions> = {
   heartbeat: { intervalMs: 400, timeoutMs: 200 },
-  tickTimeMs: 500,
   limits: { maxTlsHandshakeMs: 1_500, maxHandshakeMs: 2_000 },
 };
 

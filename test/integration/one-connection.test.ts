@@ -146,7 +146,6 @@ function heldDial(proxy: FaultProxy, plan: LinkPlan) {
     link ??= made;
   };
   return {
-    made: () => link !== undefined,
     isHolding: () => link?.toAcceptor.isHolding === true || link?.toDialler.isHolding === true,
     release() {
       link?.toAcceptor.release();
@@ -157,8 +156,8 @@ function heldDial(proxy: FaultProxy, plan: LinkPlan) {
   };
 }
 
-/** Waits until both dials are under way, or one of them is not needed any more. */
-async function made(dials: readonly { readonly made: () => boolean }[]): Promise<void> {
-  for (const end = performance.now() + 50; performance.now() < end && !dials.every((dial) => dial.made()); )
+/** Waits until one of the dials has come to where it is held: the one that is to win does, at the latest. */
+async function someHeld(dials: readonly { readonly isHolding: () => boolean }[]): Promise<void> {
+  for (const end = performance.now() + 3_000; performance.now() < end && !dials.some((dial) => dial.isHolding()); )
     await new Promise((resolve) => setTimeout(resolve, 1));
 }
