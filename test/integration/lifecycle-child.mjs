@@ -9,10 +9,11 @@ process.once("disconnect", () => process.exit(0));
 process.once("message", async ({ options, more = [], allowed = allow }) => {
   const node = await createNode(options);
   const nodes = [node, ...(await Promise.all(more.map(createNode)))];
+  const allowing = allowed === null ? {} : { allow: allowed };
   const got = [];
   const downs = [];
-  node.register("inbox", { info: (message) => void got.push(message), call: (request) => request }, { allow: allowed });
-  node.register("hang", { call: () => new Promise(() => {}) }, { allow: allowed });
+  node.register("inbox", { info: (message) => void got.push(message), call: (request) => request }, allowing);
+  node.register("hang", { call: () => new Promise(() => {}) }, allowing);
   node.on("nodeup", (peer) => process.send({ event: "nodeup", peer: peer.name }));
   node.on("nodedown", (peer, reason) => process.send({ event: "nodedown", peer: peer.name, reason }));
   node.on("refused", ({ error }) => process.send({ event: "refused", code: error.code, reason: error.reason }));
@@ -41,6 +42,7 @@ process.once("message", async ({ options, more = [], allowed = allow }) => {
     downs: () => downs.splice(0),
     inbox: () => got.splice(0),
     peers: () => node.peers().map((peer) => peer.name),
+    addresses: () => Object.fromEntries(node.peers().map((peer) => [peer.name, peer.address])),
     disconnect: ({ to }) => node.disconnect(to),
     /** Every node of this process connects and disconnects, so many times. */
     cycles: ({ to, count }) =>

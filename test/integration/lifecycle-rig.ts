@@ -47,7 +47,7 @@ export interface LifeOptions {
   readonly options: NodeOptions;
   /** Of further nodes in the same process, which take part in `cycles` alone. */
   readonly more?: readonly NodeOptions[];
-  /** `allow` of its inbox; default: whoever has a cookie may send, call and monitor. */
+  /** `allow` of its inbox; default: whoever has a cookie may send, call and monitor; null: nobody. */
   readonly allowed?: unknown;
   /** Words before the program, such as `ip netns exec x`. */
   readonly under?: readonly string[];

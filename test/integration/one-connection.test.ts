@@ -93,7 +93,7 @@ describe("two processes that dial each other at once", () => {
           const [first, last] = isAFirst ? dials : [dials[1], dials[0]];
           try {
             await crossing([0, 0], async () => {
-              await made(dials);
+              await someHeld(dials);
               await pair.quiet(4);
               if (dials.some(({ isHolding }) => isHolding())) held++;
               first.release();
