@@ -23,19 +23,30 @@ import {
 } from "./carrier/tls-material.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { parseAddress } from "./discovery/address.ts";
-import { DEFAULT_PORT, type DiscoveryWorld, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
+import {
+  DEFAULT_PORT,
+  type DiscoveryWorld,
+  dnsSeeds,
+  makeRegistrars,
+  makeResolver,
+} from "./discovery/default-chain.ts";
 import { publishedEndpoints, registerEverywhere } from "./discovery/registrar.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { heartbeatOf } from "./dist/heartbeat.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
 import { readCookies } from "./identity/cookies.ts";
+import { advertisedEndpoints } from "./node/advertised.ts";
 import type { Node } from "./node/api.ts";
+import { checkedReconnect } from "./node/backoff.ts";
+import { readExchange } from "./node/exchange-plan.ts";
+import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import type { CertificateJudge } from "./node/ports.ts";
+import { readSeeds } from "./node/seeds.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
@@ -57,13 +68,30 @@ const FIRST_CREATION = 4;
 /**
  * Makes a node, binds its listeners and registers it where asked. Warnings of the start arrive as `warning` events in the
  * next turn, so listeners set right after this resolves hear them.
- * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory), ERR_UNREACHABLE EPMD_UNREACHABLE
+ * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory; ALREADY_RUNNING), ERR_UNREACHABLE
+ * EPMD_UNREACHABLE
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
+  const held: { lock?: IdentityLock } = {};
+  try {
+    return await makeNode(options, held);
+  } catch (error) {
+    held.lock?.release();
+    throw error;
+  }
+}
+
+/** Puts what it takes of the system before the node stands into `held`. */
+async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const heartbeat = heartbeatOf(options.heartbeat ?? {});
   const warnings: { reason: string; message: string }[] = [];
+  const seeds = readSeeds(options.seeds ?? [], name, dnsSeeds(options.discovery));
+  const reconnect = checkedReconnect(options.reconnect);
+  const exchange = readExchange(options.exchange, name, system.clock, () =>
+    advertisedEndpoints(name, node.endpoints, options.advertise),
+  );
   const tls = loadTls(options, system.files, system.clock, warnings);
   const plaintext = options.dangerous?.plaintext ?? false;
   if (plaintext !== false) {
@@ -78,7 +106,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     epmd: { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT },
     schemes: plaintext === false ? ["tls"] : hasTls ? ["tls", "tcp"] : ["tcp"],
   };
-  const resolver = makeResolver(options, discovery);
+  const resolver = makeResolver(options, discovery, exchange === undefined ? [] : [exchange.hints]);
   if (options.advertise !== undefined) parseAddress(options.advertise, discovery.schemes[0]);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
@@ -98,6 +126,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     profile,
     allowShortCookie: options.dangerous?.shortCookie ?? false,
   };
+  // Before anything is written there: a second node with this identity would end the sessions of the first.
+  if (options.identity !== undefined) held.lock = await lockIdentity(directoryOf(options.identity), system);
+  if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
   const tlsOptions: TlsCarrierOptions = {
@@ -124,7 +155,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   // Before it is read: what changes between the reading and the watch is noticed.
   const stamp = policyOption !== undefined && "file" in policyOption ? policyStamp(policyOption.file, policyWorld) : "";
   const policy = policyOption === undefined ? undefined : openPolicy(policyOption, policyWorld);
-  const node = new SallyportNode({
+  const node: SallyportNode = new SallyportNode({
     own,
     identity: identity?.keeper,
     audit,
@@ -140,6 +171,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     },
     dialers,
     resolver,
+    seeds: seeds.targets,
+    seedSources: seeds.sources,
+    reconnect,
+    exchange,
     judgeCertificate,
     readCertificate: readCertificateFacts,
     ...(policy === undefined ? {} : { policy }),
@@ -149,9 +184,13 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
     maxSessions: options.maxSessions,
+    // A node that nobody can dial is reached only over the connections that it opened.
+    idle: options.idle ?? (listeners.length === 0 ? false : {}),
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
     onListenerError: (error) => queueMicrotask(() => Promise.reject(error)),
   });
+  const { lock } = held;
+  if (lock !== undefined) node.attach({ isLast: true, close: async () => lock.release() });
   if (policyOption !== undefined && "file" in policyOption) {
     const watch = new PolicyWatch(policyOption.file, policyWorld, () => void node.policy?.reload(), stamp);
     node.attach({ close: async () => watch.stop() });
@@ -177,6 +216,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   system.clock.later(() => {
     for (const warning of warnings) node.warn(warning.reason, warning.message);
     audit?.listen((reason, message) => node.warn(reason, message));
+    node.startJoining();
   });
   return node;
 }
@@ -199,6 +239,10 @@ interface Warning {
 
 interface ListenOption extends ListenAddress {
   readonly scheme: "tls" | "tcp";
+}
+
+function directoryOf(identity: IdentityOption): string {
+  return identity.dir.replace(/\/+$/, "");
 }
 
 function newCreation(random: Random): number {
@@ -233,7 +277,7 @@ function openOwnCertificate(
   return OwnCertificate.open({
     ...parts,
     crypto: new RealIdentityCrypto(),
-    directory: identity.dir.replace(/\/+$/, ""),
+    directory: directoryOf(identity),
     usable(pair) {
       try {
         createTlsDialer(parts, materialOf(pair), parts.tlsOptions);

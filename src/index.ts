@@ -44,11 +44,13 @@ export type {
   CookieOption,
   DiscoveryOption,
   DnsOption,
+  ExchangeOption,
   IdentityOption,
   NodeOptions,
   SecretSource,
 } from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
+export type { SeedHealth, SeedState } from "./node/seed.ts";
 export type { Decision, NearestMiss } from "./policy/decision.ts";
 export { definePolicy } from "./policy/define-policy.ts";
 export type {

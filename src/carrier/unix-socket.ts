@@ -30,11 +30,13 @@ export function connectUnixSocket(path: string, sink: PlainSocketSink): UnixConn
 /**
  * Binds a Unix socket; who may reach it is the caller's matter, by the mode of its directory.
  * @param accept called once per connection; the sink's `connected` is not called
+ * @param background true: it does not keep the process alive by itself
  * @returns the listener, or the system's code (`EADDRINUSE` also for the file of a dead process)
  */
 export function listenUnixSocket(
   path: string,
   accept: (connection: UnixConnection) => PlainSocketSink,
+  background = false,
 ): Promise<UnixListener | string> {
   const server = createServer((socket) => {
     // The handler gets its connection before the first byte: bytes come in later turns.
@@ -48,7 +50,10 @@ export function listenUnixSocket(
   });
   return new Promise((resolve) => {
     server.once("error", (error) => resolve(systemCode(error)));
-    server.listen({ path }, () => resolve(listener(server)));
+    server.listen({ path }, () => {
+      if (background) server.unref();
+      resolve(listener(server));
+    });
   });
 }
 

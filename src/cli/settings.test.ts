@@ -169,6 +169,13 @@ describe("settingsOfOneShot", () => {
     expect(settings.cookie).toEqual({ file: "/srv/shop/cookie" });
   });
 
+  it("leaves the nodes to connect to, and the exchange with them, to the running node", () => {
+    const config = JSON.stringify({ ...JSON.parse(CONFIG), seeds: ["b@h"], exchange: { with: ["b@h"] } });
+    const disk = world({ "/srv/shop/sallyport.jsonc": config });
+    expect(settingsOfNode(FLAGS, disk)).toMatchObject({ seeds: ["b@h"], exchange: { with: ["b@h"] } });
+    for (const key of ["seeds", "exchange"]) expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty(key);
+  });
+
   it("uses the command line's own certificate beside the node's, unless one is given", () => {
     const disk = world({
       "/srv/shop/sallyport.jsonc": CONFIG,

@@ -44,7 +44,7 @@ export function settingsOfNode(flags: CommonFlags, world: SettingsWorld): NodeOp
 }
 
 /**
- * Options of a short-lived node for one operation. From a configuration file it takes all but the listeners.
+ * Options of a short-lived node for one operation. From a configuration file it takes all but the listeners and the nodes to connect to.
  *
  * With an identity by key it is that node, since no other name goes with the key, and since the running node would have
  * done the operation itself. Without one, or when the running node may not be asked, it takes neither name nor identity nor
@@ -54,7 +54,13 @@ export function settingsOfNode(flags: CommonFlags, world: SettingsWorld): NodeOp
  * @throws {SallyportError} ERR_CONFIG, NAME_NEEDED among them
  */
 export function settingsOfOneShot(flags: CommonFlags, world: SettingsWorld): NodeOptions {
-  const { listen: _listen, advertise: _advertise, ...config } = readConfig(flags, world) ?? {};
+  const {
+    listen: _listen,
+    advertise: _advertise,
+    seeds: _seeds,
+    exchange: _exchange,
+    ...config
+  } = readConfig(flags, world) ?? {};
   const epmd = config.epmd === "register" ? { epmd: "lookup" as const } : {};
   const mayAsk = flags.control !== false && config.control !== false;
   const merged = merge(

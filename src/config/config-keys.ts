@@ -52,6 +52,7 @@ const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
   maxFrameMs: { shape: TIME_MS, says: "Longest time one started frame may take. Default 30000." },
   congestedBytes: { shape: COUNT, says: "Waiting bytes at which send answers false. Default 1 MiB." },
   maxQueuedBytes: { shape: COUNT, says: "Waiting bytes at which send fails. Default 128 MiB." },
+  maxWaitingBytes: { shape: COUNT, says: "Bytes that wait for a connection to be made. Default 8 MiB." },
   maxDepth: { shape: COUNT, says: "Containers inside each other in one term. Default 512." },
   maxIntegerBytes: { shape: COUNT, says: "Largest integer of a term, in bytes. Default 65536." },
   maxAtoms: { shape: COUNT, says: "Atoms decoded in one message. Default 20000." },
@@ -191,12 +192,56 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "lookup: ask the EPMD at a peer's host (default). register: also register here. off: neither.",
   },
   epmdPort: { shape: { kind: "integer", min: 1, max: 65_535 }, says: "Port of EPMD. Default 4369." },
+  seeds: {
+    shape: { kind: "list", of: { kind: "string", example: "home@192.0.2.7" } },
+    says: "Nodes to connect to, and to connect to again when they are lost: name@host or name@host:port.",
+  },
+  reconnect: {
+    shape: {
+      kind: "object",
+      keys: {
+        minMs: { shape: TIME_MS, says: "First wait, doubled with each failure. Default 500." },
+        maxMs: { shape: TIME_MS, says: "Longest wait. Default 60000." },
+      },
+    },
+    says: "Waits between dials of a seed, each of a random part of the time given.",
+  },
+  exchange: {
+    shape: {
+      kind: "object",
+      keys: {
+        with: {
+          shape: { kind: "list", of: { kind: "string", example: "home@192.0.2.7" } },
+          says: "Peers that are asked for other nodes. Nobody else's word counts. Default none.",
+        },
+        connect: { shape: { kind: "boolean" }, says: "Connect to every node that is learned. Default false." },
+        allow: {
+          shape: { kind: "list", of: { kind: "string", example: "home@192.0.2.7" } },
+          says: "Peers that may ask, beside those whom the policy lets call sallyport_peers. Default none.",
+        },
+      },
+    },
+    says: "Ask peers which other nodes there are and where, and answer those who may ask. Default: neither.",
+  },
   visible: { shape: { kind: "boolean" }, says: "Take part in nodes() and global of Erlang nodes. Default false." },
   profile: {
     shape: { kind: "choice", values: ["standard", "strict"] },
     says: "strict refuses what standard warns of.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime in milliseconds, the same on all nodes. Default 60000." },
+  idle: {
+    shape: {
+      kind: "false-or",
+      object: {
+        kind: "object",
+        keys: {
+          afterMs: { shape: TIME_MS, says: "Without a message in either direction. Default 300000." },
+          beam: { shape: { kind: "boolean" }, says: "Also connections with Erlang nodes. Default false." },
+        },
+      },
+    },
+    says: "When connections that nothing needs are ended. Default false without listen.",
+  },
   heartbeat: {
     shape: {
       kind: "object",

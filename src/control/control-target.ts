@@ -17,6 +17,7 @@ export interface ControlStatus {
   readonly state: string;
   /** Stable reasons of what needs a look now; empty when green. */
   readonly problems: readonly string[];
+  readonly seeds: Health["seeds"];
   /** Null for a node without a policy. */
   readonly policy: ControlPolicyState | null;
   /** Unix milliseconds. */

@@ -48,7 +48,7 @@ export class NodeTarget implements ControlTarget {
 
   status(): ControlStatus {
     const node = this.#node;
-    const { state, problems } = node.health();
+    const { state, problems, seeds } = node.health();
     return {
       name: node.name,
       creation: node.creation,
@@ -58,6 +58,7 @@ export class NodeTarget implements ControlTarget {
       trust: node.identity?.trust ?? null,
       state,
       problems,
+      seeds,
       policy: this.#policy.state(),
       startedMs: this.#startedMs,
       warnings: [...this.#warnings],

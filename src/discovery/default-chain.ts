@@ -4,10 +4,10 @@ import type { Random } from "../base/random.ts";
 import type { SharedFiles } from "../base/shared-files.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import type { NodeOptions } from "../node/options.ts";
-import type { Resolver } from "../node/ports.ts";
+import type { Resolver, SeedSource } from "../node/ports.ts";
 import { chainResolvers } from "./chain.ts";
 import { type DirectoryParts, directoryRegistrar, directoryResolver } from "./directory.ts";
-import { dnsResolver } from "./dns.ts";
+import { dnsResolver, listMembers } from "./dns.ts";
 import { createDnsClient } from "./dns-client.ts";
 import { type EpmdParts, epmdRegistrar, epmdResolver } from "./epmd-client.ts";
 import type { Registrar } from "./registrar.ts";
@@ -29,12 +29,17 @@ export interface DiscoveryWorld {
 export type DiscoveryOptions = Pick<NodeOptions, "resolve" | "discovery" | "epmd" | "visible">;
 
 /**
- * Where this node looks for others: the resolvers of `resolve`, or static table, shared directory, DNS, EPMD, host part.
+ * Where this node looks for others: the resolvers of `resolve`, or static table, shared directory, DNS, what `told` knows of peers,
+ * EPMD, host part.
  * @throws {SallyportError} ERR_CONFIG NAME_INVALID, ADDRESS_INVALID, DNS_OPTION_INVALID, DNS_SERVER_INVALID
  */
-export function makeResolver(options: DiscoveryOptions, world: DiscoveryWorld): Resolver {
+export function makeResolver(
+  options: DiscoveryOptions,
+  world: DiscoveryWorld,
+  told: readonly Resolver[] = [],
+): Resolver {
   const { resolve = {}, discovery = {} } = options;
-  if (Array.isArray(resolve)) return chainResolvers(resolve as readonly Resolver[], world.clock);
+  if (Array.isArray(resolve)) return chainResolvers([...(resolve as readonly Resolver[]), ...told], world.clock);
   const scheme = world.schemes[0];
   const chain: Resolver[] = [staticResolver(resolve as Readonly<Record<string, string>>, scheme)];
   if (discovery.directory !== undefined) {
@@ -44,9 +49,20 @@ export function makeResolver(options: DiscoveryOptions, world: DiscoveryWorld): 
     const dns = discovery.dns === true ? {} : discovery.dns;
     chain.push(dnsResolver({ client: createDnsClient(dns.servers), random: world.random }, dns, scheme));
   }
+  chain.push(...told);
   if (options.epmd !== "off") chain.push(epmdResolver(world.epmd, scheme));
   chain.push(hostPartResolver(DEFAULT_PORT, scheme));
   return chainResolvers(chain, world.clock);
+}
+
+/** What is behind seeds of the form `dns:LOCAL@SERVICE`: the members of a service, asked of the name servers of `discovery.dns`. */
+export function dnsSeeds(discovery: NodeOptions["discovery"] = {}): (local: string, service: string) => SeedSource {
+  const { dns } = discovery;
+  const client = createDnsClient(typeof dns === "object" ? dns.servers : undefined);
+  return (local, service) => ({
+    label: `dns:${local}@${service}`,
+    list: (signal) => listMembers(client, local, service, signal),
+  });
 }
 
 /** Where this node makes itself known. */

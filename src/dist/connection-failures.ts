@@ -2,9 +2,11 @@ import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { ByeReason } from "../wire/link-frames.ts";
 import type { RefuseReason } from "../wire/refuse-reason.ts";
+import type { DistLimits } from "./limits.ts";
 
 /** A connection was not a session in time. `isTls`: not even TLS had finished. */
-export function handshakeTimeout(isTls: boolean, ms: number, target: NodeName | undefined): SallyportError {
+export function handshakeTimeout(isTls: boolean, limits: DistLimits, target: NodeName | undefined): SallyportError {
+  const ms = isTls ? limits.maxTlsHandshakeMs : limits.maxHandshakeMs;
   return new SallyportError(
     "ERR_DEADLINE",
     "HANDSHAKE_TIMEOUT",
@@ -61,14 +63,37 @@ export function tlsTooOld(version: string | undefined): SallyportError {
   );
 }
 
-/** The peer said goodbye. */
-export function peerLeft(peer: NodeName, reason: ByeReason): SallyportError {
+/** The peer said goodbye; `isAsked`: we have asked whether the session may end as idle. */
+export function goodbye(peer: NodeName, reason: ByeReason, isAsked: boolean): SallyportError {
+  return reason === "idle" && isAsked ? idleEnd(peer) : peerLeft(peer, reason);
+}
+
+function peerLeft(peer: NodeName, reason: ByeReason): SallyportError {
   return new SallyportError("ERR_CLOSED", "PEER_LEFT", `${peer} left: ${reason}`, {
     peer,
     stage: "session",
     detail: { reason },
     advice: "nothing: connect again when it is wanted",
   });
+}
+
+/** Both sides agreed that nothing needs the session. */
+export function idleEnd(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_CLOSED", "IDLE", `nothing needed the connection with ${peer} any more`, {
+    peer,
+    stage: "session",
+    advice: "nothing: the next message or call opens it again; set idle to false to keep connections",
+  });
+}
+
+/** The peer lives, and does not say whether it needs the session. */
+export function idleUnanswered(peer: NodeName, ms: number): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "IDLE_UNANSWERED",
+    `${peer} did not say within ${ms} ms whether it needs the connection`,
+    { peer, stage: "session", detail: { ms }, advice: "nothing: the next message or call opens it again" },
+  );
 }
 
 /** The peer ended a standing session for a reason of its own. */

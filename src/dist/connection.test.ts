@@ -13,19 +13,19 @@ import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import { decodeFromAcceptor, digestInput, encodeHandshake, prefixHandshake } from "../wire/handshake.ts";
-import { type ConnectionParts, DistConnection } from "./connection.ts";
+import { DistConnection } from "./connection.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import { DEFAULT_DIST_LIMITS } from "./limits.ts";
 import type { ClaimAnswer, DistSink, PeerClaim, ProvenPeer } from "./sink.ts";
 import { DEFAULT_TICK_OPTIONS } from "./tick.ts";
 
-const A = parseNodeName("a@h");
-const B = parseNodeName("b@h");
+const [A, B] = [parseNodeName("a@h"), parseNodeName("b@h")];
 const SEND: Control = { kind: "send", from: new Pid(A, 1, 0, 7), to: new Pid(B, 2, 0, 7) };
 const BACK: Control = { kind: "send", from: new Pid(B, 2, 0, 7), to: new Pid(A, 1, 0, 7) };
-
 /** A sink that writes down what it hears, and answers at once unless told otherwise. */
 class Recorder implements DistSink {
   trustAsked(): void {}
+  strayPong(): void {}
   arbitrationAsked(): void {}
   commitAsked(): void {}
   readonly events: string[] = [];
@@ -38,7 +38,6 @@ class Recorder implements DistSink {
   onMessage: () => void = () => {};
   onSecured: () => void = () => {};
   turns = 0;
-
   secured(info: CarrierInfo): void {
     this.events.push(`secured ${info.transport}`);
     this.onSecured();
@@ -62,7 +61,8 @@ class Recorder implements DistSink {
     this.payloads.push(end > start ? this.connection?.terms.decodeAt(buffer, start, end) : undefined);
     this.onMessage();
   }
-  strayPong(): void {}
+  readonly idleAsked = (): boolean => false;
+  readonly idleKept = (): void => {};
   turnStarted(): void {
     this.turns++;
   }

@@ -8,8 +8,8 @@ import type {
   TrustAnswer,
   TrustQuestion,
 } from "../auth/native-types.ts";
-import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
-import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
+import type { OtpSession } from "../auth/otp-types.ts";
+import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
@@ -27,53 +27,27 @@ import {
   endedByPeer,
   frameTooEarly,
   frameTooSlow,
+  goodbye,
   handshakeTimeout,
   heartbeatTimeout,
+  idleEnd,
   isRefusal,
   notADistPeer,
-  peerLeft,
   peerSilent,
   sessionClosed,
   tlsTooOld,
   writeStalled,
 } from "./connection-failures.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import type { ConnectionState, Up } from "./connection-state.ts";
-import {
-  type HandshakeSink,
-  NATIVE_ALPN,
-  type NativeParts,
-  startNativeHandshake,
-  startOtpHandshake,
-} from "./handshake.ts";
-import { HEARTBEAT_PROFILES, HeartbeatMonitor, type HeartbeatOptions } from "./heartbeat.ts";
-import type { DistLimits } from "./limits.ts";
-import type { Liveness } from "./liveness.ts";
+import { type HandshakeSink, NATIVE_ALPN, startNativeHandshake, startOtpHandshake } from "./handshake.ts";
+import { HEARTBEAT_PROFILES, HeartbeatMonitor, MAX_WAITING_FOR_PONG } from "./heartbeat.ts";
+import { IdleQuestion } from "./idle-question.ts";
+import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
-import { TickMonitor, type TickOptions } from "./tick.ts";
-
-/** Everything a connection needs besides its carrier. */
-export interface ConnectionParts {
-  readonly own: OtpIdentity;
-  /** The dialled name; undefined on the accepting side. */
-  readonly target: NodeName | undefined;
-  readonly tools: OtpHandshakeTools;
-  /** Undefined where this node has no identity key: it speaks OTP only. */
-  readonly native?: NativeParts | undefined;
-  readonly clock: Clock;
-  readonly limits: DistLimits;
-  /** Liveness of OTP sessions. */
-  readonly ticks: TickOptions;
-  /** Liveness of native sessions. Default profile `lan`. */
-  readonly heartbeat?: HeartbeatOptions | undefined;
-}
-
-/** Frames and messages that take too long are noticed so late at most, milliseconds. */
-const MAX_LOOK_MS = 7_500;
-
-/** Bytes that wait for a peer above which its PINGs stay unanswered. */
-const MAX_WAITING_FOR_PONG = 65_536;
+import { TickMonitor } from "./tick.ts";
 
 /**
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
@@ -103,6 +77,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #hasWideFrames = false;
   #endWhenSent = false;
   #bye: ByeReason | undefined;
+  readonly #idle: IdleQuestion = new IdleQuestion();
+  #isGone = false;
 
   /** `makeCarrier` is called once with this connection as its sink; for accepted ones it returns the existing carrier. */
   constructor(parts: ConnectionParts, sink: DistSink, makeCarrier: (sink: CarrierSink) => Carrier) {
@@ -116,7 +92,12 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer = new Deframer({ prefix: 4, maxFrameBytes: maxHandshakeFrameBytes, release: this.#release });
     this.#flushTurn = (): void => this.#flush();
     this.#armAt(addMs(this.#startedAt, parts.limits.maxTlsHandshakeMs));
-    this.#carrier = makeCarrier(this);
+    try {
+      this.#carrier = makeCarrier(this);
+    } catch (error) {
+      this.#timer?.cancel();
+      throw error;
+    }
   }
 
   /** The authenticated peer, once the session is up. */
@@ -151,6 +132,16 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   get isClosed(): boolean {
     return this.#state.kind === "closed";
+  }
+
+  /** Not even the socket is there any more: what was sent before the end has left, or never will. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Messages that went either way since the session began; link frames and ticks are none. */
+  get messages(): number {
+    return this.#state.kind === "up" ? this.#state.sender.messages + this.#state.receiver.messages : 0;
   }
 
   /** Decoder for the payload handed to `DistSink.message`; only during that call. */
@@ -224,7 +215,20 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       this.#endWhenSent = state.sender.hasLargeMessages;
       if (this.#endWhenSent) return;
     }
-    this.#close(undefined, true);
+    this.#close(state.kind === "up" && reason === "idle" ? idleEnd(state.peer.name) : undefined, true);
+  }
+
+  /**
+   * Asks the peer of a native session whether it may end as idle. Until `DistSink.idleKept` or `down` nothing may be sent.
+   * False: not now, for a message is half here or an earlier question has no answer.
+   */
+  askIdle(): boolean {
+    const state = this.#state;
+    if (state.kind !== "up" || state.peer.native === undefined) return false;
+    if (state.receiver.heldBytes > 0 || this.#deframer.partialBytes > 0 || !this.#idle.ask()) return false;
+    state.sender.link(encodeLinkFrame({ kind: "idle", received: BigInt(state.receiver.messages) }));
+    this.#carrier.flush(0);
+    return true;
   }
 
   /** Closes at once. Idempotent. */
@@ -281,6 +285,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   closed(cause: SallyportError | undefined): void {
+    this.#isGone = true;
     if (this.#state.kind === "closed") return;
     this.#close(cause ?? this.#earlyEnd(), false);
   }
@@ -296,6 +301,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
           this.#linkFrame(decodeLinkFrame(buffer, start, end), state);
           return;
         }
+        // The peer has sent something: we know its answer, and may send again before it comes.
+        if (this.#idle.isOpen && state.receiver.begins(buffer, start, end)) this.#idle.overtaken(this.#sink);
         state.receiver.frame(buffer, start, end, this.#now);
         if (this.#hasWideFrames && state.receiver.heldBytes > 0) this.#narrowFrames();
         return;
@@ -331,7 +338,15 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
         if (!(liveness instanceof HeartbeatMonitor) || !liveness.answers(frame.token)) this.#sink.strayPong();
         return;
       case "bye":
-        this.#close(peerLeft(peer.name, frame.reason), true);
+        this.#close(goodbye(peer.name, frame.reason, this.#idle.isOpen), true);
+        return;
+      case "idle":
+        // What is still on its way to the peer would be lost.
+        if (frame.received === BigInt(sender.messages) && this.#sink.idleAsked()) this.end("idle");
+        else sender.link(encodeLinkFrame({ kind: "keep" }));
+        return;
+      case "keep":
+        this.#idle.kept(this.#sink);
         return;
       case "refuse":
         throw endedByPeer(peer.name, frame.reason);
@@ -495,7 +510,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #timeout(): void {
     const state = this.#state;
     if (state.kind === "closed") return;
-    if (state.kind !== "up") throw this.#handshakeTimeout();
+    if (state.kind !== "up") throw handshakeTimeout(state.kind === "securing", this.#parts.limits, this.#parts.target);
     const now = this.#parts.clock.now();
     this.#now = now;
     this.#checkPartialFrame(now, (state.peer.flags & FRAGMENTS) !== 0n);
@@ -535,12 +550,6 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const maxMs = fragments ? this.#parts.limits.maxFrameMs : this.#parts.limits.maxFrameMs * 10;
     if (since === undefined || now - since <= maxMs) return;
     throw frameTooSlow(maxMs);
-  }
-
-  #handshakeTimeout(): SallyportError {
-    const { limits, target } = this.#parts;
-    const isTls = this.#state.kind === "securing";
-    return handshakeTimeout(isTls, isTls ? limits.maxTlsHandshakeMs : limits.maxHandshakeMs, target);
   }
 
   /** The carrier ended in good order, but before the session stood. */

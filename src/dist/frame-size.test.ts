@@ -48,6 +48,8 @@ function sessionWith(flags: bigint) {
       wanted: () => true,
       refused: () => {},
       message: () => heard.messages++,
+      idleAsked: () => false,
+      idleKept: nothing,
       strayPong: nothing,
       turnStarted: nothing,
       turnEnded: nothing,

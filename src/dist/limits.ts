@@ -25,6 +25,8 @@ export interface DistLimits {
   readonly congestedBytes: number;
   /** Bytes waiting to be written at which `send` throws SEND_QUEUE_FULL. Default 128 MiB. */
   readonly maxQueuedBytes: number;
+  /** Bytes of messages and requests that wait for one connection to be made. Default 8 MiB. */
+  readonly maxWaitingBytes: number;
   /** Nesting of one term. Default 512, which is also the greatest value. */
   readonly maxDepth: number;
   /** Largest integer of a term, in bytes. Default 65,536. */
@@ -50,6 +52,7 @@ export const DEFAULT_DIST_LIMITS: DistLimits = {
   maxFrameMs: 30_000,
   congestedBytes: MIB,
   maxQueuedBytes: 128 * MIB,
+  maxWaitingBytes: 8 * MIB,
   maxDepth: 512,
   maxIntegerBytes: 65_536,
   maxAtoms: 20_000,

@@ -1,5 +1,8 @@
 import type { MonotonicMs } from "../base/clock.ts";
 
+/** Between two looks at a session, milliseconds: so late are frames and messages noticed that take too long. */
+export const MAX_LOOK_MS = 7_500;
+
 /** What the owner must do after `check`. */
 export type LivenessVerdict = "nothing" | "send-tick" | "send-ping" | "peer-silent" | "write-stalled";
 

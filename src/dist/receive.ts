@@ -41,6 +41,7 @@ export class Receiver {
   readonly #controls: ControlDecoder;
   readonly #fragments: Reassembler<FragmentContext>;
   readonly #maxReassemblyMs: number;
+  #messages = 0;
 
   /** @param release see Reassembler */
   constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink, release?: ReleaseChunks) {
@@ -59,9 +60,19 @@ export class Receiver {
     this.#maxReassemblyMs = limits.maxReassemblyMs;
   }
 
+  /** Messages that have come, or begun to come. */
+  get messages(): number {
+    return this.#messages;
+  }
+
   /** Bytes held for unfinished messages. */
   get heldBytes(): number {
     return this.#fragments.bytes;
+  }
+
+  /** Whether a frame begins a message: all but the later fragments do. */
+  begins(buffer: Buffer, start: number, end: number): boolean {
+    return !this.#parser.parseNextFragment(this.#packet, buffer.subarray(start, end));
   }
 
   /** Takes one frame body. @throws {SallyportError} which ends the connection */
@@ -72,6 +83,7 @@ export class Receiver {
       this.#complete(this.#fragments.next(packet.seqId, packet.fragId, buffer, packet.at, end));
       return;
     }
+    this.#messages++;
     const atomRefs = packet.atomRefs;
     // A reason may stand in the control message itself.
     this.terms.watch?.reset();

@@ -70,6 +70,8 @@ export class Sender {
   readonly #pieces: Uint8Array[] = [];
   #laneBytes = 0;
   #nextSequence = 1n;
+  /** Messages accepted since the session began, link frames and ticks not counted. */
+  messages = 0;
   #congested = false;
   /** The last flush left more than `maxQueuedBytes` waiting. Turns that each send little would never be looked at else. */
   #isFull = false;
@@ -225,6 +227,7 @@ export class Sender {
     } else {
       writer.patchU32(start, size);
     }
+    this.messages++;
     if (!this.#flushAsked) {
       this.#flushAsked = true;
       this.#out.needFlush();

@@ -67,6 +67,10 @@ export interface DistSink {
   turnEnded(): void;
   /** Waiting bytes fell below the congestion mark. */
   drained(): void;
+  /** The peer asks whether the session may end as idle, and nothing of ours is on its way: whether nothing needs it here. */
+  idleAsked(): boolean;
+  /** The peer needs the session, or has just sent something: the question of `askIdle` is settled. */
+  idleKept(): void;
   /** Exactly once, whatever the cause. `cause` is undefined when the peer or we ended in good order. */
   down(cause: SallyportError | undefined): void;
 }

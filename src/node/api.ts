@@ -6,6 +6,7 @@ import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
+import type { SeedHealth } from "./seed.ts";
 
 /** A peer as an application sees it: who it is, how sure we are, and over what it came. */
 export interface Peer {
@@ -138,7 +139,7 @@ export interface NodeEvents {
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
   handlerError: [failure: { readonly id: string; readonly where: string; readonly error: unknown }];
-  /** A connection failed before it became a session. */
+  /** A connection failed before it became a session. Of seeds that nobody waits for, `health()` tells. */
   refused: [
     failure: { readonly address: string; readonly role: "initiator" | "acceptor"; readonly error: SallyportError },
   ];
@@ -287,6 +288,8 @@ export interface Health {
   readonly connectedCount: number;
   readonly processes: number;
   readonly openCalls: number;
+  /** The nodes that this one connects to by itself. */
+  readonly seeds: readonly SeedHealth[];
   /** Counters since start, by stable name. */
   readonly counters: Readonly<Record<string, number>>;
 }
@@ -336,9 +339,9 @@ export interface Node {
   unregister(name: string): boolean;
   /** Registers a function for remote spawn (a name) or for rpc ({module, function, arity}). */
   registerFunction(name: FunctionName, fn: RegisteredFunction, options?: RegisterOptions): void;
-  /** Resolves once the session stands on both sides. NODE is `name@host` or `name@host:port`. */
+  /** Resolves once the session stands on both sides. NODE is `name@host` or `name@host:port`. Upkeep of a seed goes on with it. */
   connect(node: string, options?: CallOptions): Promise<Peer>;
-  /** Ends the session with a node; false when there was none. */
+  /** Ends the session with a node; false when there was none. A seed is not dialled any more, until `connect` or it dials. */
   disconnect(node: string): boolean;
   /** Round trip to the peer's node process; resolves with milliseconds. */
   ping(node: string, options?: CallOptions): Promise<{ readonly peer: Peer; readonly rttMs: number }>;
@@ -375,7 +378,11 @@ export interface Node {
   metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
-  /** Stops accepting, lets what is queued leave (at most `timeoutMs`, default 5,000), then ends all sessions. Idempotent. */
+  /**
+   * Leaves: no new connections; calls of peers are answered and what is queued leaves, for `timeoutMs` at most (default 5,000);
+   * own calls that are still open fail with NODE_CLOSED; then all sessions end, with a goodbye where the protocol has one.
+   * Resolves when the connections are closed, up to a second later. With 0 it waits for nothing. Idempotent.
+   */
   close(options?: { readonly timeoutMs?: number }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

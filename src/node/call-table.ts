@@ -101,10 +101,11 @@ export class CallTable {
       while (this.#open.has(ownRefKey(ref))) ref = this.#refs.next();
       const call = new OpenCall(this, ref, request, resolve, reject);
       this.#open.set(ownRefKey(ref), call);
+      if (request.session !== undefined) request.session.openCalls++;
       try {
         request.start(ref);
       } catch (error) {
-        this.#open.delete(ownRefKey(ref));
+        this.#remove(call);
         throw error;
       }
       this.#deadlines.add(call, timeoutMs);
@@ -151,10 +152,21 @@ export class CallTable {
     call.reject(error);
   }
 
-  #close(call: OpenCall): boolean {
+  /** Gives all open calls up. */
+  giveUpAll(error: unknown): void {
+    for (const call of [...this.#open.values()]) this.giveUp(call, error);
+  }
+
+  #remove(call: OpenCall): boolean {
     const key = ownRefKey(call.ref);
     if (this.#open.get(key) !== call) return false;
     this.#open.delete(key);
+    if (call.session !== undefined) call.session.openCalls--;
+    return true;
+  }
+
+  #close(call: OpenCall): boolean {
+    if (!this.#remove(call)) return false;
     this.#deadlines.clear(call);
     call.forget?.();
     return true;

@@ -4,6 +4,7 @@ import type { HeartbeatOptions } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { TickOptions } from "../dist/tick.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
+import type { IdleOption } from "./options.ts";
 import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
 
 /** What connections are made of; put together by `createNode`. */
@@ -19,6 +20,8 @@ export interface ConnectionParts {
   /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
   readonly identity?: IdentityKeeper | undefined;
   readonly maxSessions?: number | undefined;
+  /** When sessions that nothing needs are ended. Default false: never. */
+  readonly idle?: IdleOption | undefined;
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
   /** Of native sessions; default profile `lan`. */

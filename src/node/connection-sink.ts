@@ -60,6 +60,10 @@ export interface ConnectionHost {
   refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
   relieved(session: Session): void;
+  /** Whether nothing at this end needs the session. */
+  idleAsked(session: Session): boolean;
+  /** See DistSink.idleKept. */
+  idleKept(session: Session): void;
   /** A PONG that answers no PING. */
   strayPong(): void;
   turnStarted(): void;
@@ -294,6 +298,14 @@ export class ConnectionSink implements DistSink {
 
   drained(): void {
     if (this.#session !== undefined) this.#host.relieved(this.#session);
+  }
+
+  idleAsked(): boolean {
+    return this.#session !== undefined && this.#host.idleAsked(this.#session);
+  }
+
+  idleKept(): void {
+    if (this.#session !== undefined) this.#host.idleKept(this.#session);
   }
 
   down(cause: SallyportError | undefined): void {

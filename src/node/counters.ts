@@ -17,7 +17,11 @@ export type CounterName =
   | "connections_refused"
   | "dials_failed"
   /** PONGs that answer no PING of ours. */
-  | "pongs_stray";
+  | "pongs_stray"
+  /** Peers that were asked for other nodes and did not answer. */
+  | "exchange_failed"
+  /** Answers of theirs that are none. */
+  | "exchange_answers_refused";
 
 /** Plain counters, each a number of events since start. */
 export class Counters {

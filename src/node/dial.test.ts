@@ -4,7 +4,7 @@ import { parseDialTarget } from "../base/node-name.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
-import { Dial, MAX_WAITING_SENDS } from "./dial.ts";
+import { Dial, MAX_DIAL_WAITERS, MAX_WAITING_SENDS } from "./dial.ts";
 import type { Session } from "./session.ts";
 
 const address = (host: string, port = 1): DialAddress => ({ scheme: "tls", host, port });
@@ -33,6 +33,8 @@ function make(
     },
     clock,
     maxDialMs: 1_000,
+    maxWaitingBytes: 1_000,
+    explained: (target, cause) => (cause.reason === "GONE" ? error("ERR_UNREACHABLE", `GONE ${target}`) : cause),
     connect(_, { host, port }) {
       if (host === "bad") throw error("ERR_DENIED", "SCHEME");
       tried.push(`${host}:${port}`);
@@ -151,11 +153,11 @@ describe("Dial", () => {
     wait("a");
     wait("b")();
     wait("c");
-    for (const n of [1, 2]) dial.queue(() => results.push(`send ${n}`));
+    for (const n of [1, 2]) dial.queue(() => results.push(`send ${n}`), 1);
     dial.queue(() => {
-      throw new Error("unencodable");
-    });
-    dial.queue(() => results.push("send 3"));
+      throw new Error("cannot leave");
+    }, 1);
+    dial.queue(() => results.push("send 3"), 1);
     await run();
     const session = sessionOver(last().connection);
     dial.succeeded(session);
@@ -202,11 +204,19 @@ describe("Dial", () => {
     const slow = make(new Promise(() => {}));
     slow.wait("a");
     void slow.run();
-    slow.dial.queue(() => slow.results.push("sent"));
+    slow.dial.queue(
+      () => slow.results.push("sent"),
+      1,
+      () => slow.results.push("not sent"),
+    );
     slow.clock.advance(999);
     expect(slow.results).toEqual([]);
     slow.clock.advance(1);
-    expect([slow.results, slow.signals[0]?.aborted, slow.dial.waitingSends]).toEqual([["a CONNECT_TIMEOUT"], true, 0]);
+    expect([slow.results, slow.signals[0]?.aborted, slow.dial.waitingSends]).toEqual([
+      ["not sent", "a CONNECT_TIMEOUT"],
+      true,
+      0,
+    ]);
     const { dial, clock, last, run, results, wait, tried } = make([address("h1"), address("h2")]);
     wait("a");
     await run();
@@ -226,10 +236,54 @@ describe("Dial", () => {
     expect(tried).toEqual([]);
   });
 
-  it("queues a bounded number of sends", () => {
+  it("begins its time anew when it starts after a wait", async () => {
+    const { dial, clock, results, wait } = make(new Promise(() => {}));
+    wait("a");
+    clock.advance(900);
+    void dial.run();
+    clock.advance(999);
+    expect(results).toEqual([]);
+    clock.advance(1);
+    expect([results, clock.pendingTimers]).toEqual([["a CONNECT_TIMEOUT"], 0]);
+  });
+
+  it("explains its failure to those who wait", () => {
+    const { dial, results, wait, finished } = make([]);
+    wait("a");
+    dial.fail(error("ERR_UNREACHABLE", "GONE"));
+    expect([results, finished]).toEqual([["a GONE b@h"], ["GONE b@h"]]);
+  });
+
+  it("holds a bounded number of sends and of waiters", () => {
     const { dial } = make([]);
-    for (let i = 0; i < MAX_WAITING_SENDS; i++) dial.queue(() => {});
-    expect(() => dial.queue(() => {})).toThrow(expect.objectContaining({ code: "ERR_LIMIT", reason: "WAITING_SENDS" }));
+    for (let i = 0; i < MAX_WAITING_SENDS; i++) dial.queue(() => {}, 0);
+    const limited = (reason: string) => expect.objectContaining({ code: "ERR_LIMIT", reason });
+    expect(() => dial.queue(() => {}, 0)).toThrow(limited("WAITING_SENDS"));
     expect(dial.waitingSends).toBe(MAX_WAITING_SENDS);
+    const nothing = () => {};
+    for (let i = 1; i < MAX_DIAL_WAITERS; i++) dial.wait(nothing, nothing);
+    const takeBack = dial.wait(nothing, nothing);
+    expect(() => dial.wait(nothing, nothing)).toThrow(limited("WAITING_CALLS"));
+    takeBack();
+    dial.wait(nothing, nothing);
+  });
+
+  it("holds a bounded number of bytes, of sends and waiters together, and gives back those of who went away", () => {
+    const { dial } = make([]);
+    const nothing = () => {};
+    dial.queue(nothing, 400);
+    const takeBack = dial.wait(nothing, nothing, { bytes: 600 });
+    const limited = expect.objectContaining({
+      code: "ERR_LIMIT",
+      reason: "WAITING_BYTES",
+      detail: { value: 1_001, limit: 1_000, option: "limits.maxWaitingBytes" },
+    });
+    expect(() => dial.queue(nothing, 1)).toThrow(limited);
+    expect(() => dial.wait(nothing, nothing, { bytes: 1 })).toThrow(limited);
+    takeBack();
+    takeBack();
+    expect(dial.waitingBytes).toBe(400);
+    dial.queue(nothing, 600);
+    expect(() => dial.queue(nothing, 1)).toThrow(limited);
   });
 });

@@ -17,20 +17,44 @@ export const LOST_DIAL_RETRY_MS = 200;
 /** The longest such wait, milliseconds. */
 export const MAX_LOST_DIAL_RETRY_MS = 1_000;
 
+/** Calls, and others who want the session itself, that wait for one dial at most; more are refused. */
+export const MAX_DIAL_WAITERS = 10_000;
+
 export interface DialParts {
   readonly resolver: Resolver;
   readonly clock: Clock;
   /** From the start to the session, whatever the number of addresses; milliseconds. */
   readonly maxDialMs: number;
+  /** Encoded bytes of messages and requests that wait for it. */
+  readonly maxWaitingBytes: number;
   /** Starts one connection to an address. Its end is reported to `attemptEnded`. */
   connect(target: NodeName, address: DialAddress): DistConnection;
+  /** What those who wait are told of a failure. */
+  explained(target: NodeName, error: SallyportError): SallyportError;
   /** The dial is over; `error` is undefined when a session stands. */
   finished(dial: Dial, error: SallyportError | undefined): void;
+}
+
+/** What is to be known of one that waits for a dial. */
+export interface WaiterOptions {
+  /** Of what it will send; default 0. */
+  readonly bytes?: number;
+  /** A failure is nothing to tell of. Default false. */
+  readonly isQuiet?: boolean;
 }
 
 interface Waiter {
   readonly up: (session: Session) => void;
   readonly failed: (error: SallyportError) => void;
+  readonly bytes: number;
+  readonly isQuiet: boolean;
+}
+
+/** Something to be sent once the session stands. */
+interface WaitingSend {
+  readonly run: (session: Session) => void;
+  /** Called instead when the dial fails. */
+  readonly failed: (() => void) | undefined;
 }
 
 /**
@@ -44,14 +68,15 @@ export class Dial {
   readonly #parts: DialParts;
   readonly #abort = new AbortController();
   readonly #waiters = new Set<Waiter>();
-  readonly #sends = new RingQueue<(session: Session) => void>();
+  readonly #sends = new RingQueue<WaitingSend>();
+  #waitingBytes = 0;
   /** What the resolvers said that knew nothing, when the addresses are a guess. */
   readonly #said: string[] = [];
   #addresses: readonly DialAddress[] = [];
   #next = 0;
   #connection: DistConnection | undefined;
   #over = false;
-  readonly #timer: Timer;
+  #timer: Timer;
   #retry: Timer | undefined;
   #retryMs = LOST_DIAL_RETRY_MS;
 
@@ -59,16 +84,14 @@ export class Dial {
     this.target = target.name;
     this.#port = target.port;
     this.#parts = parts;
-    const { clock, maxDialMs } = parts;
-    this.#timer = clock.at(
-      addMs(clock.now(), maxDialMs),
-      () => this.fail(connectTimeout(this.target, maxDialMs)),
-      true,
-    );
+    this.#timer = this.#armed();
   }
 
-  /** Starts it. Never rejects. */
+  /** Starts it; its time begins anew. Never rejects. */
   async run(): Promise<void> {
+    if (this.#over) return;
+    this.#timer.cancel();
+    this.#timer = this.#armed();
     const { resolver } = this.#parts;
     try {
       this.#addresses = await resolver.resolve(this.target, this.#abort.signal, (said) => this.#said.push(said));
@@ -85,24 +108,39 @@ export class Dial {
     else this.#tryNext();
   }
 
-  /** Calls one of the two, once. Returns a function that takes the wish back. */
-  wait(up: (session: Session) => void, failed: (error: SallyportError) => void): () => void {
-    const waiter: Waiter = { up, failed };
+  /**
+   * Calls one of the two, once. Returns a function that takes the wish back.
+   * @throws {SallyportError} ERR_LIMIT WAITING_CALLS, WAITING_BYTES
+   */
+  wait(
+    up: (session: Session) => void,
+    failed: (error: SallyportError) => void,
+    { bytes = 0, isQuiet = false }: WaiterOptions = {},
+  ): () => void {
+    if (this.#waiters.size >= MAX_DIAL_WAITERS) throw tooManyWaiters(this.target);
+    this.#hold(bytes);
+    const waiter: Waiter = { up, failed, bytes, isQuiet };
     this.#waiters.add(waiter);
-    return () => this.#waiters.delete(waiter);
+    return () => {
+      if (this.#waiters.delete(waiter)) this.#waitingBytes -= bytes;
+    };
   }
 
-  /** Queues a send until the session stands. @throws {SallyportError} ERR_LIMIT WAITING_SENDS */
-  queue(send: (session: Session) => void): void {
-    if (this.#sends.length >= MAX_WAITING_SENDS) {
-      throw new SallyportError(
-        "ERR_LIMIT",
-        "WAITING_SENDS",
-        `${MAX_WAITING_SENDS} messages wait for the connection to ${this.target}, which is maxWaitingSends`,
-        { peer: this.target, stage: "session", advice: "await connect(node) before sending much" },
-      );
-    }
-    this.#sends.push(send);
+  /**
+   * Queues a send of that many bytes until the session stands; `failed` is called if it never does.
+   * @throws {SallyportError} ERR_LIMIT WAITING_SENDS, WAITING_BYTES
+   */
+  queue(run: (session: Session) => void, bytes: number, failed?: () => void): void {
+    if (this.#sends.length >= MAX_WAITING_SENDS) throw tooManySends(this.target);
+    this.#hold(bytes);
+    this.#sends.push({ run, failed });
+  }
+
+  #hold(bytes: number): void {
+    const { maxWaitingBytes } = this.#parts;
+    const waiting = this.#waitingBytes + bytes;
+    if (waiting > maxWaitingBytes) throw tooManyBytes(this.target, waiting, maxWaitingBytes);
+    this.#waitingBytes = waiting;
   }
 
   /** A session with the target stands: everybody gets it, in order. */
@@ -115,7 +153,7 @@ export class Dial {
     this.#parts.finished(this, undefined);
     for (let send = this.#sends.shift(); send !== undefined; send = this.#sends.shift()) {
       try {
-        send(session);
+        send.run(session);
       } catch {
         // The one who sent was told that the message is on its way; a message that cannot leave is like a lost one.
       }
@@ -137,17 +175,18 @@ export class Dial {
   }
 
   /** Gives up. */
-  fail(error: SallyportError): void {
+  fail(cause: SallyportError): void {
     if (this.#over) return;
     this.#over = true;
     this.#timer.cancel();
     this.#retry?.cancel();
     this.#abort.abort();
-    this.#sends.clear();
+    const error = this.#parts.explained(this.target, cause);
     this.#parts.finished(this, error);
     const connection = this.#connection;
     this.#connection = undefined;
     connection?.destroy(error);
+    for (let send = this.#sends.shift(); send !== undefined; send = this.#sends.shift()) send.failed?.();
     for (const waiter of this.#waiters) waiter.failed(error);
     this.#waiters.clear();
   }
@@ -159,6 +198,17 @@ export class Dial {
 
   get waitingSends(): number {
     return this.#sends.length;
+  }
+
+  /** Bytes of all that waits. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  #armed(): Timer {
+    const { clock, maxDialMs } = this.#parts;
+    const giveUp = (): void => this.fail(connectTimeout(this.target, maxDialMs));
+    return clock.at(addMs(clock.now(), maxDialMs), giveUp, true);
   }
 
   /** Nobody at a guessed address: the reader should know why it came to a guess. */
@@ -175,6 +225,22 @@ export class Dial {
     this.#next--;
     this.#retry = clock.at(addMs(clock.now(), this.#retryMs), () => this.#tryNext(), true);
     this.#retryMs = Math.min(this.#retryMs * 2, MAX_LOST_DIAL_RETRY_MS);
+  }
+
+  /** Nobody waits for it any more. */
+  get isUnwanted(): boolean {
+    return this.#waiters.size === 0 && this.#sends.length === 0;
+  }
+
+  /** Only those wait for it who expect that it fails now and then. */
+  get isQuiet(): boolean {
+    for (const waiter of this.#waiters) if (!waiter.isQuiet) return false;
+    return !this.isUnwanted && this.#sends.length === 0;
+  }
+
+  /** The address at which `connection` was dialled; undefined when it is not the one of this dial. */
+  addressOf(connection: DistConnection): DialAddress | undefined {
+    return connection === this.#connection ? this.#addresses[this.#next - 1] : undefined;
   }
 
   #tryNext(): void {
@@ -194,6 +260,40 @@ function withPort(addresses: readonly DialAddress[], target: NodeName, port: num
   const hosts = new Set(addresses.map((address) => address.host));
   if (hosts.size === 0) hosts.add(hostPart(target));
   return [...hosts].map((host) => ({ scheme, host, port }));
+}
+
+const CONNECT_FIRST = "await connect(node) before sending much";
+
+function tooManySends(peer: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_LIMIT",
+    "WAITING_SENDS",
+    `${MAX_WAITING_SENDS} messages wait for the connection to ${peer}, which is maxWaitingSends`,
+    { peer, stage: "session", advice: CONNECT_FIRST },
+  );
+}
+
+function tooManyWaiters(peer: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_LIMIT",
+    "WAITING_CALLS",
+    `${MAX_DIAL_WAITERS} calls wait for the connection to ${peer}, which is maxDialWaiters`,
+    { peer, stage: "session", advice: "await connect(node) before calling much" },
+  );
+}
+
+function tooManyBytes(peer: NodeName, value: number, limit: number): SallyportError {
+  return new SallyportError(
+    "ERR_LIMIT",
+    "WAITING_BYTES",
+    `${value} bytes would wait for the connection to ${peer}, more than maxWaitingBytes ${limit}`,
+    {
+      peer,
+      stage: "session",
+      detail: { value, limit, option: "limits.maxWaitingBytes" },
+      advice: `${CONNECT_FIRST}, or raise limits.maxWaitingBytes`,
+    },
+  );
 }
 
 function overtaken(target: NodeName): SallyportError {

@@ -1,4 +1,5 @@
 import type { MessageVerb } from "../guard/classify.ts";
+import { encodeTerm } from "../term/encode.ts";
 import { Atom, ImproperList, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 
 const GEN_CALL = new Atom("$gen_call");
@@ -24,6 +25,13 @@ export interface GenCall {
 /** `{'$gen_call', {Pid, [alias|Ref]}, Request}`. */
 export function genCall(pid: Pid, ref: Reference, withAlias: boolean, request: Term): Tuple {
   return new Tuple([GEN_CALL, new Tuple([pid, callTag(ref, withAlias)]), request]);
+}
+
+/** As `genCall`, around a request that is encoded already; without version byte. */
+export function genCallAround(pid: Pid, ref: Reference, withAlias: boolean, request: Uint8Array): Buffer {
+  // Encoded with 0 in its place, which is the last element and has two bytes.
+  const head = encodeTerm(genCall(pid, ref, withAlias, 0));
+  return Buffer.concat([head.subarray(1, head.length - 2), request]);
 }
 
 /** `[alias|Ref]`, or `Ref` towards a peer that knows no aliases. */

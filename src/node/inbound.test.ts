@@ -99,6 +99,8 @@ async function make() {
       refused: () => {},
       message: (control, buffer, start, end) =>
         void got.push({ control, payload: end > start ? peer.terms.decodeAt(buffer, start, end) : undefined }),
+      idleAsked: () => false,
+      idleKept: () => {},
       strayPong: () => {},
       turnStarted: () => {},
       turnEnded: () => {},

@@ -20,6 +20,12 @@ export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"
     this.#guard = guard;
   }
 
+  /** Whether any call waits. */
+  get isEmpty(): boolean {
+    for (const waiting of this.#byProcess.values()) if (waiting.size > 0) return false;
+    return true;
+  }
+
   /** A call is on its way to `process`; false when the peer has no place left. */
   begin(process: NodeProcess, grant: Grant | undefined): boolean {
     if (!this.#guard.enter("call", grant)) return false;

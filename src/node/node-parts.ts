@@ -3,11 +3,12 @@ import type { Random } from "../base/random.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
+import type { JoiningParts } from "./joining.ts";
 import type { OwnCertificate } from "./own-certificate.ts";
 import type { PolicySource } from "./own-policy.ts";
 
 /** Everything a node is made of; put together by `createNode`. */
-export interface NodeParts extends ConnectionParts {
+export interface NodeParts extends ConnectionParts, JoiningParts {
   readonly random: Random;
   readonly processLimits?: ProcessLimits;
   readonly maxOpenCalls?: number;
@@ -25,10 +26,12 @@ export interface NodeParts extends ConnectionParts {
   readonly onListenerError: (error: unknown) => void;
 }
 
-/** Something to close with the node: a listener, a registration. */
+/** Something to close with the node: a listener, a registration, a lock. */
 export interface Attachment {
   /** Shown in `node.endpoints`; undefined for what is not an endpoint. */
   readonly endpoint?: string;
+  /** Closed when the sessions have ended; the others before. Default false. */
+  readonly isLast?: boolean;
   /** Its part of `health().counters`. */
   counters?(): Readonly<Record<string, number>>;
   close(): Promise<void>;

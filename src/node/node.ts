@@ -33,11 +33,13 @@ import type {
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
 import { Deadlines } from "./deadlines.ts";
-import { everythingLeft } from "./everything-left.ts";
+import { PEERS_PROCESS } from "./exchange-words.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
 import { ownHandle, spawnHandle } from "./handles.ts";
+import { healthOf } from "./health-of.ts";
 import { Inbound } from "./inbound.ts";
+import { Joining } from "./joining.ts";
 import { makeCore } from "./make-core.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -51,13 +53,18 @@ import { NetKernel, OutputSink, Rex } from "./own-services.ts";
 import { PolicyKeeper } from "./policy-keeper.ts";
 import { RemoteSpawns } from "./remote-spawns.ts";
 import { rulesInCode } from "./rules-in-code.ts";
-import { checkHandlers, ServiceBehaviour } from "./service.ts";
+import { checkHandlers } from "./service.ts";
 import { SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
+import { type ServicePlan, startService } from "./start-service.ts";
+import { untilOver } from "./until-over.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
 
-/** Default time `close` waits for queued bytes to leave, in milliseconds. */
+/** Default time `close` waits for open work to be done and queued bytes to leave, in milliseconds. */
 const DEFAULT_CLOSE_MS = 5_000;
+
+/** Longest time the goodbyes may take to leave after that, in milliseconds. */
+const GOODBYE_MS = 1_000;
 
 /** A node: the composition of processes, sessions and the ways between them. Public methods are documented in `api.ts`. */
 export class SallyportNode implements Node {
@@ -76,6 +83,7 @@ export class SallyportNode implements Node {
   readonly #policy: PolicyKeeper;
   readonly #grants: OwnGrants;
   readonly #waiting: WaitingMessages;
+  readonly #joining: Joining;
   readonly #lifetime = new OwnedLifetime();
   readonly #attachments: Attachment[] = [];
   #closing: Promise<void> | undefined;
@@ -88,7 +96,7 @@ export class SallyportNode implements Node {
     this.#core = makeCore(parts, this.#deadlines, this.#lifetime);
     this.#processes = this.#core.processes;
     const sessionOf = (ctx: MessageContext): ReturnType<SessionHost["sessionOf"]> => this.#host.sessionOf(ctx);
-    this.#waiting = new WaitingMessages(this.#core, sessionOf, (guard) => this.#host.rulesOfGone(guard));
+    this.#waiting = new WaitingMessages(this.#core, sessionOf, (guard) => this.#host.standings.rulesOfGone(guard));
     this.#functions = new Functions(this.#core);
     const outputSink = this.#ownProcess(undefined, new OutputSink(this.#core, sessionOf));
     this.#spawns = new RemoteSpawns(this.#core, outputSink.pid);
@@ -113,7 +121,7 @@ export class SallyportNode implements Node {
     this.#grants = new OwnGrants(
       this.#core,
       (node) => this.#host.sessions.get(node),
-      (onlyIdle) => this.#host.grantRevoked(onlyIdle),
+      (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
     this.identity =
@@ -122,12 +130,26 @@ export class SallyportNode implements Node {
       this.#core,
       {
         session: (node, creation) => this.#host.sessions.reach(node, creation),
-        connected: (node, options) => this.#connected(node, options),
+        connected: (node, options, waitingBytes) => this.#connected(node, options, waitingBytes),
         dial: (node) => this.#host.dial(parseDialTarget(node)),
         localContext: (self) => new MessageContext(null, this.#core.mainPid, this.name, self, this.#lifetime),
       },
       this.#spawns,
     );
+    this.#joining = new Joining(parts, this.#core, this.#host, (to, request, options) =>
+      this.call(to, request, options),
+    );
+    this.#host.watcher = this.#joining;
+    this.#host.isKept = (peer) => this.#joining.isKept(peer);
+    const { answers } = this.#joining;
+    if (answers !== undefined) {
+      this.#serve({ name: PEERS_PROCESS, handlers: answers, rule: parts.exchange?.rule, isOwn: true });
+    }
+  }
+
+  /** Listeners are bound: seeds are dialled from now on. */
+  startJoining(): void {
+    if (this.#closing === undefined) this.#joining.start();
   }
 
   get endpoints(): readonly string[] {
@@ -154,19 +176,7 @@ export class SallyportNode implements Node {
   register(name: string, handlers: ServiceHandlers, options: RegisterOptions = {}): LocalProcessHandle {
     this.#checkOpen();
     checkHandlers(name, handlers);
-    const rule = AllowRule.compile(options.allow);
-    const service = new ServiceBehaviour(this.#core, name, handlers, (ctx) => this.#host.sessionOf(ctx));
-    const handle = spawnHandle(this.#processes, service, { tag: rule }, this.#waiting.stillAllowed);
-    service.process = handle.process;
-    this.#core.services.add(handle.process);
-    try {
-      this.#processes.names.register(name, handle.process);
-    } catch (error) {
-      this.#processes.exit(handle.process, NORMAL);
-      throw error;
-    }
-    this.#core.nameRules.remember(name, rule);
-    return handle;
+    return this.#serve({ name, handlers, rule: AllowRule.compile(options.allow), isOwn: false });
   }
 
   unregister(name: string): boolean {
@@ -182,11 +192,15 @@ export class SallyportNode implements Node {
   }
 
   async connect(node: string, options: CallOptions = {}): Promise<Peer> {
-    return (await this.#connected(node, options)).peer;
+    const connected = this.#connected(node, options);
+    this.#joining.wanted(parseDialTarget(node));
+    return (await connected).peer;
   }
 
   disconnect(node: string): boolean {
-    const session = this.#host.sessions.get(parseDialTarget(node).name);
+    const target = parseDialTarget(node);
+    this.#joining.disconnected(target);
+    const session = this.#host.sessions.get(target.name);
     session?.connection.end();
     return session !== undefined;
   }
@@ -293,26 +307,15 @@ export class SallyportNode implements Node {
   }
 
   health(): Health {
-    const connectedNodes = this.peers().map((peer) => peer.name);
-    const problems = [
-      ...(this.#audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
-      ...(this.#policy.isRejecting ? ["POLICY_REJECTED"] : []),
-    ];
-    return {
-      state: problems.length === 0 ? "green" : "yellow",
-      problems,
-      selfNode: this.name,
-      isDistributed: this.#closing === undefined,
-      connectedNodes,
-      connectedCount: connectedNodes.length,
-      processes: this.#processes.size,
-      openCalls: this.#core.calls.size,
-      counters: Object.assign(
-        this.#core.counters.snapshot(),
-        this.#audit?.counters(),
-        ...this.#attachments.map((attachment) => attachment.counters?.()),
-      ),
-    };
+    return healthOf({
+      core: this.#core,
+      peers: this.peers(),
+      isOpen: this.#closing === undefined,
+      audit: this.#audit,
+      isPolicyRejecting: this.#policy.isRejecting,
+      joining: this.#joining,
+      attachments: this.#attachments,
+    });
   }
 
   metrics(): readonly Metric[] {
@@ -343,9 +346,13 @@ export class SallyportNode implements Node {
     this.#core.events.emit("warning", { reason, message });
   }
 
-  async #connected(node: string, options: CallOptions): ReturnType<SessionHost["connected"]> {
+  async #connected(node: string, options: CallOptions, waitingBytes = 0): ReturnType<SessionHost["connected"]> {
     this.#checkOpen();
-    return this.#host.connected(parseDialTarget(node), options);
+    return this.#host.connected(parseDialTarget(node), options, waitingBytes);
+  }
+
+  #serve(plan: ServicePlan): LocalProcessHandle {
+    return startService(this.#core, plan, (ctx) => this.#host.sessionOf(ctx), this.#waiting.stillAllowed);
   }
 
   #ownProcess(name: string | undefined, behaviour: Behaviour<MessageContext>): NodeProcess {
@@ -355,7 +362,7 @@ export class SallyportNode implements Node {
   }
 
   #isOwn(name: string): boolean {
-    return name === "net_kernel" || name === "rex";
+    return name === "net_kernel" || name === "rex" || name === PEERS_PROCESS;
   }
 
   #checkOpen(): void {
@@ -363,15 +370,26 @@ export class SallyportNode implements Node {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    await Promise.all(this.#attachments.map((attachment) => attachment.close()));
-    await everythingLeft(this.#host, this.#clock, timeoutMs);
+    this.#joining.stop();
+    const [first, last] = [
+      this.#attachments.filter(({ isLast }) => !isLast),
+      this.#attachments.filter((a) => a.isLast),
+    ];
+    await Promise.all(first.map((attachment) => attachment.close()));
+    this.#host.admitNothing(nodeClosed());
+    // Peers are still served meanwhile, and what their calls wait for elsewhere may still be answered.
+    await untilOver(() => !this.#host.hasOpenWork, this.#clock, timeoutMs);
+    this.#core.calls.giveUpAll(nodeClosed());
     this.#processes.exitAll(SHUTDOWN);
     this.#grants.stop();
-    this.#host.endAll(nodeClosed());
+    const leaving = this.#host.endAll(nodeClosed());
     this.#lifetime.end();
     this.#deadlines.stop();
     this.#core.decisions.stop();
     this.#audit?.close();
+    // A process that exits with unread bytes cuts its connections, and the goodbye with them.
+    await untilOver(() => leaving.every(({ isGone }) => isGone), this.#clock, Math.min(timeoutMs, GOODBYE_MS));
+    await Promise.all(last.map((attachment) => attachment.close()));
   }
 }
 

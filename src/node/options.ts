@@ -1,6 +1,7 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { Allow } from "../guard/allow.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
 import type { PolicyDocument } from "../policy/document.ts";
@@ -40,6 +41,16 @@ export interface AuditOption {
   readonly grants?: boolean;
 }
 
+/** When connections that nothing needs are ended; they open again on demand. `false`: never. */
+export type IdleOption =
+  | false
+  | {
+      /** Without a message in either direction, milliseconds. Default 300,000. */
+      readonly afterMs?: number;
+      /** Also those with BEAM nodes. What they send at that moment may be lost. Default false. */
+      readonly beam?: boolean;
+    };
+
 /** Where nodes find each other (docs/discovery.md). An answer is a hint: who is there, the handshake says. */
 export interface DiscoveryOption {
   /** Directory that machines share: this node writes a file about itself, and looks for those of others. */
@@ -55,6 +66,16 @@ export interface DnsOption {
   readonly port?: number;
   /** Name servers, `IP` or `IP:PORT`, instead of those of this machine. */
   readonly servers?: readonly string[];
+}
+
+/** Peer exchange (docs/lifecycle.md). */
+export interface ExchangeOption {
+  /** The peers that are asked for other nodes, whenever they are connected; nobody else's word counts. Default none. */
+  readonly with?: readonly string[];
+  /** Connect to every node that is learned, as if it were a seed. Default false: it is only known where they are. */
+  readonly connect?: boolean;
+  /** Who may ask this node, beside those whom the policy lets `call sallyport_peers`. Default nobody. */
+  readonly allow?: Allow;
 }
 
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
@@ -97,12 +118,26 @@ export interface NodeOptions {
   readonly epmd?: "lookup" | "register" | "off";
   /** Default 4369. */
   readonly epmdPort?: number;
+  /**
+   * Nodes to connect to, `name@host` or `name@host:port`: dialled at start and whenever they are lost, until they are joined. The
+   * own name among them is left out, so that all nodes can have one list.
+   */
+  readonly seeds?: readonly string[];
+  /** Waits between dials of a seed, milliseconds: from `minMs` (default 500), doubling, to `maxMs` (60,000), with full jitter. */
+  readonly reconnect?: { readonly minMs?: number; readonly maxMs?: number };
+  /** Ask peers which other nodes there are and where, and answer those who may ask. Default: neither. */
+  readonly exchange?: ExchangeOption;
   /** Take part in `global` and `nodes()` of BEAM nodes. Default false (hidden). */
   readonly visible?: boolean;
   /** `strict` refuses what `standard` warns of. Default `standard`. */
   readonly profile?: "standard" | "strict";
   /** `net_ticktime` of the network in milliseconds, the same on all nodes. Default 60,000. */
   readonly tickTimeMs?: number;
+  /**
+   * Ends connections with Sallyport nodes that nothing needs: no message for a while, and no link, monitor, open call, spawned
+   * function or waiting byte. Default `{}`; without `listen` default false, for such a node is only reached over what it opened.
+   */
+  readonly idle?: IdleOption;
   /**
    * Liveness of native sessions: a PING after `intervalMs` without a byte, and `timeoutMs` for any byte to come. Profile
    * `lan` (default) is 15 and 10 seconds, `wan` 60 and 15; `intervalMs` and `timeoutMs` replace its figures.

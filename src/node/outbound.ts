@@ -2,11 +2,13 @@ import { isSallyportError, SallyportError } from "../base/errors.ts";
 import { parseDialTarget, sameNode } from "../base/node-name.ts";
 import { NOCONNECTION } from "../process/exit-reason.ts";
 import { refKey } from "../process/term-keys.ts";
+import { encodeTerm } from "../term/encode.ts";
 import { Atom, isAtom, Pid, type Reference, type Term, Tuple } from "../term/types.ts";
+import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Down, Target } from "./api.ts";
 import type { CallRequest } from "./call-table.ts";
 import type { Dial } from "./dial.ts";
-import { genCall } from "./gen.ts";
+import { genCall, genCallAround } from "./gen.ts";
 import { type Place, placeOf } from "./handles.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -16,13 +18,15 @@ import type { RemoteSpawns } from "./remote-spawns.ts";
 import { remoteException } from "./remote-spawns.ts";
 import type { Session } from "./session.ts";
 
+/** What a link or monitor that waits for a dial counts for: about its size on the wire. */
+const SIGNAL_BYTES = 128;
+
 /** Ways to a session, given by the node. */
 export interface Routes {
-  /** The live session, if there is one. */
   /** A live session; `creation` of the pid that is meant, for names it is undefined. */
   session(node: string, creation?: number): Session | undefined;
-  /** A session, dialled when there is none. */
-  connected(node: string, options: CallOptions): Promise<Session>;
+  /** A session, dialled when there is none; `waitingBytes` of what the caller holds for it count meanwhile. */
+  connected(node: string, options: CallOptions, waitingBytes?: number): Promise<Session>;
   /** The dial under way to a node, started when there is none. @throws like `connect` */
   dial(node: string): Dial;
   /** What goes beside messages of this node to its own processes. */
@@ -57,7 +61,23 @@ export class Outbound {
         this.#core.counters.add("dropped_mailbox_full");
       return true;
     }
-    return this.#remote(place, (session) => this.#sendOver(session, place, message));
+    return this.#sendRemote(place, message);
+  }
+
+  /** What has to wait is encoded now: it goes out as it was when it was sent. */
+  #sendRemote(place: Place, message: Term): boolean {
+    const session = this.#routes.session(nodeOf(place), creationOf(place));
+    if (session !== undefined) return this.#sendOver(session, place, message);
+    const dial = this.#routes.dial(nodeOf(place));
+    const bytes = encodeTerm(message);
+    dial.queue((up) => this.#sendEncoded(up, place, bytes), bytes.length);
+    return true;
+  }
+
+  #sendEncoded(session: Session, place: Place, bytes: Uint8Array): void {
+    if (place.kind === "name") session.connection.encoded(session.toName(place.name), bytes, 1, bytes.length);
+    else if (place.pid.creation !== session.creation) this.#core.counters.add("dropped_no_target");
+    else session.connection.encoded(session.toPid(place.pid), bytes, 1, bytes.length);
   }
 
   #sendOver(session: Session, place: Place, message: Term): boolean {
@@ -83,8 +103,13 @@ export class Outbound {
 
   async #callRemote(place: Place, request: Term, options: CallOptions): Promise<Term> {
     const node = nodeOf(place);
-    const session = this.#routes.session(node, creationOf(place)) ?? (await this.#routes.connected(node, options));
-    return this.#callOver(session, place.kind === "name" ? place.name : place.pid, request, options);
+    const target = place.kind === "name" ? place.name : place.pid;
+    const standing = this.#routes.session(node, creationOf(place));
+    if (standing !== undefined) return this.#callOver(standing, target, request, options);
+    const bytes = encodeTerm(request);
+    const session = await this.#routes.connected(node, options, bytes.length);
+    const { calls, mainPid } = this.#core;
+    return calls.open(new RemoteCall(session, target, request, options, mainPid, bytes.subarray(1)));
   }
 
   #callOver(session: Session, target: Pid | string, request: Term, options: CallOptions): Promise<Term> {
@@ -151,12 +176,11 @@ export class Outbound {
     const down = (reason: Term): void => {
       if (this.#monitors.delete(key)) onDown({ ref, target: told, reason });
     };
-    const set = (session: Session): boolean => {
-      if (!this.#monitors.has(key)) return true;
+    const set = (session: Session): void => {
+      if (!this.#monitors.has(key)) return;
       entry.session = session;
       const on = place.kind === "pid" ? place.pid : place.name;
       session.tables.monitor(this.#core.mainPid, on, ref, ({ reason }) => down(reason));
-      return true;
     };
     this.#remote(place, set, () => this.#core.processes.defer(() => down(NOCONNECTION)));
     return ref;
@@ -183,14 +207,7 @@ export class Outbound {
     const lost = (): void => {
       this.#core.processes.defer(() => this.#core.processes.exitSignal(process, pid, NOCONNECTION, "link-as-message"));
     };
-    this.#remote(
-      { kind: "pid", pid },
-      (session) => {
-        session.tables.link(process, pid);
-        return true;
-      },
-      lost,
-    );
+    this.#remote({ kind: "pid", pid }, (session) => session.tables.link(process, pid), lost);
   }
 
   /** See Node.unlink. */
@@ -211,10 +228,13 @@ export class Outbound {
       return;
     }
     const pid = this.#pidFor(target);
-    this.#remote({ kind: "pid", pid }, (session) => {
-      session.signal({ kind: "exit2", from: mainPid, to: pid, reason: "payload" }, reason);
-      return true;
-    });
+    const control: Control = { kind: "exit2", from: mainPid, to: pid, reason: "payload" };
+    const session = this.#routes.session(pid.node, pid.creation);
+    if (session !== undefined) session.signal(control, reason);
+    else {
+      const bytes = encodeTerm(reason);
+      this.#routes.dial(pid.node).queue((up) => up.connection.encoded(control, bytes, 1, bytes.length), bytes.length);
+    }
   }
 
   #pidFor(target: Target): Pid {
@@ -243,22 +263,20 @@ export class Outbound {
     return processes.names.whereis(place.name) ?? "missing";
   }
 
-  /** Does it over the live session, or queues it behind the dial. */
-  #remote(place: Place, run: (session: Session) => boolean, failed?: () => void): boolean {
+  /** Does it over the live session, or queues it behind the dial: a signal of few bytes. */
+  #remote(place: Place, run: (session: Session) => void, failed: () => void): void {
     const node = nodeOf(place);
     const session = this.#routes.session(node, creationOf(place));
-    if (session !== undefined) return run(session);
-    let dial: Dial;
-    try {
-      dial = this.#routes.dial(node);
-      dial.queue((up) => void run(up));
-    } catch (error) {
-      if (failed === undefined || !isSallyportError(error)) throw error;
-      failed();
-      return true;
+    if (session !== undefined) {
+      run(session);
+      return;
     }
-    if (failed !== undefined) dial.wait(() => {}, failed);
-    return true;
+    try {
+      this.#routes.dial(node).queue(run, SIGNAL_BYTES, failed);
+    } catch (error) {
+      if (!isSallyportError(error)) throw error;
+      failed();
+    }
   }
 }
 
@@ -286,13 +304,23 @@ class RemoteCall implements CallRequest {
   readonly options: CallOptions;
   readonly #request: Term;
   readonly #from: Pid;
+  readonly #encoded: Uint8Array | undefined;
 
-  constructor(session: Session, target: Pid | string, request: Term, options: CallOptions, from: Pid) {
+  /** `encoded`: the request as it was before it had to wait for the session, without version byte. */
+  constructor(
+    session: Session,
+    target: Pid | string,
+    request: Term,
+    options: CallOptions,
+    from: Pid,
+    encoded?: Uint8Array,
+  ) {
     this.session = session;
     this.target = target;
     this.options = options;
     this.#request = request;
     this.#from = from;
+    this.#encoded = encoded;
   }
 
   get peer(): string {
@@ -308,8 +336,13 @@ class RemoteCall implements CallRequest {
     const { connection } = session;
     connection.signal({ kind: "monitor", from: this.#from, target, ref });
     try {
-      const message = genCall(this.#from, ref, session.hasAlias, this.#request);
-      connection.message(typeof target === "string" ? session.toName(target) : session.toPid(target), message);
+      const control = typeof target === "string" ? session.toName(target) : session.toPid(target);
+      if (this.#encoded === undefined) {
+        connection.message(control, genCall(this.#from, ref, session.hasAlias, this.#request));
+      } else {
+        const bytes = genCallAround(this.#from, ref, session.hasAlias, this.#encoded);
+        connection.encoded(control, bytes, 0, bytes.length);
+      }
     } catch (error) {
       this.abandon(ref);
       throw error;

@@ -38,7 +38,7 @@ export class OwnIdentity implements NodeIdentity {
   }
 
   async reload(): Promise<number> {
-    const ended = this.#host.cutUntrusted(this.#keeper.reload());
+    const ended = this.#host.standings.cutUntrusted(this.#keeper.reload());
     await this.#certificate?.reload();
     return ended;
   }

@@ -52,7 +52,7 @@ export class OwnPolicy implements NodePolicy {
 
   #take(load: PolicyLoader): PolicyReloadResult {
     const result = this.#keeper.take(load);
-    if (result.ok) this.#host.policyChanged();
+    if (result.ok) this.#host.standings.policyChanged();
     const { ok, generation, reason, message } = result;
     this.#core.events.emit("reload", {
       what: "policy",

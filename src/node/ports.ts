@@ -1,4 +1,4 @@
-import type { NodeName } from "../base/node-name.ts";
+import type { DialTarget, NodeName } from "../base/node-name.ts";
 import type { CarrierDialer, DialAddress } from "../carrier/carrier.ts";
 
 /** Finds where a node may be reached. An answer is a hint, never identity. */
@@ -14,6 +14,14 @@ export interface Resolver {
   readonly maxResolveMs?: number;
   /** Its answer is a guess: when nobody is found there, the error also says what the others had answered. Default false. */
   readonly isGuess?: boolean;
+}
+
+/** Says which nodes there are to connect to, such as the members of a service in DNS. */
+export interface SeedSource {
+  /** For health and messages: what is asked, such as `dns:worker@workers.example`. */
+  readonly label: string;
+  /** The nodes at this moment. May reject: those of the last answer go on counting. */
+  list(signal: AbortSignal): Promise<readonly DialTarget[]>;
 }
 
 /** Dialers by scheme; a missing scheme is not allowed on this node. */

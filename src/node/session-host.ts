@@ -6,7 +6,6 @@ import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
 import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
-import type { TrustChange } from "../identity/trust-change.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
@@ -17,23 +16,23 @@ import type { ConnectionParts } from "./connection-parts.ts";
 import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
+import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
-import { type IdentityKeeper, isCut, isNamed, trustWithdrawn } from "./identity-keeper.ts";
+import type { IdentityKeeper } from "./identity-keeper.ts";
+import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
-import { connectWithdrawn, type PolicyKeeper, type Standing } from "./policy-keeper.ts";
-import { PolicyTimer } from "./policy-timer.ts";
+import type { PolicyKeeper, Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
+import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
-
-/** Changes of trust that are remembered for messages that wait. */
-const MAX_REMEMBERED_CHANGES = 1_024;
+import { Standings } from "./standings.ts";
 
 /** The connections of a node: accepts them, dials them, turns proven ones into sessions, and ends them. */
 export class SessionHost implements ConnectionHost {
@@ -41,6 +40,8 @@ export class SessionHost implements ConnectionHost {
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
+  /** What sessions may do as policy, grants and trust change. */
+  readonly standings: Standings;
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
@@ -51,11 +52,15 @@ export class SessionHost implements ConnectionHost {
   readonly #drainWaiters = new Map<Session, (() => void)[]>();
   readonly #handshaking = new Set<DistConnection>();
   readonly #budgets: Budgets;
-  /** The latest changes of trust, for what was sent by those who are gone. */
-  #withdrawn: readonly TrustChange[] = [];
   readonly #policy: PolicyKeeper;
   readonly #certificates: CertificateEnds;
-  readonly #policyTimer: PolicyTimer;
+  readonly #dialOnly = new DialOnlyPeers();
+  readonly #reaper: IdleReaper;
+  /** Why nothing is dialled or accepted any more. */
+  #closing: SallyportError | undefined;
+  /** Whether the owner wants the connection with a peer though nothing may need it. */
+  isKept: (peer: NodeName) => boolean = () => false;
+  watcher: SessionWatcher | undefined;
 
   constructor(
     parts: ConnectionParts,
@@ -67,12 +72,6 @@ export class SessionHost implements ConnectionHost {
     policy: PolicyKeeper,
   ) {
     this.#policy = policy;
-    this.#policyTimer = new PolicyTimer({
-      clock: core.clock,
-      nextChangeMs: (nowMs) => policy.nextChangeMs(nowMs),
-      changed: () => this.#judgeAll(),
-    });
-    this.#policyTimer.arm();
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
     this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
@@ -85,27 +84,40 @@ export class SessionHost implements ConnectionHost {
     this.identity = parts.identity;
     for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
     this.identity?.watch({
-      changed: (changes) => this.cutUntrusted(changes),
+      changed: (changes) => this.standings.cutUntrusted(changes),
       warned: (warning) => core.events.emit("warning", warning),
     });
     this.sessions = new Sessions(parts.own.name, parts.maxSessions);
+    this.standings = new Standings(core, policy, this.#budgets, inbound, this.sessions, (session) =>
+      this.nameProven(session),
+    );
+    this.#reaper = new IdleReaper({
+      clock: core.clock,
+      option: parts.idle ?? false,
+      sessions: () => this.sessions.all(),
+      isKept: (peer) => this.isKept(peer),
+      isDialled: (peer) => this.sessions.dial(peer) !== undefined,
+    });
   }
 
   /** For listeners: takes an accepted carrier. */
-  readonly accept: AcceptHandler = (carrier, admission) =>
-    this.#newConnection(
+  readonly accept: AcceptHandler = (carrier, admission) => {
+    const connection = this.#newConnection(
       undefined,
       () => admission.release(),
       () => carrier,
     );
+    if (this.#closing !== undefined) connection.destroy(this.#closing);
+    return connection;
+  };
 
   /** The session a message came over; undefined for messages of this node. */
   sessionOf(ctx: MessageContext): Session | undefined {
     return ctx.peer === null ? undefined : this.#byPeer.get(ctx.peer);
   }
 
-  /** The session of a node, dialled when there is none. */
-  async connected(target: DialTarget, options: CallOptions): Promise<Session> {
+  /** The session of a node, dialled when there is none; `waitingBytes` of the caller's count while it waits. */
+  async connected(target: DialTarget, options: CallOptions, waitingBytes = 0): Promise<Session> {
     const existing = this.sessions.reach(target.name);
     if (existing !== undefined) return existing;
     const timeoutMs = checkedTimeout(options.timeoutMs);
@@ -121,18 +133,25 @@ export class SessionHost implements ConnectionHost {
         takeBack();
         reject(error);
       };
-      const takeBack = dial.wait((session) => {
+      const up = (session: Session): void => {
         done();
         resolve(session);
-      }, fail);
+      };
+      const takeBack = dial.wait(up, fail, { bytes: waitingBytes });
       const aborted = (): void => fail(options.signal?.reason);
-      const deadline = this.#deadlines.set(timeoutMs, () => fail(connectTimeout(target.name, timeoutMs)));
+      const late = (): void => fail(this.#dialOnly.explained(target.name, connectTimeout(target.name, timeoutMs)));
+      const deadline = this.#deadlines.set(timeoutMs, late);
       options.signal?.addEventListener("abort", aborted, { once: true });
     });
   }
 
-  /** The dial under way to a node, started when there is none. @throws {SallyportError} ERR_DENIED SELF_CONNECT */
+  /**
+   * The dial under way to a node, started when there is none. While a session is asked whether it may end, the dial waits for
+   * the answer first.
+   * @throws {SallyportError} ERR_DENIED SELF_CONNECT, ERR_CLOSED NODE_CLOSED
+   */
   dial(target: DialTarget): Dial {
+    if (this.#closing !== undefined) throw this.#closing;
     if (sameNode(target.name, this.#core.name)) throw selfConnect(this.#core.name);
     const running = this.sessions.dial(target.name);
     if (running !== undefined) return running;
@@ -140,14 +159,16 @@ export class SessionHost implements ConnectionHost {
       resolver: this.#parts.resolver,
       clock: this.#parts.clock,
       maxDialMs: this.#parts.limits.maxHandshakeMs,
+      maxWaitingBytes: this.#parts.limits.maxWaitingBytes,
       connect: (name, address) => this.#connectTo(name, address),
+      explained: (name, error) => this.#dialOnly.explained(name, error),
       finished: (ended, error) => {
         this.sessions.removeDial(ended);
         if (error !== undefined) this.#core.counters.add("dials_failed");
       },
     });
     this.sessions.addDial(dial);
-    void dial.run();
+    if (this.sessions.get(target.name)?.isAsking !== true) void dial.run();
     return dial;
   }
 
@@ -162,19 +183,30 @@ export class SessionHost implements ConnectionHost {
     });
   }
 
-  /** True while bytes of any session have not left this process. */
-  get isWaiting(): boolean {
-    for (const session of this.sessions.all()) if (session.connection.waitingBytes > 0) return true;
+  /** True while a session has bytes that have not left this process, or a peer waits for an answer. */
+  get hasOpenWork(): boolean {
+    for (const { connection, work, inflight } of this.sessions.all()) {
+      if (connection.waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
+    }
     return false;
   }
 
-  /** Ends everything: dials, handshakes, sessions. */
-  endAll(error: SallyportError): void {
-    this.identity?.stop();
-    this.#policyTimer.stop();
+  /** From now on nothing is dialled or accepted; sessions go on. */
+  admitNothing(error: SallyportError): void {
+    this.#closing = error;
+    this.#reaper.stop();
     for (const dial of [...this.sessions.dials()]) dial.fail(error);
-    for (const session of [...this.sessions.all()]) session.connection.end("stopping");
     for (const connection of [...this.#handshaking]) connection.destroy(error);
+  }
+
+  /** Ends everything in good order; returns the connections that said goodbye. */
+  endAll(error: SallyportError): readonly DistConnection[] {
+    this.admitNothing(error);
+    this.identity?.stop();
+    this.standings.stop();
+    const leaving = [...this.sessions.all()].map((session) => session.connection);
+    for (const connection of leaving) connection.end("stopping");
+    return leaving;
   }
 
   // ConnectionHost
@@ -222,16 +254,19 @@ export class SessionHost implements ConnectionHost {
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
     this.knownAddresses.sessionUp(session.peer.address, assurance);
+    if (holdsName) this.#dialOnly.sessionUp(peer.name, peer.role === "initiator");
     return session;
   }
 
   announce(session: Session): void {
+    this.watcher?.up(session, this.sessions.dial(session.peer.name)?.addressOf(session.connection));
     this.#core.events.emit("nodeup", session.peer);
     if (session.holdsName) this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
   nameProven(session: Session): void {
     session.holdsName = true;
+    this.watcher?.up(session, undefined);
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
@@ -243,15 +278,31 @@ export class SessionHost implements ConnectionHost {
     session.ended();
     this.#certificates.forget(session);
     this.#byPeer.delete(session.peer);
+    this.#reaper.forget(session);
     this.relieved(session);
     this.#core.events.emit("nodedown", session.peer, cause?.reason ?? "CLOSED");
+    // It waited for the answer whether the session may end.
+    if (session.isAsking) void this.sessions.dial(session.peer.name)?.run();
+    this.watcher?.down(session, cause);
+  }
+
+  idleAsked(session: Session): boolean {
+    return this.#closing === undefined && this.#reaper.agrees(session);
+  }
+
+  idleKept(session: Session): void {
+    if (!session.isAsking) return;
+    session.isAsking = false;
+    this.#reaper.kept(session);
+    this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
   failed(connection: DistConnection, address: string, error: SallyportError): void {
     this.#handshaking.delete(connection);
     this.#core.counters.add("connections_refused");
-    this.#core.events.emit("refused", { address, role: connection.role, error });
-    for (const dial of this.sessions.dials()) dial.attemptEnded(connection, error);
+    const dial = [...this.sessions.dials()].find((each) => each.addressOf(connection) !== undefined);
+    if (dial?.isQuiet !== true) this.#core.events.emit("refused", { address, role: connection.role, error });
+    dial?.attemptEnded(connection, error);
   }
 
   wanted(session: Session, control: Control): boolean {
@@ -282,71 +333,6 @@ export class SessionHost implements ConnectionHost {
 
   turnEnded(): void {
     this.#core.processes.queue.run();
-  }
-
-  /** Another policy is in force: sessions that it does not allow end, the others are judged by it; says how many ended. */
-  policyChanged(): number {
-    this.#budgets.forgetRates();
-    return this.#judgeAll();
-  }
-
-  /** Judges every session by the policy in force and the time of now; says how many ended. */
-  #judgeAll(): number {
-    this.#core.epoch.value++;
-    this.#policyTimer.arm();
-    let ended = 0;
-    for (const session of [...this.sessions.all()]) {
-      const role = session.connection.role === "acceptor" ? "acceptor" : "dialler";
-      const standing = this.#policy.judge(session.facts, role);
-      if (standing.kind === "refused") {
-        this.#core.outcasts.add(session.peer);
-        session.connection.destroy(connectWithdrawn(session.peer.name));
-        ended++;
-        continue;
-      }
-      session.guard.rejudge(standing.rules);
-      this.#inbound.withdraw(session);
-    }
-    return ended;
-  }
-
-  /** What may still be done with what somebody sent who is gone. */
-  rulesOfGone({ facts, budget }: SessionGuard): SessionGuard | undefined {
-    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
-    if (isCut(this.#withdrawn, facts.name, fingerprint)) return undefined;
-    const standing = this.#policy.judge(facts, "acceptor");
-    if (standing.kind === "refused") return undefined;
-    const { name, guardLimits: limits, clock } = this.#core;
-    return new SessionGuard({ facts, rules: standing.rules, nodes: [name, facts.name], budget, limits, clock });
-  }
-
-  /** A grant stands no more: monitors, links and calls that rested on it are closed. See `Withdraw`. */
-  grantRevoked(onlyIdle = false): boolean {
-    this.#core.epoch.value++;
-    let isDone = true;
-    for (const session of this.sessions.all()) {
-      if (onlyIdle && session.work.size > 0) isDone = false;
-      else this.#inbound.withdraw(session);
-    }
-    return isDone;
-  }
-
-  /** Ends the sessions whose key was revoked, replaced or unpinned; says how many. */
-  cutUntrusted(changes: readonly TrustChange[]): number {
-    let ended = 0;
-    this.#core.epoch.value++;
-    this.#withdrawn = [...this.#withdrawn, ...changes].slice(-MAX_REMEMBERED_CHANGES);
-    for (const session of [...this.sessions.all()]) {
-      session.warm = undefined;
-      if (!isCut(changes, session.peer.name, session.fingerprint)) {
-        if (isNamed(changes, session.facts.name, session.fingerprint)) this.nameProven(session);
-        continue;
-      }
-      this.#core.outcasts.add(session.peer);
-      session.connection.destroy(trustWithdrawn(session.peer.name));
-      ended++;
-    }
-    return ended;
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {

@@ -77,6 +77,10 @@ export class Session implements RemoteEnd, Incarnation {
   refusedMonitor: Reference | undefined;
   /** Remote processes were started with our output sink as group leader: their output may come. */
   takesOutput = false;
+  /** Requests of this node that wait for their answers; the call table counts. */
+  openCalls = 0;
+  /** This node has asked whether the session may end as idle: what it sends meanwhile waits as behind a dial. */
+  isAsking = false;
   /** Calls and functions of the peer that go on here. */
   readonly work: OpenWorks = new OpenWorks();
   /** Calls of the peer that services have not answered. */

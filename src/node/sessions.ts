@@ -65,11 +65,12 @@ export class Sessions {
 
   /**
    * The session over which this node may speak to a name by itself; undefined when it has to dial. Over that of a stranger
-   * it only answers: `creation` of a pid that came from there.
+   * it only answers: `creation` of a pid that came from there. While one is asked whether it may end, nothing is sent.
    */
   reach(name: string, creation?: number): Session | undefined {
     const session = this.get(name);
-    return session?.holdsName === false && session.creation !== creation ? undefined : session;
+    if (session === undefined || session.isAsking) return undefined;
+    return session.holdsName === false && session.creation !== creation ? undefined : session;
   }
 
   dial(name: NodeName): Dial | undefined {

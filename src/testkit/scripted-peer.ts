@@ -1,14 +1,16 @@
 import { OpenChallenges } from "../auth/otp-types.ts";
 import { type NodeName, parseNodeName } from "../base/node-name.ts";
-import type { Carrier, CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
+import type { Carrier, CarrierInfo, CarrierSink, DialAddress } from "../carrier/carrier.ts";
 import { createMemoryPair } from "../carrier/memory.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { DEFAULT_DIST_LIMITS } from "../dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { Denied } from "../node/api.ts";
+import { readExchange } from "../node/exchange-plan.ts";
 import { genCall } from "../node/gen.ts";
 import { SallyportNode } from "../node/node.ts";
+import type { ExchangeOption } from "../node/options.ts";
 import type { PolicySource } from "../node/own-policy.ts";
 import { compilePolicy } from "../policy/compile.ts";
 import type { PolicyDocument } from "../policy/document.ts";
@@ -37,6 +39,7 @@ export interface ScriptedNodeOptions {
   /** Undefined: the node has no policy. */
   readonly policy?: PolicyDocument;
   readonly guardLimits?: Partial<GuardLimits>;
+  readonly exchange?: ExchangeOption;
 }
 
 /** How a scripted peer comes. */
@@ -131,30 +134,38 @@ export class ScriptedNode {
   /** Reasons of connections that never became sessions. */
   readonly refused: string[] = [];
   readonly handlerErrors: unknown[] = [];
+  /** `host:port` of every dial. */
+  readonly dials: string[] = [];
   readonly #peers = new Map<NodeName, ScriptedPeer>();
   #seed = 10;
   #dialling: ((sink: CarrierSink) => Carrier) | undefined;
 
-  constructor({ policy, guardLimits }: ScriptedNodeOptions = {}) {
+  constructor({ policy, guardLimits, exchange }: ScriptedNodeOptions = {}) {
+    const plan = readExchange(exchange, NODE_NAME, this.clock, () => ["tls://h:1"]);
     this.node = new SallyportNode({
       own: { name: NODE_NAME, creation: NODE_CREATION, flags: DEFAULT_FLAGS },
       clock: this.clock,
       random: new SeededRandom(1),
       handshake: this.#handshake(),
-      dialers: { tls: { dial: (_address, _host, sink) => this.#dialled(sink) } },
+      dialers: { tls: { dial: (address, _host, sink) => this.#dialled(address, sink) } },
       resolver: {
         label: "scripted",
-        resolve: () => Promise.resolve([{ scheme: "tls", host: "h", port: 1 }]),
+        resolve: async (name) => {
+          const hints = (await plan?.hints.resolve(name)) ?? [];
+          return hints.length > 0 ? hints : [{ scheme: "tls", host: "h", port: 1 }];
+        },
       },
       judgeCertificate: () => ({ matched: false, presented: [] }),
       limits: DEFAULT_DIST_LIMITS,
       ticks: DEFAULT_TICK_OPTIONS,
       guardLimits,
       policy: policy === undefined ? undefined : sourceOf(policy),
+      exchange: plan,
       onListenerError: (error) => {
         throw error;
       },
     });
+    this.node.startJoining();
     this.node.on("denied", (told) => this.denied.push(told));
     this.node.on("refused", ({ error }) => this.refused.push(error.reason));
     this.node.on("handlerError", ({ error }) => this.handlerErrors.push(error));
@@ -210,7 +221,8 @@ export class ScriptedNode {
     return peer;
   }
 
-  #dialled(sink: CarrierSink): Carrier {
+  #dialled({ host, port }: DialAddress, sink: CarrierSink): Carrier {
+    this.dials.push(`${host}:${port}`);
     if (this.#dialling === undefined) throw new Error("nobody is to be dialled");
     return this.#dialling(sink);
   }
@@ -250,6 +262,8 @@ export class ScriptedNode {
         refused: () => {},
         message: (control, buffer, start, end) =>
           peer.took(control, end > start ? connection.terms.decodeAt(buffer, start, end) : undefined),
+        idleAsked: () => false,
+        idleKept: () => {},
         strayPong: () => {},
         turnStarted: () => {},
         turnEnded: () => {},

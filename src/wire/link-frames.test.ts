@@ -7,7 +7,11 @@ const FRAMES: readonly (readonly [LinkFrame, string])[] = [
   [{ kind: "pong", token: 0xffff_ffff_ffff_ffffn }, "f002ffffffffffffffff"],
   [{ kind: "bye", reason: "stopping" }, "f00301"],
   [{ kind: "bye", reason: "disconnect" }, "f00302"],
+  [{ kind: "bye", reason: "idle" }, "f00303"],
   [{ kind: "refuse", reason: "auth" }, "f00406"],
+  [{ kind: "idle", received: 0x0102_0304_0506_0708n }, "f0050102030405060708"],
+  [{ kind: "idle", received: 0n }, "f0050000000000000000"],
+  [{ kind: "keep" }, "f006"],
 ];
 function reasonOf(bytes: Buffer): string {
   try {
@@ -35,7 +39,7 @@ describe("link frames", () => {
     expect(reasonOf(Buffer.concat([bytes, Buffer.alloc(1)]))).toBe("ERR_PEER_MISBEHAVED LINK_FRAME_MALFORMED");
   });
 
-  it.each(["f000", "f005", "f00300", "f00303", "f00400", "f0040b", "7001"])("%s is refused", (hex) => {
+  it.each(["f000", "f005", "f007", "f00300", "f00304", "f00400", "f0040b", "7001"])("%s is refused", (hex) => {
     expect(reasonOf(Buffer.from(hex, "hex"))).toBe("ERR_PEER_MISBEHAVED LINK_FRAME_MALFORMED");
   });
 });

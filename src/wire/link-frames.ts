@@ -10,23 +10,36 @@ const PING = 1;
 const PONG = 2;
 const BYE = 3;
 const REFUSE = 4;
+const IDLE = 5;
+const KEEP = 6;
 
 /** Length of the token of PING and PONG, in bytes. */
 export const PING_TOKEN_BYTES = 8;
 
-/** Why a side leaves in good order: `stopping` the node ends, `disconnect` its owner ended this session. */
-export type ByeReason = "stopping" | "disconnect";
+/** Length of the count of IDLE, in bytes. */
+export const IDLE_COUNT_BYTES = 8;
 
-const BYE_REASONS: readonly ByeReason[] = ["stopping", "disconnect"];
+/**
+ * Why a side leaves in good order: `stopping` the node ends, `disconnect` its owner ended this session, `idle` nothing needs
+ * it at either end.
+ */
+export type ByeReason = "stopping" | "disconnect" | "idle";
 
-/** A decoded link frame. `refuse` ends a standing session for a reason of the handshake's closed list. */
+const BYE_REASONS: readonly ByeReason[] = ["stopping", "disconnect", "idle"];
+
+/**
+ * A decoded link frame. `refuse` ends a standing session for a reason of the handshake's closed list; `idle` asks whether it
+ * may end because nothing needs it, and says how many messages have come; `keep` says that it may not.
+ */
 export type LinkFrame =
   | { readonly kind: "ping"; readonly token: bigint }
   | { readonly kind: "pong"; readonly token: bigint }
   | { readonly kind: "bye"; readonly reason: ByeReason }
-  | { readonly kind: "refuse"; readonly reason: RefuseReason };
+  | { readonly kind: "refuse"; readonly reason: RefuseReason }
+  | { readonly kind: "idle"; readonly received: bigint }
+  | { readonly kind: "keep" };
 
-/** Encodes a link frame without its length prefix. The token is an unsigned 64-bit number. */
+/** Encodes a link frame without its length prefix. Token and count are unsigned 64-bit numbers. */
 export function encodeLinkFrame(frame: LinkFrame): Buffer {
   switch (frame.kind) {
     case "ping":
@@ -41,6 +54,15 @@ export function encodeLinkFrame(frame: LinkFrame): Buffer {
       return Buffer.from([LINK_FRAME, BYE, BYE_REASONS.indexOf(frame.reason) + 1]);
     case "refuse":
       return Buffer.from([LINK_FRAME, REFUSE, refuseNumber(frame.reason)]);
+    case "idle": {
+      const out = Buffer.alloc(2 + IDLE_COUNT_BYTES);
+      out[0] = LINK_FRAME;
+      out[1] = IDLE;
+      out.writeBigUInt64BE(frame.received, 2);
+      return out;
+    }
+    case "keep":
+      return Buffer.from([LINK_FRAME, KEEP]);
   }
 }
 
@@ -73,6 +95,12 @@ export function decodeLinkFrame(buffer: Buffer, start: number, end: number): Lin
       if (reason === undefined) throw malformed("REFUSE has an unknown reason", length);
       return { kind: "refuse", reason };
     }
+    case IDLE:
+      if (length !== 2 + IDLE_COUNT_BYTES) throw malformed("the count of IDLE must have 8 bytes", length);
+      return { kind: "idle", received: buffer.readBigUInt64BE(start + 2) };
+    case KEEP:
+      if (length !== 2) throw malformed("KEEP has nothing but its kind", length);
+      return { kind: "keep" };
     default:
       throw malformed(`the kind ${kind} is unknown`, length);
   }

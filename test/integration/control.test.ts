@@ -90,6 +90,7 @@ describe("the control socket", () => {
       trust: "tofu",
       state: "green",
       problems: [],
+      seeds: [],
       policy: null,
       startedMs: expect.any(Number),
       warnings: [],

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach } from "vitest";
@@ -62,6 +62,13 @@ export class NativeRig {
   readonly makeKey = async (name: string): Promise<void> => {
     const made = await this.node(name, "strict", { listen: [] });
     await made.close({ timeoutMs: 0 });
+  };
+
+  /** A copy of the key directory of a node that runs: the same identity in a second place, as after a restore or a theft. */
+  readonly twinDir = (name: string): string => {
+    const twin = this.place(`${name}-twin`);
+    cpSync(this.keyDir(name), twin, { recursive: true, filter: (path) => !statSync(path).isSocket() });
+    return twin;
   };
 
   /** Pins the key of `whose` at `owner` under the name `as`, as an operator who copies the file. */

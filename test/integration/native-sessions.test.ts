@@ -10,7 +10,7 @@ import { endTls, passOn } from "../attack/native-relay.ts";
 import { A, B, C, dialling, failure, NativeRig, nextRefusal, portOf } from "./native-rig.ts";
 
 let authority: TestAuthority;
-const { root, keyDir, node, makeKey, pin, acquainted, own, atEnd } = new NativeRig();
+const { root, keyDir, node, makeKey, pin, acquainted, own, atEnd, twinDir } = new NativeRig();
 
 beforeAll(async () => {
   authority = await testAuthority(join(root, "ca"));
@@ -151,7 +151,7 @@ describe("a native session", () => {
     const first = await node(A, "tofu", { resolve: { [B]: relay.endpoint } });
     await first.ping(B);
     relay.loseDiallers();
-    const second = await node(A, "tofu", dialling(b));
+    const second = await node(A, "tofu", { ...dialling(b), identity: { dir: twinDir(A) } });
     await second.ping(B);
     expect(events).toEqual(["up", "SESSION_REPLACED", "up"]);
   });

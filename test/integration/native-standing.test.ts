@@ -13,7 +13,7 @@ import { A, B, dialling, NativeRig, nextRefusal } from "./native-rig.ts";
 
 // Who may hold a name, and what becomes of those that lose it.
 
-const { keyDir, node, own, makeKey, pin } = new NativeRig();
+const { keyDir, node, own, makeKey, pin, twinDir } = new NativeRig();
 const COOKIE = "a cookie of 27 random bytes";
 
 const reason = (promise: Promise<unknown>): Promise<string> =>
@@ -133,7 +133,7 @@ describe("a key that was rotated because it was stolen", () => {
     pin(B, A);
     pin(A, B);
     const b = await node(B, "strict");
-    const thief = await node(A, "strict", { ...dialling(b), identity: { dir: keyDir(A) } });
+    const thief = await node(A, "strict", { ...dialling(b), identity: { dir: twinDir(A) } });
     await thief.ping(B);
     const world = { files: new RealFiles(), crypto: new RealIdentityCrypto(), random: new RealRandom() };
     const { key } = rotateNodeKey({
@@ -188,7 +188,7 @@ describe("a key directory that vanishes", () => {
     await a.ping(B);
     renameSync(join(keyDir(B), "revoked"), join(keyDir(B), "moved"));
     expect(await reason(Promise.resolve(b.identity?.reload()))).toBe("TRUST_UNREADABLE");
-    const revoked = await node("r@127.0.0.1", "tofu", dialling(b));
+    const revoked = await node("r@127.0.0.1", "tofu", { ...dialling(b), identity: { dir: twinDir("r@127.0.0.1") } });
     expect(await reason(revoked.connect(B))).toBe("REFUSED_BY_PEER");
     renameSync(keyDir(B), `${keyDir(B)}-gone`);
     while (!warnings.includes("TRUST_UNREADABLE")) await new Promise((resolve) => setImmediate(resolve));

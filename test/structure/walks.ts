@@ -62,9 +62,10 @@ export const WALKS: readonly Walk[] = [
       { from: "node/own-policy.ts", to: "config/policy-source.ts", via: { sink: "PolicySource" } },
       { from: "node/own-policy.ts", to: "node/policy-keeper.ts", via: imports },
       { from: "node/own-policy.ts", to: "node/session-host.ts", via: imports },
-      { from: "node/session-host.ts", to: "guard/session-guard.ts", via: imports },
+      { from: "node/session-host.ts", to: "node/standings.ts", via: imports },
+      { from: "node/standings.ts", to: "guard/session-guard.ts", via: imports },
       { from: "guard/session-guard.ts", to: "guard/verdicts.ts", via: imports },
-      { from: "node/session-host.ts", to: "node/inbound.ts", via: imports },
+      { from: "node/standings.ts", to: "node/inbound.ts", via: imports },
     ],
   },
   {

@@ -4,6 +4,7 @@ import type { ControlFlags } from "../control-path.ts";
 import { policyRows } from "../policy-state.ts";
 import { reportResult } from "../report.ts";
 import { askRunningNode } from "../running-node.ts";
+import { seedRows } from "../seed-rows.ts";
 import { fields, moment } from "../table.ts";
 
 /** `status`: what the running node says of itself. */
@@ -25,7 +26,7 @@ function human(result: Fields, { terminal }: CommandWorld): string {
     ["trust", typeof trust === "string" ? trust : "by certificate authority"],
   ];
   const { banner, rows: policy } = policyRows(result["policy"], terminal.colours);
-  rows.push(...policy);
+  rows.push(...policy, ...seedRows(result["seeds"]));
   const list: readonly unknown[] = Array.isArray(warnings) ? warnings : [];
   for (const warning of list) rows.push(["warning", messageOf(warning)]);
   return [...banner, fields(rows, terminal.colours.dim)].join("\n");

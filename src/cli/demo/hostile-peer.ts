@@ -132,6 +132,8 @@ export class HostilePeer {
       refused: () => {},
       message: (control, buffer, start, end) =>
         this.#received(control, start < end ? connection().terms.decodeAt(buffer, start, end) : undefined),
+      idleAsked: () => false,
+      idleKept: () => {},
       strayPong: () => {},
       turnStarted: () => {},
       turnEnded: () => {},
