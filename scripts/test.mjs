@@ -2,7 +2,7 @@
 // `npm test`: everything a change has to pass. Arguments pick parts: unit integration interop fuzz.
 // The last line is `N passed, N failed`, with `, N skipped` when something was skipped.
 //
-//   SALLYPORT_INSTALL=0      as root: do not install the programs interop needs
+//   SALLYPORT_INSTALL=0      as root: do not install the programs that interop and the tests of three hosts need
 //   SALLYPORT_INTEROP=0      skip interop on purpose (a failure when CI=true)
 //   SALLYPORT_FUZZ_CASES=N   mutated inputs of the fuzz part, default 50000 here
 import { spawn } from "node:child_process";
@@ -22,9 +22,12 @@ const PARTS = {
   fuzz: { projects: ["fuzz"], maxSeconds: 120 },
 };
 
-const PROGRAMS = ["erl", "epmd", "elixir", "openssl"];
-const PACKAGES = ["erlang-nox", "elixir", "openssl"];
-const INSTALL = ["apt-get", "install", "-y", "--no-install-recommends", ...PACKAGES];
+/** Programs that parts need, and the Debian packages that bring them. */
+const NEEDS = {
+  interop: { programs: ["erl", "epmd", "elixir", "openssl"], packages: ["erlang-nox", "elixir", "openssl"] },
+  integration: { programs: ["ip"], packages: ["iproute2"] },
+};
+const INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"];
 
 const started = Date.now();
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -50,7 +53,7 @@ if (unknown.length > 0) {
 }
 const parts = asked.length > 0 ? asked : Object.keys(PARTS);
 
-if (parts.includes("interop")) await preparePrograms();
+await preparePrograms();
 await step("build", node("typescript/bin/tsc", "-p", "tsconfig.build.json"), 120);
 if (asked.length === 0) {
   await step("lint and format", node("@biomejs/biome/bin/biome", "check", "."), 120);
@@ -59,35 +62,39 @@ if (asked.length === 0) {
 for (const part of parts) await testPart(part);
 finish();
 
-/** Makes sure that interop can run, or says what is missing. */
+/** Makes sure that every part can run as a whole, or says what is missing. */
 async function preparePrograms() {
-  if (process.env.SALLYPORT_INTEROP === "0") {
-    skipInterop("SALLYPORT_INTEROP=0 is set");
-    return;
+  const wanted = parts.filter((part) => part in NEEDS);
+  if (process.env.SALLYPORT_INTEROP === "0" && wanted.includes("interop")) {
+    skip("interop", "SALLYPORT_INTEROP=0 is set");
+    wanted.splice(wanted.indexOf("interop"), 1);
   }
-  let missing = PROGRAMS.filter((name) => !onPath(name));
-  if (missing.length === 0) return;
+  const missing = (part) => NEEDS[part].programs.filter((name) => !onPath(name));
+  const lacking = () => wanted.filter((part) => missing(part).length > 0);
+  if (lacking().length === 0) return;
   const root = process.getuid?.() === 0;
   if (root && onPath("apt-get") && process.env.SALLYPORT_INSTALL !== "0") {
+    const packages = lacking().flatMap((part) => NEEDS[part].packages);
     const rule = "=".repeat(100);
     console.log(`\n${rule}`);
-    console.log(`Interop needs ${missing.join(", ")}, missing here. INSTALLING Debian packages now, as root:`);
-    console.log(`  apt-get update && ${INSTALL.join(" ")}`);
+    for (const part of lacking()) console.log(`${part} needs ${missing(part).join(", ")}, missing here.`);
+    console.log("INSTALLING Debian packages now, as root:");
+    console.log(`  apt-get update && ${[...INSTALL, ...packages].join(" ")}`);
     console.log(`Set SALLYPORT_INSTALL=0 to run without them.\n${rule}`);
-    await install();
-    missing = PROGRAMS.filter((name) => !onPath(name));
+    await install(packages);
   }
-  if (missing.length > 0) {
-    const how = `${root ? "" : "sudo "}${INSTALL.join(" ")}`;
-    skipInterop(`${missing.join(", ")} not found. Install on Debian with:\n      ${how}`);
+  for (const part of lacking()) {
+    const how = `${root ? "" : "sudo "}${[...INSTALL, ...NEEDS[part].packages].join(" ")}`;
+    const what = part === "interop" ? part : `${part}, the tests of three hosts:`;
+    skip(what, `${missing(part).join(", ")} not found. Install on Debian with:\n      ${how}`);
   }
 }
 
-async function install() {
+async function install(packages) {
   const env = { DEBIAN_FRONTEND: "noninteractive" };
   const lock = ["-o", "DPkg::Lock::Timeout=120"];
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const [tool, ...rest] = INSTALL;
+    const [tool, ...rest] = [...INSTALL, ...packages];
     const updated = await run(["apt-get", ...lock, "update"], 180, env);
     if (updated === 0 && (await run([tool, ...lock, ...rest], 600, env)) === 0) return;
     console.log(`installing failed, attempt ${attempt} of 3`);
@@ -95,12 +102,12 @@ async function install() {
   }
 }
 
-function skipInterop(why) {
-  notes.push(`interop SKIPPED: ${why}`);
-  console.log(`\ninterop will be SKIPPED: ${why}`);
+function skip(what, why) {
+  notes.push(`${what} SKIPPED: ${why}`);
+  console.log(`\n${what} will be SKIPPED: ${why}`);
   if (!CI) return;
   totals.failed++;
-  notes.push("interop must not be skipped when CI=true: counted as a failure");
+  notes.push(`${what} must not be skipped when CI=true: counted as a failure`);
 }
 
 /** One step that is not a test: it passes silently, and counts as a failure when it fails. */

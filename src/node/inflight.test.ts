@@ -50,6 +50,22 @@ describe("calls that are not answered", () => {
     expect(taken).toEqual([]);
   });
 
+  it("hold a service that has answered no longer than their session, and the others until they answer", () => {
+    const { inflight, taken, observers, process } = make(3);
+    const [s, t] = [process(), process()];
+    inflight.begin(s, undefined);
+    inflight.done(s, undefined);
+    expect(observers.size).toBe(1);
+    inflight.sessionEnded();
+    expect(observers.size).toBe(0);
+    inflight.begin(t, LIMITED);
+    inflight.begin(t, undefined);
+    inflight.done(t, LIMITED);
+    expect(observers.size).toBe(1);
+    inflight.done(t, undefined);
+    expect([observers.size, taken]).toEqual([0, []]);
+  });
+
   it("give their places back when their service ends, once, and those of other services stay", () => {
     const { inflight, taken, process } = make(5);
     const [s, t] = [process(), process()];

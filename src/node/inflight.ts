@@ -14,6 +14,7 @@ type Waiting = Map<Grant | undefined, number>;
 export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"]> {
   readonly #guard: SessionGuard;
   readonly #byProcess = new Map<NodeProcess, Waiting>();
+  #isSessionOver = false;
 
   constructor(guard: SessionGuard) {
     this.#guard = guard;
@@ -46,12 +47,24 @@ export class Inflight implements DeathObserver<MessageContext, NodeProcess["tag"
     if (count > 1) waiting.set(grant, count - 1);
     else waiting.delete(grant);
     this.#guard.leave("call", grant);
+    if (this.#isSessionOver && waiting.size === 0) this.#letGo(process);
+  }
+
+  /** The session has ended: services are held only as long as they owe an answer. */
+  sessionEnded(): void {
+    this.#isSessionOver = true;
+    for (const [process, waiting] of this.#byProcess) if (waiting.size === 0) this.#letGo(process);
   }
 
   processDied(process: NodeProcess): void {
     const waiting = this.#byProcess.get(process);
     this.#byProcess.delete(process);
     if (waiting !== undefined) this.#giveBack(waiting);
+  }
+
+  #letGo(process: NodeProcess): void {
+    this.#byProcess.delete(process);
+    process.unobserve(this);
   }
 
   #giveBack(waiting: Waiting): void {

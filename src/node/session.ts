@@ -167,6 +167,7 @@ export class Session implements RemoteEnd, Incarnation {
     this.warm = undefined;
     this.#ownedLifetime.end();
     this.work.end();
+    this.inflight.sessionEnded();
     this.tables.disconnected();
   }
 }

@@ -49,6 +49,40 @@ describe("VirtualClock", () => {
     expect(clock.runTurn()).toBe(0);
   });
 
+  it("keeps that order among thousands of timers, armed and cancelled in any order", () => {
+    const clock = new VirtualClock();
+    const dice = new SeededRandom(7);
+    const seen: string[] = [];
+    const expected: { readonly at: number; readonly n: number }[] = [];
+    for (let n = 0; n < 5_000; n++) {
+      const at = dice.below(1_000);
+      const timer = clock.at(addMs(clock.now(), at), () => seen.push(`${at}/${n}`));
+      if (dice.below(3) > 0) timer.cancel();
+      else expected.push({ at, n });
+    }
+    clock.advance(500);
+    clock.advance(500);
+    expected.sort((a, b) => a.at - b.at || a.n - b.n);
+    expect(seen).toEqual(expected.map(({ at, n }) => `${at}/${n}`));
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("counts armed timers only, also when one is cancelled twice or after it ran", () => {
+    const clock = new VirtualClock();
+    const [ran, kept] = [5, 50].map((ms) => clock.at(addMs(clock.now(), ms), () => {}));
+    const many = Array.from({ length: 3_000 }, () => clock.at(addMs(clock.now(), 20), () => {}));
+    clock.advance(10);
+    expect(clock.pendingTimers).toBe(3_001);
+    ran?.cancel();
+    for (const timer of many) {
+      timer.cancel();
+      timer.cancel();
+    }
+    expect(clock.pendingTimers).toBe(1);
+    kept?.cancel();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it("moves the wall clock alone when told so", () => {
     const clock = new VirtualClock(5000);
     clock.setWallMs(1);

@@ -1,18 +1,103 @@
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
 
+/** Cancelled timers are taken out of the heap when there are this many, and more of them than armed ones. */
+const MANY_CANCELLED = 1_000;
+
 class VirtualTimer implements Timer {
   readonly at: MonotonicMs;
   readonly order: number;
   run: (() => void) | undefined;
+  readonly #heap: TimerHeap;
 
-  constructor(at: MonotonicMs, order: number, run: () => void) {
+  constructor(at: MonotonicMs, order: number, run: () => void, heap: TimerHeap) {
     this.at = at;
     this.order = order;
     this.run = run;
+    this.#heap = heap;
   }
 
   cancel(): void {
+    if (this.run === undefined) return;
     this.run = undefined;
+    this.#heap.cancelled();
+  }
+
+  comesBefore(other: VirtualTimer): boolean {
+    return this.at < other.at || (this.at === other.at && this.order < other.order);
+  }
+}
+
+/** Armed timers, first due first; cancelled ones stay until they come up or are many. */
+class TimerHeap {
+  #timers: VirtualTimer[] = [];
+  #cancelled = 0;
+
+  get armed(): number {
+    return this.#timers.length - this.#cancelled;
+  }
+
+  add(timer: VirtualTimer): void {
+    this.#rise(timer);
+  }
+
+  cancelled(): void {
+    this.#cancelled++;
+    if (this.#cancelled < MANY_CANCELLED || this.#cancelled * 2 < this.#timers.length) return;
+    // A sorted list is a heap.
+    this.#timers = this.#timers.filter((timer) => timer.run !== undefined);
+    this.#timers.sort((a, b) => (a.comesBefore(b) ? -1 : 1));
+    this.#cancelled = 0;
+  }
+
+  /** Takes out what is due first, if that is at `end` or before, and gives what it runs. */
+  takeDue(end: MonotonicMs): { readonly at: MonotonicMs; readonly run: () => void } | undefined {
+    for (let first = this.#timers[0]; first !== undefined; first = this.#timers[0]) {
+      const { at, run } = first;
+      if (run !== undefined && at > end) return undefined;
+      this.#removeFirst();
+      if (run !== undefined) {
+        first.run = undefined;
+        return { at, run };
+      }
+      this.#cancelled--;
+    }
+    return undefined;
+  }
+
+  #removeFirst(): void {
+    const last = this.#timers.pop();
+    if (last !== undefined && this.#timers.length > 0) this.#sink(last);
+  }
+
+  /** Puts a timer at the end, and then as far up as it belongs. */
+  #rise(timer: VirtualTimer): void {
+    let at = this.#timers.length;
+    while (at > 0) {
+      const aboveAt = (at - 1) >>> 1;
+      const above = this.#timers[aboveAt];
+      if (above === undefined || !timer.comesBefore(above)) break;
+      this.#timers[at] = above;
+      at = aboveAt;
+    }
+    this.#timers[at] = timer;
+  }
+
+  /** Puts a timer at the top, and then as far down as it belongs. */
+  #sink(timer: VirtualTimer): void {
+    let at = 0;
+    for (;;) {
+      let belowAt = 2 * at + 1;
+      let below = this.#timers[belowAt];
+      const right = this.#timers[belowAt + 1];
+      if (below !== undefined && right?.comesBefore(below) === true) {
+        below = right;
+        belowAt++;
+      }
+      if (below === undefined || !below.comesBefore(timer)) break;
+      this.#timers[at] = below;
+      at = belowAt;
+    }
+    this.#timers[at] = timer;
   }
 }
 
@@ -27,7 +112,7 @@ export class VirtualClock implements Clock {
   #now: MonotonicMs;
   #wallMs: number;
   #order = 0;
-  #timers: VirtualTimer[] = [];
+  readonly #timers = new TimerHeap();
   #turn: (() => void)[] = [];
 
   /** @param wallMs Unix milliseconds of the start; default 2026-01-01T00:00:00Z. */
@@ -45,8 +130,8 @@ export class VirtualClock implements Clock {
   }
 
   at(at: MonotonicMs, run: () => void, _background?: boolean): Timer {
-    const timer = new VirtualTimer(at, this.#order++, run);
-    this.#timers.push(timer);
+    const timer = new VirtualTimer(at, this.#order++, run, this.#timers);
+    this.#timers.add(timer);
     return timer;
   }
 
@@ -60,7 +145,7 @@ export class VirtualClock implements Clock {
 
   /** Armed timers. */
   get pendingTimers(): number {
-    return this.#timers.filter((timer) => timer.run !== undefined).length;
+    return this.#timers.armed;
   }
 
   /** Runs the waiting `afterTurn` callbacks, and those that they add. Returns how many ran. */
@@ -82,11 +167,9 @@ export class VirtualClock implements Clock {
   advance(ms: number): void {
     const end = addMs(this.#now, ms);
     this.runTurn();
-    for (let timer = this.#takeDue(end); timer !== undefined; timer = this.#takeDue(end)) {
-      if (timer.at > this.#now) this.#moveTo(timer.at);
-      const run = timer.run;
-      timer.run = undefined;
-      run?.();
+    for (let due = this.#timers.takeDue(end); due !== undefined; due = this.#timers.takeDue(end)) {
+      if (due.at > this.#now) this.#moveTo(due.at);
+      due.run();
       this.runTurn();
     }
     this.#moveTo(end);
@@ -100,16 +183,5 @@ export class VirtualClock implements Clock {
   #moveTo(at: MonotonicMs): void {
     this.#wallMs += at - this.#now;
     this.#now = at;
-  }
-
-  #takeDue(end: MonotonicMs): VirtualTimer | undefined {
-    this.#timers = this.#timers.filter((timer) => timer.run !== undefined);
-    let first: VirtualTimer | undefined;
-    for (const timer of this.#timers) {
-      if (timer.at > end) continue;
-      if (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order))
-        first = timer;
-    }
-    return first;
   }
 }
