@@ -192,8 +192,9 @@ export class SallyportNode implements Node {
   }
 
   async connect(node: string, options: CallOptions = {}): Promise<Peer> {
+    const target = parseDialTarget(node);
     const connected = this.#connected(node, options);
-    this.#joining.wanted(parseDialTarget(node));
+    this.#joining.wanted(target);
     return (await connected).peer;
   }
 

@@ -21,9 +21,9 @@ export interface Seeds {
 /**
  * Reads the option `seeds`. The own name in it is left out, so that one list fits all nodes; of a name that comes twice the first
  * counts.
- * @throws {SallyportError} ERR_CONFIG NAME_INVALID, SEED_INVALID, SEED_SOURCE_UNKNOWN, TOO_MANY_SEEDS
+ * @throws {SallyportError} ERR_CONFIG NAME_INVALID, SEED_INVALID, TOO_MANY_SEEDS
  */
-export function readSeeds(texts: readonly string[], own: NodeName, dns: SeedSourceFactory | undefined): Seeds {
+export function readSeeds(texts: readonly string[], own: NodeName, dns: SeedSourceFactory): Seeds {
   const targets = new Map<NodeName, DialTarget>();
   const sources = new Map<string, SeedSource>();
   for (const text of texts) {
@@ -40,21 +40,13 @@ export function readSeeds(texts: readonly string[], own: NodeName, dns: SeedSour
   return { targets: [...targets.values()], sources: [...sources.values()] };
 }
 
-function dnsSource(text: string, dns: SeedSourceFactory | undefined): SeedSource {
+function dnsSource(text: string, dns: SeedSourceFactory): SeedSource {
   const match = /^dns:([A-Za-z0-9_-]+)@([A-Za-z0-9._-]+)$/.exec(text);
   if (match?.[1] === undefined || match[2] === undefined) {
     throw new SallyportError("ERR_CONFIG", "SEED_INVALID", `"${quotePeerText(text)}" is not dns:LOCAL@SERVICE`, {
       stage: "name",
       advice: "write for example dns:worker@workers.prod.example",
     });
-  }
-  if (dns === undefined) {
-    throw new SallyportError(
-      "ERR_CONFIG",
-      "SEED_SOURCE_UNKNOWN",
-      `"${quotePeerText(text)}" names seeds in DNS, which this node does not look up`,
-      { stage: "name", advice: "name the seeds one by one, as name@host or name@host:port" },
-    );
   }
   return dns(match[1], match[2]);
 }

@@ -90,7 +90,7 @@ describe("a seed", () => {
 
   it("cannot be named in a form that nobody understands", async () => {
     const of = (seeds: readonly string[]) => failure(node(A, "tofu", { seeds })).then(({ reason }) => reason);
-    expect(await of(["dns:w@w.example"])).toBe("SEED_SOURCE_UNKNOWN");
+    expect(await of(["dns:w"])).toBe("SEED_INVALID");
     expect(await of(["b"])).toBe("NAME_INVALID");
     expect((await failure(node(A, "tofu", { reconnect: { minMs: 0 } }))).reason).toBe("RECONNECT_INVALID");
     expect((await failure(node(A, "tofu", { exchange: { connect: true } }))).reason).toBe("EXCHANGE_INVALID");

@@ -100,7 +100,10 @@ function listen(node: Node, events: EventPrinter): void {
   node.on("reload", (reload) => events.print({ event: "reload", ...reload }));
   node.on("output", ({ peer, text }) => events.print({ event: "output", peer: peer.name, text }));
   node.on("warning", ({ reason, message }) => events.print({ event: "warning", reason, message }));
-  node.on("refused", ({ address, role, error }) => events.print(refusedEvent(address, role, error)));
+  node.on("refused", ({ address, role, error }) => {
+    // Of two connections that crossed one goes on: nothing was refused.
+    if (error.reason !== "OTHER_CONNECTION_WINS") events.print(refusedEvent(address, role, error));
+  });
   node.on("handlerError", ({ id, where, error }) => events.print(handlerErrorEvent(id, where, error)));
 }
 
