@@ -23,6 +23,9 @@ const STRANGER = join(ROOT, "stranger");
 
 const LISTEN = ["--listen", "tls://127.0.0.1:0", "--epmd", "off"] as const;
 
+/** For a second node in the same directory: the keys there are those of the running one. */
+const OTHER_KEYS = ["--key-dir", "other-keys"];
+
 let node: Cli;
 let endpoint = "";
 
@@ -203,7 +206,7 @@ describe("a command that fails", () => {
   });
 
   it("exits with 4 when the connection is lost before the answer", async () => {
-    const victim = await start(HOME, "--no-control", "--demo-services", ...LISTEN);
+    const victim = await start(HOME, "--no-control", "--demo-services", ...OTHER_KEYS, ...LISTEN);
     const waiting = runCli(HOME, [
       "rpc",
       "--no-control",
@@ -256,7 +259,7 @@ describe("start", () => {
   });
 
   it("speaks to people without --json, and stops at SIGINT", async () => {
-    const human = new Cli(HOME, ["start", "--no-control", ...LISTEN]);
+    const human = new Cli(HOME, ["start", "--no-control", ...OTHER_KEYS, ...LISTEN]);
     await human.says(/listening/);
     const ran = await human.kill("SIGINT");
     expect(ran.code).toBe(0);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { createNode } from "../../src/create-node.ts";
 import { listMembers } from "../../src/discovery/dns.ts";
 import { createDnsClient } from "../../src/discovery/dns-client.ts";
@@ -170,6 +170,19 @@ describe("DNS", () => {
     server.zone["A machine.test"] = [addressRecord("machine.test", "127.0.0.1")];
     const a = await node("a@a.test", server);
     expect((await a.ping("b@B.test")).peer.name).toBe("b@b.test");
+  });
+
+  it("joins the members of a service that is named as a seed, and leaves itself out", async () => {
+    const server = await nameServer();
+    const service = "_dist._tcp.workers.test";
+    const a = await node("w@127.0.0.1", server);
+    server.zone[`SRV ${service}`] = [srvRecord(service, "127.0.0.1", portOf(a)), srvRecord(service, "localhost", 1)];
+    const b = await rig.node("w@localhost", "tofu", {
+      discovery: { dns: { servers: [server.address], service } },
+      seeds: [`dns:w@${service}`],
+    });
+    await vi.waitFor(() => expect(b.peers().map((peer) => peer.name)).toEqual(["w@127.0.0.1"]), 10_000);
+    expect(b.health().seeds).toMatchObject([{ name: "w@127.0.0.1", state: "joined", from: `dns:w@${service}` }]);
   });
 
   it("brings two nodes together by the SRV records of a headless service, and lists its members", async () => {
