@@ -61,6 +61,7 @@ describe("two processes that dial each other at once", () => {
   it("end up with one connection, on which both agree, whatever the network does to their timing", async () => {
     const random = dice(SEED, 1);
     let crossed = 0;
+    let most = 0;
     for (let round = 0; round < ROUNDS; round++) {
       let made = 0;
       for (const proxy of [pair.toA, pair.toB]) {
@@ -76,9 +77,12 @@ describe("two processes that dial each other at once", () => {
         throw new Error(`round ${round} of SALLYPORT_SEED=${SEED}`, { cause: error });
       }
       if (made > 1) crossed++;
+      most = Math.max(most, made);
     }
-    console.log(`${ROUNDS} rounds, of which ${crossed} crossed on the wire`);
+    console.log(`${ROUNDS} rounds, of which ${crossed} crossed on the wire; at most ${most} connections in one`);
     expect(crossed).toBeGreaterThan(ROUNDS / 4);
+    // One dial each; where both gave way there would be many. A slow one may be tried again.
+    expect(most).toBeLessThanOrEqual(4);
   }, 300_000);
 
   it("do so when any message of either handshake is held, and let go first or last", async () => {
