@@ -23,7 +23,6 @@ type NextChunk = "corrupt" | "duplicate" | "lose";
 
 /** One direction of a connection. What it does to bytes can be changed at any time. */
 export class Way {
-  readonly #from: Socket;
   readonly #to: Socket;
   readonly #plan: WayPlan;
   readonly #moved: () => void;
@@ -39,7 +38,6 @@ export class Way {
   #records = 0;
 
   constructor(from: Socket, to: Socket, plan: WayPlan, moved: () => void) {
-    this.#from = from;
     this.#to = to;
     this.#plan = plan;
     this.#moved = moved;
@@ -64,16 +62,10 @@ export class Way {
     return this.#records;
   }
 
-  /** Holds what comes from now on. */
-  hold(): void {
-    this.#isHeld = true;
-  }
-
-  /** Lets go what was held or stalled, and holds nothing more. */
+  /** Lets go what was held, and holds nothing more. */
   release(): void {
     this.#isHeld = false;
     this.#isReleased = true;
-    this.#from.resume();
     this.#pump();
   }
 
@@ -81,11 +73,6 @@ export class Way {
   swallow(): void {
     this.#isSwallowed = true;
     this.#queue.length = 0;
-  }
-
-  /** Reads nothing more: the writer fills its buffers and then stands. */
-  stall(): void {
-    this.#from.pause();
   }
 
   /** One octet of the next chunk is another one, is there twice with all the chunk, or is missing. */
@@ -208,7 +195,6 @@ export class FaultProxy {
   readonly #links = new Map<Link, readonly [Socket, Socket]>();
   #made = 0;
   #movedAt = 0;
-  #gone: (() => void)[] = [];
   /** Asked for each new connection, with its number. */
   plan: (number: number) => LinkPlan = () => ({});
   /** Told of each new connection. */
@@ -234,21 +220,6 @@ export class FaultProxy {
   /** Connections of which a side is still open. */
   get links(): readonly Link[] {
     return [...this.#links.keys()];
-  }
-
-  /** Resolves when at most `count` connections are left; rejects after `withinMs`. */
-  async atMost(count: number, withinMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`${this.#links.size} connections stand after ${withinMs} ms`)),
-        withinMs,
-      );
-    });
-    while (this.#links.size > count)
-      await Promise.race([late, new Promise<void>((resolve) => void this.#gone.push(resolve))]);
-    clearTimeout(timer);
-    late.catch(() => undefined);
   }
 
   /** Resolves when nothing has moved for so long. */
@@ -292,10 +263,7 @@ export class FaultProxy {
       socket.on("close", () => {
         moved();
         if (other.readableEnded) other.end();
-        if (!dialler.destroyed || !acceptor.destroyed || !this.#links.delete(link)) return;
-        const gone = this.#gone;
-        this.#gone = [];
-        for (const resolve of gone) resolve();
+        if (dialler.destroyed && acceptor.destroyed) this.#links.delete(link);
       });
     this.onLink(link);
   }

@@ -18,7 +18,7 @@ process.once("message", async ({ options, more = [], allowed = allow }) => {
   node.on("nodedown", (peer, reason) => process.send({ event: "nodedown", peer: peer.name, reason }));
   node.on("refused", ({ error }) => process.send({ event: "refused", code: error.code, reason: error.reason }));
 
-  /** Sends the numbers `from` to `to` to the inbox of a node. */
+  /** Sends numbers to the inbox of a node. */
   const send = (to, numbers) => {
     for (const n of numbers) node.send({ name: "inbox", node: to }, n);
   };
@@ -72,7 +72,6 @@ process.once("message", async ({ options, more = [], allowed = allow }) => {
       const descriptors = readdirSync("/proc/self/fd").length;
       return { heapUsed, external, rss, descriptors, processes, openCalls, connectedCount, counters };
     },
-    close: () => node.close(),
   };
   process.on("message", async ({ id, ask, ...rest }) => {
     try {
