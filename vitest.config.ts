@@ -11,7 +11,6 @@ export default defineConfig({
           include: ["test/integration/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
         },
       },
       {
