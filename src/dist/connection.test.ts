@@ -13,7 +13,8 @@ import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import { decodeFromAcceptor, digestInput, encodeHandshake, prefixHandshake } from "../wire/handshake.ts";
-import { type ConnectionParts, DistConnection } from "./connection.ts";
+import { DistConnection } from "./connection.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import { DEFAULT_DIST_LIMITS } from "./limits.ts";
 import type { ClaimAnswer, DistSink, PeerClaim, ProvenPeer } from "./sink.ts";
 import { DEFAULT_TICK_OPTIONS } from "./tick.ts";
@@ -38,7 +39,6 @@ class Recorder implements DistSink {
   onMessage: () => void = () => {};
   onSecured: () => void = () => {};
   turns = 0;
-
   secured(info: CarrierInfo): void {
     this.events.push(`secured ${info.transport}`);
     this.onSecured();

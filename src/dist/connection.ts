@@ -8,8 +8,8 @@ import type {
   TrustAnswer,
   TrustQuestion,
 } from "../auth/native-types.ts";
-import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
-import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
+import type { OtpSession, ShownIdentity } from "../auth/otp-types.ts";
+import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
@@ -37,37 +37,21 @@ import {
   tlsTooOld,
   writeStalled,
 } from "./connection-failures.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import {
   type Handshake,
   type HandshakeSink,
   NATIVE_ALPN,
-  type NativeParts,
   startNativeHandshake,
   startOtpHandshake,
 } from "./handshake.ts";
-import { HEARTBEAT_PROFILES, HeartbeatMonitor, type HeartbeatOptions } from "./heartbeat.ts";
-import type { DistLimits } from "./limits.ts";
+import { HEARTBEAT_PROFILES, HeartbeatMonitor } from "./heartbeat.ts";
 import type { Liveness } from "./liveness.ts";
+import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
-import { TickMonitor, type TickOptions } from "./tick.ts";
-
-/** Everything a connection needs besides its carrier. */
-export interface ConnectionParts {
-  readonly own: OtpIdentity;
-  /** The dialled name; undefined on the accepting side. */
-  readonly target: NodeName | undefined;
-  readonly tools: OtpHandshakeTools;
-  /** Undefined where this node has no identity key: it speaks OTP only. */
-  readonly native?: NativeParts | undefined;
-  readonly clock: Clock;
-  readonly limits: DistLimits;
-  /** Liveness of OTP sessions. */
-  readonly ticks: TickOptions;
-  /** Liveness of native sessions. Default profile `lan`. */
-  readonly heartbeat?: HeartbeatOptions | undefined;
-}
+import { TickMonitor } from "./tick.ts";
 
 /** Bytes that wait for a peer above which its PINGs stay unanswered. */
 const MAX_WAITING_FOR_PONG = 65_536;
@@ -99,19 +83,17 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   readonly #parts: ConnectionParts;
   readonly #sink: DistSink;
   readonly #carrier: Carrier;
+  readonly #reading: Reading;
   readonly #deframer: Deframer;
   readonly #startedAt: MonotonicMs;
   readonly #flushTurn: () => void;
   readonly #release: ReleaseChunks;
   #state: State = { kind: "securing" };
   #timer: Timer | undefined;
-  /** While nothing is read. */
-  #pause: Timer | undefined;
   #now: MonotonicMs;
   #inChunk = false;
   #flushAsked = false;
   #writtenBytes = 0;
-  #partialSince: MonotonicMs | undefined;
   #hasWideFrames = false;
   #endWhenSent = false;
   #bye: ByeReason | undefined;
@@ -129,6 +111,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#flushTurn = (): void => this.#flush();
     this.#armAt(addMs(this.#startedAt, parts.limits.maxTlsHandshakeMs));
     this.#carrier = makeCarrier(this);
+    this.#reading = new Reading(this.#carrier, parts.clock);
   }
 
   /** The authenticated peer, once the session is up. */
@@ -142,13 +125,16 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   /** Reads nothing for `ms` milliseconds: what the peer sends meanwhile waits with it. */
   pauseReading(ms: number): void {
-    if (this.#state.kind === "closed" || this.#pause !== undefined) return;
-    this.#carrier.pause();
-    const { clock } = this.#parts;
-    this.#pause = clock.at(addMs(clock.now(), ms), () => {
-      this.#pause = undefined;
-      if (this.#state.kind !== "closed") this.#carrier.resume();
-    });
+    this.#reading.pauseFor(ms);
+  }
+
+  /** Reads nothing until `releaseReading`; the peer's silence meanwhile is not held against it. Idempotent. */
+  holdReading(): void {
+    this.#reading.hold();
+  }
+
+  releaseReading(): void {
+    this.#reading.release();
   }
 
   /** `host:port` of the other end. */
@@ -200,9 +186,22 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   /** Answers `DistSink.claimed`. */
   answerClaim(answer: ClaimAnswer): void {
-    const state = this.#state;
-    if (state.kind !== "handshake") return;
-    this.#guard(() => state.machine.answerClaim(answer));
+    this.#step((machine) => machine.answerClaim(answer));
+  }
+
+  /** With `hold`, accepting side, the claim being answered: shows whom the peer has reached. */
+  challenge(shown: ShownIdentity): void {
+    this.#step((machine) => machine.acceptor?.challenge(shown));
+  }
+
+  /** With `hold`, dialling side: answers the status `alive`. */
+  answerAlive(proceed: boolean): void {
+    this.#step((machine) => machine.initiator?.answerAlive(proceed));
+  }
+
+  /** With `hold`, dialling side: answers the challenge. */
+  reply(): void {
+    this.#step((machine) => machine.initiator?.reply());
   }
 
   /** Answers `DistSink.claimed` with `not_allowed` and closes with the error that says why. */
@@ -253,7 +252,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       if (this.#state.kind !== "securing") return;
       this.#deframer.setPrefix(info.transport === "tcp" ? 2 : 4);
       this.#armAt(addMs(this.#startedAt, this.#parts.limits.maxHandshakeMs));
-      const { own, target, tools } = this.#parts;
+      const { own, target, tools, hold } = this.#parts;
       // The dialling machine sends from its constructor, so the prefix must be known before.
       this.#handshakePrefix = info.transport === "tcp" ? 2 : 4;
       const { native } = this.#parts;
@@ -262,7 +261,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       if (isNative && info.tlsVersion !== "TLSv1.3") throw tlsTooOld(info.tlsVersion);
       const machine = isNative
         ? startNativeHandshake(native, target, info, this)
-        : startOtpHandshake(own, target, tools, this);
+        : startOtpHandshake(own, target, tools, this, hold);
       this.#state = { kind: "handshake", info, machine };
     });
   }
@@ -275,7 +274,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     try {
       if (this.#state.kind === "up") this.#state.liveness.read(this.#now);
       this.#deframer.receive(chunk, this);
-      this.#partialSince = this.#deframer.partialBytes === 0 ? undefined : (this.#partialSince ?? this.#now);
+      this.#reading.left(this.#deframer.partialBytes, this.#now);
     } catch (error) {
       this.#fail(error);
     }
@@ -301,14 +300,14 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   frame(buffer: Buffer, start: number, end: number): void {
     const state = this.#state;
-    this.#partialSince = undefined;
+    this.#reading.finished();
     switch (state.kind) {
       case "up":
         if (state.peer.native !== undefined && isLinkFrame(buffer, start)) {
           this.#linkFrame(decodeLinkFrame(buffer, start, end), state);
           return;
         }
-        state.receiver.frame(buffer, start, end, this.#now);
+        state.receiver.frame(buffer, start, end, this.#reading.time(this.#now));
         if (this.#hasWideFrames && state.receiver.heldBytes > 0) this.#narrowFrames();
         return;
       case "handshake":
@@ -325,7 +324,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   spanned(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean {
     const state = this.#state;
     if (state.kind !== "up" || !state.receiver.spanned(parts, chunk, start, end)) return false;
-    this.#partialSince = undefined;
+    this.#reading.finished();
     if (this.#hasWideFrames) this.#narrowFrames();
     return true;
   }
@@ -350,7 +349,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   tick(): void {
-    this.#partialSince = undefined;
+    this.#reading.finished();
     if (this.#hasWideFrames) this.#narrowFrames();
     if (this.#state.kind === "up" || this.#state.kind === "closed") return;
     throw frameTooEarly("an empty frame in the handshake");
@@ -369,9 +368,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#carrier.write(0, frame);
   }
 
-  claimed(name: NodeName, creation: number): void {
+  claimed(name: NodeName, creation: number, flags: bigint): void {
     // The machine calls from inside its own step; `info` comes with the state.
-    if (this.#state.kind === "handshake") this.#sink.claimed({ name, creation, info: this.#state.info });
+    if (this.#state.kind === "handshake") this.#sink.claimed({ name, creation, flags, info: this.#state.info });
   }
 
   proven(session: OtpSession): void {
@@ -406,20 +405,17 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   /** Answers `DistSink.trustAsked`. */
   answerTrust(answer: TrustAnswer): void {
-    const state = this.#state;
-    if (state.kind === "handshake") this.#guard(() => state.machine.native?.trustAnswered(answer));
+    this.#step((machine) => machine.native?.trustAnswered(answer));
   }
 
   /** Answers `DistSink.arbitrationAsked`. */
   answerArbitration(answer: Arbitration): void {
-    const state = this.#state;
-    if (state.kind === "handshake") this.#guard(() => state.machine.native?.arbitrated(answer));
+    this.#step((machine) => machine.native?.arbitrated(answer));
   }
 
   /** Answers `DistSink.commitAsked`. */
   answerCommit(answer: CommitAnswer): void {
-    const state = this.#state;
-    if (state.kind === "handshake") this.#guard(() => state.machine.native?.committed(answer));
+    this.#step((machine) => machine.native?.committed(answer));
   }
 
   // SendOut
@@ -505,7 +501,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const now = this.#parts.clock.now();
     this.#now = now;
     this.#checkPartialFrame(now, (state.peer.flags & FRAGMENTS) !== 0n);
-    state.receiver.expire(now);
+    state.receiver.expire(this.#reading.time(now));
+    // We do not listen, so we cannot say that it is silent. What it does not read ends it all the same.
+    if (this.#reading.isHeld) state.liveness.read(now);
     const pending = this.#carrier.pendingBytes();
     const { liveness, sender, peer } = state;
     switch (liveness.check(now, pending, this.#writtenBytes - pending)) {
@@ -535,10 +533,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   #checkPartialFrame(now: MonotonicMs, fragments: boolean): void {
-    const since = this.#partialSince;
     const maxMs = fragments ? this.#parts.limits.maxFrameMs : this.#parts.limits.maxFrameMs * 10;
-    if (since === undefined || now - since <= maxMs) return;
-    throw frameTooSlow(maxMs);
+    if (this.#reading.partialMs(now) > maxMs) throw frameTooSlow(maxMs);
   }
 
   #handshakeTimeout(): SallyportError {
@@ -554,6 +550,11 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const { target } = this.#parts;
     if (state.kind === "handshake" && state.machine.repliedToChallenge) return closedAfterReply(target);
     return closedDuringHandshake(state.kind === "securing", target);
+  }
+
+  #step(run: (machine: Handshake) => void): void {
+    const state = this.#state;
+    if (state.kind === "handshake") this.#guard(() => run(state.machine));
   }
 
   #guard(run: () => void): void {
@@ -579,6 +580,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     }
     this.#state = { kind: "closed" };
     this.#timer?.cancel();
+    this.#reading.stop();
     this.#deframer.stop();
     if (state.kind === "up") state.receiver.clear();
     if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();

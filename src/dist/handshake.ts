@@ -1,7 +1,7 @@
 import { acceptNative, dialNative, type NativeMachine, type NativeSink } from "../auth/native-machine.ts";
 import type { DiallerInvite, NativeIdentity, NativeTools } from "../auth/native-types.ts";
-import { OtpAcceptor } from "../auth/otp-acceptor.ts";
-import { OtpInitiator } from "../auth/otp-initiator.ts";
+import { type AcceptorHold, OtpAcceptor } from "../auth/otp-acceptor.ts";
+import { type InitiatorHold, OtpInitiator } from "../auth/otp-initiator.ts";
 import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
@@ -26,9 +26,12 @@ export interface NativeParts {
 /** What a handshake of any protocol tells its connection. */
 export interface HandshakeSink {
   send(body: Buffer): void;
-  claimed(name: NodeName, creation: number): void;
+  claimed(name: NodeName, creation: number, flags: bigint): void;
   proven(session: OtpSession): void;
 }
+
+/** For an owner that joins two handshakes and lets neither run ahead of the other. OTP only. */
+export interface HandshakeHold extends AcceptorHold, InitiatorHold {}
 
 /** One handshake in work, whatever its protocol and role. */
 export interface Handshake {
@@ -41,6 +44,9 @@ export interface Handshake {
   readonly repliedToChallenge: boolean;
   /** The machine behind it, when the protocol is ours. */
   readonly native: NativeMachine | undefined;
+  /** The machine behind it, when the protocol is OTP's: that of our role. */
+  readonly acceptor?: OtpAcceptor;
+  readonly initiator?: OtpInitiator;
 }
 
 /** Starts the native handshake on a TLS session that negotiated it. Errors as `dialNative` and `acceptNative`. */
@@ -76,9 +82,10 @@ export function startOtpHandshake(
   target: NodeName | undefined,
   tools: OtpHandshakeTools,
   sink: HandshakeSink,
+  hold?: HandshakeHold,
 ): Handshake {
   if (target === undefined) {
-    const acceptor = new OtpAcceptor(own, tools, sink);
+    const acceptor = new OtpAcceptor(own, tools, sink, hold);
     return {
       receive: (buffer, start, end) => acceptor.receive(buffer, start, end),
       answerClaim: (answer) => acceptor.answerClaim(answer),
@@ -86,9 +93,10 @@ export function startOtpHandshake(
       dispose: () => acceptor.dispose(),
       repliedToChallenge: false,
       native: undefined,
+      acceptor,
     };
   }
-  const initiator = new OtpInitiator(own, target, tools, sink);
+  const initiator = new OtpInitiator(own, target, tools, sink, hold);
   return {
     receive: (buffer, start, end) => initiator.receive(buffer, start, end),
     answerClaim: () => {},
@@ -98,5 +106,6 @@ export function startOtpHandshake(
       return initiator.repliedToChallenge;
     },
     native: undefined,
+    initiator,
   };
 }
