@@ -197,7 +197,7 @@ describe("Pair", () => {
     inside.connection.message(toOutside, large);
     clock.runTurn();
     expect(inside.got).toEqual(["hello", "signal"]);
-    expect(outside.got).toEqual([large]);
+    expect(large.equals(outside.got[0] as Buffer)).toBe(true);
   });
 
   it("ends both legs when one node leaves, and forwards first what that had sent", () => {
