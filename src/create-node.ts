@@ -2,16 +2,13 @@ import { openAuditTrail } from "./audit/open-trail.ts";
 import { OpenChallenges } from "./auth/otp-types.ts";
 import type { Clock } from "./base/clock.ts";
 import { SallyportError } from "./base/errors.ts";
-import { quotePeerText } from "./base/escape.ts";
 import type { Files } from "./base/files.ts";
 import { type NodeName, parseNodeName } from "./base/node-name.ts";
 import type { Random } from "./base/random.ts";
 import type { StoreFiles } from "./base/store-files.ts";
 import { AcceptGate } from "./carrier/accept-gate.ts";
 import type { CarrierDialer, Listener } from "./carrier/carrier.ts";
-import type { ListenAddress } from "./carrier/listen.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
-import { isLoopbackHost } from "./carrier/socket-address.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
@@ -23,13 +20,7 @@ import {
 } from "./carrier/tls-material.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { parseAddress } from "./discovery/address.ts";
-import {
-  DEFAULT_PORT,
-  type DiscoveryWorld,
-  dnsSeeds,
-  makeRegistrars,
-  makeResolver,
-} from "./discovery/default-chain.ts";
+import { type DiscoveryWorld, dnsSeeds, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
 import { publishedEndpoints, registerEverywhere } from "./discovery/registrar.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { heartbeatOf } from "./dist/heartbeat.ts";
@@ -39,13 +30,14 @@ import { readCookies } from "./identity/cookies.ts";
 import { advertisedEndpoints } from "./node/advertised.ts";
 import type { Node } from "./node/api.ts";
 import { checkedReconnect } from "./node/backoff.ts";
+import { judgeWith } from "./node/certificate-judge.ts";
 import { readExchange } from "./node/exchange-plan.ts";
 import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
+import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
-import type { CertificateJudge } from "./node/ports.ts";
 import { readSeeds } from "./node/seeds.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
@@ -56,11 +48,6 @@ import { RealSharedFiles } from "./system/real-shared-files.ts";
 import { EPMD_PORT } from "./wire/epmd.ts";
 import { DEFAULT_FLAGS, PUBLISHED } from "./wire/flags.ts";
 import { readCertificateFacts } from "./x509/certificate-facts.ts";
-import { readCertificateNames } from "./x509/certificate-names.ts";
-import { matchCertificate } from "./x509/match-name.ts";
-
-/** First and last port tried when a listener names none (design D9). */
-const DEFAULT_PORTS = { first: DEFAULT_PORT, last: 9155 } as const;
 
 /** Creations below this are reserved (otp-distribution section 1.2). */
 const FIRST_CREATION = 4;
@@ -237,10 +224,6 @@ interface Warning {
   readonly message: string;
 }
 
-interface ListenOption extends ListenAddress {
-  readonly scheme: "tls" | "tcp";
-}
-
 function directoryOf(identity: IdentityOption): string {
   return identity.dir.replace(/\/+$/, "");
 }
@@ -249,15 +232,6 @@ function newCreation(random: Random): number {
   let creation = random.uint32();
   while (creation < FIRST_CREATION) creation = random.uint32();
   return creation;
-}
-
-function judgeWith(profile: "standard" | "strict"): CertificateJudge {
-  return (certDer, nodeName) => {
-    const names = readCertificateNames(certDer);
-    if (names.authority) return { matched: false, presented: [], isAuthority: true };
-    const match = matchCertificate(names, nodeName, { profile });
-    return match.matched ? { matched: true, presented: [], warning: match.warning } : match;
-  };
 }
 
 /** A dialer or listener: takes another certificate while it runs. */
@@ -310,58 +284,6 @@ function exposedKey({ reason, message }: TlsMaterialWarning): SallyportError {
         stage: "tls",
         advice: "let only the owner write the directory of the key (chmod go-w), or use profile standard",
       });
-}
-
-/** Parses `tls://HOST[:PORT]`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
-function parseListen(text: string, plaintext: boolean | "any", hasTls: boolean): ListenOption {
-  const match = /^(tls|tcp):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5}))?$/.exec(text);
-  const host = match?.[2] ?? match?.[3];
-  const port = match?.[4] === undefined ? undefined : Number(match[4]);
-  if (match === null || host === undefined || (port !== undefined && port > 65_535)) {
-    throw new SallyportError(
-      "ERR_CONFIG",
-      "LISTEN_INVALID",
-      `"${quotePeerText(text)}" is not an address to listen on`,
-      {
-        stage: "port",
-        advice: "write tls://HOST or tls://HOST:PORT, for example tls://0.0.0.0:9100",
-      },
-    );
-  }
-  const scheme = match[1] === "tcp" ? "tcp" : "tls";
-  if (scheme === "tcp") checkPlaintext(host, plaintext);
-  else if (!hasTls) {
-    throw new SallyportError("ERR_CONFIG", "TLS_MISSING", `listening on ${text} needs certificates`, {
-      stage: "tls",
-      advice: "set tls with certFile, keyFile and caFile (on the command line --tls-cert, --tls-key and --tls-ca)",
-    });
-  }
-  return { scheme, host, ports: port ?? DEFAULT_PORTS };
-}
-
-/** Plain TCP leaves this machine only when that was asked for by name (rulings U12). */
-function checkPlaintext(host: string, plaintext: boolean | "any"): void {
-  if (plaintext === "any" || (plaintext && isLoopbackHost(host))) return;
-  throw new SallyportError(
-    "ERR_CONFIG",
-    "SCHEME_NOT_ALLOWED",
-    `plain TCP to or on ${quotePeerText(host)} is not allowed${plaintext ? ": it is not a loopback address" : ""}`,
-    {
-      stage: "tls",
-      advice: plaintext
-        ? 'set dangerous.plaintext to "any" only if everybody on that network is trusted'
-        : "use TLS, or set dangerous.plaintext (--dangerous-plaintext) for loopback addresses",
-    },
-  );
-}
-
-function guardedTcp(dialer: CarrierDialer, plaintext: boolean | "any"): CarrierDialer {
-  return {
-    dial(address, serverName, sink) {
-      checkPlaintext(address.host, plaintext);
-      return dialer.dial(address, serverName, sink);
-    },
-  };
 }
 
 async function bind(

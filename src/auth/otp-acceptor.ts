@@ -10,23 +10,30 @@ import {
   type StatusText,
 } from "../wire/handshake.ts";
 import { cookieMissing, flagsMissing, unexpectedMessage, wrongDigest } from "./otp-failures.ts";
-import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "./otp-types.ts";
+import type { OtpHandshakeTools, OtpIdentity, OtpSession, ShownIdentity } from "./otp-types.ts";
 
 /** What the machine tells and asks its owner. */
 export interface OtpAcceptorSink {
   /** Hands over one handshake message, without its length prefix. */
   send(body: Buffer): void;
   /** A name was claimed, nothing is proven. Answer with `answerClaim`, at once or later. */
-  claimed(name: NodeName, creation: number): void;
+  claimed(name: NodeName, creation: number, flags: bigint): void;
   /** The peer has proven the cookie. Answer with `admit`, at once or later; nothing was acknowledged yet. */
   proven(session: OtpSession): void;
+}
+
+/** Of an owner that can say only later what the challenge shows. It lets the handshake go on with `challenge`. */
+export interface AcceptorHold {
+  /** The status `alive` was answered with `true`: the dialler has given its old connection up. */
+  confirmed(): void;
 }
 
 type State =
   | { readonly kind: "expect-name" }
   | { readonly kind: "await-answer"; readonly claim: SendName }
   | { readonly kind: "expect-alive-reply"; readonly claim: SendName }
-  | { readonly kind: "expect-reply"; readonly claim: SendName; readonly challenge: number }
+  | { readonly kind: "held"; readonly claim: SendName }
+  | { readonly kind: "expect-reply"; readonly claim: SendName; readonly challenge: number; readonly flags: bigint }
   | { readonly kind: "await-admission"; readonly peerChallenge: number; readonly session: OtpSession }
   | { readonly kind: "done" };
 
@@ -38,12 +45,15 @@ export class OtpAcceptor {
   readonly #own: OtpIdentity;
   readonly #tools: OtpHandshakeTools;
   readonly #sink: OtpAcceptorSink;
+  readonly #hold: AcceptorHold | undefined;
   #state: State = { kind: "expect-name" };
 
-  constructor(own: OtpIdentity, tools: OtpHandshakeTools, sink: OtpAcceptorSink) {
+  /** With `hold`, creation and flags of `own` are not shown: those given to `challenge` are. */
+  constructor(own: OtpIdentity, tools: OtpHandshakeTools, sink: OtpAcceptorSink, hold?: AcceptorHold) {
     this.#own = own;
     this.#tools = tools;
     this.#sink = sink;
+    this.#hold = hold;
   }
 
   /** Takes one message. @throws {SallyportError} which ends the connection */
@@ -65,12 +75,14 @@ export class OtpAcceptor {
             { stage: "session", peer: state.claim.name, advice: "nothing: the existing session goes on" },
           );
         }
-        this.#challenge(state.claim);
+        this.#goOn(state.claim);
+        if (this.#hold !== undefined) this.#hold.confirmed();
         return;
       case "expect-reply":
         this.#takeReply(state, message);
         return;
       case "await-answer":
+      case "held":
       case "await-admission":
       case "done":
         throw unexpectedMessage("nothing before our answer", message.kind);
@@ -87,7 +99,7 @@ export class OtpAcceptor {
     switch (status) {
       case "ok":
       case "ok_simultaneous":
-        this.#challenge(state.claim);
+        this.#goOn(state.claim);
         return;
       case "alive":
         this.#state = { kind: "expect-alive-reply", claim: state.claim };
@@ -108,6 +120,12 @@ export class OtpAcceptor {
       default:
         assertNever(status);
     }
+  }
+
+  /** Of an acceptor that holds its challenge: sends it, once the claim was answered. Without effect before and after. */
+  challenge(shown: ShownIdentity): void {
+    const state = this.#state;
+    if (state.kind === "held") this.#challenge(state.claim, shown);
   }
 
   /** Acknowledges a proven peer: the session may start when this returns. */
@@ -141,16 +159,20 @@ export class OtpAcceptor {
       throw flagsMissing(claim.name, missing);
     }
     this.#state = { kind: "await-answer", claim };
-    this.#sink.claimed(claim.name, claim.creation);
+    this.#sink.claimed(claim.name, claim.creation, claim.flags);
   }
 
-  #challenge(claim: SendName): void {
+  #goOn(claim: SendName): void {
+    if (this.#hold === undefined) this.#challenge(claim, this.#own);
+    else this.#state = { kind: "held", claim };
+  }
+
+  #challenge(claim: SendName, { creation, flags }: ShownIdentity): void {
     const { random, openChallenges } = this.#tools;
     const challenge = random.uint32();
     openChallenges.add(challenge);
-    this.#state = { kind: "expect-reply", claim, challenge };
-    const { flags, creation, name } = this.#own;
-    this.#sink.send(encodeHandshake({ kind: "challenge", flags, challenge, creation, name }));
+    this.#state = { kind: "expect-reply", claim, challenge, flags };
+    this.#sink.send(encodeHandshake({ kind: "challenge", flags, challenge, creation, name: this.#own.name }));
   }
 
   #takeReply(state: Extract<State, { kind: "expect-reply" }>, message: InitiatorMessage): void {
@@ -166,7 +188,7 @@ export class OtpAcceptor {
     const session: OtpSession = {
       peer,
       peerCreation: state.claim.creation,
-      flags: commonFlags(this.#own.flags, state.claim.flags),
+      flags: commonFlags(state.flags, state.claim.flags),
     };
     this.#state = { kind: "await-admission", peerChallenge: message.challenge, session };
     this.#sink.proven(session);

@@ -21,9 +21,19 @@ export interface OtpInitiatorSink {
   proven(session: OtpSession): void;
 }
 
+/** Of an owner that wants a say between the steps. What it hears of the acceptor is not proven. */
+export interface InitiatorHold {
+  /** The acceptor's status. After `alive` the machine waits for `answerAlive`. */
+  status(status: "ok" | "ok_simultaneous" | "alive"): void;
+  /** The acceptor's challenge is there. The machine waits for `reply`: our proof of the cookie. */
+  challenged(session: OtpSession): void;
+}
+
 type State =
   | { readonly kind: "expect-status" }
+  | { readonly kind: "held-alive" }
   | { readonly kind: "expect-challenge" }
+  | { readonly kind: "held-reply"; readonly challenge: number; readonly session: OtpSession }
   | { readonly kind: "expect-ack"; readonly ownChallenge: number; readonly session: OtpSession }
   | { readonly kind: "done" };
 
@@ -36,14 +46,22 @@ export class OtpInitiator {
   readonly #target: NodeName;
   readonly #tools: OtpHandshakeTools;
   readonly #sink: OtpInitiatorSink;
+  readonly #hold: InitiatorHold | undefined;
   #state: State = { kind: "expect-status" };
 
   /** Sends the name message at once. @throws {SallyportError} ERR_CONFIG COOKIE_MISSING */
-  constructor(own: OtpIdentity, target: NodeName, tools: OtpHandshakeTools, sink: OtpInitiatorSink) {
+  constructor(
+    own: OtpIdentity,
+    target: NodeName,
+    tools: OtpHandshakeTools,
+    sink: OtpInitiatorSink,
+    hold?: InitiatorHold,
+  ) {
     this.#own = own;
     this.#target = target;
     this.#tools = tools;
     this.#sink = sink;
+    this.#hold = hold;
     if (tools.cookieFor(target) === undefined) throw cookieMissing(target);
     sink.send(encodeHandshake({ kind: "send-name", flags: own.flags, creation: own.creation, name: own.name }));
   }
@@ -55,41 +73,63 @@ export class OtpInitiator {
 
   /** Takes one message. @throws {SallyportError} which ends the connection */
   receive(buffer: Buffer, start: number, end: number): void {
-    this.#state = this.#step(this.#state, decodeFromAcceptor(buffer, start, end));
-  }
-
-  #step(state: State, message: AcceptorMessage): State {
+    const message = decodeFromAcceptor(buffer, start, end);
+    const state = this.#state;
     switch (state.kind) {
       case "expect-status":
         if (message.kind !== "status") throw unexpectedMessage("a status", message.kind);
-        return this.#takeStatus(message);
+        this.#takeStatus(message);
+        return;
       case "expect-challenge":
         if (message.kind !== "challenge") throw unexpectedMessage("a challenge", message.kind);
-        return this.#takeChallenge(message);
-      case "expect-ack": {
-        if (message.kind !== "challenge-ack") throw unexpectedMessage("a challenge ack", message.kind);
-        const cookie = this.#cookie();
-        const expected = this.#tools.crypto.md5(digestInput(cookie, state.ownChallenge));
-        if (!this.#tools.crypto.equal(expected, message.digest)) throw wrongDigest(this.#target, "ack");
-        this.#sink.proven(state.session);
-        return { kind: "done" };
-      }
+        this.#takeChallenge(message);
+        return;
+      case "expect-ack":
+        this.#takeAck(state, message);
+        return;
+      case "held-alive":
+      case "held-reply":
       case "done":
         throw unexpectedMessage("nothing more", message.kind);
       default:
-        return assertNever(state);
+        assertNever(state);
     }
   }
 
-  #takeStatus({ status }: Status): State {
+  /** After a held `alive`: whether this attempt takes the place of the old connection. @throws {SallyportError} when not */
+  answerAlive(proceed: boolean): void {
+    if (this.#state.kind !== "held-alive") return;
+    this.#sink.send(encodeHandshake({ kind: "status-reply", proceed }));
+    this.#state = proceed ? { kind: "expect-challenge" } : { kind: "done" };
+    if (!proceed) {
+      throw new SallyportError(
+        "ERR_CLOSED",
+        "ATTEMPT_GIVEN_UP",
+        `the existing connection to ${this.#target} is kept, this attempt ends`,
+        { stage: "session", peer: this.#target, advice: "nothing: the existing session goes on" },
+      );
+    }
+  }
+
+  /** After a held challenge: proves the cookie. @throws {SallyportError} ERR_CONFIG COOKIE_MISSING */
+  reply(): void {
+    const state = this.#state;
+    if (state.kind === "held-reply") this.#reply(state.challenge, state.session);
+  }
+
+  #takeStatus({ status }: Status): void {
     switch (status) {
       case "ok":
       case "ok_simultaneous":
-        return { kind: "expect-challenge" };
+        this.#state = { kind: "expect-challenge" };
+        this.#hold?.status(status);
+        return;
       case "alive":
+        this.#state = { kind: "held-alive" };
         // The acceptor still holds a session of ours that we know nothing of: it is dead, go on.
-        this.#sink.send(encodeHandshake({ kind: "status-reply", proceed: true }));
-        return { kind: "expect-challenge" };
+        if (this.#hold === undefined) this.answerAlive(true);
+        else this.#hold.status(status);
+        return;
       case "nok":
         throw new SallyportError(
           "ERR_CLOSED",
@@ -109,12 +149,12 @@ export class OtpInitiator {
           },
         );
       default:
-        return assertNever(status);
+        assertNever(status);
     }
   }
 
-  #takeChallenge(message: Challenge): State {
-    const { crypto, random, openChallenges } = this.#tools;
+  #takeChallenge(message: Challenge): void {
+    const { openChallenges } = this.#tools;
     if (!sameNode(message.name, this.#target)) {
       throw new SallyportError(
         "ERR_DENIED",
@@ -133,15 +173,34 @@ export class OtpInitiator {
         { stage: "cookie", peer: this.#target, advice: "treat the peer or the network as hostile" },
       );
     }
-    const ownChallenge = random.uint32();
-    const digest = crypto.md5(digestInput(this.#cookie(), message.challenge));
-    this.#sink.send(encodeHandshake({ kind: "challenge-reply", challenge: ownChallenge, digest }));
     const session: OtpSession = {
       peer: message.name,
       peerCreation: message.creation,
       flags: commonFlags(this.#own.flags, message.flags),
     };
-    return { kind: "expect-ack", ownChallenge, session };
+    if (this.#hold === undefined) {
+      this.#reply(message.challenge, session);
+      return;
+    }
+    this.#state = { kind: "held-reply", challenge: message.challenge, session };
+    this.#hold.challenged(session);
+  }
+
+  #reply(challenge: number, session: OtpSession): void {
+    const { crypto, random } = this.#tools;
+    const ownChallenge = random.uint32();
+    const digest = crypto.md5(digestInput(this.#cookie(), challenge));
+    this.#state = { kind: "expect-ack", ownChallenge, session };
+    this.#sink.send(encodeHandshake({ kind: "challenge-reply", challenge: ownChallenge, digest }));
+  }
+
+  #takeAck({ ownChallenge, session }: Extract<State, { kind: "expect-ack" }>, message: AcceptorMessage): void {
+    if (message.kind !== "challenge-ack") throw unexpectedMessage("a challenge ack", message.kind);
+    const { crypto } = this.#tools;
+    const expected = crypto.md5(digestInput(this.#cookie(), ownChallenge));
+    if (!crypto.equal(expected, message.digest)) throw wrongDigest(this.#target, "ack");
+    this.#state = { kind: "done" };
+    this.#sink.proven(session);
   }
 
   #cookie(): Uint8Array {

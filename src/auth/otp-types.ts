@@ -11,6 +11,12 @@ export interface OtpIdentity {
   readonly flags: bigint;
 }
 
+/** What an acceptor shows of itself where that is known only after the claim: a gateway shows the node behind it. */
+export interface ShownIdentity {
+  readonly creation: number;
+  readonly flags: bigint;
+}
+
 /** What both sides agreed on when the OTP handshake has ended well. Cookies were proven in both directions. */
 export interface OtpSession {
   readonly peer: NodeName;

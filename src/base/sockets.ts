@@ -19,3 +19,12 @@ export interface PlainSocketSink {
 export interface Sockets {
   connect(host: string, port: number, sink: PlainSocketSink): PlainSocket;
 }
+
+/** A socket that somebody else has opened. */
+export interface ServedSocket extends PlainSocket {
+  /** Sends what is written, then closes. Idempotent. */
+  end(): void;
+}
+
+/** Called once per accepted socket with the address of the other end; undefined: it was destroyed. */
+export type PlainAcceptHandler = (socket: ServedSocket, host: string) => PlainSocketSink | undefined;

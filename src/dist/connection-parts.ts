@@ -1,7 +1,7 @@
 import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
 import type { Clock } from "../base/clock.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { NativeParts } from "./handshake.ts";
+import type { HandshakeHold, NativeParts } from "./handshake.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
 import type { DistLimits } from "./limits.ts";
 import type { TickOptions } from "./tick.ts";
@@ -20,4 +20,6 @@ export interface ConnectionParts {
   readonly ticks: TickOptions;
   /** Liveness of native sessions. Default profile `lan`. */
   readonly heartbeat?: HeartbeatOptions | undefined;
+  /** The owner lets the OTP handshake go on step by step: `challenge`, `answerAlive`, `reply`. */
+  readonly hold?: HandshakeHold | undefined;
 }

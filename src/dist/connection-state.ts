@@ -1,4 +1,7 @@
+import type { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
+import { closedAfterReply, closedDuringHandshake } from "./connection-failures.ts";
 import type { Handshake } from "./handshake.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Receiver } from "./receive.ts";
@@ -20,4 +23,11 @@ export interface Up {
   readonly receiver: Receiver;
   readonly sender: Sender;
   readonly liveness: Liveness;
+}
+
+/** Why a carrier that ended in good order is a failure: the session did not stand. Undefined when it did. */
+export function endedEarly(state: ConnectionState, target: NodeName | undefined): SallyportError | undefined {
+  if (state.kind === "up" || state.kind === "closed") return undefined;
+  if (state.kind === "handshake" && state.machine.repliedToChallenge) return closedAfterReply(target);
+  return closedDuringHandshake(state.kind === "securing", target);
 }

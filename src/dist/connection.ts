@@ -8,7 +8,7 @@ import type {
   TrustAnswer,
   TrustQuestion,
 } from "../auth/native-types.ts";
-import type { OtpSession } from "../auth/otp-types.ts";
+import type { OtpSession, ShownIdentity } from "../auth/otp-types.ts";
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
@@ -21,8 +21,6 @@ import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
 import { type ByeReason, decodeLinkFrame, encodeLinkFrame, isLinkFrame, type LinkFrame } from "../wire/link-frames.ts";
 import {
-  closedAfterReply,
-  closedDuringHandshake,
   connectionBug,
   endedByPeer,
   frameTooEarly,
@@ -35,15 +33,16 @@ import {
   notADistPeer,
   peerSilent,
   sessionClosed,
-  tlsTooOld,
   writeStalled,
 } from "./connection-failures.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import type { ConnectionState, Up } from "./connection-state.ts";
-import { type HandshakeSink, NATIVE_ALPN, startNativeHandshake, startOtpHandshake } from "./handshake.ts";
+import { type ConnectionState, endedEarly, type Up } from "./connection-state.ts";
+import { type Handshake, type HandshakeSink, startHandshake } from "./handshake.ts";
 import { HEARTBEAT_PROFILES, HeartbeatMonitor, MAX_WAITING_FOR_PONG } from "./heartbeat.ts";
 import { IdleQuestion } from "./idle-question.ts";
+import { longestFrameMs } from "./limits.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
+import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
@@ -61,19 +60,17 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   readonly #parts: ConnectionParts;
   readonly #sink: DistSink;
   readonly #carrier: Carrier;
+  readonly #reading: Reading;
   readonly #deframer: Deframer;
   readonly #startedAt: MonotonicMs;
   readonly #flushTurn: () => void;
   readonly #release: ReleaseChunks;
   #state: ConnectionState = { kind: "securing" };
   #timer: Timer | undefined;
-  /** While nothing is read. */
-  #pause: Timer | undefined;
   #now: MonotonicMs;
   #inChunk = false;
   #flushAsked = false;
   #writtenBytes = 0;
-  #partialSince: MonotonicMs | undefined;
   #hasWideFrames = false;
   #endWhenSent = false;
   #bye: ByeReason | undefined;
@@ -98,6 +95,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       this.#timer?.cancel();
       throw error;
     }
+    this.#reading = new Reading(this.#carrier, parts.clock);
   }
 
   /** The authenticated peer, once the session is up. */
@@ -111,13 +109,16 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   /** Reads nothing for `ms` milliseconds: what the peer sends meanwhile waits with it. */
   pauseReading(ms: number): void {
-    if (this.#state.kind === "closed" || this.#pause !== undefined) return;
-    this.#carrier.pause();
-    const { clock } = this.#parts;
-    this.#pause = clock.at(addMs(clock.now(), ms), () => {
-      this.#pause = undefined;
-      if (this.#state.kind !== "closed") this.#carrier.resume();
-    });
+    this.#reading.pauseFor(ms);
+  }
+
+  /** Reads nothing until `releaseReading`; the peer's silence meanwhile is not held against it. Idempotent. */
+  holdReading(): void {
+    this.#reading.hold();
+  }
+
+  releaseReading(): void {
+    this.#reading.release();
   }
 
   /** `host:port` of the other end. */
@@ -179,9 +180,22 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   /** Answers `DistSink.claimed`. */
   answerClaim(answer: ClaimAnswer): void {
-    const state = this.#state;
-    if (state.kind !== "handshake") return;
-    this.#guard(() => state.machine.answerClaim(answer));
+    this.#step((machine) => machine.answerClaim(answer));
+  }
+
+  /** With `hold`, accepting side, the claim being answered: shows whom the peer has reached. */
+  challenge(shown: ShownIdentity): void {
+    this.#step((machine) => machine.acceptor?.challenge(shown));
+  }
+
+  /** With `hold`, dialling side: answers the status `alive`. */
+  answerAlive(proceed: boolean): void {
+    this.#step((machine) => machine.initiator?.answerAlive(proceed));
+  }
+
+  /** With `hold`, dialling side: answers the challenge. */
+  reply(): void {
+    this.#step((machine) => machine.initiator?.reply());
   }
 
   /** Answers `DistSink.claimed` with `not_allowed` and closes with the error that says why. */
@@ -245,17 +259,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       if (this.#state.kind !== "securing") return;
       this.#deframer.setPrefix(info.transport === "tcp" ? 2 : 4);
       this.#armAt(addMs(this.#startedAt, this.#parts.limits.maxHandshakeMs));
-      const { own, target, tools } = this.#parts;
       // The dialling machine sends from its constructor, so the prefix must be known before.
       this.#handshakePrefix = info.transport === "tcp" ? 2 : 4;
-      const { native } = this.#parts;
-      const isNative = info.alpn === NATIVE_ALPN && native !== undefined;
-      // An old TLS has no exporter worth the name (rulings C22).
-      if (isNative && info.tlsVersion !== "TLSv1.3") throw tlsTooOld(info.tlsVersion);
-      const machine = isNative
-        ? startNativeHandshake(native, target, info, this)
-        : startOtpHandshake(own, target, tools, this);
-      this.#state = { kind: "handshake", info, machine };
+      this.#state = { kind: "handshake", info, machine: startHandshake(this.#parts, info, this) };
     });
   }
 
@@ -267,7 +273,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     try {
       if (this.#state.kind === "up") this.#state.liveness.read(this.#now);
       this.#deframer.receive(chunk, this);
-      this.#partialSince = this.#deframer.partialBytes === 0 ? undefined : (this.#partialSince ?? this.#now);
+      this.#reading.left(this.#deframer.partialBytes, this.#now);
     } catch (error) {
       this.#fail(error);
     }
@@ -287,14 +293,14 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   closed(cause: SallyportError | undefined): void {
     this.#isGone = true;
     if (this.#state.kind === "closed") return;
-    this.#close(cause ?? this.#earlyEnd(), false);
+    this.#close(cause ?? endedEarly(this.#state, this.#parts.target), false);
   }
 
   // FrameSink
 
   frame(buffer: Buffer, start: number, end: number): void {
     const state = this.#state;
-    this.#partialSince = undefined;
+    this.#reading.finished();
     switch (state.kind) {
       case "up":
         if (state.peer.native !== undefined && isLinkFrame(buffer, start)) {
@@ -303,7 +309,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
         }
         // The peer has sent something: we know its answer, and may send again before it comes.
         if (this.#idle.isOpen && state.receiver.begins(buffer, start, end)) this.#idle.overtaken(this.#sink);
-        state.receiver.frame(buffer, start, end, this.#now);
+        state.receiver.frame(buffer, start, end, this.#reading.time(this.#now));
         if (this.#hasWideFrames && state.receiver.heldBytes > 0) this.#narrowFrames();
         return;
       case "handshake":
@@ -320,7 +326,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   spanned(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean {
     const state = this.#state;
     if (state.kind !== "up" || !state.receiver.spanned(parts, chunk, start, end)) return false;
-    this.#partialSince = undefined;
+    this.#reading.finished();
     if (this.#hasWideFrames) this.#narrowFrames();
     return true;
   }
@@ -354,7 +360,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   tick(): void {
-    this.#partialSince = undefined;
+    this.#reading.finished();
     if (this.#hasWideFrames) this.#narrowFrames();
     if (this.#state.kind === "up" || this.#state.kind === "closed") return;
     throw frameTooEarly("an empty frame in the handshake");
@@ -373,9 +379,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#carrier.write(0, frame);
   }
 
-  claimed(name: NodeName, creation: number): void {
+  claimed(name: NodeName, creation: number, flags: bigint): void {
     // The machine calls from inside its own step; `info` comes with the state.
-    if (this.#state.kind === "handshake") this.#sink.claimed({ name, creation, info: this.#state.info });
+    if (this.#state.kind === "handshake") this.#sink.claimed({ name, creation, flags, info: this.#state.info });
   }
 
   proven(session: OtpSession): void {
@@ -410,20 +416,17 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   /** Answers `DistSink.trustAsked`. */
   answerTrust(answer: TrustAnswer): void {
-    const state = this.#state;
-    if (state.kind === "handshake") this.#guard(() => state.machine.native?.trustAnswered(answer));
+    this.#step((machine) => machine.native?.trustAnswered(answer));
   }
 
   /** Answers `DistSink.arbitrationAsked`. */
   answerArbitration(answer: Arbitration): void {
-    const state = this.#state;
-    if (state.kind === "handshake") this.#guard(() => state.machine.native?.arbitrated(answer));
+    this.#step((machine) => machine.native?.arbitrated(answer));
   }
 
   /** Answers `DistSink.commitAsked`. */
   answerCommit(answer: CommitAnswer): void {
-    const state = this.#state;
-    if (state.kind === "handshake") this.#guard(() => state.machine.native?.committed(answer));
+    this.#step((machine) => machine.native?.committed(answer));
   }
 
   // SendOut
@@ -513,12 +516,13 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     if (state.kind !== "up") throw handshakeTimeout(state.kind === "securing", this.#parts.limits, this.#parts.target);
     const now = this.#parts.clock.now();
     this.#now = now;
-    this.#checkPartialFrame(now, (state.peer.flags & FRAGMENTS) !== 0n);
-    state.receiver.expire(now);
-    const pending = this.#carrier.pendingBytes();
+    const maxFrameMs = longestFrameMs(this.#parts.limits, (state.peer.flags & FRAGMENTS) !== 0n);
+    if (this.#reading.partialMs(now) > maxFrameMs) throw frameTooSlow(maxFrameMs);
+    state.receiver.expire(this.#reading.time(now));
+    // We do not listen, so we cannot say that it is silent. What it does not read ends it all the same.
     const { liveness, sender, peer } = state;
-    // What is not read cannot show that the peer lives.
-    if (this.#pause !== undefined) liveness.read(now);
+    if (this.#reading.isStopped) liveness.read(now);
+    const pending = this.#carrier.pendingBytes();
     switch (liveness.check(now, pending, this.#writtenBytes - pending)) {
       case "send-tick":
         sender.tick();
@@ -545,20 +549,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#carrier.flush(0);
   }
 
-  #checkPartialFrame(now: MonotonicMs, fragments: boolean): void {
-    const since = this.#partialSince;
-    const maxMs = fragments ? this.#parts.limits.maxFrameMs : this.#parts.limits.maxFrameMs * 10;
-    if (since === undefined || now - since <= maxMs) return;
-    throw frameTooSlow(maxMs);
-  }
-
-  /** The carrier ended in good order, but before the session stood. */
-  #earlyEnd(): SallyportError | undefined {
+  #step(run: (machine: Handshake) => void): void {
     const state = this.#state;
-    if (state.kind === "up" || state.kind === "closed") return undefined;
-    const { target } = this.#parts;
-    if (state.kind === "handshake" && state.machine.repliedToChallenge) return closedAfterReply(target);
-    return closedDuringHandshake(state.kind === "securing", target);
+    if (state.kind === "handshake") this.#guard(() => run(state.machine));
   }
 
   #guard(run: () => void): void {
@@ -584,6 +577,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     }
     this.#state = { kind: "closed" };
     this.#timer?.cancel();
+    this.#reading.stop();
     this.#deframer.stop();
     if (state.kind === "up") state.receiver.clear();
     if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();

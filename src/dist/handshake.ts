@@ -1,10 +1,11 @@
 import { acceptNative, dialNative, type NativeMachine, type NativeSink } from "../auth/native-machine.ts";
 import type { DiallerInvite, NativeIdentity, NativeTools } from "../auth/native-types.ts";
-import { OtpAcceptor } from "../auth/otp-acceptor.ts";
-import { OtpInitiator } from "../auth/otp-initiator.ts";
+import { type AcceptorHold, OtpAcceptor } from "../auth/otp-acceptor.ts";
+import { type InitiatorHold, OtpInitiator } from "../auth/otp-initiator.ts";
 import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
+import { tlsTooOld } from "./connection-failures.ts";
 import type { ClaimAnswer } from "./sink.ts";
 
 /** ALPN of the native handshake. */
@@ -26,9 +27,12 @@ export interface NativeParts {
 /** What a handshake of any protocol tells its connection. */
 export interface HandshakeSink {
   send(body: Buffer): void;
-  claimed(name: NodeName, creation: number): void;
+  claimed(name: NodeName, creation: number, flags: bigint): void;
   proven(session: OtpSession): void;
 }
+
+/** For an owner that joins two handshakes and lets neither run ahead of the other. OTP only. */
+export interface HandshakeHold extends AcceptorHold, InitiatorHold {}
 
 /** One handshake in work, whatever its protocol and role. */
 export interface Handshake {
@@ -41,10 +45,34 @@ export interface Handshake {
   readonly repliedToChallenge: boolean;
   /** The machine behind it, when the protocol is ours. */
   readonly native: NativeMachine | undefined;
+  /** The machine behind it, when the protocol is OTP's: that of our role. */
+  readonly acceptor?: OtpAcceptor;
+  readonly initiator?: OtpInitiator;
+}
+
+/**
+ * The handshake that was negotiated by ALPN, begun. An old TLS has no exporter worth the name (rulings C22).
+ * @throws {SallyportError} ERR_PEER_INCOMPATIBLE NATIVE_NEEDS_TLS13
+ */
+export function startHandshake(
+  parts: {
+    readonly own: OtpIdentity;
+    readonly target: NodeName | undefined;
+    readonly tools: OtpHandshakeTools;
+    readonly native?: NativeParts | undefined;
+    readonly hold?: HandshakeHold | undefined;
+  },
+  info: CarrierInfo,
+  sink: HandshakeSink & NativeSink,
+): Handshake {
+  const { own, target, tools, native, hold } = parts;
+  if (info.alpn !== NATIVE_ALPN || native === undefined) return startOtpHandshake(own, target, tools, sink, hold);
+  if (info.tlsVersion !== "TLSv1.3") throw tlsTooOld(info.tlsVersion);
+  return startNativeHandshake(native, target, info, sink);
 }
 
 /** Starts the native handshake on a TLS session that negotiated it. Errors as `dialNative` and `acceptNative`. */
-export function startNativeHandshake(
+function startNativeHandshake(
   parts: NativeParts,
   target: NodeName | undefined,
   info: CarrierInfo,
@@ -71,14 +99,15 @@ export function startNativeHandshake(
 }
 
 /** Starts the OTP handshake: with a target as the dialling side, without one as the accepting side. */
-export function startOtpHandshake(
+function startOtpHandshake(
   own: OtpIdentity,
   target: NodeName | undefined,
   tools: OtpHandshakeTools,
   sink: HandshakeSink,
+  hold?: HandshakeHold,
 ): Handshake {
   if (target === undefined) {
-    const acceptor = new OtpAcceptor(own, tools, sink);
+    const acceptor = new OtpAcceptor(own, tools, sink, hold);
     return {
       receive: (buffer, start, end) => acceptor.receive(buffer, start, end),
       answerClaim: (answer) => acceptor.answerClaim(answer),
@@ -86,9 +115,10 @@ export function startOtpHandshake(
       dispose: () => acceptor.dispose(),
       repliedToChallenge: false,
       native: undefined,
+      acceptor,
     };
   }
-  const initiator = new OtpInitiator(own, target, tools, sink);
+  const initiator = new OtpInitiator(own, target, tools, sink, hold);
   return {
     receive: (buffer, start, end) => initiator.receive(buffer, start, end),
     answerClaim: () => {},
@@ -98,5 +128,6 @@ export function startOtpHandshake(
       return initiator.repliedToChallenge;
     },
     native: undefined,
+    initiator,
   };
 }

@@ -58,3 +58,8 @@ export const DEFAULT_DIST_LIMITS: DistLimits = {
   maxAtoms: 20_000,
   maxElements: 8_000_000,
 };
+
+/** How long one started frame may take: without fragments a message of any size is one. */
+export function longestFrameMs(limits: DistLimits, hasFragments: boolean): number {
+  return hasFragments ? limits.maxFrameMs : limits.maxFrameMs * 10;
+}

@@ -11,6 +11,7 @@ export type Role = "initiator" | "acceptor";
 export interface PeerClaim {
   readonly name: NodeName;
   readonly creation: number;
+  readonly flags: bigint;
   readonly info: CarrierInfo;
 }
 

@@ -1,0 +1,70 @@
+import { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { Side } from "./message-filter.ts";
+
+/** A name that the gateway was not told about. Its target hears nothing of it. */
+export function notPaired(claimed: NodeName, target: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "NOT_PAIRED", `${claimed} is not paired with ${target} on this gateway`, {
+    stage: "identity",
+    peer: claimed,
+    advice: `add ${claimed} to the pair of ${target}, byte for byte as the node calls itself`,
+  });
+}
+
+export function tooManyAttempts(claimed: NodeName, max: number): SallyportError {
+  return new SallyportError(
+    "ERR_LIMIT",
+    "PAIRING_ATTEMPTS_FULL",
+    `${max} connections of ${claimed} are in their handshake already`,
+    {
+      stage: "session",
+      peer: claimed,
+      detail: { limit: max, option: "MAX_PAIRING_ATTEMPTS" },
+      advice: "look for a peer that dials again and again without finishing",
+    },
+  );
+}
+
+/** The node behind the gateway has not registered with the gateway's EPMD. */
+export function notRegistered(target: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_UNREACHABLE",
+    "NOT_REGISTERED",
+    `${target} is not registered with the gateway's port mapper`,
+    {
+      stage: "resolve",
+      peer: target,
+      advice: "start the node with ERL_EPMD_PORT of the gateway, or give its address in the pair",
+    },
+  );
+}
+
+/** A leg ended because the other one did. */
+export function otherLegEnded(side: Side, peer: NodeName, reason: string): SallyportError {
+  return new SallyportError("ERR_CLOSED", "OTHER_LEG_ENDED", `the ${side} leg, to ${peer}, has ended: ${reason}`, {
+    stage: "session",
+    peer,
+    detail: { reason },
+    advice: "see the end of that leg",
+  });
+}
+
+/** A control message that the working set of the session does not know. */
+export function notForwardable(peer: NodeName, cause: unknown): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_MISBEHAVED",
+    "NOT_FORWARDABLE",
+    `${peer} sent a control message that this session has no form for`,
+    { stage: "session", peer, advice: "treat the peer as hostile", cause },
+  );
+}
+
+/** Cached atoms were not negotiated; the bytes of a payload that refers to them mean nothing on the other leg. */
+export function cacheNotNegotiated(peer: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_MISBEHAVED",
+    "ATOM_CACHE_NOT_NEGOTIATED",
+    `${peer} sent atoms in the header of a frame, which this session does without`,
+    { stage: "session", peer, advice: "treat the peer as hostile" },
+  );
+}

@@ -1,0 +1,66 @@
+import { SallyportError } from "../base/errors.ts";
+import { quotePeerText } from "../base/escape.ts";
+import type { CarrierDialer } from "../carrier/carrier.ts";
+import type { ListenAddress } from "../carrier/listen.ts";
+import { isLoopbackHost } from "../carrier/socket-address.ts";
+
+/** First and last port tried when a listener names none (design D9). */
+const DEFAULT_PORTS = { first: 9100, last: 9155 } as const;
+
+/** Where to listen, and how. */
+export interface ListenOption extends ListenAddress {
+  readonly scheme: "tls" | "tcp";
+}
+
+/** Parses `tls://HOST[:PORT]`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
+export function parseListen(text: string, plaintext: boolean | "any", hasTls: boolean): ListenOption {
+  const match = /^(tls|tcp):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = match?.[2] ?? match?.[3];
+  const port = match?.[4] === undefined ? undefined : Number(match[4]);
+  if (match === null || host === undefined || (port !== undefined && port > 65_535)) {
+    throw new SallyportError(
+      "ERR_CONFIG",
+      "LISTEN_INVALID",
+      `"${quotePeerText(text)}" is not an address to listen on`,
+      {
+        stage: "port",
+        advice: "write tls://HOST or tls://HOST:PORT, for example tls://0.0.0.0:9100",
+      },
+    );
+  }
+  const scheme = match[1] === "tcp" ? "tcp" : "tls";
+  if (scheme === "tcp") checkPlaintext(host, plaintext);
+  else if (!hasTls) {
+    throw new SallyportError("ERR_CONFIG", "TLS_MISSING", `listening on ${text} needs certificates`, {
+      stage: "tls",
+      advice: "set tls with certFile, keyFile and caFile (on the command line --tls-cert, --tls-key and --tls-ca)",
+    });
+  }
+  return { scheme, host, ports: port ?? DEFAULT_PORTS };
+}
+
+/** Plain TCP leaves this machine only when that was asked for by name (rulings U12). */
+export function checkPlaintext(host: string, plaintext: boolean | "any"): void {
+  if (plaintext === "any" || (plaintext && isLoopbackHost(host))) return;
+  throw new SallyportError(
+    "ERR_CONFIG",
+    "SCHEME_NOT_ALLOWED",
+    `plain TCP to or on ${quotePeerText(host)} is not allowed${plaintext ? ": it is not a loopback address" : ""}`,
+    {
+      stage: "tls",
+      advice: plaintext
+        ? 'set dangerous.plaintext to "any" only if everybody on that network is trusted'
+        : "use TLS, or set dangerous.plaintext (--dangerous-plaintext) for loopback addresses",
+    },
+  );
+}
+
+/** A dialer of plain TCP that goes nowhere else. */
+export function guardedTcp(dialer: CarrierDialer, plaintext: boolean | "any"): CarrierDialer {
+  return {
+    dial(address, serverName, sink) {
+      checkPlaintext(address.host, plaintext);
+      return dialer.dial(address, serverName, sink);
+    },
+  };
+}
