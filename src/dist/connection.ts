@@ -38,10 +38,11 @@ import {
 import type { ConnectionParts } from "./connection-parts.ts";
 import { type ConnectionState, endedEarly, type Up } from "./connection-state.ts";
 import { type Handshake, type HandshakeSink, startHandshake } from "./handshake.ts";
-import { HEARTBEAT_PROFILES, HeartbeatMonitor, MAX_WAITING_FOR_PONG } from "./heartbeat.ts";
+import { HEARTBEAT_PROFILES, HeartbeatMonitor } from "./heartbeat.ts";
 import { IdleQuestion } from "./idle-question.ts";
 import { longestFrameMs } from "./limits.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
+import { OwedPong } from "./owed-pong.ts";
 import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
@@ -74,6 +75,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #hasWideFrames = false;
   #endWhenSent = false;
   #bye: ByeReason | undefined;
+  readonly #pongs = new OwedPong();
   readonly #idle: IdleQuestion = new IdleQuestion();
   #isGone = false;
 
@@ -286,6 +288,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   drained(): void {
     const state = this.#state;
     if (state.kind !== "up") return;
+    this.#pongs.pay(state.sender);
     if (state.sender.relieved()) this.#sink.drained();
     if (this.#endWhenSent && !state.sender.hasLargeMessages) this.#close(undefined, true);
   }
@@ -334,10 +337,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #linkFrame(frame: LinkFrame, { peer, sender, liveness }: Up): void {
     switch (frame.kind) {
       case "ping":
-        // Who asks without reading the answers has no need of more: what waits for it is life enough.
-        if (sender.waitingBytes > MAX_WAITING_FOR_PONG) return;
-        sender.link(encodeLinkFrame({ kind: "pong", token: frame.token }));
-        sender.trim();
+        this.#pongs.owe(encodeLinkFrame({ kind: "pong", token: frame.token }), sender);
         return;
       case "pong":
         // Life itself: every byte counts as such already.

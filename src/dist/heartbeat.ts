@@ -24,9 +24,6 @@ export const MIN_HEARTBEAT_MS = 20;
 /** Above it a dead peer is not found on the day it died; milliseconds. */
 export const MAX_HEARTBEAT_MS = 3_600_000;
 
-/** Bytes that wait for a peer above which its PINGs stay unanswered. */
-export const MAX_WAITING_FOR_PONG = 65_536;
-
 /** A look that comes so much later than it was due says more about this process than about the peer; milliseconds. */
 const LATE_LOOK_MS = 250;
 

@@ -271,24 +271,30 @@ export class ReturnPathDriver {
     choice: number,
     n: number,
     ref: Reference,
-  ): { readonly verb: string; readonly term: Term; readonly tag?: string } {
+  ): { readonly verb: string; readonly term: Term; readonly isForeign: boolean; readonly tag?: string } {
     const { from } = this.#peer;
+    const isForeign = (ref.node !== NODE_NAME || ref.creation !== NODE_CREATION) && ref.node !== from.node;
+    const tagged = { tag: textOf(ref), isForeign };
     switch (choice % 9) {
       case 0:
-        return { verb: "call", term: genCall(from, this.#peer.ref(), true, n) };
+        return { verb: "call", term: genCall(from, this.#peer.ref(), true, n), isForeign: false };
       case 1:
-        return { verb: "cast", term: genCast(n) };
+        return { verb: "cast", term: genCast(n), isForeign: false };
       case 2:
-        return { verb: "call", term: tuple(a("$gen_call"), tuple(from, tuple(this.#peer.ref(), a("n"))), n) };
+        return {
+          verb: "call",
+          term: tuple(a("$gen_call"), tuple(from, tuple(this.#peer.ref(), a("n"))), n),
+          isForeign,
+        };
       case 3:
-        return { verb: "system", term: tuple(a("EXIT"), from, n) };
+        return { verb: "system", term: tuple(a("EXIT"), from, n), isForeign: false };
       case 4:
-        return { verb: "system", term: tuple(a("system"), tuple(from, this.#peer.ref()), n) };
+        return { verb: "system", term: tuple(a("system"), tuple(from, this.#peer.ref()), n), isForeign: false };
       case 5:
       case 6:
-        return { verb: "send", term: tuple(new ImproperList([a("alias")], ref), n), tag: textOf(ref) };
+        return { verb: "send", term: tuple(new ImproperList([a("alias")], ref), n), ...tagged };
       default:
-        return { verb: "send", term: n };
+        return { verb: "send", term: n, isForeign: false };
     }
   }
 
@@ -301,17 +307,17 @@ export class ReturnPathDriver {
     const { a: x, b: y, c: z } = step;
     switch (step.what) {
       case "send": {
-        const { verb, term } = this.#form(y, n, this.#ref(z));
+        const { verb, term, isForeign } = this.#form(y, n, this.#ref(z));
         const name = (["s", "slow", "slow", "missing", "own", "pid"] as const)[x % 6];
         if (name === "pid" || name === "own") {
           const to = this.#pid(z);
           peer.write({ kind: "send", from, to }, term);
           const met = this.#nameOf(textOf(to));
-          return this.#isAlive(to) ? model.message(verb, textOf(to), met, "pid", n) : [];
+          return this.#isAlive(to) ? model.message(verb, textOf(to), met, "pid", n, isForeign) : [];
         }
         peer.write({ kind: "reg-send", from, name: name ?? "s" }, term);
         const service = name === undefined ? undefined : this.#services.get(name);
-        return service === undefined ? [] : model.message(verb, textOf(service.pid), name, "name", n);
+        return service === undefined ? [] : model.message(verb, textOf(service.pid), name, "name", n, isForeign);
       }
       case "send-to-main": {
         const { term, tag } = this.#form(y % 2 === 0 ? 5 : y, n, this.#ref(z));
@@ -321,9 +327,9 @@ export class ReturnPathDriver {
       case "alias-send": {
         const grant = this.#ourGrants.at(-1 - (y % 2));
         const alias = x % 2 === 0 && grant !== undefined ? grant.alias : this.#ref(x);
-        const { verb, term, tag } = this.#form(y, n, z % 3 === 0 ? this.#ref(z) : alias);
+        const { verb, term, tag, isForeign } = this.#form(y, n, z % 3 === 0 ? this.#ref(z) : alias);
         peer.write({ kind: "alias-send", from, alias }, term);
-        return model.alias(verb, textOf(alias), (pid) => this.#nameOf(pid), n, tag);
+        return model.alias(verb, textOf(alias), (pid) => this.#nameOf(pid), n, isForeign, tag);
       }
       case "down": {
         const ref = this.#ref(x);
@@ -458,14 +464,8 @@ export class ReturnPathDriver {
         this.#ourGrants.push(grant);
         const endsAt = ttlMs === undefined ? Infinity : model.now + ttlMs;
         const { id, verbs: given } = grant;
-        model.grants.push({
-          id,
-          alias: textOf(grant.alias),
-          pid: textOf(grant.pid),
-          verbs: given,
-          usesLeft: uses,
-          endsAt,
-        });
+        const [alias, pid] = [textOf(grant.alias), textOf(grant.pid)];
+        model.grants.push({ id, alias, pid, verbs: given, usesLeft: uses, endsAt });
         return [];
       }
       case "our-revoke": {
@@ -511,7 +511,7 @@ export class ReturnPathDriver {
       const term = tuple(new ImproperList([a("alias")], ref), n);
       if (z % 2 === 0) {
         peer.write({ kind: "alias-send", from: peer.from, alias: ref }, term);
-        return this.#model.alias("send", at, (pid) => this.#nameOf(pid), n, at);
+        return this.#model.alias("send", at, (pid) => this.#nameOf(pid), n, false, at);
       }
       peer.write({ kind: "send", from: peer.from, to: this.#main }, term);
       return this.#model.toMain(n, at);

@@ -107,19 +107,33 @@ export class ReturnPathModel {
     for (const link of this.links) if (link.startsWith(`${pid} `)) this.links.delete(link);
   }
 
-  /** A message of this verb to a process. */
-  message(verb: string, pid: string, name: string | undefined, via: "name" | "pid", n: number): string[] {
+  /** A message of this verb to a process. `isForeign`: it holds an identifier for which the node may refuse it, unused. */
+  message(
+    verb: string,
+    pid: string,
+    name: string | undefined,
+    via: "name" | "pid",
+    n: number,
+    isForeign: boolean,
+  ): string[] {
     const granted = via === "pid" && this.grants.some((grant) => grant.pid === pid);
     const grant = via === "pid" ? this.#grantFor(pid, verb) : undefined;
     const says = ruled(this.rules, verb, { name, via, granted });
     if (says === "deny" || (says === "none" && grant === undefined)) return [];
-    this.#use(grant);
+    if (!isForeign) this.#use(grant);
     if (name === "slow" && verb === "call") this.slow.push({ n, met: { name, via, granted }, isRunning: false });
     return [`heard:${n}`];
   }
 
   /** A message to an alias: of a grant, or of an open call. `tag`: the reference that stands as its tag, if it has one. */
-  alias(verb: string, alias: string, nameOf: (pid: string) => string | undefined, n: number, tag?: string): string[] {
+  alias(
+    verb: string,
+    alias: string,
+    nameOf: (pid: string) => string | undefined,
+    n: number,
+    isForeign: boolean,
+    tag?: string,
+  ): string[] {
     const call = this.calls.find(({ ref }) => ref === alias);
     if (call !== undefined) return tag === alias ? this.#answered(call, n) : [];
     const grant = this.grants.find((one) => one.alias === alias);
@@ -127,7 +141,7 @@ export class ReturnPathModel {
     const says = ruled(this.rules, verb, { name: nameOf(grant.pid), via: "pid", granted: true });
     const isGiven = grant.verbs.includes(verb);
     if (says === "deny" || (says === "none" && !isGiven)) return [];
-    if (isGiven) this.#use(grant);
+    if (isGiven && !isForeign) this.#use(grant);
     return [`heard:${n}`];
   }
 

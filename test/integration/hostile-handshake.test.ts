@@ -116,9 +116,9 @@ describe.each(TRANSPORTS)("in the handshake over %s", (transport) => {
   const prefix = prefixOf(transport);
 
   describe.each(["name", "challenge"] as const)("when the victim waits for the %s", (stage) => {
-    const attack = (write: (raw: Raw) => void) => async (): Promise<Raw> => {
+    const attack = (write: (raw: Raw) => void | Promise<void>) => async (): Promise<Raw> => {
       const raw = await at(stage, transport);
-      write(raw);
+      await write(raw);
       return raw;
     };
 
@@ -168,8 +168,16 @@ describe.each(TRANSPORTS)("in the handshake over %s", (transport) => {
     });
 
     it("a reset", async () => {
+      // One that is reset before it was accepted has no address any more under which it could be told.
+      const accepted = async (): Promise<void> => {
+        for (let i = 0; i < 2; i++) await rig.victim.counters();
+      };
       const { code } = await refusedBy(
-        attack((raw) => (transport === "tcp" ? void raw.socket.resetAndDestroy() : raw.destroy())),
+        attack(async (raw) => {
+          await accepted();
+          if (transport === "tcp") raw.socket.resetAndDestroy();
+          else raw.destroy();
+        }),
       );
       expect(code).toBe("ERR_CLOSED");
     });
