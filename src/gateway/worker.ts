@@ -36,7 +36,7 @@ const ENOTSUP: Buffer = encoded(new Tuple([new Atom("error"), new Atom("enotsup"
 const EAGAIN: Buffer = encoded(new Tuple([new Atom("error"), new Atom("eagain")]));
 /** `{io_reply, ` in front of a tag and an answer. */
 const IO_REPLY_HEAD: Buffer = Buffer.concat([Buffer.from([104, 3]), encoded(new Atom("io_reply"))]);
-const REFUSALS_PER_MS = 10_000;
+const REFUSAL_WINDOW_MS = 10_000;
 
 /** Judges what the worker sends (threat model 4.3, D0 to D10). */
 export class WorkerSide {
@@ -55,7 +55,7 @@ export class WorkerSide {
     this.#inbox = new Inbox(options.inbox ?? [], now);
     this.#childMessages = new TokenBucket({ count: limits.childMessagesPerSecond, perMs: 1_000 }, now);
     this.#childBytes = new TokenBucket({ count: limits.childBytesPerSecond, perMs: 1_000 }, now);
-    this.#refusals = new TokenBucket({ count: limits.maxRefusals, perMs: REFUSALS_PER_MS }, now);
+    this.#refusals = new TokenBucket({ count: limits.maxRefusals, perMs: REFUSAL_WINDOW_MS }, now);
   }
 
   /** @throws {SallyportError} for what ends the session */
