@@ -1,0 +1,31 @@
+import type { Incarnation } from "../guard/ownership.ts";
+import type { InboxEntry } from "./inbox.ts";
+import type { GatewayLimits } from "./limits.ts";
+import type { Decide } from "./profile.ts";
+import type { RefusalLog } from "./refusal-log.ts";
+import type { LeaderProfile, ReturnPaths } from "./return-paths.ts";
+
+/** How one pair is filtered. */
+export interface FilterOptions {
+  readonly commander: Incarnation;
+  readonly worker: Incarnation;
+  /** Says what the commander may do (`commanderProfile` for the default). */
+  readonly decide: Decide;
+  readonly limits?: Partial<GatewayLimits>;
+  /** Messages that the worker may send unasked. Default none. */
+  readonly inbox?: readonly InboxEntry[];
+  /** What group leaders of the commander take from the worker. Default `output`. */
+  readonly leaders?: LeaderProfile;
+  /** Let the worker see exit reasons of the commander's processes whole. Default false: their class. */
+  readonly wholeReasons?: boolean;
+}
+
+/** What both directions share. */
+export interface FilterParts {
+  readonly options: FilterOptions;
+  readonly limits: GatewayLimits;
+  readonly paths: ReturnPaths;
+  readonly log: RefusalLog;
+  /** Names of commander and worker, as on the wire. */
+  readonly nodes: readonly [string, string];
+}

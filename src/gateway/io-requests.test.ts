@@ -1,0 +1,212 @@
+import { describe, expect, it } from "vitest";
+import type { MonotonicMs } from "../base/clock.ts";
+import { decodeTerm } from "../term/decode.ts";
+import { ExportFun, ImproperList, type Term, tuple } from "../term/types.ts";
+import { a, bytesOf, COMMANDER, cPid, cRef, GatewayTraffic, WORKER, wPid, wRef } from "../testkit/gateway-traffic.ts";
+import type { Control } from "../wire/control-types.ts";
+import { GatewayFilter } from "./filter.ts";
+import { readFormat } from "./io-format.ts";
+import { judgeRequest } from "./io-requests.ts";
+import { commanderProfile } from "./profile.ts";
+
+const chars = (text: string): number[] => [...text].map((char) => char.codePointAt(0) as number);
+const put = (data: Term, encoding = "unicode"): Term => tuple(a("put_chars"), a(encoding), data);
+const format = (text: Term, args: Term, fn = "format"): Term =>
+  tuple(a("put_chars"), a("unicode"), a("io_lib"), a(fn), [text, args]);
+
+/** The request as it passes; undefined when it does not. */
+function passed(request: Term, profile: "output" | "shell" = "output"): Term | undefined {
+  const bytes = bytesOf(request);
+  const allowed = judgeRequest(bytes, 0, bytes.length, 0, profile);
+  if (allowed === undefined) return undefined;
+  return decodeTerm(Buffer.concat([Buffer.from([131]), allowed.cleaned ?? bytes]));
+}
+
+describe("requests to a group leader that is no shell", () => {
+  it.each<[string, Term]>([
+    ["characters", put(Buffer.from("hé ✓\n\t"))],
+    ["a list", put([Buffer.from("a"), chars("bc✓"), new ImproperList([100], Buffer.from("e"))])],
+    ["the old form", tuple(a("put_chars"), chars("hello"))],
+    ["a format", format(chars("~p ~ts~n ~4.10.0b ~w"), [[1, 2], Buffer.from("é"), 3, new Map([[a("k"), 7]])])],
+    ["fwrite, with no argument", format(Buffer.from("hello~n"), [], "fwrite")],
+    ["numbers as arguments", format(chars("~w ~b"), [1, 27])],
+    ["getopts", a("getopts")],
+    ["get_geometry", tuple(a("get_geometry"), a("columns"))],
+    ["several", tuple(a("requests"), [put([65]), tuple(a("get_geometry"), a("rows"))])],
+  ])("pass as they are: %s", (_, request) => {
+    expect(passed(request)).toEqual(request);
+  });
+
+  it.each<[string, Term]>([
+    [
+      "a function of the worker's choice (WK-13)",
+      tuple(a("put_chars"), a("unicode"), a("os"), a("cmd"), [chars("id")]),
+    ],
+    ["another function of io_lib", format(chars("x"), [], "fread")],
+    ["get_until", tuple(a("get_until"), a("unicode"), [], a("os"), a("cmd"), [])],
+    ["get_line", tuple(a("get_line"), a("unicode"), chars("password: "))],
+    ["get_chars", tuple(a("get_chars"), a("unicode"), [], 1)],
+    ["get_password", tuple(a("get_password"), a("unicode"))],
+    ["setopts", tuple(a("setopts"), [])],
+    ["65 requests", tuple(a("requests"), new Array<Term>(65).fill(a("getopts")))],
+    ["requests within requests", tuple(a("requests"), [tuple(a("requests"), [])])],
+    ["one bad request among good ones", tuple(a("requests"), [a("getopts"), tuple(a("setopts"), [])])],
+    ["data that is no text", put([a("x")])],
+    ["another encoding", put([65], "utf32")],
+    ["a width from the arguments", format(chars("~*w"), [5, 1])],
+    ["a precision from the arguments", format(chars("~.*f"), [5, 1.5])],
+    ["a padding from the arguments", format(chars("~5..*w"), [5, 1])],
+    ["a width of four digits", format(chars("~1000c"), [65])],
+    ["a precision of four digits", format(chars("~.1000p"), [65])],
+    ["an unknown directive", format(chars("~Q"), [1])],
+    ["too few arguments", format(chars("~w~w"), [1])],
+    ["a format that goes on in a binary", format(new ImproperList(chars("x"), Buffer.from("~1000c")), [])],
+    ["an atom with an escape", format(chars("~a"), [a("\u001b[2J")])],
+    ["nothing", tuple()],
+    ["another word", a("stop")],
+  ])("do not pass: %s", (_, request) => {
+    expect(passed(request)).toBeUndefined();
+  });
+
+  it("a tilde written as a long integer is a tilde", () => {
+    // [INTEGER_EXT 126, "*", "w"], which a BEAM never makes
+    const list = Buffer.from([108, 0, 0, 0, 3, 98, 0, 0, 0, 126, 97, 42, 97, 119, 106]);
+    const bytes = bytesOf(format(a("here"), [5, 1]));
+    const at = bytes.indexOf(bytesOf(a("here")));
+    const forged = Buffer.concat([bytes.subarray(0, at), list, bytes.subarray(at + bytesOf(a("here")).length)]);
+    expect(judgeRequest(forged, 0, forged.length, 0, "output")).toBeUndefined();
+  });
+
+  it.each<[string, Term, Term]>([
+    ["C0 and DEL in binaries", put(Buffer.from("a\u001b[2J\r\u0007\u007f")), put(Buffer.from("a?[2J???"))],
+    ["C1 in UTF-8", put(Buffer.from("a\u009b2J")), put(Buffer.from("a??2J"))],
+    ["directions of text", put(Buffer.from("a\u202eb")), put(Buffer.from("a???b"))],
+    ["C1 in Latin-1", put(Buffer.from([65, 0x9b, 0xe9]), "latin1"), put(Buffer.from([65, 0x3f, 0xe9]), "latin1")],
+    [
+      "a character cut over two binaries",
+      put([Buffer.from([0xc2]), Buffer.from([0x9b])]),
+      put([Buffer.from("?"), Buffer.from("?")]),
+    ],
+    ["a character written too long", put(Buffer.from([0xe0, 0x82, 0x9b])), put(Buffer.from("???"))],
+    ["characters of a list", put([0x1b, 0x9b, 0x202e, 0x2713]), put([0x3f, 0x3f, 0x3f, 0x2713])],
+    ["a string", put(chars("a\u001bb")), put(chars("a?b"))],
+    ["a format", format(chars("a\u001b~w"), [27]), format(chars("a?~w"), [27])],
+    [
+      "text among the arguments",
+      format(chars("~s~w"), [chars("\u001bx"), [27]]),
+      format(chars("~s~w"), [chars("?x"), [27]]),
+    ],
+    [
+      "bytes read as Latin-1",
+      format(chars("~s~w"), [Buffer.from([0xc2, 0x9b]), [1]]),
+      format(chars("~s~w"), [Buffer.from([0xc2, 0x3f]), [1]]),
+    ],
+    ["a character among the arguments", format(chars("~c~w"), [27, 27]), format(chars("~c~w"), [0x3f, 27])],
+    [
+      "the prefix of a number",
+      format(chars("~x~w"), [5, chars("\u001b"), [1]]),
+      format(chars("~x~w"), [5, chars("?"), [1]]),
+    ],
+  ])("lose their control characters: %s", (_, request, expected) => {
+    expect(passed(request)).toEqual(expected);
+  });
+});
+
+describe("a shell", () => {
+  it("also reads lines and tokens, and keeps its control characters", () => {
+    for (const request of [
+      put(chars("\u001b[1m")),
+      format(chars("\u001b~s"), [chars("\u001b")]),
+      tuple(a("get_until"), a("unicode"), chars("1> "), a("erl_scan"), a("tokens"), [1]),
+      tuple(a("get_line"), a("unicode"), chars("> ")),
+      tuple(a("get_chars"), a("unicode"), [], 1),
+    ]) {
+      expect(passed(request, "shell")).toEqual(request);
+    }
+    expect(passed(tuple(a("get_until"), a("unicode"), [], a("os"), a("cmd"), []), "shell")).toBeUndefined();
+    expect(passed(tuple(a("put_chars"), a("unicode"), a("os"), a("cmd"), []), "shell")).toBeUndefined();
+    expect(passed(format(chars("~*w"), [1, 1]), "shell")).toBeUndefined();
+  });
+});
+
+describe("formats", () => {
+  it("tell how each argument is printed, and what is added", () => {
+    expect(readFormat("a~~~n~-5.10.*c")).toBeUndefined();
+    expect(readFormat("~-5.10.0s~tp~ts~2W~.*")).toBeUndefined();
+    expect(readFormat("~-5.10.0s~tp~ts~2W")).toEqual({
+      uses: ["latin1", "written", "utf8", "written", "written"],
+      padding: 17,
+    });
+    for (const cut of ["~", "~5", "~5.", "~5..", "~t"]) expect(readFormat(cut)).toBeUndefined();
+  });
+});
+
+describe("printing at the commander (L6, D10a)", () => {
+  const LEADER = cPid(4);
+  const toLeader: Control = { kind: "send", from: wPid(9), to: LEADER };
+  const request = (what: Term): Term => tuple(a("io_request"), wPid(9), wRef(3), what);
+
+  function world(limits = {}) {
+    const filter = new GatewayFilter(
+      { commander: COMMANDER, worker: WORKER, decide: commanderProfile({}, () => "ID"), limits },
+      1_000 as MonotonicMs,
+    );
+    const wire = new GatewayTraffic(filter);
+    wire.c(
+      {
+        kind: "spawn-request",
+        ref: cRef(1),
+        from: cPid(1),
+        groupLeader: LEADER,
+        module: "m",
+        function: "f",
+        arity: 0,
+        options: [],
+      },
+      [],
+    );
+    return { filter, wire };
+  }
+
+  it("is for group leaders; what may not pass is answered with enotsup", () => {
+    const { wire } = world();
+    expect(wire.w({ kind: "monitor", from: wPid(9), target: LEADER, ref: wRef(3) }).forward).toBeDefined();
+    const clean = wire.w(toLeader, request(put([0x1b, 300]))).forward;
+    expect(clean === undefined ? "" : decodeTerm(Buffer.concat([Buffer.from([131]), clean.buffer]))).toEqual(
+      request(put([0x3f, 300])),
+    );
+    for (const bad of [tuple(a("setopts"), []), put(new ExportFun("m", "f", 1))]) {
+      const { answer, forward } = wire.w(toLeader, request(bad));
+      expect(forward).toBeUndefined();
+      expect(answer?.control).toEqual({ kind: "send", from: LEADER, to: wPid(9) });
+      const said = decodeTerm(Buffer.concat([Buffer.from([131]), answer?.buffer ?? Buffer.alloc(0)]));
+      expect(said).toEqual(tuple(a("io_reply"), wRef(3), tuple(a("error"), a("enotsup"))));
+    }
+    expect(wire.w({ ...toLeader, to: cPid(1) } as Control, request(put([65])))).toEqual({});
+    expect(wire.w(toLeader, tuple(a("io_request"), cPid(9), wRef(3), put([65])))).toEqual({});
+  });
+
+  it("is bounded by a rate, padding included, also when the leader is named again", () => {
+    const { wire } = world({ leaderBytesPerSecond: 2_000 });
+    const wide = request(format(chars("~999c"), [65]));
+    expect(wire.w(toLeader, wide).forward).toBeDefined();
+    wire.c({ kind: "group-leader", leader: LEADER, to: wPid(9) });
+    const over = wire.w(toLeader, wide);
+    expect([over.forward, over.answer !== undefined]).toEqual([undefined, true]);
+    wire.now = 2_000 as MonotonicMs;
+    expect(wire.w(toLeader, wide).forward).toBeDefined();
+  });
+
+  it("is learned from a call of rex and from group_leader/2 too (L7)", () => {
+    for (const control of ["rex", "group-leader"]) {
+      const { wire } = world();
+      const leader = cPid(77);
+      if (control === "rex") {
+        const call = tuple(a("call"), a("m"), a("f"), [], leader);
+        const from = cPid(1);
+        wire.c({ kind: "reg-send", from, name: "rex" }, tuple(a("$gen_call"), tuple(from, cRef(5)), call));
+      } else wire.c({ kind: "group-leader", leader, to: wPid(9) });
+      expect(wire.w({ ...toLeader, to: leader } as Control, request(put([65]))).forward).toBeDefined();
+    }
+  });
+});
