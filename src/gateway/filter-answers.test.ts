@@ -149,6 +149,16 @@ describe("answers to calls", () => {
 });
 
 describe("answers to messages (L2)", () => {
+  it("have no proper list and no atom for a tag, whatever the commander sent", () => {
+    const { wire, paths } = world();
+    wire.c({ kind: "send", from: ME, to: SERVER }, tuple(ME, [cRef(1)], 1));
+    expect(isDropped(wire.w(toMe(), tuple([cRef(1)], 1)))).toBe(true);
+    wire.c(monitor(cRef(2)));
+    wire.c(named("srv"), genCall(ME, a("EXIT"), cRef(2)));
+    expect(paths.calls.size).toBe(0);
+    expect(isDropped(wire.w(toMe(), tuple(a("EXIT"), 1)))).toBe(true);
+  });
+
   it("come by a reference, a task tag {Ref, N} and an improper list", () => {
     for (const tag of [cRef(1), tuple(cRef(1), 3), aliasTag(cRef(1))]) {
       const { wire } = world();

@@ -181,6 +181,7 @@ describe("a narrowed profile", () => {
     ["another function by erpc", execute(1), [cRef(2), a("os"), a("cmd"), ["x"]]],
     ["another arity", execute(1), [cRef(2), a("m"), a("f"), [1, [2]]]],
     ["an arity hidden in the tail of the list", execute(1), [cRef(2), a("m"), a("f"), new ImproperList([1], a("x"))]],
+    ["execute_call with the arguments of execute_cast", spawn(1, "execute_call", 3, "erpc"), [a("m"), a("f"), [1]]],
     ["a fun by erpc", execute(1), [cRef(2), a("m"), a("f"), [FUN]]],
     ["erlang:apply", execute(1), [cRef(2), a("erlang"), a("apply"), [FUN, []]]],
     ["another function by spawn", spawn(1, "g", 1), [1]],
@@ -215,6 +216,8 @@ describe("a narrowed profile", () => {
     expect(said(answer)).toEqual(tuple(aliasTag(cRef(4)), tuple(a("badrpc"), DENIED)));
     expect(wire.c(named("rex"), tuple(a("$gen_cast"), tuple(a("cast"), a("os"), a("cmd"), [], ME)))).toEqual({});
     expect(wire.c(named("rex"), tuple(ME, request))).toEqual({});
+    const hidden = tuple(a("cast"), a("m"), a("f"), new ImproperList([1], a("x")), ME);
+    expect(wire.c(named("rex"), tuple(a("$gen_cast"), hidden))).toEqual({});
     expect(wire.c(named("rex"), tuple(a("send"), a("x"), 1))).toEqual({});
     expect(paths.calls.size + paths.expected.size).toBe(0);
   });

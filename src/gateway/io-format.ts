@@ -40,6 +40,7 @@ const USES: Readonly<Record<string, readonly ArgumentUse[]>> = {
 export function readFormat(text: string): Format | undefined {
   const uses: ArgumentUse[] = [];
   let padding = 0;
+  // A `*` for a width or precision is no digit and no directive, and so not read.
   for (let i = text.indexOf("~"); i >= 0; i = text.indexOf("~", i)) {
     i++;
     if (text[i] === "-") i++;
@@ -53,7 +54,7 @@ export function readFormat(text: string): Format | undefined {
         i++;
         digits++;
       }
-      if (digits > MAX_DIGITS || text[i] === "*") return undefined;
+      if (digits > MAX_DIGITS) return undefined;
       if (digits > 0) padding += Number(text.slice(i - digits, i));
     }
     if (text[i] === ".") {

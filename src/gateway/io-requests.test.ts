@@ -88,6 +88,7 @@ describe("requests to a group leader that is no shell", () => {
       put([Buffer.from("?"), Buffer.from("?")]),
     ],
     ["a character written too long", put(Buffer.from([0xe0, 0x82, 0x9b])), put(Buffer.from("???"))],
+    ["a harmless character written too long", put(Buffer.from([0xe0, 0x81, 0x81])), put(Buffer.from("???"))],
     ["characters of a list", put([0x1b, 0x9b, 0x202e, 0x2713]), put([0x3f, 0x3f, 0x3f, 0x2713])],
     ["a string", put(chars("a\u001bb")), put(chars("a?b"))],
     ["a format", format(chars("a\u001b~w"), [27]), format(chars("a?~w"), [27])],

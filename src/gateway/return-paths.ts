@@ -234,7 +234,7 @@ export class ReturnPaths {
   endSpawn(spawn: Spawn, flags: number, child: Pid | undefined): void {
     this.spawns.delete(refKey(spawn.ref));
     this.#promise(spawn.flags, -1);
-    if (child === undefined || flags === 0) return;
+    if (child === undefined) return;
     const row: Child = { pid: child, parent: spawn.from, ties: 0 };
     this.children.set(pidKey(child), row);
     if (hasMonitor(flags)) {

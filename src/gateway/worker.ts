@@ -236,8 +236,8 @@ export class WorkerSide {
     const { paths, options } = this.#parts;
     const [first = 0, second = 0, third = 0] = places;
     const find = (form: AnswerForm, tag: string) => paths.right(form, tag, now);
-    // An atom is nobody's tag: what the runtime acts upon begins with one.
-    if (places.length === 3 && head === undefined) return find("tag", b.toString("latin1", first, second));
+    // Each tag that is kept holds a reference, so nothing that the runtime acts upon, which begins with an atom, is an answer.
+    if (places.length === 3) return find("tag", b.toString("latin1", first, second));
     if (places.length !== 4) return undefined;
     if (head === "io_reply" || head === "file_reply") return find("io", b.toString("latin1", second, third));
     const isFeatures = head === "features_reply" && atomAt(b, second) === options.worker.node;
