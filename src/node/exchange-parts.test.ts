@@ -186,38 +186,74 @@ describe("the book of those who take part", () => {
   });
 });
 
-describe("the process that answers", () => {
-  const plan = {
-    with: [],
-    connect: false,
-    rule: undefined,
-    advertised: () => [],
-    hints: new ExchangeHints(new VirtualClock()),
+/** An exchange of its own, with one peer to ask. */
+function exchangeOf(world: { session: Session; answer?: Term }) {
+  const clock = new VirtualClock();
+  const hints = new ExchangeHints(clock);
+  let asked = 0;
+  const exchange = new Exchange({
+    own: name("own@h"),
+    clock,
+    random: new SeededRandom(1),
+    counters: new Counters(),
+    plan: { with: [name("a@h")], connect: false, rule: undefined, advertised: () => [], hints },
+    mayDial: () => true,
+    sessionWith: () => world.session,
+    call: async () => {
+      asked++;
+      return world.answer;
+    },
+    isKept: () => false,
+    learned: () => {},
+  });
+  const ask = (peer: Peer | null, host: string) =>
+    exchange.handlers.call?.(exchangeRequest([`tls://${host}:1`]), { peer } as HandlerContext);
+  const pass = async () => {
+    clock.advance(1);
+    for (let i = 0; i < 5; i++) await Promise.resolve();
   };
-  const peerOf = (text: string) => ({ name: name(text), assurance: "tofu" }) as unknown as Peer;
+  return { exchange, hints, ask, pass, asked: () => asked };
+}
 
-  it("takes no word of a stranger for where somebody is whose name it does not hold", async () => {
+describe("an exchange", () => {
+  const peerOf = (text: string) => ({ name: name(text), assurance: "tofu" }) as unknown as Peer;
+  const sessionOf = (peer: Peer) => ({ facts: { name: peer.name }, peer, holdsName: true }) as unknown as Session;
+
+  it("takes no word of a stranger for where somebody is whose name it does not hold", () => {
     const holder = peerOf("a@h");
-    const sessionWith = () => ({ peer: holder }) as unknown as Session;
-    const exchange = new Exchange({
-      own: name("own@h"),
-      clock: new VirtualClock(),
-      random: new SeededRandom(1),
-      counters: new Counters(),
-      plan,
-      mayDial: () => true,
-      sessionWith,
-      call: () => Promise.reject(new Error("nobody is asked")),
-      isKept: () => false,
-      learned: () => {},
-    });
-    const ask = (peer: Peer | null, host: string) =>
-      exchange.handlers.call?.(exchangeRequest([`tls://${host}:1`]), { peer } as HandlerContext);
+    const { ask } = exchangeOf({ session: sessionOf(holder) });
     ask(peerOf("a@h"), "evil");
     expect(ask(peerOf("b@h"), "b")).toEqual([]);
     ask(holder, "good");
     expect(ask(peerOf("b@h"), "b")).toEqual([tuple(bin("a@h"), [bin("tls://good:1")])]);
     expect(ask(null, "x")).toEqual(tuple(new Atom("error"), new Atom("badarg")));
+  });
+
+  it("keeps no hint for its own name", async () => {
+    const session = sessionOf(peerOf("a@h"));
+    const answer = ["own@H", "b@h"].map((text) => tuple(bin(text), [bin("tls://x:1")]));
+    const { exchange, hints, pass } = exchangeOf({ session, answer });
+    exchange.up(session, undefined);
+    await pass();
+    expect(hints.names()).toEqual(["b@h"]);
+  });
+
+  it("asks nobody over a session that another one has replaced, and takes no answer of it", async () => {
+    const [old, young] = [sessionOf(peerOf("a@h")), sessionOf(peerOf("a@h"))];
+    const world = { session: old, answer: [tuple(bin("b@h"), [bin("tls://x:1")])] };
+    const { exchange, hints, pass, asked } = exchangeOf(world);
+    exchange.up(old, undefined);
+    world.session = young;
+    await pass();
+    expect([asked(), hints.names()]).toEqual([0, []]);
+  });
+
+  it("asks no stranger under the name of a peer on the list", async () => {
+    const stranger = { ...sessionOf(peerOf("a@h")), holdsName: false } as Session;
+    const { exchange, pass, asked } = exchangeOf({ session: stranger });
+    exchange.up(stranger, undefined);
+    await pass();
+    expect(asked()).toBe(0);
   });
 });
 

@@ -86,8 +86,14 @@ describe("seeds of a node", () => {
     const connected = a.connect("b@hb");
     await net.settle();
     expect((await connected).name).toBe("b@hb");
+    a.disconnect("b@hb");
+    await net.settle();
     await net.kill(b);
-    expect(seedOf(a).state).toBe("waiting");
+    expect(seedOf(a).state).toBe("stopped");
+    // The wish counts although it cannot be had now.
+    const failing = outcome(a.connect("b@hb"));
+    await net.settle();
+    expect([await failing, seedOf(a).state]).toEqual(["PORT_CLOSED", "waiting"]);
   });
 
   it("that resolve to an address which may not be dialled leave nothing behind", async () => {
