@@ -42,7 +42,7 @@ import { HEARTBEAT_PROFILES, HeartbeatMonitor } from "./heartbeat.ts";
 import { IdleQuestion } from "./idle-question.ts";
 import { longestFrameMs } from "./limits.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
-import { OwedPong } from "./owed-pong.ts";
+import { OwedAnswers } from "./owed-answers.ts";
 import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
@@ -75,7 +75,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #hasWideFrames = false;
   #endWhenSent = false;
   #bye: ByeReason | undefined;
-  readonly #pongs = new OwedPong();
+  readonly #owed: OwedAnswers = new OwedAnswers();
   readonly #idle: IdleQuestion = new IdleQuestion();
   #isGone = false;
 
@@ -288,7 +288,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   drained(): void {
     const state = this.#state;
     if (state.kind !== "up") return;
-    this.#pongs.pay(state.sender);
+    this.#owed.pay(state.sender);
     if (state.sender.relieved()) this.#sink.drained();
     if (this.#endWhenSent && !state.sender.hasLargeMessages) this.#close(undefined, true);
   }
@@ -337,7 +337,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #linkFrame(frame: LinkFrame, { peer, sender, liveness }: Up): void {
     switch (frame.kind) {
       case "ping":
-        this.#pongs.owe(encodeLinkFrame({ kind: "pong", token: frame.token }), sender);
+        this.#owed.owe("pong", encodeLinkFrame({ kind: "pong", token: frame.token }), sender);
         return;
       case "pong":
         // Life itself: every byte counts as such already.
@@ -349,7 +349,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
       case "idle":
         // What is still on its way to the peer would be lost.
         if (frame.received === BigInt(sender.messages) && this.#sink.idleAsked()) this.end("idle");
-        else sender.link(encodeLinkFrame({ kind: "keep" }));
+        else this.#owed.owe("keep", encodeLinkFrame({ kind: "keep" }), sender);
         return;
       case "keep":
         this.#idle.kept(this.#sink);
