@@ -3,6 +3,7 @@ import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { Random } from "../base/random.ts";
 import type { SharedFiles } from "../base/shared-files.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
+import { DEFAULT_PORTS } from "../node/listen-option.ts";
 import type { NodeOptions } from "../node/options.ts";
 import type { Resolver, SeedSource } from "../node/ports.ts";
 import { chainResolvers } from "./chain.ts";
@@ -14,7 +15,7 @@ import type { Registrar } from "./registrar.ts";
 import { hostPartResolver, staticResolver } from "./static.ts";
 
 /** Port at the host part of a name when nothing else is known. */
-export const DEFAULT_PORT = 9100;
+export const DEFAULT_PORT: number = DEFAULT_PORTS.first;
 
 export interface DiscoveryWorld {
   readonly clock: Clock;

@@ -5,7 +5,7 @@ import type { ListenAddress } from "../carrier/listen.ts";
 import { isLoopbackHost } from "../carrier/socket-address.ts";
 
 /** First and last port tried when a listener names none (design D9). */
-const DEFAULT_PORTS = { first: 9100, last: 9155 } as const;
+export const DEFAULT_PORTS: { readonly first: number; readonly last: number } = { first: 9100, last: 9155 };
 
 /** Where to listen, and how. */
 export interface ListenOption extends ListenAddress {
