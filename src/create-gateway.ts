@@ -7,6 +7,7 @@ import { listenPlain } from "./carrier/plain-listener.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls } from "./carrier/tls.ts";
 import { loadTlsMaterial, type TlsFiles, type TlsMaterial } from "./carrier/tls-material.ts";
+import { openPolicy } from "./config/policy-source.ts";
 import { parseAddress } from "./discovery/address.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
@@ -14,17 +15,27 @@ import { EpmdServer } from "./gateway/epmd-server.ts";
 import type { LegWorld } from "./gateway/leg.ts";
 import { Link } from "./gateway/link.ts";
 import type { FilterFactory, Side } from "./gateway/message-filter.ts";
-import type { GatewayOptions, GatewayPairOption } from "./gateway/options.ts";
+import type { GatewayOptions, GatewayPairOption, PairFilterOption } from "./gateway/options.ts";
 import type { Route } from "./gateway/pair.ts";
 import { notRegistered } from "./gateway/pair-failures.ts";
+import { PairRules } from "./gateway/pair-rules.ts";
+import { readRules } from "./gateway/read-rules.ts";
+import { Budgets } from "./guard/budgets.ts";
+import { DEFAULT_GUARD_LIMITS } from "./guard/limits.ts";
 import { type CookieSetting, readCookies } from "./identity/cookies.ts";
 import { judgeWith } from "./node/certificate-judge.ts";
+import { Counters } from "./node/counters.ts";
+import { Decisions } from "./node/decisions.ts";
+import { EventHub } from "./node/event-hub.ts";
 import { checkPlaintext, guardedTcp, parseListen } from "./node/listen-option.ts";
+import { PolicyKeeper } from "./node/policy-keeper.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
+import { RealIdentityCrypto } from "./system/real-identity-crypto.ts";
 import { RealRandom } from "./system/real-random.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "./wire/flags.ts";
+import { readCertificateFacts } from "./x509/certificate-facts.ts";
 
 /** A running gateway. */
 export interface Gateway {
@@ -37,6 +48,7 @@ export interface Gateway {
 }
 
 const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
+const policyWorld = { clock: system.clock, files: system.files, crypto: new RealIdentityCrypto() };
 
 /** One side of one pair option, read. */
 interface SideParts {
@@ -47,10 +59,11 @@ interface SideParts {
 }
 
 /**
- * Makes a gateway in front of unmodified nodes and binds its listeners. `filterFor` makes the filter of each pair.
+ * Makes a gateway in front of unmodified nodes and binds its listeners. `filterFor` makes the filter of each pair in place of
+ * the rules in `options`, for tests and measurements.
  * @throws {SallyportError} ERR_CONFIG
  */
-export async function createGateway(options: GatewayOptions, filterFor: FilterFactory): Promise<Gateway> {
+export async function createGateway(options: GatewayOptions, filterFor?: FilterFactory): Promise<Gateway> {
   const making = new Making(options, filterFor);
   try {
     await making.run();
@@ -71,7 +84,10 @@ class Making {
   readonly endpoints: { from: Side; target: string; endpoint: string }[] = [];
   readonly links: Link[] = [];
   readonly #options: GatewayOptions;
-  readonly #filterFor: FilterFactory;
+  readonly #filterFor: FilterFactory | undefined;
+  readonly #budgets = new Budgets(DEFAULT_GUARD_LIMITS.maxBudgets);
+  readonly #decisions: Decisions;
+  readonly #rules: PairRules[] = [];
   readonly #world: LegWorld;
   readonly #gate: AcceptGate;
   readonly #listeners: Listener[] = [];
@@ -81,9 +97,19 @@ class Making {
   readonly #registrants = new Set<string>();
   readonly #mappers: Record<Side, EpmdServer>;
 
-  constructor(options: GatewayOptions, filterFor: FilterFactory) {
+  constructor(options: GatewayOptions, filterFor: FilterFactory | undefined) {
     this.#options = options;
     this.#filterFor = filterFor;
+    const { maxKeptDecisions: maxKept, maxToldPerKind } = DEFAULT_GUARD_LIMITS;
+    this.#decisions = new Decisions({
+      ...system,
+      events: new EventHub(() => {}),
+      counters: new Counters(),
+      audit: undefined,
+      maxKept,
+      maxToldPerKind,
+      recordsGrants: false,
+    });
     this.#world = {
       clock: system.clock,
       limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
@@ -92,6 +118,7 @@ class Making {
         ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }),
       },
       judgeCertificate: judgeWith("standard"),
+      readCertificate: readCertificateFacts,
     };
     this.#gate = new AcceptGate(system, options.acceptLimits);
     const { clock, random } = system;
@@ -123,7 +150,7 @@ class Making {
     for (const mapper of Object.values(this.#mappers)) mapper.close();
   }
 
-  async #addPair({ inside, outside, fragments }: GatewayPairOption): Promise<void> {
+  async #addPair({ inside, outside, fragments, filter }: GatewayPairOption): Promise<void> {
     const target = parseNodeName(inside.node);
     const nodes = outside.nodes.map(parseNodeName);
     if (nodes.length === 0) throw invalid(`the pair of ${target} has no outside nodes`, "name them in outside.nodes");
@@ -140,7 +167,8 @@ class Making {
       outside: this.#side(outside.cookie, outside.tls, this.#options.dangerous?.plaintext ?? false),
     };
     const tools = { inside: sides.inside.tools, outside: sides.outside.tools };
-    const common = { mask, world: this.#world, tools, filterFor: this.#filterFor };
+    const filterFor = this.#filterFor ?? this.#rulesFor(target, nodes, filter ?? {}).filterFor;
+    const common = { mask, world: this.#world, tools, filterFor };
     if (outside.listen !== undefined) {
       const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
       const dial: Route["dial"] = (sink) => {
@@ -158,6 +186,32 @@ class Making {
       const route: Route = { ...common, from: "inside", target: node, mayDial: new Set([target]), dial };
       await this.#listen(route, inside.listen ?? "tcp://127.0.0.1:0", sides.inside);
     }
+  }
+
+  /** @throws {SallyportError} ERR_CONFIG for rules or policies that must not be taken */
+  #rulesFor(inside: NodeName, outside: readonly NodeName[], option: PairFilterOption): PairRules {
+    const { clock } = system;
+    const policies: Partial<Record<Side, PolicyKeeper>> = {};
+    for (const side of ["inside", "outside"] as const) {
+      const given = option.policies?.[side];
+      if (given === undefined) continue;
+      const [name, ...others] = side === "inside" ? [inside] : outside;
+      if (name === undefined || others.length > 0)
+        throw invalid(`one policy cannot be that of ${outside.length} outside nodes`, "make a pair of each of them");
+      const source = openPolicy(typeof given === "string" ? { file: given } : given, { ...policyWorld, name });
+      policies[side] = new PolicyKeeper({ name, clock, policy: source.first });
+    }
+    const rules = new PairRules({
+      settings: readRules(inside, option, clock.wallMs()),
+      policies,
+      clock,
+      guardLimits: DEFAULT_GUARD_LIMITS,
+      budgets: this.#budgets,
+      record: (made) => this.#decisions.record(made),
+      tell: (event) => this.#options.onMessage?.(event),
+    });
+    this.#rules.push(rules);
+    return rules;
   }
 
   #side(cookie: CookieSetting, tls: TlsFiles | undefined, plaintext: boolean | "any"): SideParts {

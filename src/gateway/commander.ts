@@ -2,6 +2,8 @@ import type { MonotonicMs } from "../base/clock.ts";
 import { classifyMessage, type MessageVerb } from "../guard/classify.ts";
 import { forgedField } from "../guard/ownership.ts";
 import { denied } from "../guard/refusal-answer.ts";
+import type { PayloadBytes } from "../guard/weigh.ts";
+import { innerStart } from "../node/message-parts.ts";
 import type { Target } from "../policy/decision.ts";
 import type { Verb } from "../policy/verbs.ts";
 import { TupleHead } from "../term/peek.ts";
@@ -21,7 +23,7 @@ import {
   readCall,
 } from "./learn.ts";
 import { PayloadFacts, referencesIn, walkPayload } from "./payload.ts";
-import type { CommanderDecision } from "./profile.ts";
+import type { CommanderDecision, Denial } from "./profile.ts";
 import { reasonClass } from "./reasons.ts";
 import {
   bare,
@@ -42,6 +44,8 @@ type MessageControl = Kind<"send" | "reg-send" | "alias-send">;
 
 /** Elements of a tuple in front of what follows them. */
 const BADRPC: Atom = new Atom("badrpc");
+/** A process of the worker: what is registered there the gateway does not know. */
+const PROCESS: Target = Object.freeze({ kind: "pid", name: undefined, granted: false });
 const PAIR_HEAD: Buffer = Buffer.from([104, 2]);
 
 /** Judges what the commander sends, and learns from it what may come back (threat model 4.3, L1 to L10). */
@@ -49,6 +53,8 @@ export class CommanderSide {
   readonly #parts: FilterParts;
   readonly #facts: PayloadFacts = new PayloadFacts();
   readonly #head: TupleHead = new TupleHead();
+  /** What the message being judged would have been refused for. */
+  #observed: Denial | undefined;
 
   constructor(parts: FilterParts) {
     this.#parts = parts;
@@ -56,6 +62,13 @@ export class CommanderSide {
 
   /** @throws {SallyportError} for what ends the session */
   judge(control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
+    this.#observed = undefined;
+    const verdict = this.#judge(control, b, start, end, now);
+    if (this.#observed !== undefined) this.#note("policy", control, b, start, end, this.#observed, true);
+    return verdict;
+  }
+
+  #judge(control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
     const { options, nodes } = this.#parts;
     const forged = forgedField(control, options.commander, options.worker);
     if (forged !== undefined && forged !== "group leader") {
@@ -64,6 +77,10 @@ export class CommanderSide {
     this.#facts.hasFun = false;
     this.#facts.hasForeign = false;
     if (end > start) walkPayload(b, start, end, nodes, this.#facts);
+    if (this.#facts.hasForeign && options.observation?.isOn === true) {
+      this.#note("foreign", control, b, start, end, undefined, true);
+      this.#facts.hasForeign = false;
+    }
     switch (control.kind) {
       case "send":
       case "reg-send":
@@ -113,18 +130,20 @@ export class CommanderSide {
         control.kind === "reg-send"
           ? wanted === undefined
             ? { kind: "name", name: control.name }
-            : { kind: "function", label: wanted }
-          : { kind: "pid", name: undefined, granted: false };
+            : { kind: "function", label: wanted.label }
+          : PROCESS;
+      const inner = wanted?.args ?? innerStart(this.#head, verb, b, start, end);
       const decision = this.#decide(
         wanted === undefined ? verb : "rpc",
         asked,
         target instanceof Pid ? target : undefined,
+        { buffer: b, start, end, inner },
       );
       if (!decision.allowed) {
         const isRex = control.kind === "reg-send" && control.name === "rex" && call !== undefined;
         if (isRex) return this.#answerRex(control, call, decision, b, start, end);
         const reason = encoded(denied(decision.id));
-        return this.#refuseCall("policy", control, call, reason, b, start, end, decision.rule);
+        return this.#refuseCall("policy", control, call, reason, b, start, end, decision);
       }
     }
     return this.#learnMessage(control, call, b, start, end, now);
@@ -175,12 +194,11 @@ export class CommanderSide {
     if (typeof target !== "string" && target.node !== this.#parts.options.worker.node) {
       return this.#refuse("foreign", control, undefined, 0, 0, downFor(target, from, ref, NOCONNECTION));
     }
-    const asked: Target =
-      typeof target === "string" ? { kind: "name", name: target } : { kind: "pid", name: undefined, granted: false };
+    const asked: Target = typeof target === "string" ? { kind: "name", name: target } : PROCESS;
     const decision = this.#decide("monitor", asked, typeof target === "string" ? undefined : target);
     if (!decision.allowed) {
       const down = downFor(target, from, ref, encoded(denied(decision.id)));
-      return this.#refuse("policy", control, undefined, 0, 0, down, decision.rule);
+      return this.#refuse("policy", control, undefined, 0, 0, down, decision);
     }
     if (this.#parts.paths.addMonitor(from, target, ref)) return { forward: bare(control) };
     return this.#refuse("full", control, undefined, 0, 0, downFor(target, from, ref, NOCONNECTION), "maxMonitors");
@@ -191,10 +209,10 @@ export class CommanderSide {
     if (to.node !== this.#parts.options.worker.node) {
       return this.#refuse("foreign", control, undefined, 0, 0, exitFor(to, from, NOCONNECTION));
     }
-    const decision = this.#decide("link", { kind: "pid", name: undefined, granted: false }, to);
+    const decision = this.#decide("link", PROCESS, to);
     if (!decision.allowed) {
       const exit = exitFor(to, from, encoded(denied(decision.id)));
-      return this.#refuse("policy", control, undefined, 0, 0, exit, decision.rule);
+      return this.#refuse("policy", control, undefined, 0, 0, exit, decision);
     }
     if (this.#parts.paths.addLink(from, to)) return { forward: bare(control) };
     return this.#refuse("full", control, undefined, 0, 0, exitFor(to, from, NOCONNECTION), "maxLinks");
@@ -221,8 +239,8 @@ export class CommanderSide {
     if (control.to.node !== this.#parts.options.worker.node || this.#facts.hasForeign) {
       return this.#refuse("foreign", control, b, start, end);
     }
-    const decision = this.#decide("exit", { kind: "pid", name: undefined, granted: false }, control.to);
-    if (!decision.allowed) return this.#refuse("policy", control, b, start, end, undefined, decision.rule);
+    const decision = this.#decide("exit", PROCESS, control.to, { buffer: b, start, end, inner: start });
+    if (!decision.allowed) return this.#refuse("policy", control, b, start, end, undefined, decision);
     return pass(control, b, start, end);
   }
 
@@ -245,9 +263,10 @@ export class CommanderSide {
     if (args === undefined || asked === undefined) {
       return this.#refuse("policy", control, b, start, end, failed("eperm"));
     }
-    const decision = this.#decide(asked.verb, { kind: "function", label: asked.label }, undefined);
+    const payload = { buffer: b, start, end, inner: asked.args };
+    const decision = this.#decide(asked.verb, { kind: "function", label: asked.label }, undefined, payload);
     if (!decision.allowed) {
-      return this.#refuse("policy", control, b, start, end, failed("eperm"), decision.rule);
+      return this.#refuse("policy", control, b, start, end, failed("eperm"), decision);
     }
     const first = asked.isCall ? args[0] : undefined;
     const resultTag = first === undefined ? undefined : b.toString("latin1", first, termEnd(b, first));
@@ -269,15 +288,17 @@ export class CommanderSide {
     const { worker, commander } = this.#parts.options;
     const isOfPair = [worker, commander].some((one) => one.node === leader.node && one.creation === leader.creation);
     if (!isOfPair || to.node !== worker.node) return this.#refuse("foreign", control, undefined, 0, 0);
-    const decision = this.#decide("system", { kind: "pid", name: undefined, granted: false }, to);
-    if (!decision.allowed) return this.#refuse("policy", control, undefined, 0, 0, undefined, decision.rule);
+    const decision = this.#decide("system", PROCESS, to);
+    if (!decision.allowed) return this.#refuse("policy", control, undefined, 0, 0, undefined, decision);
     learnLeader(this.#parts, leader, now);
     return { forward: bare(control) };
   }
 
-  #decide(verb: Verb, target: Target, pid: Pid | undefined): CommanderDecision {
+  #decide(verb: Verb, target: Target, pid?: Pid, payload?: PayloadBytes): CommanderDecision {
     const isOwnChild = pid !== undefined && this.#parts.paths.children.get(pidKey(pid)) !== undefined;
-    return this.#parts.options.decide({ verb, target, hasFun: this.#facts.hasFun, isOwnChild });
+    const decision = this.#parts.options.decide({ verb, target, hasFun: this.#facts.hasFun, isOwnChild, payload });
+    if (decision.allowed) this.#observed = decision.observed;
+    return decision;
   }
 
   #withReason(control: Kind<"exit" | "monitor-exit">, b: Buffer, start: number, end: number) {
@@ -294,9 +315,9 @@ export class CommanderSide {
     b: Buffer,
     start: number,
     end: number,
-    rule?: string,
+    told?: Denial,
   ): Verdict {
-    return { ...this.#refuse(why, control, b, start, end, undefined, rule), ...this.#downOf(call?.refs ?? [], reason) };
+    return { ...this.#refuse(why, control, b, start, end, undefined, told), ...this.#downOf(call?.refs ?? [], reason) };
   }
 
   #refuseIo(control: MessageControl, b: Buffer, start: number, end: number): Verdict {
@@ -321,7 +342,7 @@ export class CommanderSide {
   #answerRex(
     control: MessageControl,
     call: CallHead,
-    decision: Extract<CommanderDecision, { allowed: false }>,
+    decision: Denial,
     b: Buffer,
     start: number,
     end: number,
@@ -329,15 +350,16 @@ export class CommanderSide {
     const from = control.from;
     if (from === undefined || pidKey(from) !== call.from) {
       const reason = encoded(denied(decision.id));
-      return this.#refuseCall("policy", control, call, reason, b, start, end, decision.rule);
+      return this.#refuseCall("policy", control, call, reason, b, start, end, decision);
     }
     const { worker } = this.#parts.options;
     const value = encoded(new Tuple([BADRPC, denied(decision.id)]));
     const payload = Buffer.concat([PAIR_HEAD, b.subarray(call.tagStart, call.tagEnd), value]);
     const answer = withPayload({ kind: "send", from: new Pid(worker.node, 0, 0, worker.creation), to: from }, payload);
-    return this.#refuse("policy", control, b, start, end, answer, decision.rule);
+    return this.#refuse("policy", control, b, start, end, answer, decision);
   }
 
+  /** @param told the decision, or the limit that was met */
   #refuse(
     why: Refusal,
     control: Control,
@@ -345,20 +367,25 @@ export class CommanderSide {
     start: number,
     end: number,
     answer?: Verdict["answer"],
-    rule?: string,
+    told?: Denial | string,
   ): Verdict {
-    if (why !== "crossed") {
-      this.#parts.log.refused(
-        "commander",
-        why,
-        control,
-        b ?? NO_BYTES,
-        start,
-        end,
-        rule === undefined ? undefined : () => rule,
-      );
-    }
+    if (why !== "crossed") this.#note(why, control, b ?? NO_BYTES, start, end, told, false);
     return answer === undefined ? DROP : { answer };
+  }
+
+  #note(
+    why: Refusal,
+    control: Control,
+    b: Buffer,
+    start: number,
+    end: number,
+    told: Denial | string | undefined,
+    observed: boolean,
+  ): void {
+    const rule = typeof told === "object" ? told.rule : told;
+    const id = typeof told === "object" ? told.id : undefined;
+    const ruleOf = rule === undefined ? undefined : () => rule;
+    this.#parts.log.denied("commander", why, control, b, start, end, ruleOf, id, observed);
   }
 }
 

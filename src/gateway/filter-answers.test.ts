@@ -229,7 +229,7 @@ describe("forged answers", () => {
     const { wire, filter } = world();
     call(wire, cRef(1));
     expect(isDropped(wire.w(control, payload))).toBe(true);
-    expect(filter.takeEvents()).toMatchObject([{ kind: "refused", by: "worker", isFirst: true }]);
+    expect(filter.takeEvents()).toMatchObject([{ kind: "denied", by: "worker", isFirst: true }]);
     expect(wire.w(toAlias(cRef(1)), tuple(aliasTag(cRef(1)), 1)).forward).toBeDefined();
   });
 
@@ -514,14 +514,16 @@ describe("what the worker begins", () => {
     wire.w({ kind: "reg-send", from: SERVER, name: "x\n" }, 1);
     expect(filter.takeEvents()).toEqual([
       {
-        kind: "refused",
+        kind: "denied",
         by: "worker",
         why: "unasked",
         operation: "send",
         target: "<100.0>@c@h",
         head: "result/2",
         rule: 'inbox: { to: { revealed: true }, shape: { tuple: [{"atom":"result"}, "any"] } }',
+        id: undefined,
         isFirst: true,
+        observed: false,
       },
       expect.objectContaining({ target: "<7.0>@c@h", isFirst: false }),
       expect.objectContaining({ target: "x\\x0a", head: "", isFirst: true }),

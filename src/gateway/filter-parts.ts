@@ -1,6 +1,7 @@
 import type { Incarnation } from "../guard/ownership.ts";
 import type { InboxEntry } from "./inbox.ts";
 import type { GatewayLimits } from "./limits.ts";
+import type { Observation } from "./observation.ts";
 import type { Decide } from "./profile.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import type { LeaderProfile, ReturnPaths } from "./return-paths.ts";
@@ -18,6 +19,8 @@ export interface FilterOptions {
   readonly leaders?: LeaderProfile;
   /** Let the worker see exit reasons of the commander's processes whole. Default false: their class. */
   readonly wholeReasons?: boolean;
+  /** While it is on, what is refused is noted and passes. Default: never. */
+  readonly observation?: Observation;
 }
 
 /** What both directions share. */

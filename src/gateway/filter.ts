@@ -7,10 +7,11 @@ import { misbehaved } from "../wire/misbehaved.ts";
 import { CommanderSide } from "./commander.ts";
 import type { FilterOptions, FilterParts } from "./filter-parts.ts";
 import { DEFAULT_GATEWAY_LIMITS } from "./limits.ts";
+import type { Observation } from "./observation.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { ReturnPaths } from "./return-paths.ts";
 import type { FilterEvent, Verdict } from "./verdict.ts";
-import { WorkerSide } from "./worker.ts";
+import { type Initiative, WorkerSide } from "./worker.ts";
 
 /**
  * The gate between one commander and one worker, for one session of the two (threat model 4.3). Pure: it takes decoded control
@@ -22,6 +23,7 @@ export class GatewayFilter {
   readonly #log: RefusalLog;
   readonly #commander: CommanderSide;
   readonly #worker: WorkerSide;
+  readonly #observation: Observation | undefined;
 
   constructor(options: FilterOptions, now: MonotonicMs) {
     const limits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
@@ -31,6 +33,7 @@ export class GatewayFilter {
     const parts: FilterParts = { options, limits, paths: this.paths, log: this.#log, nodes };
     this.#commander = new CommanderSide(parts);
     this.#worker = new WorkerSide(parts, now);
+    this.#observation = options.observation;
   }
 
   /** Different atoms of the worker that have reached the commander. */
@@ -43,14 +46,19 @@ export class GatewayFilter {
    * of a header; `start === end` when there is none. The verdict may refer to `buffer`; it is not written to.
    */
   fromCommander(control: Control, buffer: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
-    this.paths.expire(now);
-    return this.#judge(this.#commander, control, buffer, start, end, now);
+    this.#reach(now);
+    return judgeWhole(this.#commander, control, buffer, start, end, now);
   }
 
   /** A message of the worker, likewise. */
   fromWorker(control: Control, buffer: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
-    this.paths.expire(now);
-    return this.#judge(this.#worker, control, buffer, start, end, now);
+    this.#reach(now);
+    return judgeWhole(this.#worker, control, buffer, start, end, now);
+  }
+
+  /** Refused so far, by who and why. */
+  get denied(): ReadonlyMap<string, number> {
+    return this.#log.counts;
   }
 
   /** What the operator is to hear of since the last call. */
@@ -58,32 +66,38 @@ export class GatewayFilter {
     return this.#log.take();
   }
 
-  #judge(
-    side: CommanderSide | WorkerSide,
-    control: Control,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    now: MonotonicMs,
-  ): Verdict {
-    try {
-      if (hasPayload(control) !== end > start) {
-        throw misbehaved("CONTROL_MALFORMED", `a ${control.kind} message with a payload too many or too few`);
-      }
-      if (
-        (control.kind === "exit" || control.kind === "exit2" || control.kind === "monitor-exit") &&
-        control.reason !== "payload"
-      ) {
-        // The form before EXIT_PAYLOAD, which a BEAM uses for what it queued while it was connecting.
-        const writer = new ByteWriter(64);
-        encodeInto(writer, control.reason.term);
-        const reason = writer.takeCopy();
-        return side.judge({ ...control, reason: "payload" }, reason, 0, reason.length, now);
-      }
-      return side.judge(control, buffer, start, end, now);
-    } catch (error) {
-      if (isSallyportError(error)) return { close: error };
-      throw error;
+  #reach(now: MonotonicMs): void {
+    this.paths.expire(now);
+    this.#observation?.reach(now);
+  }
+}
+
+/** What both kinds of filters share: a message is judged whole, and what it does wrong ends the pair. */
+export function judgeWhole(
+  side: Initiative,
+  control: Control,
+  buffer: Buffer,
+  start: number,
+  end: number,
+  now: MonotonicMs,
+): Verdict {
+  try {
+    if (hasPayload(control) !== end > start) {
+      throw misbehaved("CONTROL_MALFORMED", `a ${control.kind} message with a payload too many or too few`);
     }
+    if (
+      (control.kind === "exit" || control.kind === "exit2" || control.kind === "monitor-exit") &&
+      control.reason !== "payload"
+    ) {
+      // The form before EXIT_PAYLOAD, which a BEAM uses for what it queued while it was connecting.
+      const writer = new ByteWriter(64);
+      encodeInto(writer, control.reason.term);
+      const reason = writer.takeCopy();
+      return side.judge({ ...control, reason: "payload" }, reason, 0, reason.length, now);
+    }
+    return side.judge(control, buffer, start, end, now);
+  } catch (error) {
+    if (isSallyportError(error)) return { close: error };
+    throw error;
   }
 }

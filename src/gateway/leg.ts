@@ -10,7 +10,7 @@ import type { DistLimits } from "../dist/limits.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
 import { checkChain, checkName } from "../node/peer-certificate.ts";
-import type { CertificateJudge } from "../node/ports.ts";
+import type { CertificateJudge, CertificateReader } from "../node/ports.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Side } from "./message-filter.ts";
 
@@ -20,6 +20,7 @@ export interface LegWorld {
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
   readonly judgeCertificate: CertificateJudge;
+  readonly readCertificate?: CertificateReader;
 }
 
 export interface LegParts {
@@ -62,6 +63,7 @@ export class Leg implements DistSink, HandshakeHold {
   readonly #owner: LegOwner;
   readonly #target: NodeName | undefined;
   readonly #judge: CertificateJudge;
+  readonly #read: CertificateReader | undefined;
 
   /** Throws what `makeCarrier` throws. */
   constructor({ side, world, tools, own, target, makeCarrier }: LegParts, owner: LegOwner) {
@@ -70,8 +72,14 @@ export class Leg implements DistSink, HandshakeHold {
     this.#owner = owner;
     this.#target = target;
     this.#judge = world.judgeCertificate;
+    this.#read = world.readCertificate;
     const { clock, limits, ticks } = world;
     this.connection = new DistConnection({ own, target, tools, clock, limits, ticks, hold: this }, this, makeCarrier);
+  }
+
+  /** `spki:SHA256:...` of a certificate. */
+  spkiOf(certDer: Buffer): string | undefined {
+    return this.#read?.(certDer)?.spki;
   }
 
   /** Judges the certificate of whoever claims a name. @throws {SallyportError} those of checkChain and checkName */

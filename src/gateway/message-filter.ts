@@ -1,9 +1,12 @@
-import type { Assurance } from "../base/assurance.ts";
+import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { MonotonicMs } from "../base/clock.ts";
-import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
+import { peerFacts } from "../node/peer-facts.ts";
+import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { FilterReport } from "./filter-report.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** Which of the two nodes of a pair. */
 export type Side = "outside" | "inside";
@@ -15,6 +18,23 @@ export interface PairedNode {
   /** How its leg is authenticated. */
   readonly assurance: Assurance;
   readonly info: CarrierInfo;
+  /** Of the proven key, then of those it follows; empty where the leg proves none. */
+  readonly fingerprints: readonly string[];
+  /** The raw key, where there is one. */
+  readonly publicKey: Uint8Array | undefined;
+  readonly protocol: ProtocolName;
+  /** `spki:SHA256:...` of a certificate that a chain vouches for. */
+  readonly spki: string | undefined;
+}
+
+/** The other one. */
+export function otherSide(side: Side): Side {
+  return side === "outside" ? "inside" : "outside";
+}
+
+/** What a policy decides on. */
+export function factsOfNode({ name, assurance, protocol, fingerprints, publicKey, spki, info }: PairedNode): PeerFacts {
+  return peerFacts({ name, assurance, protocol, fingerprints, publicKey, spki, address: info.remoteAddress });
 }
 
 /** What is known of a pair when it comes up. */
@@ -26,35 +46,16 @@ export interface PairFacts {
   readonly flags: bigint;
 }
 
-/** What becomes of one message. */
-export type Verdict =
-  /** It goes on as it came. */
-  | typeof FORWARD
-  /** Another goes on in its place. The payload term, without version byte, is `buffer[start..end)`; empty when there is none. */
-  | {
-      readonly kind: "replace";
-      readonly control: Control;
-      readonly buffer: Uint8Array;
-      readonly start: number;
-      readonly end: number;
-    }
-  | typeof DROP
-  /** It goes nowhere, and its sender gets this. `payload`: an encoded term, without version byte. */
-  | { readonly kind: "answer"; readonly control: Control; readonly payload?: Uint8Array | undefined }
-  /** Its sender has broken the rules: the pair ends. */
-  | { readonly kind: "close"; readonly error: SallyportError };
-
-export const FORWARD: { readonly kind: "forward" } = { kind: "forward" };
-export const DROP: { readonly kind: "drop" } = { kind: "drop" };
-
 /** Who may say what to whom: the state of one pair, made when it comes up and dropped when it ends. */
 export interface MessageFilter {
   /**
    * Judges one whole message. The payload, without version byte, is `buffer[start..end)`, empty when the control has none.
    * Nobody has looked at it: a payload that is forwarded must have been walked, cache references and trailing bytes included.
-   * What is thrown ends the pair, as `close`.
+   * What is thrown ends the pair, as `close`. The verdict may refer to the buffer, for as long as the call that gave it.
    */
   judge(from: Side, control: Control, buffer: Buffer, start: number, end: number, now: MonotonicMs): Verdict;
+  /** What it holds and has counted, for an operator. */
+  report?(): FilterReport;
   /** The pair is over. */
   ended?(): void;
 }

@@ -2,7 +2,13 @@ import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { TlsFiles } from "../carrier/tls-material.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { CookieSetting } from "../identity/cookies.ts";
+import type { PolicyDocument, ShapeEntry } from "../policy/document.ts";
+import type { GatewayLimits } from "./limits.ts";
 import type { GatewayEvent } from "./link.ts";
+import type { Side } from "./message-filter.ts";
+import type { MessageEvent } from "./pair-rules.ts";
+import type { CommanderProfile } from "./profile.ts";
+import type { LeaderProfile } from "./return-paths.ts";
 
 /** The node that the gateway stands in front of. */
 export interface InsideOption {
@@ -36,6 +42,45 @@ export interface GatewayPairOption {
   readonly outside: OutsideOption;
   /** False: large messages travel in one frame. Default true. */
   readonly fragments?: boolean;
+  /** Who may do what. Default: the outside nodes command by the default profile, the inside node only answers. */
+  readonly filter?: PairFilterOption;
+}
+
+/** Who may do what in a pair. What is not given is denied, or where it says so has a default. */
+export interface PairFilterOption {
+  /** `commander`: one side commands by `allow`, the other only answers. `peer`: each may do what the other's policy says. Default `commander`. */
+  readonly profile?: "commander" | "peer";
+  /** The side that commands. Default `outside`. Not with `peer`. */
+  readonly commander?: Side;
+  /** What the commander may do. Default: all but reach `auth`, `init` and `net_kernel`. Not with a policy of the other side. */
+  readonly allow?: CommanderProfile;
+  /** By the node that is protected, what the other may do to it: a policy file, or a document; its `node` is that node. */
+  readonly policies?: Readonly<Partial<Record<Side, string | PolicyDocument>>>;
+  /** Until then what is refused is noted and passes, but for what stops or takes over a node. A date (UTC) or an ISO time. */
+  readonly observe?: { readonly until: string };
+  /** Messages that the commander takes unasked, in order; the first that fits. Default none. */
+  readonly inbox?: readonly InboxOption[];
+  /** What group leaders of the commander take: output, or also requests for input. Default `output`. */
+  readonly leaders?: LeaderProfile;
+  /** The worker sees exit reasons of the commander's processes whole. Default false: their class. */
+  readonly wholeReasons?: boolean;
+  /** Each operation that is let through is told (`command`). Default false. */
+  readonly tellsCommands?: boolean;
+  readonly limits?: Partial<GatewayLimits>;
+}
+
+/** A message of the worker that answers nothing and is let in. */
+export interface InboxOption {
+  /** A registered name of the commander, or its processes whose pids the worker was sent. */
+  readonly to: string | { readonly revealed: true };
+  /** What the message must look like, as in a policy. */
+  readonly shape: ShapeEntry;
+  /** `20/s`, `600/min`, `5/h`. Default: no bound but that of the session. */
+  readonly rate?: string;
+  /** Longest message: `8KiB` or a number of bytes. */
+  readonly payload?: string | number;
+  /** Messages in one session. */
+  readonly uses?: number;
 }
 
 /** Options of `createGateway`. */
@@ -56,4 +101,6 @@ export interface GatewayOptions {
   readonly dangerous?: { readonly plaintext?: boolean | "any" };
   /** Hears what becomes of each pair. Must not throw. */
   readonly onEvent?: (event: GatewayEvent) => void;
+  /** Hears of messages that are refused, of tables that fill and, with `tellsCommands`, of operations. Must not throw. */
+  readonly onMessage?: (event: MessageEvent) => void;
 }

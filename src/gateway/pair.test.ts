@@ -16,8 +16,9 @@ import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
 import { DEFAULT_FLAGS, FRAGMENTS, PUBLISHED, SPAWN } from "../wire/flags.ts";
 import { type GatewayEvent, Link, MAX_PAIRING_ATTEMPTS } from "./link.ts";
-import { DROP, FORWARD, type MessageFilter, type PairFacts, type Side, type Verdict } from "./message-filter.ts";
+import type { MessageFilter, PairFacts, Side } from "./message-filter.ts";
 import type { Route } from "./pair.ts";
+import { DROP, pass, type Verdict, withPayload } from "./verdict.ts";
 
 const OUT = parseNodeName("out@h");
 const IN = parseNodeName("in@h");
@@ -77,7 +78,7 @@ interface WorldOptions {
   readonly outFlags?: bigint;
   readonly inFlags?: bigint;
   readonly mask?: bigint;
-  readonly judge?: (from: Side, control: Control) => Verdict;
+  readonly judge?: (from: Side, control: Control) => Verdict | undefined;
   readonly limits?: Partial<DistLimits>;
   readonly memory?: Omit<MemoryOptions, "clock">;
 }
@@ -109,7 +110,8 @@ function world(options: WorldOptions = {}) {
       filterFor(given): MessageFilter {
         facts.push(given);
         return {
-          judge: (side, control) => options.judge?.(side, control) ?? FORWARD,
+          judge: (side, control, ...bytes) =>
+            options.judge?.(side, control) ?? pass(control, bytes[0], bytes[1], bytes[2]),
           ended: () => void over.push("x"),
         };
       },
@@ -309,7 +311,7 @@ describe("Pair, refusing", () => {
 
 describe("Pair, judged", () => {
   const judged = (verdict: Verdict) => {
-    const w = pairUp({ judge: (from) => (from === "inside" ? verdict : FORWARD) });
+    const w = pairUp({ judge: (from) => (from === "inside" ? verdict : undefined) });
     w.inside.connection.message(toOutside, "said");
     w.clock.runTurn();
     return w;
@@ -322,19 +324,19 @@ describe("Pair, judged", () => {
 
   it("answers the sender", () => {
     const payload = encodeTerm("no").subarray(1);
-    const { outside, inside } = judged({ kind: "answer", control: toInside, payload });
+    const { outside, inside } = judged({ answer: withPayload(toInside, payload) });
     expect([outside.got, inside.got]).toEqual([[], ["no"]]);
   });
 
   it("forwards another message in place of it", () => {
     const buffer = encodeTerm("other");
-    const { outside } = judged({ kind: "replace", control: toOutside, buffer, start: 1, end: buffer.length });
+    const { outside } = judged({ forward: { control: toOutside, buffer, start: 1, end: buffer.length } });
     expect(outside.got).toEqual(["other"]);
   });
 
   it("ends the pair", () => {
     const error = new SallyportError("ERR_DENIED", "NOT_PAIRED", "no");
-    const w = judged({ kind: "close", error });
+    const w = judged({ close: error });
     expect(refused(w)).toEqual(["up", "down inside NOT_PAIRED"]);
     expect(w.outside.connection.isClosed).toBe(true);
   });

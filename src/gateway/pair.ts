@@ -7,8 +7,9 @@ import type { PeerClaim } from "../dist/sink.ts";
 import type { Control } from "../wire/control-types.ts";
 import { expandDigest } from "../wire/flags.ts";
 import { Leg, type LegOwner, type LegWorld } from "./leg.ts";
-import type { FilterFactory, MessageFilter, PairedNode, Side } from "./message-filter.ts";
+import { type FilterFactory, type MessageFilter, otherSide, type PairedNode, type Side } from "./message-filter.ts";
 import { cacheNotNegotiated, notForwardable, notPaired, otherLegEnded } from "./pair-failures.ts";
+import type { Outgoing } from "./verdict.ts";
 
 /** One way of being dialled: the node that is meant, who may dial it, and how the gateway reaches it. */
 export interface Route {
@@ -112,7 +113,7 @@ export class Pair implements LegOwner {
       connection.refuseClaim(error);
       return;
     }
-    const side = this.near.side === "outside" ? "inside" : "outside";
+    const side = otherSide(this.near.side);
     const own = { name: claim.name, creation: claim.creation, flags: expandDigest(claim.flags) & mask };
     try {
       const makeCarrier = (sink: CarrierSink): Carrier => this.#route.dial(sink);
@@ -178,34 +179,19 @@ export class Pair implements LegOwner {
     if (leg.connection.terms.atomRefs !== undefined) throw cacheNotNegotiated(leg.peer as NodeName);
     const verdict = phase.filter.judge(leg.side, control, buffer, start, end, this.#now);
     const other = leg === this.near ? phase.far : this.near;
-    switch (verdict.kind) {
-      case "forward":
-        this.#forward(leg, other, control, buffer, start, end);
-        return;
-      case "replace":
-        this.#forward(leg, other, verdict.control, verdict.buffer, verdict.start, verdict.end);
-        return;
-      case "answer": {
-        const { payload } = verdict;
-        if (this.#send(leg, leg, verdict.control, payload ?? NOTHING, 0, payload?.length ?? 0)) return;
-        leg.answersWait = true;
-        this.#settle(leg, other);
-        return;
-      }
-      case "drop":
-        return;
-      case "close":
-        throw verdict.error;
+    if (verdict.close !== undefined) throw verdict.close;
+    const { forward, answer } = verdict;
+    if (forward !== undefined && !this.#send(leg, other, forward)) {
+      other.isFull = true;
+      this.#settle(leg, other);
+    }
+    if (answer !== undefined && !this.#send(leg, leg, answer)) {
+      leg.answersWait = true;
+      this.#settle(leg, other);
     }
   }
 
-  #forward(from: Leg, to: Leg, control: Control, buffer: Uint8Array, start: number, end: number): void {
-    if (this.#send(from, to, control, buffer, start, end)) return;
-    to.isFull = true;
-    this.#settle(from, to);
-  }
-
-  #send(from: Leg, to: Leg, control: Control, buffer: Uint8Array, start: number, end: number): boolean {
+  #send(from: Leg, to: Leg, { control, buffer, start, end }: Outgoing): boolean {
     // One leg may have ended in the turn of the other.
     if (!to.connection.isUp) return true;
     try {
@@ -257,8 +243,6 @@ export class Pair implements LegOwner {
   }
 }
 
-const NOTHING: Uint8Array = new Uint8Array(0);
-
 function hold(leg: Leg, stops: boolean): void {
   if (stops) leg.connection.holdReading();
   else leg.connection.releaseReading();
@@ -267,5 +251,8 @@ function hold(leg: Leg, stops: boolean): void {
 function pairedNode(leg: Leg, creation: number): PairedNode {
   const { peer } = leg.connection;
   if (peer === undefined) throw otherLegEnded(leg.side, leg.peer as NodeName, "CLOSED");
-  return { name: peer.name, creation, assurance: leg.assurance, info: peer.info };
+  const { name, info } = peer;
+  const spki = info.chainTrusted && info.peerCertDer !== undefined ? leg.spkiOf(info.peerCertDer) : undefined;
+  const { assurance } = leg;
+  return { name, creation, assurance, info, protocol: "otp", fingerprints: [], publicKey: undefined, spki };
 }

@@ -1,3 +1,4 @@
+import type { PayloadBytes } from "../guard/weigh.ts";
 import type { Target } from "../policy/decision.ts";
 import type { Verb } from "../policy/verbs.ts";
 
@@ -9,12 +10,19 @@ export interface CommanderRequest {
   readonly hasFun: boolean;
   /** The target is a process that the commander spawned and has a link or monitor on. */
   readonly isOwnChild: boolean;
+  /** What is sent, where something is: bytes of one term that was walked. */
+  readonly payload: PayloadBytes | undefined;
 }
 
-/** What came of it. `id` is told to the process that waits; the operator finds the decision by it (rulings U9). */
-export type CommanderDecision =
-  | { readonly allowed: true }
-  | { readonly allowed: false; readonly id: string; readonly rule: string };
+/** No. `id` is told to the process that waits; the operator finds the decision by it (rulings U9). */
+export interface Denial {
+  readonly allowed: false;
+  readonly id: string;
+  readonly rule: string;
+}
+
+/** What came of it. `observed`: it would have been refused, but the pair is only observed. */
+export type CommanderDecision = { readonly allowed: true; readonly observed?: Denial } | Denial;
 
 /** Asked for each operation of the commander that has a verb. */
 export type Decide = (request: CommanderRequest) => CommanderDecision;
@@ -34,18 +42,21 @@ export interface CommanderProfile {
 }
 
 /** Names that stop or take over a node in one message; `net_kernel` is still pinged. */
-const NEED_GRANT: readonly string[] = ["auth", "init", "net_kernel"];
+export const SYSTEM_NAMES: readonly string[] = ["auth", "init", "net_kernel"];
 
 const ALLOWED: CommanderDecision = Object.freeze({ allowed: true });
 
 /**
  * The default profile from commander to worker (threat model 4.6).
- * @param nextId makes the id of a refusal
+ * @param record takes note of a refusal and gives its id
  */
-export function commanderProfile(profile: CommanderProfile, nextId: () => string): Decide {
+export function commanderProfile(
+  profile: CommanderProfile,
+  record: (request: CommanderRequest, rule: string) => string,
+): Decide {
   return (request) => {
     const rule = refusedBy(profile, request);
-    return rule === undefined ? ALLOWED : { allowed: false, id: nextId(), rule };
+    return rule === undefined ? ALLOWED : { allowed: false, id: record(request, rule), rule };
   };
 }
 
@@ -61,7 +72,7 @@ function refusedBy(
       if (profile.functions?.includes(target.label) === false) return "functions";
       return hasFun && !(profile.funs ?? profile.functions === undefined) ? "funs" : undefined;
     case "name":
-      if (NEED_GRANT.includes(target.name))
+      if (SYSTEM_NAMES.includes(target.name))
         return profile.granted?.includes(target.name) === true ? undefined : "granted";
       if (target.name === "rex" && profile.functions !== undefined) return "functions";
       return profile.calls?.includes(target.name) === false ? "calls" : undefined;

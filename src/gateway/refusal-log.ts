@@ -11,6 +11,7 @@ export class RefusalLog {
   readonly #maxKinds: number;
   readonly #kinds: Set<string> = new Set();
   readonly #head: TupleHead = new TupleHead();
+  readonly #counts: Map<string, number> = new Map();
   #events: FilterEvent[] = [];
 
   constructor(maxKinds: number) {
@@ -24,15 +25,20 @@ export class RefusalLog {
     return events;
   }
 
+  /** How many so far, by `commander` or `worker` and the reason: `worker:unasked`. */
+  get counts(): ReadonlyMap<string, number> {
+    return this.#counts;
+  }
+
   filling(table: Filled): void {
     this.#events.push({ kind: "filling", limit: table.name, size: table.size, most: table.limit });
   }
 
   /**
-   * Notes a refused message; the payload is `b[start..end)`.
+   * Notes a message that is refused, or with `observed` one that would be; the payload is `b[start..end)`.
    * @param rule what would let it pass, from how it begins
    */
-  refused(
+  denied(
     by: "commander" | "worker",
     why: Refusal,
     control: Control,
@@ -40,21 +46,27 @@ export class RefusalLog {
     start: number,
     end: number,
     rule?: (target: string, head: string) => string,
+    id?: string,
+    observed: boolean = false,
   ): void {
     const target = quotePeerText(targetText(control));
     const head = this.#headText(b, start, end);
     const kind = `${by} ${why} ${control.kind} ${typeof targetOf(control) === "string" ? target : ""} ${head}`;
     const isFirst = !this.#kinds.has(kind) && this.#kinds.size < this.#maxKinds;
     if (isFirst) this.#kinds.add(kind);
+    const counted = `${by}:${why}`;
+    this.#counts.set(counted, (this.#counts.get(counted) ?? 0) + 1);
     this.#events.push({
-      kind: "refused",
+      kind: "denied",
       by,
       why,
       operation: control.kind,
       target,
       head,
       rule: rule?.(target, head),
+      id,
       isFirst,
+      observed,
     });
   }
 

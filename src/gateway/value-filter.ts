@@ -37,6 +37,12 @@ export class ValueFilter {
     return this.facts.hasFun ? "fun" : undefined;
   }
 
+  /** The payload inspected last may pass all the same. */
+  waive(): void {
+    this.facts.hasForeign = false;
+    this.facts.hasFun = false;
+  }
+
   /**
    * Counts the atoms of a message that is about to be passed on: those of the payload inspected last, unless another one goes
    * in its place, and the names in its control message.

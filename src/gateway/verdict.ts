@@ -33,22 +33,29 @@ export type Refusal =
   /** It crossed with something that made it void. Nothing is wrong. */
   | "crossed";
 
+/** One message that did not pass; or, while a pair is observed, one that would not. */
+export interface DeniedMessage {
+  readonly kind: "denied";
+  readonly by: "commander" | "worker";
+  readonly why: Refusal;
+  readonly operation: Control["kind"];
+  /** The name, pid or alias it was for, escaped. */
+  readonly target: string;
+  /** How the message begins: its first atom and the size of its tuple, escaped; empty when it has none. */
+  readonly head: string;
+  /** The policy rule that decided, or the option or inbox rule that would let it pass; undefined where nothing should. */
+  readonly rule: string | undefined;
+  /** What the process that waits was told; undefined where no decision was made. */
+  readonly id: string | undefined;
+  /** The first of its kind in this session, as far as kinds are remembered. */
+  readonly isFirst: boolean;
+  /** It passed all the same. */
+  readonly observed: boolean;
+}
+
 /** What the operator hears of. */
 export type FilterEvent =
-  | {
-      readonly kind: "refused";
-      readonly by: "commander" | "worker";
-      readonly why: Refusal;
-      readonly operation: Control["kind"];
-      /** The name, pid or alias it was for, escaped. */
-      readonly target: string;
-      /** How the message begins: its first atom and the size of its tuple, escaped; empty when it has none. */
-      readonly head: string;
-      /** The option or inbox rule that would let it pass; undefined where nothing should. */
-      readonly rule: string | undefined;
-      /** The first of its kind in this session, as far as kinds are remembered. */
-      readonly isFirst: boolean;
-    }
+  | DeniedMessage
   | { readonly kind: "filling"; readonly limit: string; readonly size: number; readonly most: number };
 
 /** What to do with one message. Nothing of it: the message is dropped. */

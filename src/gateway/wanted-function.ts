@@ -11,12 +11,19 @@ type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
 /** Most arguments that a function has. */
 const MAX_ARGUMENTS = 255;
 
+/** A function, and where the list of its arguments stands. */
+export interface WantedAt {
+  readonly label: string;
+  readonly args: number;
+}
+
 /** The function that a message to `rex` would run, as call or as cast. */
-export function rexFunction(b: Buffer, start: number, end: number): string | undefined {
+export function rexFunction(b: Buffer, start: number, end: number): WantedAt | undefined {
   const request = tupleAt(b, start, 3)?.[2] ?? tupleAt(b, start, 2)?.[1];
   if (request === undefined) return undefined;
   const wanted = wantedByRex(b, request, end);
-  return wanted === undefined || !isWhole(b, wanted.args) ? undefined : `${wanted.module}:${wanted.fn}/${wanted.arity}`;
+  if (wanted === undefined || !isWhole(b, wanted.args)) return undefined;
+  return { label: `${wanted.module}:${wanted.fn}/${wanted.arity}`, args: wanted.args };
 }
 
 /** The group leader in `{call | block_call, M, F, A, Leader}`. */
@@ -31,15 +38,16 @@ export function spawnFunction(
   b: Buffer,
   start: number,
   end: number,
-): { verb: "rpc" | "spawn"; label: string; isCall: boolean } | undefined {
+): (WantedAt & { readonly verb: "rpc" | "spawn"; readonly isCall: boolean }) | undefined {
   const { module, arity } = control;
   const isErpc = module === "erpc" && (control.function === "execute_call" || control.function === "execute_cast");
-  if (!isErpc) return { verb: "spawn", label: `${module}:${control.function}/${arity}`, isCall: false };
+  if (!isErpc) return { verb: "spawn", label: `${module}:${control.function}/${arity}`, args: start, isCall: false };
   const isCall = control.function === "execute_call";
   if (arity !== (isCall ? 4 : 3)) return undefined;
   const wanted = wantedByErpc(b, start, end, arity);
   if (wanted === undefined || !isWhole(b, wanted.args)) return undefined;
-  return { verb: "rpc", label: `${wanted.module}:${wanted.fn}/${wanted.arity}`, isCall };
+  const { module: called, fn, args } = wanted;
+  return { verb: "rpc", label: `${called}:${fn}/${wanted.arity}`, args, isCall };
 }
 
 export function spawnFlags(options: Term): number {

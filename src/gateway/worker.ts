@@ -1,5 +1,4 @@
 import type { MonotonicMs } from "../base/clock.ts";
-import { SallyportError } from "../base/errors.ts";
 import { forgedField } from "../guard/ownership.ts";
 import { TokenBucket } from "../guard/token-bucket.ts";
 import { LARGE_TUPLE_EXT, SMALL_TUPLE_EXT } from "../term/tags.ts";
@@ -12,6 +11,7 @@ import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
 import { Inbox } from "./inbox.ts";
 import { judgeRequest } from "./io-requests.ts";
 import { resultKind, withoutFuns } from "./reasons.ts";
+import { ruleFor, tooManyRefusals } from "./refusal-advice.ts";
 import type { AnswerForm, Right } from "./return-paths.ts";
 import { ValueFilter } from "./value-filter.ts";
 import {
@@ -36,7 +36,14 @@ const ENOTSUP: Buffer = encoded(new Tuple([new Atom("error"), new Atom("enotsup"
 const EAGAIN: Buffer = encoded(new Tuple([new Atom("error"), new Atom("eagain")]));
 /** `{io_reply, ` in front of a tag and an answer. */
 const IO_REPLY_HEAD: Buffer = Buffer.concat([Buffer.from([104, 3]), encoded(new Atom("io_reply"))]);
+/** What passes while a pair is observed; the worker's own operations are judged by rules then. */
+const OBSERVED: readonly Refusal[] = ["fun", "foreign", "io-request", "rate"];
 const REFUSAL_WINDOW_MS = 10_000;
+
+/** Judges what one node sends of itself, asked by nobody. */
+export interface Initiative {
+  judge(control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): Verdict;
+}
 
 /** Judges what the worker sends (threat model 4.3, D0 to D10). */
 export class WorkerSide {
@@ -48,8 +55,12 @@ export class WorkerSide {
   readonly #refusals: TokenBucket;
   readonly #step: Step = new Step();
 
-  constructor(parts: FilterParts, now: MonotonicMs) {
+  readonly #initiative: Initiative | undefined;
+
+  /** @param initiative what it may do besides answering; undefined: nothing */
+  constructor(parts: FilterParts, now: MonotonicMs, initiative?: Initiative) {
     this.#parts = parts;
+    this.#initiative = initiative;
     const { limits, nodes, options } = parts;
     this.values = new ValueFilter(nodes, limits.maxAtoms);
     this.#inbox = new Inbox(options.inbox ?? [], now);
@@ -66,6 +77,11 @@ export class WorkerSide {
       throw misbehaved("FORGED_IDENTIFIER", `the ${forged} of a ${control.kind} message is not the worker's`);
     }
     this.values.inspect(b, start, end);
+    const { objection } = this.values;
+    if (objection !== undefined && this.#isObserved) {
+      this.#note(objection, control, b, start, end, now);
+      this.values.waive();
+    }
     const verdict = this.#judge(control, b, start, end, now);
     const { forward } = verdict;
     if (forward !== undefined) this.values.admit(forward.control, forward.buffer !== REJECTED);
@@ -341,48 +357,26 @@ export class WorkerSide {
     now: MonotonicMs,
     answer?: Outgoing,
   ): Verdict {
+    if (this.#initiative !== undefined && (why === "unasked" || why === "operation")) {
+      return this.#initiative.judge(control, b, start, end, now);
+    }
     this.#note(why, control, b, start, end, now);
+    if (this.#isObserved && OBSERVED.includes(why)) return { forward: { control, buffer: b, start, end } };
     return answer === undefined ? DROP : { answer };
+  }
+
+  get #isObserved(): boolean {
+    return this.#parts.options.observation?.isOn === true;
   }
 
   /** @throws {SallyportError} ERR_LIMIT GATEWAY_REFUSALS */
   #note(why: Refusal, control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): void {
-    if (!this.#refusals.take(1, now)) throw tooMany(this.#parts.limits.maxRefusals);
-    this.#parts.log.refused("worker", why, control, b, start, end, ruleFor(why, control));
+    const observed = this.#isObserved && OBSERVED.includes(why);
+    if (!observed && !this.#refusals.take(1, now)) throw tooManyRefusals(this.#parts.limits.maxRefusals);
+    this.#parts.log.denied("worker", why, control, b, start, end, ruleFor(why, control), undefined, observed);
   }
 }
 
 function isTuple(tag: number): boolean {
   return tag === SMALL_TUPLE_EXT || tag === LARGE_TUPLE_EXT;
-}
-
-/** How a rule begins that would let such a message in. */
-function ruleFor(why: Refusal, control: Control): ((target: string, head: string) => string) | undefined {
-  const isMessage = control.kind === "reg-send" || control.kind === "send";
-  if (!isMessage || (why !== "unasked" && why !== "operation")) return undefined;
-  return (target, head) => {
-    const to = control.kind === "reg-send" ? JSON.stringify(target) : "{ revealed: true }";
-    return `inbox: { to: ${to}, shape: ${shapeOf(head)} }`;
-  };
-}
-
-function shapeOf(head: string): string {
-  const cut = head.lastIndexOf("/");
-  if (cut < 0) return '"any"';
-  const arity = Number(head.slice(cut + 1));
-  const first = cut === 0 ? '"any"' : JSON.stringify({ atom: head.slice(0, cut) });
-  const rest = new Array<string>(Math.min(Math.max(arity - 1, 0), 8)).fill('"any"');
-  return `{ tuple: [${(arity === 0 ? [] : [first, ...rest]).join(", ")}] }`;
-}
-
-function tooMany(limit: number): SallyportError {
-  return new SallyportError(
-    "ERR_LIMIT",
-    "GATEWAY_REFUSALS",
-    `more than ${limit} messages of the worker were refused in ten seconds`,
-    {
-      detail: { limit, option: "maxRefusals" },
-      advice: "look at the refused events for what the worker tries; raise maxRefusals of the gateway if it is honest",
-    },
-  );
 }

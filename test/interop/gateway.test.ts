@@ -3,7 +3,8 @@ import { createSockets } from "../../src/carrier/plain-socket.ts";
 import { createGateway, type Gateway } from "../../src/create-gateway.ts";
 import { registerAtEpmd } from "../../src/discovery/epmd-client.ts";
 import type { GatewayEvent } from "../../src/gateway/link.ts";
-import { FORWARD, type PairFacts } from "../../src/gateway/message-filter.ts";
+import type { PairFacts } from "../../src/gateway/message-filter.ts";
+import { pass } from "../../src/gateway/verdict.ts";
 import { RealClock } from "../../src/system/real-clock.ts";
 import { epmdEntry } from "../../src/wire/epmd.ts";
 import { type BeamNode, freePort, startErlang } from "./erlang-node.ts";
@@ -59,7 +60,7 @@ async function build(rig: Rig, wrong: { outside?: string; inside?: string } = {}
     },
     (given) => {
       facts.push(given);
-      return { judge: () => FORWARD };
+      return { judge: (_from, control, buffer, start, end) => pass(control, buffer, start, end) };
     },
   );
   rig.closes(() => gateway.close());

@@ -1,0 +1,88 @@
+import type { MonotonicMs } from "../base/clock.ts";
+import type { Control } from "../wire/control-types.ts";
+import { GatewayFilter } from "./filter.ts";
+import type { FilterOptions } from "./filter-parts.ts";
+import type { FilterReport } from "./filter-report.ts";
+import type { MessageFilter, PairFacts, Side } from "./message-filter.ts";
+import type { Observation } from "./observation.ts";
+import { PeerFilter, type PeerFilterOptions } from "./peer-filter.ts";
+import type { ReturnPaths } from "./return-paths.ts";
+import type { RuleCounts } from "./rule-counts.ts";
+import type { FilterEvent, Verdict } from "./verdict.ts";
+
+/** How one pair is judged: one commands the other, or each what it may. */
+export type Judging =
+  | { readonly kind: "commander"; readonly commander: Side; readonly options: FilterOptions }
+  | { readonly kind: "peers"; readonly options: PeerFilterOptions };
+
+export interface GuardedPairParts {
+  readonly facts: PairFacts;
+  readonly judging: Judging;
+  readonly rules: RuleCounts;
+  readonly observation: Observation | undefined;
+  /** Hears of what is refused. Must not throw. */
+  readonly tell: (event: FilterEvent, from: Side) => void;
+  readonly ended: (pair: GuardedPair) => void;
+}
+
+/** The filter of one pair of legs: who sent a message decides by what it is judged. */
+export class GuardedPair implements MessageFilter {
+  readonly facts: PairFacts;
+  readonly #parts: GuardedPairParts;
+  readonly #one: GatewayFilter | undefined;
+  readonly #peers: PeerFilter | undefined;
+  readonly #commander: Side;
+  readonly #forwarded = { outside: 0, inside: 0 };
+
+  constructor(parts: GuardedPairParts, now: MonotonicMs) {
+    this.facts = parts.facts;
+    this.#parts = parts;
+    const { judging } = parts;
+    this.#commander = judging.kind === "commander" ? judging.commander : "outside";
+    this.#one = judging.kind === "commander" ? new GatewayFilter(judging.options, now) : undefined;
+    this.#peers = judging.kind === "peers" ? new PeerFilter(judging.options, now) : undefined;
+  }
+
+  judge(from: Side, control: Control, buffer: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
+    const verdict =
+      this.#one === undefined
+        ? (this.#peers as PeerFilter).from(from, control, buffer, start, end, now)
+        : from === this.#commander
+          ? this.#one.fromCommander(control, buffer, start, end, now)
+          : this.#one.fromWorker(control, buffer, start, end, now);
+    if (verdict.forward !== undefined) this.#forwarded[from]++;
+    const filter = this.#one ?? (this.#peers as PeerFilter);
+    for (const event of filter.takeEvents()) this.#parts.tell(event, from);
+    return verdict;
+  }
+
+  report(): FilterReport {
+    const { rules, observation } = this.#parts;
+    const tables =
+      this.#one !== undefined
+        ? tablesOf(this.#one.paths, "")
+        : { ...tablesOf(this.#peerPaths("outside"), "outside."), ...tablesOf(this.#peerPaths("inside"), "inside.") };
+    const denied = Object.fromEntries((this.#one ?? (this.#peers as PeerFilter)).denied);
+    const isObserved = observation?.isOn === true;
+    return { tables, forwarded: { ...this.#forwarded }, denied, rules: rules.report(), isObserved };
+  }
+
+  ended(): void {
+    this.#parts.ended(this);
+  }
+
+  #peerPaths(side: Side): ReturnPaths {
+    return (this.#peers as PeerFilter).paths[side];
+  }
+}
+
+function tablesOf(paths: ReturnPaths, prefix: string): Record<string, { size: number; limit: number }> {
+  const { monitors, links, spawns, children, workerMonitors, calls, expected, leaders, revealed } = paths;
+  const hard = [monitors, links, spawns, children, workerMonitors, calls].map((t) => [t.name, t] as const);
+  const soft = [
+    ["maxExpectedAnswers", expected],
+    ["maxLeaders", leaders],
+    ["maxRevealed", revealed],
+  ] as const;
+  return Object.fromEntries([...hard, ...soft].map(([name, { size, limit }]) => [prefix + name, { size, limit }]));
+}
