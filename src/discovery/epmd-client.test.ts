@@ -3,7 +3,7 @@ import { parseNodeName } from "../base/node-name.ts";
 import type { PlainSocketSink, Sockets } from "../base/sockets.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import { epmdEntry } from "../wire/epmd.ts";
-import { epmdResolver, registerAtEpmd } from "./epmd-client.ts";
+import { acceptsConnections, epmdResolver, portAtEpmd, registerAtEpmd } from "./epmd-client.ts";
 
 const NAME = parseNodeName("js@127.0.0.1");
 const never = new AbortController().signal;
@@ -38,6 +38,42 @@ function make() {
 const microtasks = async () => {
   for (let i = 0; i < 5; i++) await Promise.resolve();
 };
+
+describe("portAtEpmd", () => {
+  it("gives the port, and nothing for an unknown name, a refused connection and silence", async () => {
+    const { parts, last, clock } = make();
+    const found = portAtEpmd(parts, "127.0.0.1", "js");
+    last().sink.connected();
+    expect(last().sent).toEqual(["00037a6a73"]);
+    last().sink.bytes(FOUND);
+    expect(await found).toBe(0x15b3);
+    const unknown = portAtEpmd(parts, "127.0.0.1", "js");
+    last().sink.bytes(Buffer.from("7701", "hex"));
+    expect(await unknown).toBeUndefined();
+    const refused = portAtEpmd(parts, "127.0.0.1", "js");
+    last().sink.closed("ECONNREFUSED");
+    expect(await refused).toBeUndefined();
+    const silent = portAtEpmd(parts, "127.0.0.1", "js");
+    clock.advance(2_000);
+    expect(await silent).toBeUndefined();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe("acceptsConnections", () => {
+  it("says yes when it is connected, no when it is refused or a second passes, and sends nothing", async () => {
+    const { parts, last, clock } = make();
+    const yes = acceptsConnections(parts, "192.0.2.1", 9_100);
+    last().sink.connected();
+    expect([await yes, last().host, last().sent, last().destroyed]).toEqual([true, "192.0.2.1", [], 1]);
+    const no = acceptsConnections(parts, "192.0.2.1", 9_100);
+    last().sink.closed("ECONNREFUSED");
+    expect(await no).toBe(false);
+    const silent = acceptsConnections(parts, "192.0.2.1", 9_100);
+    clock.advance(1_000);
+    expect([await silent, last().destroyed, clock.pendingTimers]).toEqual([false, 1, 0]);
+  });
+});
 
 describe("epmdResolver", () => {
   const start = (signal = never) => {

@@ -18,6 +18,9 @@ import type { Registrar, Registration } from "./registrar.ts";
 /** Longest wait for an EPMD answer, in milliseconds. */
 const EPMD_DEADLINE_MS = 2_000;
 
+/** Longest wait for a connection to be accepted, in milliseconds. */
+const ACCEPT_DEADLINE_MS = 1_000;
+
 /** First and longest wait before a lost registration is made again, in milliseconds. */
 const REGISTER_RETRY_MS = 500;
 const MAX_REGISTER_RETRY_MS = 30_000;
@@ -44,6 +47,36 @@ export function epmdResolver(parts: EpmdParts, scheme: DialAddress["scheme"]): R
       return [];
     },
   };
+}
+
+/** The port that the EPMD at `host` has for a local name; undefined where there is no such name or no EPMD. */
+export async function portAtEpmd(parts: EpmdParts, host: string, local: string): Promise<number | undefined> {
+  const parser = new PortAnswerParser();
+  const request = encodePortPleaseRequest(local);
+  const { signal } = new AbortController();
+  const answer = await exchange<PortAnswer>(parts, host, request, (chunk) => parser.push(chunk), signal);
+  return typeof answer !== "string" && answer.found ? answer.entry.port : undefined;
+}
+
+/** Whether something accepts a connection at `host:port` within a second. Nothing is sent. */
+export function acceptsConnections(
+  { sockets, clock }: Pick<EpmdParts, "sockets" | "clock">,
+  host: string,
+  port: number,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const finish = (accepts: boolean): void => {
+      timer.cancel();
+      socket.destroy();
+      resolve(accepts);
+    };
+    const timer: Timer = clock.at(addMs(clock.now(), ACCEPT_DEADLINE_MS), () => finish(false));
+    const socket: PlainSocket = sockets.connect(host, port, {
+      connected: () => finish(true),
+      bytes: () => {},
+      closed: () => finish(false),
+    });
+  });
 }
 
 /** One request, one answer. Resolves with what went wrong when there is none. */
