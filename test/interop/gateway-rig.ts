@@ -1,6 +1,7 @@
 import { createSockets } from "../../src/carrier/plain-socket.ts";
-import { createGateway, type Gateway } from "../../src/create-gateway.ts";
+import { createGateway } from "../../src/create-gateway.ts";
 import { registerAtEpmd } from "../../src/discovery/epmd-client.ts";
+import type { Gateway } from "../../src/gateway/api.ts";
 import type { GatewayEvent } from "../../src/gateway/link.ts";
 import type { FilterFactory } from "../../src/gateway/message-filter.ts";
 import type { PairFilterOption } from "../../src/gateway/options.ts";

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { createSockets } from "../../src/carrier/plain-socket.ts";
-import { createGateway, type Gateway } from "../../src/create-gateway.ts";
+import { createGateway } from "../../src/create-gateway.ts";
 import { registerAtEpmd } from "../../src/discovery/epmd-client.ts";
+import type { Gateway } from "../../src/gateway/api.ts";
 import type { GatewayEvent } from "../../src/gateway/link.ts";
 import type { PairFacts } from "../../src/gateway/message-filter.ts";
 import { pass } from "../../src/gateway/verdict.ts";

@@ -95,9 +95,13 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     rank: 9,
     why: "the built-in resolvers for chains of the user's own, with the real disk, sockets and clock",
   },
-  "create-gateway": { rank: 9, why: "composition root of the gateway" },
-  cli: {
+  "gateway-run": { rank: 9, why: "a running gateway: its pairs, listeners and port mappers, and how they change" },
+  "create-gateway": {
     rank: 10,
+    why: "composition root of the gateway: names the concrete clock, cryptography and disk",
+  },
+  cli: {
+    rank: 11,
     why: "parse, call, print",
     world: "a program for people: prints progress, waits, reads its environment",
     outside: {
@@ -114,7 +118,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       "node:crypto": "names and secrets made for one run",
     },
   },
-  index: { rank: 10, why: "the package's root: re-exports only" },
+  index: { rank: 11, why: "the package's root: re-exports only" },
 };
 
 /** Folders that import no package and no builtin at all, not even with a reason. */

@@ -1,0 +1,38 @@
+import type { OpenChallenges } from "../auth/otp-types.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Crypto } from "../base/crypto.ts";
+import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import type { Random } from "../base/random.ts";
+import type { StoreFiles } from "../base/store-files.ts";
+import type { AcceptGate } from "../carrier/accept-gate.ts";
+import type { LegWorld } from "../gateway/leg.ts";
+import type { GatewayEvent } from "../gateway/link.ts";
+import type { FilterFactory } from "../gateway/message-filter.ts";
+import type { MessageEvent } from "../gateway/pair-rules.ts";
+import type { Budgets } from "../guard/budgets.ts";
+import type { Decisions } from "../node/decisions.ts";
+import type { PortMappers } from "./port-mappers.ts";
+
+/** What a gateway takes of the machine. */
+export interface GatewaySystem {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly crypto: Crypto;
+  readonly identityCrypto: IdentityCrypto;
+  readonly files: StoreFiles;
+}
+
+/** What the pairs of one gateway share. */
+export interface PairWorld {
+  readonly system: GatewaySystem;
+  readonly legs: LegWorld;
+  readonly gate: AcceptGate;
+  readonly openChallenges: OpenChallenges;
+  readonly budgets: Budgets;
+  readonly decisions: Decisions;
+  readonly mappers: PortMappers;
+  /** In place of the rules of the options. */
+  readonly filterFor: FilterFactory | undefined;
+  readonly happened: (event: GatewayEvent) => void;
+  readonly said: (event: MessageEvent) => void;
+}

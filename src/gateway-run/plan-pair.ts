@@ -1,0 +1,72 @@
+import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
+import type { GatewayPairOption } from "../gateway/options.ts";
+import type { Route } from "../gateway/pair.ts";
+import { type ListenOption, parseListen } from "../node/listen-option.ts";
+import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
+import type { PairWorld } from "./gateway-world.ts";
+import { pairInvalid } from "./pair-invalid.ts";
+import { pairRulesOf } from "./pair-rules-of.ts";
+import { checkedAddress, dialerOf, readSide, type SideParts } from "./read-side.ts";
+
+/** One listener of a pair: where one side dials one node of the other. */
+export interface PlannedListener {
+  readonly route: Route;
+  readonly listen: ListenOption;
+  readonly side: SideParts;
+}
+
+/** A pair option that was read and checked; nothing is bound yet. */
+export interface PairPlan {
+  readonly inside: NodeName;
+  readonly outside: readonly NodeName[];
+  readonly listeners: readonly PlannedListener[];
+  /** The inside node says by registering where it listens. */
+  readonly registers: boolean;
+}
+
+/**
+ * Reads a pair option with its files, and checks it.
+ * @param plaintext whether the outside may be plain TCP
+ * @throws {SallyportError} ERR_CONFIG
+ */
+export function planPair(
+  { inside, outside, fragments, filter }: GatewayPairOption,
+  plaintext: boolean | "any",
+  world: PairWorld,
+): PairPlan {
+  const target = parseNodeName(inside.node);
+  const nodes = outside.nodes.map(parseNodeName);
+  if (nodes.length === 0) throw pairInvalid(`the pair of ${target} has no outside nodes`, "name them in outside.nodes");
+  if (outside.listen === undefined && outside.addresses === undefined)
+    throw pairInvalid(`neither side of the pair of ${target} may dial`, "set outside.listen or outside.addresses");
+  if (inside.address === undefined && !world.mappers.has("inside"))
+    throw pairInvalid(`nothing says where ${target} listens`, "set inside.address, or epmd.inside");
+  const mask = fragments === false ? DEFAULT_FLAGS & ~FRAGMENTS : DEFAULT_FLAGS;
+  const sides = { inside: readSide(inside, true, world), outside: readSide(outside, plaintext, world) };
+  const tools = { inside: sides.inside.tools, outside: sides.outside.tools };
+  const filterFor = world.filterFor ?? pairRulesOf(target, nodes, filter ?? {}, world).filterFor;
+  const common = { mask, world: world.legs, tools, filterFor };
+  const listeners: PlannedListener[] = [];
+  if (outside.listen !== undefined) {
+    const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
+    const dial: Route["dial"] = (sink) => {
+      const address = fixed ?? world.mappers.registered(target);
+      return dialerOf(sides.inside, address).dial(address, hostPart(target), sink);
+    };
+    const route: Route = { ...common, from: "outside", target, mayDial: new Set(nodes), dial };
+    listeners.push(planned(route, outside.listen, sides.outside));
+  }
+  for (const [name, text] of Object.entries(outside.addresses ?? {})) {
+    const node = nodes.find((known) => known === name);
+    if (node === undefined) throw pairInvalid(`${name} has an address and is not in outside.nodes`, "add it there");
+    const address = checkedAddress(text, "tls", sides.outside);
+    const dial: Route["dial"] = (sink) => dialerOf(sides.outside, address).dial(address, hostPart(node), sink);
+    const route: Route = { ...common, from: "inside", target: node, mayDial: new Set([target]), dial };
+    listeners.push(planned(route, inside.listen ?? "tcp://127.0.0.1:0", sides.inside));
+  }
+  return { inside: target, outside: nodes, listeners, registers: inside.address === undefined };
+}
+
+function planned(route: Route, text: string, side: SideParts): PlannedListener {
+  return { route, listen: parseListen(text, side.plaintext, side.material !== undefined), side };
+}

@@ -1,0 +1,75 @@
+import type { Clock } from "../base/clock.ts";
+import { localPart, type NodeName } from "../base/node-name.ts";
+import type { Random } from "../base/random.ts";
+import type { DialAddress, Listener } from "../carrier/carrier.ts";
+import { listenPlain } from "../carrier/plain-listener.ts";
+import { parseAddress } from "../discovery/address.ts";
+import { EpmdServer } from "../gateway/epmd-server.ts";
+import type { Side } from "../gateway/message-filter.ts";
+import type { GatewayOptions } from "../gateway/options.ts";
+import { notRegistered } from "../gateway/pair-failures.ts";
+import { pairInvalid } from "./pair-invalid.ts";
+
+export const SIDES: readonly Side[] = ["inside", "outside"];
+
+/** The port mappers of a gateway: what the nodes of each side find there. */
+export class PortMappers {
+  readonly #names = { inside: new Map<string, number>(), outside: new Map<string, number>() };
+  readonly #registrants = new Set<string>();
+  readonly #servers: Record<Side, EpmdServer>;
+  readonly #listeners: Listener[] = [];
+  readonly #where: NonNullable<GatewayOptions["epmd"]>;
+
+  constructor(where: NonNullable<GatewayOptions["epmd"]>, { clock, random }: { clock: Clock; random: Random }) {
+    this.#where = where;
+    const server = (names: ReadonlyMap<string, number>, registrants: ReadonlySet<string>): EpmdServer =>
+      new EpmdServer({ clock, random, names, registrants });
+    this.#servers = {
+      inside: server(this.#names.inside, this.#registrants),
+      outside: server(this.#names.outside, new Set()),
+    };
+  }
+
+  /** Nodes of `side` have a port mapper here. */
+  has(side: Side): boolean {
+    return this.#where[side] !== undefined;
+  }
+
+  /** @throws {SallyportError} ERR_CONFIG ADDRESS_INVALID and those of `bindServer` */
+  async listen(): Promise<void> {
+    for (const side of SIDES) {
+      const text = this.#where[side];
+      if (text === undefined) continue;
+      const { host, port } = parseAddress(text, "tcp");
+      const server = this.#servers[side];
+      const listener = await listenPlain({ host, ports: port }, (socket, from) => server.accept(socket, from));
+      server.port = listener.port;
+      this.#listeners.push(listener);
+    }
+  }
+
+  /** `target` is found at `port` by nodes of the side `from`. @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID */
+  publish(from: Side, target: NodeName, port: number): void {
+    const name = localPart(target);
+    if (this.has(from) && this.#names[from].has(name))
+      throw pairInvalid(`two nodes are called ${name} at one port mapper`, "give them different names");
+    this.#names[from].set(name, port);
+  }
+
+  /** `inside` may register. */
+  expect(inside: NodeName): void {
+    this.#registrants.add(localPart(inside));
+  }
+
+  /** Where a node listens that has registered. @throws {SallyportError} ERR_UNREACHABLE */
+  registered(target: NodeName): DialAddress {
+    const at = this.#servers.inside.registeredAt(localPart(target));
+    if (at === undefined) throw notRegistered(target);
+    return { scheme: "tcp", ...at };
+  }
+
+  async close(): Promise<void> {
+    for (const listener of this.#listeners.splice(0)) await listener.close();
+    for (const server of Object.values(this.#servers)) server.close();
+  }
+}

@@ -1,0 +1,55 @@
+import type { OtpHandshakeTools } from "../auth/otp-types.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { CarrierDialer, DialAddress } from "../carrier/carrier.ts";
+import { createTcpDialer } from "../carrier/tcp.ts";
+import { createTlsDialer } from "../carrier/tls.ts";
+import { loadTlsMaterial, type TlsFiles, type TlsMaterial } from "../carrier/tls-material.ts";
+import { parseAddress } from "../discovery/address.ts";
+import { type CookieSetting, readCookies } from "../identity/cookies.ts";
+import { checkPlaintext, guardedTcp } from "../node/listen-option.ts";
+import type { PairWorld } from "./gateway-world.ts";
+import { pairInvalid } from "./pair-invalid.ts";
+
+/** One side of one pair option, read. */
+export interface SideParts {
+  readonly tools: OtpHandshakeTools;
+  readonly material: TlsMaterial | undefined;
+  readonly dialers: Readonly<Partial<Record<DialAddress["scheme"], CarrierDialer>>>;
+  readonly plaintext: boolean | "any";
+}
+
+/** Reads the cookie and the certificate of one side. @throws {SallyportError} ERR_CONFIG */
+export function readSide(
+  { cookie, tls }: { readonly cookie: CookieSetting; readonly tls?: TlsFiles | undefined },
+  plaintext: boolean | "any",
+  { system, openChallenges }: Pick<PairWorld, "system" | "openChallenges">,
+): SideParts {
+  const { crypto, random, clock, files } = system;
+  const { book } = readCookies(cookie, files);
+  const cookieFor = (peer: NodeName): Uint8Array | undefined => book.cookieFor(peer);
+  const material = tls === undefined ? undefined : loadTlsMaterial(files, tls, clock.wallMs()).material;
+  return {
+    tools: { crypto, random, openChallenges, cookieFor },
+    material,
+    dialers: {
+      ...(material === undefined ? {} : { tls: createTlsDialer(system, material) }),
+      ...(plaintext === false ? {} : { tcp: guardedTcp(createTcpDialer(system), plaintext) }),
+    },
+    plaintext,
+  };
+}
+
+/** @throws {SallyportError} ERR_CONFIG ADDRESS_INVALID, SCHEME_NOT_ALLOWED, GATEWAY_PAIR_INVALID */
+export function checkedAddress(text: string, scheme: DialAddress["scheme"], side: SideParts): DialAddress {
+  const address = parseAddress(text, scheme);
+  if (address.scheme === "tcp") checkPlaintext(address.host, side.plaintext);
+  dialerOf(side, address);
+  return address;
+}
+
+/** @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID */
+export function dialerOf(side: SideParts, { scheme }: DialAddress): CarrierDialer {
+  const dialer = side.dialers[scheme];
+  if (dialer !== undefined) return dialer;
+  throw pairInvalid(`no certificate is set for dialling over ${scheme}`, "set tls on that side of the pair");
+}
