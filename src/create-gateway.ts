@@ -1,7 +1,9 @@
+import { createSockets } from "./carrier/plain-socket.ts";
 import type { Gateway } from "./gateway/api.ts";
 import type { FilterFactory } from "./gateway/message-filter.ts";
 import type { GatewayOptions } from "./gateway/options.ts";
 import { RunningGateway } from "./gateway-run/running-gateway.ts";
+import { networkAddresses } from "./system/network-addresses.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
@@ -20,6 +22,8 @@ export function createGateway(options: GatewayOptions, filterFor?: FilterFactory
     crypto: new RealCrypto(),
     identityCrypto: new RealIdentityCrypto(),
     files: new RealFiles(),
+    sockets: createSockets(),
+    addresses: networkAddresses,
   };
   return RunningGateway.start(options, system, filterFor);
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Crypto } from "../base/crypto.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { Random } from "../base/random.ts";
+import type { Sockets } from "../base/sockets.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { AcceptGate } from "../carrier/accept-gate.ts";
 import type { LegWorld } from "../gateway/leg.ts";
@@ -20,6 +21,9 @@ export interface GatewaySystem {
   readonly crypto: Crypto;
   readonly identityCrypto: IdentityCrypto;
   readonly files: StoreFiles;
+  readonly sockets: Sockets;
+  /** Addresses of this machine that others can reach. */
+  readonly addresses: () => readonly string[];
 }
 
 /** What the pairs of one gateway share. */

@@ -1,4 +1,5 @@
 import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
+import type { DialAddress } from "../carrier/carrier.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
 import type { Route } from "../gateway/pair.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
@@ -22,6 +23,10 @@ export interface PairPlan {
   readonly listeners: readonly PlannedListener[];
   /** The inside node says by registering where it listens. */
   readonly registers: boolean;
+  /** Where it is dialled; undefined when it says so by registering. */
+  readonly dialledAt: DialAddress | undefined;
+  /** No outside node dials it: it only dials itself. */
+  readonly onlyDials: boolean;
 }
 
 /**
@@ -47,8 +52,8 @@ export function planPair(
   const filterFor = world.filterFor ?? pairRulesOf(target, nodes, filter ?? {}, world).filterFor;
   const common = { mask, world: world.legs, tools, filterFor };
   const listeners: PlannedListener[] = [];
+  const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
   if (outside.listen !== undefined) {
-    const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
     const dial: Route["dial"] = (sink) => {
       const address = fixed ?? world.mappers.registered(target);
       return dialerOf(sides.inside, address).dial(address, hostPart(target), sink);
@@ -64,7 +69,8 @@ export function planPair(
     const route: Route = { ...common, from: "inside", target: node, mayDial: new Set([target]), dial };
     listeners.push(planned(route, inside.listen ?? "tcp://127.0.0.1:0", sides.inside));
   }
-  return { inside: target, outside: nodes, listeners, registers: inside.address === undefined };
+  const onlyDials = outside.listen === undefined;
+  return { inside: target, outside: nodes, listeners, registers: fixed === undefined, dialledAt: fixed, onlyDials };
 }
 
 function planned(route: Route, text: string, side: SideParts): PlannedListener {

@@ -68,6 +68,16 @@ export class PortMappers {
     return { scheme: "tcp", ...at };
   }
 
+  /** The port with which an inside node has registered. */
+  registeredPort(inside: NodeName): number | undefined {
+    return this.#servers.inside.registeredAt(localPart(inside))?.port;
+  }
+
+  /** `host:port` of each. */
+  get addresses(): readonly string[] {
+    return SIDES.flatMap((side) => this.#where[side] ?? []);
+  }
+
   async close(): Promise<void> {
     for (const listener of this.#listeners.splice(0)) await listener.close();
     for (const server of Object.values(this.#servers)) server.close();

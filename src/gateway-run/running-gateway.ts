@@ -1,8 +1,11 @@
 import { OpenChallenges } from "../auth/otp-types.ts";
 import { AcceptGate } from "../carrier/accept-gate.ts";
+import { acceptsConnections, portAtEpmd } from "../discovery/epmd-client.ts";
 import { DEFAULT_DIST_LIMITS } from "../dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
 import type { Gateway, GatewayEndpoint } from "../gateway/api.ts";
+import type { DutySubject, DutyWorld } from "../gateway/duty.ts";
+import type { GatewayEvent } from "../gateway/link.ts";
 import type { FilterFactory } from "../gateway/message-filter.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -12,9 +15,10 @@ import { Counters } from "../node/counters.ts";
 import { Decisions } from "../node/decisions.ts";
 import { EventHub } from "../node/event-hub.ts";
 import { readCertificateFacts } from "../x509/certificate-facts.ts";
+import { DutyWatch } from "./duty-watch.ts";
 import type { GatewaySystem, PairWorld } from "./gateway-world.ts";
 import { pairInvalid } from "./pair-invalid.ts";
-import { planPair } from "./plan-pair.ts";
+import { type PairPlan, planPair } from "./plan-pair.ts";
 import { PortMappers } from "./port-mappers.ts";
 import { RunningPair } from "./running-pair.ts";
 
@@ -23,10 +27,12 @@ export class RunningGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #world: PairWorld;
   readonly #pairs: RunningPair[] = [];
+  #plans: readonly PairPlan[] = [];
+  #duty: DutyWatch | undefined;
 
   private constructor(options: GatewayOptions, system: GatewaySystem, filterFor: FilterFactory | undefined) {
     this.#options = options;
-    this.#world = worldOf(options, system, filterFor);
+    this.#world = worldOf(options, system, filterFor, (event) => this.#happened(event));
   }
 
   /**
@@ -58,6 +64,7 @@ export class RunningGateway implements Gateway {
   }
 
   async close(): Promise<void> {
+    this.#duty?.stop();
     for (const pair of this.#pairs) await pair.close();
     await this.#world.mappers.close();
   }
@@ -68,10 +75,49 @@ export class RunningGateway implements Gateway {
     const plans = pairs.map((pair) => planPair(pair, dangerous?.plaintext ?? false, this.#world));
     for (const plan of plans) this.#pairs.push(await RunningPair.open(plan, this.#world));
     await this.#world.mappers.listen();
+    this.#plans = plans;
+    const { system } = this.#world;
+    this.#duty = new DutyWatch({
+      clock: system.clock,
+      world: dutyWorld(system),
+      subjects: () => this.#subjects(),
+      tell: (inside, findings) => this.#options.onEvent?.({ kind: "duty", inside, findings }),
+    });
+  }
+
+  #happened(event: GatewayEvent): void {
+    this.#options.onEvent?.(event);
+    // Only now is it sure to have registered.
+    if (event.kind === "up") this.#duty?.look();
+  }
+
+  #subjects(): readonly DutySubject[] {
+    const { mappers } = this.#world;
+    return this.#plans.map(({ inside, dialledAt, onlyDials }) => ({
+      inside,
+      onlyDials,
+      dialledAt,
+      registeredPort: mappers.registeredPort(inside),
+      ownMappers: mappers.addresses,
+    }));
   }
 }
 
-function worldOf(options: GatewayOptions, system: GatewaySystem, filterFor: FilterFactory | undefined): PairWorld {
+/** What the check for other ways to the inside nodes asks of the network. */
+function dutyWorld({ sockets, clock, addresses }: GatewaySystem): DutyWorld {
+  return {
+    lookup: (host, port, name) => portAtEpmd({ sockets, clock, port }, host, name),
+    accepts: (host, port) => acceptsConnections({ sockets, clock }, host, port),
+    addresses,
+  };
+}
+
+function worldOf(
+  options: GatewayOptions,
+  system: GatewaySystem,
+  filterFor: FilterFactory | undefined,
+  happened: PairWorld["happened"],
+): PairWorld {
   const { maxKeptDecisions: maxKept, maxToldPerKind, maxBudgets } = DEFAULT_GUARD_LIMITS;
   const { tickTimeMs } = options;
   return {
@@ -97,7 +143,7 @@ function worldOf(options: GatewayOptions, system: GatewaySystem, filterFor: Filt
     }),
     mappers: new PortMappers(options.epmd ?? {}, system),
     filterFor,
-    happened: (event) => options.onEvent?.(event),
+    happened,
     said: (event) => options.onMessage?.(event),
   };
 }

@@ -35,6 +35,13 @@ export interface DutyFinding {
   readonly advice: string;
 }
 
+/** What stands open at one inside node has changed; none when it is well. */
+export interface DutyEvent {
+  readonly kind: "duty";
+  readonly inside: NodeName;
+  readonly findings: readonly DutyFinding[];
+}
+
 const LOOPBACK = "127.0.0.1";
 const BIND = "start it with `-kernel inet_dist_use_interface '{127,0,0,1}'`";
 const NO_LISTEN = "start it with `-dist_listen false`: it dials out through the gateway all the same";

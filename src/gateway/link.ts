@@ -1,6 +1,7 @@
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { DutyEvent } from "./duty.ts";
 import type { Leg } from "./leg.ts";
 import type { Side } from "./message-filter.ts";
 import { Pair, type PairWatcher, type Route } from "./pair.ts";
@@ -10,7 +11,7 @@ import { tooManyAttempts } from "./pair-failures.ts";
 export const MAX_PAIRING_ATTEMPTS = 8;
 
 /** Something that happened to a pair. Names are claims until `up`. */
-export type GatewayEvent =
+export type PairEvent =
   | { readonly kind: "up"; readonly inside: NodeName; readonly outside: NodeName; readonly dialledBy: Side }
   | {
       readonly kind: "down" | "refused";
@@ -26,15 +27,18 @@ export type GatewayEvent =
       readonly error: SallyportError | undefined;
     };
 
+/** What a gateway tells of its pairs. */
+export type GatewayEvent = PairEvent | DutyEvent;
+
 /** All pairs that come of one listener. */
 export class Link implements PairWatcher {
   readonly #route: Route;
-  readonly #tell: (event: GatewayEvent) => void;
+  readonly #tell: (event: PairEvent) => void;
   readonly #pairs = new Set<Pair>();
   readonly #attempts = new Map<NodeName, Set<Pair>>();
   #isClosed = false;
 
-  constructor(route: Route, tell: (event: GatewayEvent) => void) {
+  constructor(route: Route, tell: (event: PairEvent) => void) {
     this.#route = route;
     this.#tell = tell;
   }

@@ -15,7 +15,7 @@ import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
 import { DEFAULT_FLAGS, FRAGMENTS, PUBLISHED, SPAWN } from "../wire/flags.ts";
-import { type GatewayEvent, Link, MAX_PAIRING_ATTEMPTS } from "./link.ts";
+import { Link, MAX_PAIRING_ATTEMPTS, type PairEvent } from "./link.ts";
 import type { MessageFilter, PairFacts, Side } from "./message-filter.ts";
 import type { Route } from "./pair.ts";
 import { DROP, pass, type Verdict, withPayload } from "./verdict.ts";
@@ -88,7 +88,7 @@ function world(options: WorldOptions = {}) {
   const clock = new VirtualClock();
   const network = createMemoryNetwork({ ...options.memory, clock });
   const crypto = new RealCrypto();
-  const events: GatewayEvent[] = [];
+  const events: PairEvent[] = [];
   const facts: PairFacts[] = [];
   const over: string[] = [];
   const limits = { ...DEFAULT_DIST_LIMITS, ...options.limits };

@@ -33,6 +33,8 @@ export interface GatewayWorld {
   readonly gateway: Gateway;
   readonly events: GatewayEvent[];
   readonly messages: MessageEvent[];
+  /** Port of the gateway's port mapper for the inside. */
+  readonly insideMapper: number;
 }
 
 /**
@@ -81,5 +83,5 @@ export async function gatewayBetween(rig: Rig, choice: GatewayChoice = {}): Prom
   const start = language === "erlang" ? startErlang : startElixir;
   const inside = await start({ name: INSIDE, cookie: INSIDE_COOKIE, epmdPort, home: rig.home });
   rig.closes(() => inside.kill());
-  return { outside, inside, gateway, events, messages };
+  return { outside, inside, gateway, events, messages, insideMapper: epmdPort };
 }
