@@ -11,6 +11,8 @@ export interface DecisionEntry {
   /** The peer's alias in the policy, or null. */
   readonly alias: string | null;
   readonly peer: string;
+  /** The node that it was for, behind a gateway. */
+  readonly node?: string;
   /** `SHA256:...` or null. */
   readonly key: string | null;
   readonly verb: string;

@@ -520,7 +520,7 @@ describe("what the worker begins", () => {
         operation: "send",
         target: "<100.0>@c@h",
         head: "result/2",
-        rule: 'inbox: { to: { revealed: true }, shape: { tuple: [{"atom":"result"}, "any"] } }',
+        rule: 'inbox: { "to": { "revealed": true }, "shape": { "tuple": [{"atom":"result"}, "any"] } }',
         id: undefined,
         isFirst: true,
         observed: false,

@@ -13,7 +13,7 @@ export interface FilterOptions {
   /** Says what the commander may do (`commanderProfile` for the default). */
   readonly decide: Decide;
   readonly limits?: Partial<GatewayLimits>;
-  /** Messages that the worker may send unasked. Default none. */
+  /** Messages that the worker may send unasked. Default none. Another list counts from then on, with uses and rates anew. */
   readonly inbox?: readonly InboxEntry[];
   /** What group leaders of the commander take from the worker. Default `output`. */
   readonly leaders?: LeaderProfile;

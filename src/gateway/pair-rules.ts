@@ -37,6 +37,8 @@ export interface PairRuleSettings {
   readonly limits: Partial<GatewayLimits>;
 }
 
+const NO_ENTRIES: readonly InboxEntry[] = [];
+
 /** An operation that was let through. */
 export interface CommandEvent {
   readonly kind: "command";
@@ -114,7 +116,7 @@ export class PairRules {
 
 /** Whether pairs that are up can go on by `next`: only what is asked anew for each operation differs. */
 function isJudgedAlike(next: PairRuleSettings, last: PairRuleSettings): boolean {
-  const rest = ({ profile: _, tellsCommands: __, ...others }: PairRuleSettings) => JSON.stringify(others);
+  const rest = ({ profile: _, inbox: __, tellsCommands: ___, ...others }: PairRuleSettings) => JSON.stringify(others);
   return rest(next) === rest(last);
 }
 
@@ -229,13 +231,16 @@ class Live {
   }
 
   #optionsOf(side: Side, decide: Decide, isCommander: boolean): FilterOptions {
-    const { inbox, leaders, wholeReasons, limits } = this.#settings;
+    const { leaders, wholeReasons, limits } = this.#settings;
+    const inbox = (): readonly InboxEntry[] => (isCommander ? this.#settings.inbox : NO_ENTRIES);
     return {
       commander: incarnation(this.#facts, side),
       worker: incarnation(this.#facts, otherSide(side)),
       decide,
       limits,
-      inbox: isCommander ? inbox : [],
+      get inbox() {
+        return inbox();
+      },
       leaders,
       wholeReasons: wholeReasons || this.observation !== undefined,
       ...(this.observation === undefined ? {} : { observation: this.observation }),
@@ -246,10 +251,11 @@ class Live {
     return this.#parts.record({ ...this.#subject(receiver), ...ruling, verb, target: targetText(target) });
   }
 
-  #subject(receiver: Side): Pick<NewDecision, "alias" | "peer" | "key" | "generation"> {
+  #subject(receiver: Side): Pick<NewDecision, "node" | "alias" | "peer" | "key" | "generation"> {
     const guard = this.#guards[receiver];
     const { name } = this.#facts[otherSide(receiver)];
     return {
+      node: this.#facts[receiver].name,
       alias: guard?.authority.alias ?? null,
       peer: name,
       key: guard?.facts.fingerprints[0] ?? null,

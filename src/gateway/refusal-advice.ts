@@ -2,13 +2,13 @@ import { SallyportError } from "../base/errors.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Refusal } from "./verdict.ts";
 
-/** How a rule begins that would let such a message in. */
+/** The `inbox` rule that would let such a message in, as it stands in a configuration file. */
 export function ruleFor(why: Refusal, control: Control): ((target: string, head: string) => string) | undefined {
   const isMessage = control.kind === "reg-send" || control.kind === "send";
   if (!isMessage || (why !== "unasked" && why !== "operation")) return undefined;
   return (target, head) => {
-    const to = control.kind === "reg-send" ? JSON.stringify(target) : "{ revealed: true }";
-    return `inbox: { to: ${to}, shape: ${shapeOf(head)} }`;
+    const to = control.kind === "reg-send" ? JSON.stringify(target) : '{ "revealed": true }';
+    return `inbox: { "to": ${to}, "shape": ${shapeOf(head)} }`;
   };
 }
 
@@ -18,7 +18,7 @@ function shapeOf(head: string): string {
   const arity = Number(head.slice(cut + 1));
   const first = cut === 0 ? '"any"' : JSON.stringify({ atom: head.slice(0, cut) });
   const rest = new Array<string>(Math.min(Math.max(arity - 1, 0), 8)).fill('"any"');
-  return `{ tuple: [${(arity === 0 ? [] : [first, ...rest]).join(", ")}] }`;
+  return `{ "tuple": [${(arity === 0 ? [] : [first, ...rest]).join(", ")}] }`;
 }
 
 /** The worker tries without end. */

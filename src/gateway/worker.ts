@@ -8,7 +8,7 @@ import { misbehaved } from "../wire/misbehaved.ts";
 import { atomAt, isPid, ownPidKey, pidAt, Step, stepInto, tupleAt } from "./encoded-terms.ts";
 import type { FilterParts } from "./filter-parts.ts";
 import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox, type InboxEntry } from "./inbox.ts";
 import { judgeRequest } from "./io-requests.ts";
 import { resultKind, withoutFuns } from "./reasons.ts";
 import { ruleFor, tooManyRefusals } from "./refusal-advice.ts";
@@ -39,6 +39,7 @@ const IO_REPLY_HEAD: Buffer = Buffer.concat([Buffer.from([104, 3]), encoded(new 
 /** What passes while a pair is observed; the worker's own operations are judged by rules then. */
 const OBSERVED: readonly Refusal[] = ["fun", "foreign", "io-request", "rate"];
 const REFUSAL_WINDOW_MS = 10_000;
+const NO_ENTRIES: readonly InboxEntry[] = [];
 
 /** Judges what one node sends of itself, asked by nobody. */
 export interface Initiative {
@@ -49,7 +50,8 @@ export interface Initiative {
 export class WorkerSide {
   readonly values: ValueFilter;
   readonly #parts: FilterParts;
-  readonly #inbox: Inbox;
+  #entries: readonly InboxEntry[] = NO_ENTRIES;
+  #inbox: Inbox;
   readonly #childMessages: TokenBucket;
   readonly #childBytes: TokenBucket;
   readonly #refusals: TokenBucket;
@@ -61,9 +63,9 @@ export class WorkerSide {
   constructor(parts: FilterParts, now: MonotonicMs, initiative?: Initiative) {
     this.#parts = parts;
     this.#initiative = initiative;
-    const { limits, nodes, options } = parts;
+    const { limits, nodes } = parts;
     this.values = new ValueFilter(nodes, limits.maxAtoms);
-    this.#inbox = new Inbox(options.inbox ?? [], now);
+    this.#inbox = new Inbox(NO_ENTRIES, now);
     this.#childMessages = new TokenBucket({ count: limits.childMessagesPerSecond, perMs: 1_000 }, now);
     this.#childBytes = new TokenBucket({ count: limits.childBytesPerSecond, perMs: 1_000 }, now);
     this.#refusals = new TokenBucket({ count: limits.maxRefusals, perMs: REFUSAL_WINDOW_MS }, now);
@@ -88,6 +90,16 @@ export class WorkerSide {
     return verdict;
   }
 
+  /** The inbox by the rules of now: they may have changed since the session came up. */
+  #inboxAt(now: MonotonicMs): Inbox {
+    const entries = this.#parts.options.inbox ?? NO_ENTRIES;
+    if (entries !== this.#entries) {
+      this.#entries = entries;
+      this.#inbox = new Inbox(entries, now);
+    }
+    return this.#inbox;
+  }
+
   #judge(control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
     const { paths } = this.#parts;
     switch (control.kind) {
@@ -95,7 +107,7 @@ export class WorkerSide {
       case "alias-send":
         return this.#message(control, b, start, end, now);
       case "reg-send":
-        if (this.values.objection === undefined && this.#inbox.takes(control.name, b, start, end, now)) {
+        if (this.values.objection === undefined && this.#inboxAt(now).takes(control.name, b, start, end, now)) {
           return { forward: { control, buffer: b, start, end } };
         }
         return this.#refuse("operation", control, b, start, end, now);
@@ -227,7 +239,7 @@ export class WorkerSide {
       }
     }
     if (this.values.objection === undefined && to !== undefined && paths.revealed.use(to) !== undefined) {
-      if (this.#inbox.takes(undefined, b, start, end, now)) return { forward: { control, buffer: b, start, end } };
+      if (this.#inboxAt(now).takes(undefined, b, start, end, now)) return { forward: { control, buffer: b, start, end } };
     }
     return this.#refuse("unasked", control, b, start, end, now);
   }

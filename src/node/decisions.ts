@@ -22,7 +22,7 @@ export interface DecisionsParts {
   readonly events: EventHub;
   readonly counters: Counters;
   /** Undefined: nothing is recorded on disk. */
-  readonly audit: AuditTrail | undefined;
+  readonly audit: Pick<AuditTrail, "decision"> | undefined;
   readonly maxKept: number;
   /** Refusals of one kind that are told singly in a minute. */
   readonly maxToldPerKind: number;
@@ -69,9 +69,10 @@ export class Decisions {
     if (isNews) counters.add(made.outcome === "allow" ? "audited" : "denied");
     const decision: Decision = { id: newDecisionId(random), atMs: clock.wallMs(), ...made };
     this.#log.add(decision);
-    const { id, outcome, rule, alias, peer, key, verb, target, generation, mode, nearestMiss } = decision;
+    const { id, outcome, rule, alias, peer, node, key, verb, target, generation, mode, nearestMiss } = decision;
     const miss = nearestMiss === null ? null : `${nearestMiss.rule}:${nearestMiss.why}`;
-    const entry = { id, outcome, rule, miss, alias, peer, key, verb, target, generation, mode };
+    const at = node === undefined ? {} : { node };
+    const entry = { id, outcome, rule, miss, alias, peer, ...at, key, verb, target, generation, mode };
     audit?.decision(entry);
     if (isNews && events.has("denied") && this.#isTold(decision, decisionReason(entry))) {
       events.emit("denied", { decision: id, outcome, rule, peer, verb, target, count: 1 });

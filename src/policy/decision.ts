@@ -80,6 +80,8 @@ export interface Decision {
   /** Alias in the policy, or null. */
   readonly alias: string | null;
   readonly peer: NodeName;
+  /** The node that it was for, where that is not the one that decided: behind a gateway. */
+  readonly node?: NodeName;
   /** `SHA256:...` or null. */
   readonly key: string | null;
   readonly verb: Verb | "reply";
