@@ -16,6 +16,7 @@ server() ->
     end),
     register(sink, Sink),
     {ok, _} = gen_server:start({local, echo}, ?MODULE, [], []),
+    register(hole, spawn(fun hole/0)),
     serve(fun
         (["gc"]) ->
             [erlang:garbage_collect(P) || P <- processes()],
@@ -23,18 +24,28 @@ server() ->
             [erlang:garbage_collect(P) || P <- processes()],
             "{}";
         (["connections"]) ->
-            ["{\"connections\":", integer_to_list(length(nodes(connected))), "}"]
+            ["{\"connections\":", integer_to_list(length(nodes(connected))), "}"];
+        (["port"]) ->
+            ["{\"port\":", integer_to_list(otp_bench_epmd:own_port()), "}"]
     end).
 
+%% Never answers.
+hole() ->
+    receive
+        {'$gen_call', _, _} -> hole()
+    end.
+
 init([]) -> {ok, none}.
+handle_call({bytes, Size}, _From, State) -> {reply, binary:copy(<<7>>, Size), State};
 handle_call(Request, _From, State) -> {reply, Request, State}.
 handle_cast(_, State) -> {noreply, State}.
 
 sink(Count, Bytes) ->
     receive
         Binary when is_binary(Binary) -> sink(Count + 1, Bytes + byte_size(Binary));
-        {count, From} ->
-            From ! {counted, Count, Bytes},
+        %% A reference as tag: a gateway lets nothing else through as an answer.
+        {count, From, Tag} ->
+            From ! {Tag, {Count, Bytes}},
             sink(0, 0)
     end.
 
@@ -54,7 +65,16 @@ client() ->
         (["inflight", Node, Depth, Ms]) ->
             inflight(list_to_atom(Node), list_to_integer(Depth), list_to_integer(Ms));
         (["connects", Node, Ms]) ->
-            connects(list_to_atom(Node), list_to_integer(Ms))
+            connects(list_to_atom(Node), list_to_integer(Ms));
+        (["route", Port]) ->
+            otp_bench_epmd:route(list_to_integer(Port)),
+            "{}";
+        (["answers", Node, Size, Depth, Ms]) ->
+            answers(list_to_atom(Node), list_to_integer(Size), list_to_integer(Depth), list_to_integer(Ms));
+        (["hang", Node, Count]) ->
+            hang(list_to_atom(Node), list_to_integer(Count));
+        (["unhang"]) ->
+            unhang()
     end).
 
 serve(Handle) ->
@@ -110,9 +130,10 @@ oneway(Node, Size, Ms) ->
     Start = erlang:monotonic_time(),
     Until = Start + erlang:convert_time_unit(Ms, millisecond, native),
     Sent = push(Sink, Payload, PerLook, Until, 0),
-    Sink ! {count, self()},
+    Tag = make_ref(),
+    Sink ! {count, self(), Tag},
     receive
-        {counted, Sent, Bytes} when Bytes =:= Sent * Size -> ok
+        {Tag, {Sent, Bytes}} when Bytes =:= Sent * Size -> ok
     end,
     report(seconds_since(Start), [{"messages", Sent}, {"bytes", Sent * Size}]).
 
@@ -151,10 +172,17 @@ latency_loop(Server, Payload, Until, Samples) ->
 %% One process per open call, as an Erlang program would do it.
 inflight(Node, Depth, Ms) ->
     Payload = binary:copy(<<7>>, ?CALL_BYTES),
+    calls(Node, Payload, Payload, Depth, Ms).
+
+%% The other direction: the answers are what is large.
+answers(Node, Size, Depth, Ms) ->
+    calls(Node, {bytes, Size}, binary:copy(<<7>>, Size), Depth, Ms).
+
+calls(Node, Request, Answer, Depth, Ms) ->
     Self = self(),
     Start = erlang:monotonic_time(),
     Until = Start + erlang:convert_time_unit(Ms, millisecond, native),
-    Caller = fun() -> Self ! {calls, self(), call_loop({echo, Node}, Payload, Until, 0)} end,
+    Caller = fun() -> Self ! {calls, self(), call_loop({echo, Node}, Request, Answer, Until, 0)} end,
     Pids = [spawn(Caller) || _ <- lists:seq(1, Depth)],
     Calls = lists:sum([
         receive
@@ -164,11 +192,35 @@ inflight(Node, Depth, Ms) ->
     ]),
     report(seconds_since(Start), [{"calls", Calls}]).
 
-call_loop(Server, Payload, Until, Count) ->
-    Payload = gen_server:call(Server, Payload, infinity),
+call_loop(Server, Request, Answer, Until, Count) ->
+    Answer = gen_server:call(Server, Request, infinity),
     case erlang:monotonic_time() < Until of
-        true -> call_loop(Server, Payload, Until, Count + 1);
+        true -> call_loop(Server, Request, Answer, Until, Count + 1);
         false -> Count + 1
+    end.
+
+%% Calls that are never answered, of one process that lives until `unhang`.
+hang(Node, Count) ->
+    Self = self(),
+    Holder = spawn(fun() ->
+        [gen_server:send_request({hole, Node}, N) || N <- lists:seq(1, Count)],
+        %% Behind the others: all of them have arrived.
+        Self ! {hanging, self(), catch gen_server:call({echo, Node}, ready, infinity)},
+        receive
+            stop -> ok
+        end
+    end),
+    put(holder, Holder),
+    receive
+        {hanging, Holder, ready} -> "{}"
+    end.
+
+unhang() ->
+    Holder = erase(holder),
+    Monitor = monitor(process, Holder),
+    Holder ! stop,
+    receive
+        {'DOWN', Monitor, process, Holder, _} -> "{}"
     end.
 
 connects(Node, Ms) ->

@@ -7,16 +7,17 @@ export function median(values) {
 }
 
 /**
- * `samples`: subject to figures by round; `cpu`: subject to `{receiver, sender}` microseconds per operation by round.
+ * `samples`: subject to figures by round; `cpu`: subject to `{receiver, sender}` microseconds per operation by round;
+ * `ownName`: the subject that is compared with the others.
  * Returns everything the table and the JSON file show of one measure.
  */
-export function summarize(measure, samples, cpu = {}) {
+export function summarize(measure, samples, cpu = {}, ownName = "sallyport") {
   const subjects = {};
   for (const [subject, values] of Object.entries(samples)) {
     if (values.length === 0) continue;
     subjects[subject] = { median: median(values), min: Math.min(...values), max: Math.max(...values), values };
   }
-  const own = samples.sallyport ?? [];
+  const own = samples[ownName] ?? [];
   const ratios = {};
   const beyond = {};
   for (const reference of measure.references) {
@@ -113,7 +114,7 @@ export function short(value) {
   return value >= 100 ? value.toFixed(0) : value.toFixed(1);
 }
 
-function figure(subject) {
+export function figure(subject) {
   if (subject === undefined) return "-";
   const { median: middle, min, max } = subject;
   return min === max ? short(middle) : `${short(middle)} (${short(min)}-${short(max)})`;
@@ -124,15 +125,15 @@ function cpuText(cpu) {
   return cpu === undefined ? "-" : `${cpu.receiver.toFixed(2)} + ${cpu.sender.toFixed(2)}`;
 }
 
-function ratio(value, show) {
+export function ratio(value, show) {
   return value === undefined ? "-" : `${show(value.median)} (${show(value.min)}-${show(value.max)})`;
 }
 
-function times(value) {
+export function times(value) {
   return `${value.toFixed(2)}x`;
 }
 
-function percent(value) {
+export function percent(value) {
   return `${Math.round(value * 100)} %`;
 }
 
@@ -146,7 +147,7 @@ function aims(summary) {
   return texts.length === 0 ? "-" : texts.join(", ");
 }
 
-function align(rows) {
+export function align(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows
     .map((row) =>

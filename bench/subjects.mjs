@@ -109,7 +109,9 @@ function startSallyportClient(bench, address) {
 export function compileOtp(directory) {
   const out = join(directory, "otp");
   mkdirSync(out, { recursive: true });
-  execFileSync("erlc", ["-o", out, script("otp_bench.erl")], { stdio: ["ignore", "inherit", "inherit"] });
+  execFileSync("erlc", ["-o", out, script("otp_bench.erl"), script("otp_bench_epmd.erl")], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   return out;
 }
 
