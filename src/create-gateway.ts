@@ -2,6 +2,7 @@ import { createSockets } from "./carrier/plain-socket.ts";
 import type { Gateway } from "./gateway/api.ts";
 import type { FilterFactory } from "./gateway/message-filter.ts";
 import type { GatewayOptions } from "./gateway/options.ts";
+import type { GatewaySystem } from "./gateway-run/gateway-world.ts";
 import { RunningGateway } from "./gateway-run/running-gateway.ts";
 import { networkAddresses } from "./system/network-addresses.ts";
 import { RealClock } from "./system/real-clock.ts";
@@ -16,7 +17,16 @@ import { RealRandom } from "./system/real-random.ts";
  * @throws {SallyportError} ERR_CONFIG
  */
 export function createGateway(options: GatewayOptions, filterFor?: FilterFactory): Promise<Gateway> {
-  const system = {
+  return RunningGateway.start(options, realSystem(), filterFor);
+}
+
+/** Reads all files that `createGateway` would read, runs the tests of policies, and binds nothing. @throws {SallyportError} ERR_CONFIG */
+export function checkGateway(options: GatewayOptions): void {
+  RunningGateway.check(options, realSystem());
+}
+
+function realSystem(): GatewaySystem {
+  return {
     clock: new RealClock(),
     random: new RealRandom(),
     crypto: new RealCrypto(),
@@ -25,5 +35,4 @@ export function createGateway(options: GatewayOptions, filterFor?: FilterFactory
     sockets: createSockets(),
     addresses: networkAddresses,
   };
-  return RunningGateway.start(options, system, filterFor);
 }

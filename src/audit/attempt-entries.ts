@@ -1,4 +1,5 @@
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import type { ThroughGateway } from "./gateway-entries.ts";
 import { type AuditFields, peerText } from "./record.ts";
 
 /** What became of a connection attempt. `refused`: one of the two sides said no; `failed`: everything else. */
@@ -20,6 +21,8 @@ interface Common {
   readonly assurance: Assurance | null;
   /** Whole milliseconds. */
   readonly durationMs: number;
+  /** Of a gateway. */
+  readonly through?: ThroughGateway;
 }
 
 /** One connection attempt, over. */
@@ -42,20 +45,31 @@ export interface EndEntry extends Common {
 }
 
 /** The record of an attempt. */
-export function attemptFields(entry: AttemptEntry): AuditFields {
-  return { kind: "attempt", ...entry, address: peerText(entry.address), peer: bounded(entry.peer) };
+export function attemptFields({ through, ...entry }: AttemptEntry): AuditFields {
+  return {
+    kind: "attempt",
+    ...entry,
+    ...throughFields(through),
+    address: peerText(entry.address),
+    peer: bounded(entry.peer),
+  };
 }
 
 /** The record of the end of a session. */
-export function endFields(entry: EndEntry): AuditFields {
+export function endFields({ through, ...entry }: EndEntry): AuditFields {
   return {
     kind: "end",
     ...entry,
+    ...throughFields(through),
     peerIs: "proven",
     pinned: null,
     address: peerText(entry.address),
     peer: peerText(entry.peer),
   };
+}
+
+function throughFields(through: ThroughGateway | undefined): AuditFields {
+  return through === undefined ? {} : { ...through, target: peerText(through.target) };
 }
 
 function bounded(text: string | null): string | null {

@@ -5,6 +5,14 @@ import { type AttemptEntry, attemptFields, type EndEntry, endFields } from "./at
 import type { AuditLog } from "./audit-log.ts";
 import { type DecisionEntry, decisionFields, decisionReason } from "./decision-entries.ts";
 import { FloodLimiter } from "./flood-limiter.ts";
+import {
+  type CommandEntry,
+  commandFields,
+  commandReason,
+  type RefusedEntry,
+  refusedFields,
+  refusedReason,
+} from "./gateway-entries.ts";
 import { type AuditLimits, SESSION_KEYS_FACTOR, SESSION_RECORDS_FACTOR } from "./limits.ts";
 import { type AuditFields, type ChainHead, peerText } from "./record.ts";
 
@@ -19,9 +27,9 @@ const OTHERS = 0o077;
 
 type Warn = (reason: "AUDIT_NOT_WRITTEN" | "AUDIT_EXPOSED", message: string) => void;
 
-/** What is counted together: failed attempts, sessions with their ends, decisions, and what rules allowed. */
+/** What is counted together: failed attempts, sessions with their ends, decisions, what rules allowed, and what a gateway sees. */
 interface Lane {
-  readonly of: "attempt" | "session" | "decision";
+  readonly of: "attempt" | "session" | "decision" | "refused" | "command";
   readonly limiter: FloodLimiter;
   timer: Timer | undefined;
 }
@@ -34,6 +42,8 @@ export class AuditTrail {
   readonly #sessions: Lane;
   readonly #decisions: Lane;
   readonly #grants: Lane;
+  readonly #refused: Lane;
+  readonly #commands: Lane;
   #summarised = 0;
   #faults = 0;
   #warnedAt: number | undefined;
@@ -56,8 +66,13 @@ export class AuditTrail {
       timer: undefined,
     };
     const perSource = limits.maxPerKey;
-    this.#decisions = { of: "decision", limiter: new FloodLimiter({ ...limits, perSource }), timer: undefined };
-    this.#grants = { of: "decision", limiter: new FloodLimiter({ ...limits, perSource }), timer: undefined };
+    const lane = (of: Lane["of"]): Lane => {
+      return { of, limiter: new FloodLimiter({ ...limits, perSource }), timer: undefined };
+    };
+    this.#decisions = lane("decision");
+    this.#grants = lane("decision");
+    this.#refused = lane("refused");
+    this.#commands = lane("command");
   }
 
   /** Where the chain stands. */
@@ -79,13 +94,13 @@ export class AuditTrail {
     };
   }
 
-  /** Opens the log of the node `name`. */
+  /** Opens the log of the node `name`; `name` of a gateway is `gateway`. */
   start(name: string): void {
     this.#log.start({ node: name }, (cause) => {
       const now = this.#clock.now();
       if (this.#warnedAt !== undefined && now - this.#warnedAt < AUDIT_WARNING_MS) return;
       this.#warnedAt = now;
-      const message = `the audit log cannot be written (${whyOf(cause)}); the node goes on, records are lost`;
+      const message = `the audit log cannot be written (${whyOf(cause)}); records are lost, all else goes on`;
       this.#warn("AUDIT_NOT_WRITTEN", message);
     });
     const mode = this.#log.directoryMode;
@@ -124,14 +139,22 @@ export class AuditTrail {
     );
   }
 
+  /** A message that did not pass a gateway. */
+  refused(entry: RefusedEntry): void {
+    this.#take(this.#refused, entry.peer, refusedReason(entry), entry.id, () => refusedFields(entry));
+  }
+
+  /** An operation that passed a gateway. Its id is that of nothing else. */
+  command(entry: CommandEntry): void {
+    this.#take(this.#commands, entry.peer, commandReason(entry), "", () => commandFields(entry));
+  }
+
   /** Writes what was only counted, and closes the log. */
   close(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#summarise(this.#attempts);
-    this.#summarise(this.#sessions);
-    this.#summarise(this.#decisions);
-    this.#summarise(this.#grants);
+    for (const lane of [this.#attempts, this.#sessions, this.#decisions, this.#grants]) this.#summarise(lane);
+    for (const lane of [this.#refused, this.#commands]) this.#summarise(lane);
     this.#log.close();
   }
 

@@ -24,7 +24,8 @@ export interface DecisionEntry {
 
 /** The record of a decision. */
 export function decisionFields(entry: DecisionEntry): AuditFields {
-  return { kind: "decision", ...entry, peer: peerText(entry.peer), target: peerText(entry.target) };
+  const node = entry.node === undefined ? {} : { node: peerText(entry.node) };
+  return { kind: "decision", ...entry, ...node, peer: peerText(entry.peer), target: peerText(entry.target) };
 }
 
 /**

@@ -14,9 +14,13 @@ export interface AuditTrailParts {
 /** The audit trail in a directory; undefined where none is asked for. Touches the disk when it is started. */
 export function openAuditTrail(
   option: { readonly dir: string } | undefined,
-  { files, crypto, clock }: AuditTrailParts,
+  parts: AuditTrailParts,
 ): AuditTrail | undefined {
-  if (option === undefined) return undefined;
+  return option === undefined ? undefined : auditTrailIn(option.dir, parts);
+}
+
+/** The audit trail in a directory. Touches the disk when it is started. */
+export function auditTrailIn(directory: string, { files, crypto, clock }: AuditTrailParts): AuditTrail {
   const limits = DEFAULT_AUDIT_LIMITS;
-  return new AuditTrail(new AuditLog({ files, crypto, clock, directory: option.dir, limits }), clock, limits);
+  return new AuditTrail(new AuditLog({ files, crypto, clock, directory, limits }), clock, limits);
 }

@@ -60,7 +60,9 @@ function decisionOf(fields: AuditFields): Decision | undefined {
   if (rule === undefined || alias === undefined || key === undefined || miss === undefined) return undefined;
   if ((verb !== "reply" && !isVerb(verb)) || typeof target !== "string") return undefined;
   if (typeof generation !== "number" || (mode !== "enforce" && mode !== "audit")) return undefined;
-  return { id, atMs, outcome, rule, nearestMiss: miss, alias, peer, key, verb, target, generation, mode };
+  const node = typeof fields["node"] === "string" ? tryNodeName(fields["node"]) : undefined;
+  const at = node === undefined ? {} : { node };
+  return { id, atMs, outcome, rule, nearestMiss: miss, alias, peer, ...at, key, verb, target, generation, mode };
 }
 
 function summaryOf(fields: AuditFields): DecisionSummary | undefined {

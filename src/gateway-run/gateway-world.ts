@@ -1,3 +1,4 @@
+import type { AuditFiles } from "../audit/audit-log.ts";
 import type { OpenChallenges } from "../auth/otp-types.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Crypto } from "../base/crypto.ts";
@@ -7,8 +8,9 @@ import type { Sockets } from "../base/sockets.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { AcceptGate } from "../carrier/accept-gate.ts";
 import type { LegWorld } from "../gateway/leg.ts";
-import type { GatewayEvent } from "../gateway/link.ts";
+import type { LinkSession, PairEvent } from "../gateway/link.ts";
 import type { FilterFactory } from "../gateway/message-filter.ts";
+import type { GatewayNotice } from "../gateway/notices.ts";
 import type { MessageEvent } from "../gateway/pair-rules.ts";
 import type { Budgets } from "../guard/budgets.ts";
 import type { Decisions } from "../node/decisions.ts";
@@ -20,7 +22,7 @@ export interface GatewaySystem {
   readonly random: Random;
   readonly crypto: Crypto;
   readonly identityCrypto: IdentityCrypto;
-  readonly files: StoreFiles;
+  readonly files: StoreFiles & AuditFiles;
   readonly sockets: Sockets;
   /** Addresses of this machine that others can reach. */
   readonly addresses: () => readonly string[];
@@ -37,6 +39,9 @@ export interface PairWorld {
   readonly mappers: PortMappers;
   /** In place of the rules of the options. */
   readonly filterFor: FilterFactory | undefined;
-  readonly happened: (event: GatewayEvent) => void;
-  readonly said: (event: MessageEvent) => void;
+  /** Operations that are let through are told whatever the options of a pair say. */
+  readonly tellsCommands: boolean;
+  readonly happened: (pair: string, event: PairEvent, session: LinkSession | undefined) => void;
+  readonly said: (pair: string, event: MessageEvent) => void;
+  readonly notice: (notice: GatewayNotice) => void;
 }

@@ -1,13 +1,15 @@
 import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
+import type { FilterFactory, Side } from "../gateway/message-filter.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
 import type { Route } from "../gateway/pair.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import { pairInvalid } from "./pair-invalid.ts";
-import { pairRulesOf } from "./pair-rules-of.ts";
+import { SIDES } from "./port-mappers.ts";
 import { checkedAddress, dialerOf, readSide, type SideParts } from "./read-side.ts";
+import { sameText } from "./same-text.ts";
 
 /** One listener of a pair: where one side dials one node of the other. */
 export interface PlannedListener {
@@ -18,6 +20,11 @@ export interface PlannedListener {
 
 /** A pair option that was read and checked; nothing is bound yet. */
 export interface PairPlan {
+  readonly name: string;
+  readonly option: GatewayPairOption;
+  readonly plaintext: boolean | "any";
+  readonly sides: Readonly<Record<Side, SideParts>>;
+  readonly filterFor: FilterFactory;
   readonly inside: NodeName;
   readonly outside: readonly NodeName[];
   readonly listeners: readonly PlannedListener[];
@@ -29,16 +36,24 @@ export interface PairPlan {
   readonly onlyDials: boolean;
 }
 
+/** What a pair is called. */
+export function pairName({ name, inside }: GatewayPairOption): string {
+  return name ?? inside.node;
+}
+
 /**
  * Reads a pair option with its files, and checks it.
  * @param plaintext whether the outside may be plain TCP
+ * @param filterFor makes the filters of its sessions
  * @throws {SallyportError} ERR_CONFIG
  */
 export function planPair(
-  { inside, outside, fragments, filter }: GatewayPairOption,
+  option: GatewayPairOption,
   plaintext: boolean | "any",
   world: PairWorld,
+  filterFor: FilterFactory,
 ): PairPlan {
+  const { inside, outside, fragments } = option;
   const target = parseNodeName(inside.node);
   const nodes = outside.nodes.map(parseNodeName);
   if (nodes.length === 0) throw pairInvalid(`the pair of ${target} has no outside nodes`, "name them in outside.nodes");
@@ -49,7 +64,6 @@ export function planPair(
   const mask = fragments === false ? DEFAULT_FLAGS & ~FRAGMENTS : DEFAULT_FLAGS;
   const sides = { inside: readSide(inside, true, world), outside: readSide(outside, plaintext, world) };
   const tools = { inside: sides.inside.tools, outside: sides.outside.tools };
-  const filterFor = world.filterFor ?? pairRulesOf(target, nodes, filter ?? {}, world).filterFor;
   const common = { mask, world: world.legs, tools, filterFor };
   const listeners: PlannedListener[] = [];
   const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
@@ -70,9 +84,32 @@ export function planPair(
     listeners.push(planned(route, inside.listen ?? "tcp://127.0.0.1:0", sides.inside));
   }
   const onlyDials = outside.listen === undefined;
-  return { inside: target, outside: nodes, listeners, registers: fixed === undefined, dialledAt: fixed, onlyDials };
+  return {
+    name: pairName(option),
+    option,
+    plaintext,
+    sides,
+    filterFor,
+    inside: target,
+    outside: nodes,
+    listeners,
+    registers: fixed === undefined,
+    dialledAt: fixed,
+    onlyDials,
+  };
 }
 
 function planned(route: Route, text: string, side: SideParts): PlannedListener {
   return { route, listen: parseListen(text, side.plaintext, side.material !== undefined), side };
 }
+
+/** Whether a pair can go on as it is: same nodes, addresses, cookies and certificate paths. */
+export function isSamePair(one: PairPlan, other: PairPlan): boolean {
+  const shape = ({ option: { filter: _, ...rest }, plaintext }: PairPlan) => ({ rest, plaintext });
+  if (!sameText(shape(one), shape(other))) return false;
+  const cookies = ({ sides }: PairPlan) => SIDES.flatMap((side) => sides[side].cookies.all());
+  const [before, after] = [cookies(one), cookies(other)];
+  return before.length === after.length && before.every((cookie, i) => Buffer.compare(cookie, after[i] ?? NONE) === 0);
+}
+
+const NONE = new Uint8Array(0);

@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import type { SallyportError } from "../base/errors.ts";
 import { localPart, type NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { DialAddress, Listener } from "../carrier/carrier.ts";
@@ -35,6 +36,14 @@ export class PortMappers {
     return this.#where[side] !== undefined;
   }
 
+  /** @throws {SallyportError} ERR_CONFIG ADDRESS_INVALID */
+  check(): void {
+    for (const side of SIDES) {
+      const text = this.#where[side];
+      if (text !== undefined) parseAddress(text, "tcp");
+    }
+  }
+
   /** @throws {SallyportError} ERR_CONFIG ADDRESS_INVALID and those of `bindServer` */
   async listen(): Promise<void> {
     for (const side of SIDES) {
@@ -51,14 +60,20 @@ export class PortMappers {
   /** `target` is found at `port` by nodes of the side `from`. @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID */
   publish(from: Side, target: NodeName, port: number): void {
     const name = localPart(target);
-    if (this.has(from) && this.#names[from].has(name))
-      throw pairInvalid(`two nodes are called ${name} at one port mapper`, "give them different names");
+    if (this.has(from) && this.#names[from].has(name)) throw sameName(name);
     this.#names[from].set(name, port);
   }
 
-  /** `inside` may register. */
-  expect(inside: NodeName): void {
-    this.#registrants.add(localPart(inside));
+  /** It is not found there any more. */
+  withdraw(from: Side, target: NodeName, port: number): void {
+    const name = localPart(target);
+    if (this.#names[from].get(name) === port) this.#names[from].delete(name);
+  }
+
+  /** Only these may register. */
+  expect(insides: readonly NodeName[]): void {
+    this.#registrants.clear();
+    for (const inside of insides) this.#registrants.add(localPart(inside));
   }
 
   /** Where a node listens that has registered. @throws {SallyportError} ERR_UNREACHABLE */
@@ -78,8 +93,15 @@ export class PortMappers {
     return SIDES.flatMap((side) => this.#where[side] ?? []);
   }
 
+  /** Stops listening and forgets who has registered. Idempotent; ports are free when the call returns. */
   async close(): Promise<void> {
-    for (const listener of this.#listeners.splice(0)) await listener.close();
+    const closed = this.#listeners.splice(0).map((listener) => listener.close());
     for (const server of Object.values(this.#servers)) server.close();
+    await Promise.all(closed);
   }
+}
+
+/** Two nodes that one port mapper could not tell apart. */
+export function sameName(name: string): SallyportError {
+  return pairInvalid(`two nodes are called ${name} at one port mapper`, "give them different names");
 }

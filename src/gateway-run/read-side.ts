@@ -2,10 +2,10 @@ import type { OtpHandshakeTools } from "../auth/otp-types.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierDialer, DialAddress } from "../carrier/carrier.ts";
 import { createTcpDialer } from "../carrier/tcp.ts";
-import { createTlsDialer } from "../carrier/tls.ts";
+import { createTlsDialer, type TlsDialer } from "../carrier/tls.ts";
 import { loadTlsMaterial, type TlsFiles, type TlsMaterial } from "../carrier/tls-material.ts";
 import { parseAddress } from "../discovery/address.ts";
-import { type CookieSetting, readCookies } from "../identity/cookies.ts";
+import { type CookieBook, type CookieSetting, readCookies } from "../identity/cookies.ts";
 import { checkPlaintext, guardedTcp } from "../node/listen-option.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import { pairInvalid } from "./pair-invalid.ts";
@@ -13,9 +13,12 @@ import { pairInvalid } from "./pair-invalid.ts";
 /** One side of one pair option, read. */
 export interface SideParts {
   readonly tools: OtpHandshakeTools;
+  readonly cookies: CookieBook;
   readonly material: TlsMaterial | undefined;
-  readonly dialers: Readonly<Partial<Record<DialAddress["scheme"], CarrierDialer>>>;
+  readonly dialers: { readonly tls?: TlsDialer; readonly tcp?: CarrierDialer };
   readonly plaintext: boolean | "any";
+  /** What the operator should know of its files. */
+  readonly warnings: readonly { readonly reason: string; readonly message: string }[];
 }
 
 /** Reads the cookie and the certificate of one side. @throws {SallyportError} ERR_CONFIG */
@@ -25,10 +28,13 @@ export function readSide(
   { system, openChallenges }: Pick<PairWorld, "system" | "openChallenges">,
 ): SideParts {
   const { crypto, random, clock, files } = system;
-  const { book } = readCookies(cookie, files);
+  const { book, warnings } = readCookies(cookie, files);
   const cookieFor = (peer: NodeName): Uint8Array | undefined => book.cookieFor(peer);
-  const material = tls === undefined ? undefined : loadTlsMaterial(files, tls, clock.wallMs()).material;
+  const loaded = tls === undefined ? undefined : loadTlsMaterial(files, tls, clock.wallMs());
+  const material = loaded?.material;
   return {
+    cookies: book,
+    warnings: [...warnings, ...(loaded?.warnings ?? [])],
     tools: { crypto, random, openChallenges, cookieFor },
     material,
     dialers: {

@@ -1,38 +1,62 @@
-import { OpenChallenges } from "../auth/otp-types.ts";
-import { AcceptGate } from "../carrier/accept-gate.ts";
+import { addMs, type Timer } from "../base/clock.ts";
+import { SallyportError } from "../base/errors.ts";
 import { acceptsConnections, portAtEpmd } from "../discovery/epmd-client.ts";
-import { DEFAULT_DIST_LIMITS } from "../dist/limits.ts";
-import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
-import type { Gateway, GatewayEndpoint } from "../gateway/api.ts";
+import type {
+  Gateway,
+  GatewayDrained,
+  GatewayDrainOptions,
+  GatewayEndpoint,
+  GatewayReload,
+  GatewayStatus,
+} from "../gateway/api.ts";
 import type { DutySubject, DutyWorld } from "../gateway/duty.ts";
-import type { GatewayEvent } from "../gateway/link.ts";
+import type { LinkSession, PairEvent } from "../gateway/link.ts";
 import type { FilterFactory } from "../gateway/message-filter.ts";
+import type { GatewayNotice } from "../gateway/notices.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
-import { Budgets } from "../guard/budgets.ts";
-import { DEFAULT_GUARD_LIMITS } from "../guard/limits.ts";
-import { judgeWith } from "../node/certificate-judge.ts";
-import { Counters } from "../node/counters.ts";
-import { Decisions } from "../node/decisions.ts";
-import { EventHub } from "../node/event-hub.ts";
-import { readCertificateFacts } from "../x509/certificate-facts.ts";
+import type { MessageEvent } from "../gateway/pair-rules.ts";
+import type { Decision } from "../policy/decision.ts";
 import { DutyWatch } from "./duty-watch.ts";
+import { GatewayAudit } from "./gateway-audit.ts";
 import type { GatewaySystem, PairWorld } from "./gateway-world.ts";
-import { pairInvalid } from "./pair-invalid.ts";
-import { type PairPlan, planPair } from "./plan-pair.ts";
-import { PortMappers } from "./port-mappers.ts";
-import { RunningPair } from "./running-pair.ts";
+import { makeWorld } from "./make-world.ts";
+import { PairBook } from "./pair-book.ts";
+import { drained } from "./pair-ends.ts";
+import { pairName } from "./plan-pair.ts";
+import { demandSameStart } from "./restart-needed.ts";
+
+/** Default of `GatewayDrainOptions.timeoutMs`. */
+export const DEFAULT_DRAIN_MS = 30_000;
 
 /** A gateway over a given system. */
 export class RunningGateway implements Gateway {
-  readonly #options: GatewayOptions;
+  readonly #startedMs: number;
+  readonly #audit: GatewayAudit | undefined;
   readonly #world: PairWorld;
-  readonly #pairs: RunningPair[] = [];
-  #plans: readonly PairPlan[] = [];
+  readonly #book: PairBook;
+  #options: GatewayOptions;
+  #state: GatewayStatus["state"] = "running";
   #duty: DutyWatch | undefined;
+  /** Reloads come one after the other. */
+  #reloading: Promise<unknown> = Promise.resolve();
+  #drain: { ended: number; readonly empty: () => void } | undefined;
 
   private constructor(options: GatewayOptions, system: GatewaySystem, filterFor: FilterFactory | undefined) {
     this.#options = options;
-    this.#world = worldOf(options, system, filterFor, (event) => this.#happened(event));
+    this.#startedMs = system.clock.wallMs();
+    this.#audit =
+      options.audit === undefined
+        ? undefined
+        : new GatewayAudit(options.audit, system, (reason, message) => this.#warn(reason, message));
+    this.#world = makeWorld(options, system, {
+      filterFor,
+      audit: this.#audit,
+      happened: (pair, event, session) => this.#happened(pair, event, session),
+      said: (pair, event) => this.#said(pair, event),
+      // Not before whoever asked for the gateway has it.
+      notice: (notice) => system.clock.later(() => this.#notice(notice)),
+    });
+    this.#book = new PairBook(this.#world);
   }
 
   /**
@@ -55,28 +79,98 @@ export class RunningGateway implements Gateway {
     return gateway;
   }
 
+  /** Reads all that `start` would read. @throws {SallyportError} ERR_CONFIG */
+  static check(options: GatewayOptions, system: GatewaySystem): void {
+    const { audit: _, ...others } = options;
+    const gateway = new RunningGateway(others, system, undefined);
+    gateway.#world.mappers.check();
+    gateway.#book.check(options);
+  }
+
   get endpoints(): readonly GatewayEndpoint[] {
-    return this.#pairs.flatMap(({ endpoints }) => endpoints);
+    return this.#book.all.flatMap(({ endpoints }) => endpoints);
   }
 
   get pairs(): number {
-    return this.#pairs.reduce((sum, pair) => sum + pair.size, 0);
+    return this.#book.all.reduce((sum, pair) => sum + pair.size, 0);
+  }
+
+  status(): GatewayStatus {
+    const { dangerous, epmd } = this.#options;
+    return {
+      state: this.#state,
+      startedMs: this.#startedMs,
+      plaintext: dangerous?.plaintext ?? false,
+      epmd: epmd ?? {},
+      audit: this.#audit?.status() ?? null,
+      pairs: this.#book.all.map((pair) => pair.status(this.#duty?.findings(pair.plan.inside) ?? [])),
+    };
+  }
+
+  why(id: string): Decision | undefined {
+    return this.#world.decisions.why(id);
+  }
+
+  reload(options: GatewayOptions): Promise<GatewayReload> {
+    const result = this.#reloading.then(() => this.#reload(options));
+    this.#reloading = result.catch(() => undefined);
+    return result;
+  }
+
+  async #reload(options: GatewayOptions): Promise<GatewayReload> {
+    if (this.#state !== "running") throw notRunning(this.#state);
+    demandSameStart(this.#options, options);
+    const result = await this.#book.take(options);
+    // Who hears of events stays who it was.
+    const { onEvent, onMessage, onNotice } = this.#options;
+    const listeners = Object.fromEntries(Object.entries({ onEvent, onMessage, onNotice }).filter(([, told]) => told));
+    this.#options = { ...options, ...listeners };
+    this.#duty?.look();
+    return result;
+  }
+
+  async drain({ timeoutMs = DEFAULT_DRAIN_MS, handOver = false }: GatewayDrainOptions = {}): Promise<GatewayDrained> {
+    if (this.#state !== "running") throw notRunning(this.#state);
+    this.#state = "draining";
+    this.#duty?.stop();
+    const released = [...this.#book.all.map((pair) => pair.unlisten()), this.#world.mappers.close()];
+    if (handOver) this.#audit?.handOver();
+    const { clock } = this.#world.system;
+    let timer: Timer | undefined;
+    const over = new Promise<void>((resolve) => {
+      this.#drain = { ended: 0, empty: resolve };
+      timer = clock.at(addMs(clock.now(), timeoutMs), resolve);
+    });
+    await Promise.all(released);
+    if (this.pairs > 0) await over;
+    timer?.cancel();
+    const ended = this.#drain?.ended ?? 0;
+    const cut = this.#book.all.reduce((sum, pair) => sum + pair.sessions.length, 0);
+    await this.#book.close(drained);
+    await this.close();
+    return { ended, cut };
   }
 
   async close(): Promise<void> {
     this.#duty?.stop();
-    for (const pair of this.#pairs) await pair.close();
+    const isNew = this.#state !== "closed";
+    this.#state = "closed";
+    this.#drain?.empty();
+    await this.#book.close();
     await this.#world.mappers.close();
+    if (!isNew) return;
+    this.#world.decisions.stop();
+    this.#audit?.close();
   }
 
   async #start(): Promise<void> {
-    const { pairs, dangerous } = this.#options;
-    if (pairs.length === 0) throw pairInvalid("a gateway without pairs", "give at least one pair");
-    const plans = pairs.map((pair) => planPair(pair, dangerous?.plaintext ?? false, this.#world));
-    for (const plan of plans) this.#pairs.push(await RunningPair.open(plan, this.#world));
-    await this.#world.mappers.listen();
-    this.#plans = plans;
-    const { system } = this.#world;
+    const { system, mappers } = this.#world;
+    await this.#book.take(this.#options);
+    await mappers.listen();
+    if ((this.#options.dangerous?.plaintext ?? false) !== false) {
+      const message = "plain TCP on the outside is on: whoever can read the network reads and forges everything";
+      this.#world.notice({ kind: "warning", reason: "DANGEROUS_PLAINTEXT", message });
+    }
     this.#duty = new DutyWatch({
       clock: system.clock,
       world: dutyWorld(system),
@@ -85,15 +179,37 @@ export class RunningGateway implements Gateway {
     });
   }
 
-  #happened(event: GatewayEvent): void {
-    this.#options.onEvent?.(event);
+  #happened(pair: string, event: PairEvent, session: LinkSession | undefined): void {
+    if (event.kind === "up") this.#audit?.up(pair, event, session);
+    else this.#audit?.over(pair, event);
+    this.#options.onEvent?.({ ...event, pair });
     // Only now is it sure to have registered.
     if (event.kind === "up") this.#duty?.look();
+    if (this.#drain === undefined) return;
+    if (event.kind === "down") this.#drain.ended++;
+    if (this.pairs === 0) this.#drain.empty();
+  }
+
+  #said(pair: string, event: MessageEvent): void {
+    this.#audit?.message(pair, event);
+    const { onMessage, pairs } = this.#options;
+    if (onMessage === undefined) return;
+    if (event.kind === "command" && !isAskedFor(pairs, pair)) return;
+    const decision = event.kind === "denied" && event.id !== undefined ? this.why(event.id) : undefined;
+    onMessage({ ...event, pair, ...(decision === undefined ? {} : { decision }) });
+  }
+
+  #warn(reason: string, message: string): void {
+    this.#notice({ kind: "warning", reason, message });
+  }
+
+  #notice(notice: GatewayNotice): void {
+    this.#options.onNotice?.(notice);
   }
 
   #subjects(): readonly DutySubject[] {
     const { mappers } = this.#world;
-    return this.#plans.map(({ inside, dialledAt, onlyDials }) => ({
+    return this.#book.all.map(({ plan: { inside, dialledAt, onlyDials } }) => ({
       inside,
       onlyDials,
       dialledAt,
@@ -103,47 +219,22 @@ export class RunningGateway implements Gateway {
   }
 }
 
+/** Whether the option of the pair asks to be told of operations, and not just the audit log. */
+function isAskedFor(pairs: GatewayOptions["pairs"], name: string): boolean {
+  return pairs.find((option) => pairName(option) === name)?.filter?.tellsCommands === true;
+}
+
+function notRunning(state: GatewayStatus["state"]): SallyportError {
+  return new SallyportError("ERR_CLOSED", "GATEWAY_STOPPING", `the gateway is ${state}`, {
+    advice: "ask the gateway that took over, or start another one",
+  });
+}
+
 /** What the check for other ways to the inside nodes asks of the network. */
 function dutyWorld({ sockets, clock, addresses }: GatewaySystem): DutyWorld {
   return {
     lookup: (host, port, name) => portAtEpmd({ sockets, clock, port }, host, name),
     accepts: (host, port) => acceptsConnections({ sockets, clock }, host, port),
     addresses,
-  };
-}
-
-function worldOf(
-  options: GatewayOptions,
-  system: GatewaySystem,
-  filterFor: FilterFactory | undefined,
-  happened: PairWorld["happened"],
-): PairWorld {
-  const { maxKeptDecisions: maxKept, maxToldPerKind, maxBudgets } = DEFAULT_GUARD_LIMITS;
-  const { tickTimeMs } = options;
-  return {
-    system,
-    legs: {
-      clock: system.clock,
-      limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
-      ticks: { ...DEFAULT_TICK_OPTIONS, ...(tickTimeMs === undefined ? {} : { tickTimeMs }) },
-      judgeCertificate: judgeWith("standard"),
-      readCertificate: readCertificateFacts,
-    },
-    gate: new AcceptGate(system, options.acceptLimits),
-    openChallenges: new OpenChallenges(),
-    budgets: new Budgets(maxBudgets),
-    decisions: new Decisions({
-      ...system,
-      events: new EventHub(() => {}),
-      counters: new Counters(),
-      audit: undefined,
-      maxKept,
-      maxToldPerKind,
-      recordsGrants: false,
-    }),
-    mappers: new PortMappers(options.epmd ?? {}, system),
-    filterFor,
-    happened,
-    said: (event) => options.onMessage?.(event),
   };
 }

@@ -1,62 +1,173 @@
+import type { SallyportError } from "../base/errors.ts";
 import type { Listener } from "../carrier/carrier.ts";
 import { listenTcp } from "../carrier/tcp.ts";
-import { listenTls } from "../carrier/tls.ts";
-import type { GatewayEndpoint } from "../gateway/api.ts";
-import { Link } from "../gateway/link.ts";
+import { listenTls, type TlsListener } from "../carrier/tls.ts";
+import type { GatewayEndpoint, GatewayPairStatus, GatewaySessionStatus } from "../gateway/api.ts";
+import type { DutyFinding } from "../gateway/duty.ts";
+import type { GuardedPair } from "../gateway/guarded-pair.ts";
+import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
+import type { FilterFactory } from "../gateway/message-filter.ts";
+import { PairTotals } from "../gateway/pair-totals.ts";
 import type { PairWorld } from "./gateway-world.ts";
+import type { OwnRules } from "./own-rules.ts";
+import { rulesChanged } from "./pair-ends.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
+import { SIDES } from "./port-mappers.ts";
+import { sameText } from "./same-text.ts";
+
+/** A listener, where it is bound. */
+interface Bound {
+  readonly planned: PlannedListener;
+  readonly listener: Listener | TlsListener;
+  readonly endpoint: GatewayEndpoint;
+}
 
 /** One pair option at work: its listeners, and the sessions that come of them. */
 export class RunningPair {
-  readonly endpoints: GatewayEndpoint[] = [];
+  readonly plan: PairPlan;
+  /** Undefined where the filters come from elsewhere. */
+  readonly rules: OwnRules | undefined;
   readonly #world: PairWorld;
-  readonly #links: Link[] = [];
-  readonly #listeners: Listener[] = [];
+  readonly #links = new Map<PlannedListener, Link>();
+  readonly #totals = new PairTotals();
+  #bound: readonly Bound[] = [];
 
-  private constructor(world: PairWorld) {
+  constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld) {
+    this.plan = plan;
+    this.rules = rules;
     this.#world = world;
+    for (const planned of plan.listeners) {
+      const link: Link = new Link(planned.route, (event) => this.#happened(event, link));
+      this.#links.set(planned, link);
+    }
+    rules?.start((over) => void this.end(over));
   }
 
-  /** Binds the listeners. @throws {SallyportError} ERR_CONFIG */
-  static async open(plan: PairPlan, world: PairWorld): Promise<RunningPair> {
-    const pair = new RunningPair(world);
-    try {
-      if (plan.registers) world.mappers.expect(plan.inside);
-      for (const planned of plan.listeners) await pair.#listen(planned);
-    } catch (error) {
-      await pair.close();
-      throw error;
-    }
-    return pair;
+  get filterFor(): FilterFactory {
+    return this.plan.filterFor;
+  }
+
+  get name(): string {
+    return this.plan.name;
+  }
+
+  get endpoints(): readonly GatewayEndpoint[] {
+    return this.#bound.map(({ endpoint }) => endpoint);
   }
 
   /** Sessions, those in their handshake included. */
   get size(): number {
-    return this.#links.reduce((sum, link) => sum + link.size, 0);
+    return [...this.#links.values()].reduce((sum, link) => sum + link.size, 0);
   }
 
-  /** Ends listeners and sessions. Idempotent. */
-  async close(): Promise<void> {
-    for (const listener of this.#listeners.splice(0)) await listener.close();
-    for (const link of this.#links) link.close();
+  get sessions(): readonly LinkSession[] {
+    return [...this.#links.values()].flatMap((link) => [...link.sessions]);
   }
 
-  async #listen(planned: PlannedListener): Promise<void> {
-    const { route, listen } = planned;
-    const link = new Link(route, (event) => this.#world.happened(event));
-    const listener = await this.#bind(planned, link);
-    this.#links.push(link);
-    this.#listeners.push(listener);
-    const { from, target } = route;
-    this.#world.mappers.publish(from, target, listener.port);
-    const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
-    this.endpoints.push({ from, target, endpoint: `${listen.scheme}://${host}:${listener.port}` });
+  /** Binds the listeners; all or none. @throws {SallyportError} ERR_CONFIG */
+  async listen(): Promise<void> {
+    try {
+      for (const planned of this.plan.listeners) await this.#bind(planned);
+    } catch (error) {
+      await this.unlisten();
+      throw error;
+    }
   }
 
-  #bind({ listen, side: { material } }: PlannedListener, { accept }: Link): Promise<Listener> {
-    const { system, gate } = this.#world;
+  /** Takes no new connections; sessions go on. Ports are free when the call returns. Idempotent. */
+  async unlisten(): Promise<void> {
+    const bound = this.#bound;
+    this.#bound = [];
+    for (const { listener, endpoint, planned } of bound) {
+      this.#world.mappers.withdraw(endpoint.from, planned.route.target, listener.port);
+    }
+    await Promise.all(bound.map(({ listener }) => listener.close()));
+  }
+
+  /** Ends listeners and sessions. `cause`: why, for the events. Idempotent. */
+  async close(cause?: SallyportError): Promise<void> {
+    this.rules?.stop();
+    const closed = this.unlisten();
+    for (const link of this.#links.values()) link.close(cause);
+    await closed;
+  }
+
+  /** Ends sessions that may not go on under the rules as they are; tells how many. */
+  end(over: readonly GuardedPair[]): number {
+    const cause = rulesChanged(this.name);
+    for (const filter of over) for (const link of this.#links.values()) link.end(filter, cause);
+    return over.length;
+  }
+
+  /** New connections use the certificates of another reading of the same plan. True: they differ. */
+  takeCertificates({ sides }: PairPlan): boolean {
+    const changed = SIDES.filter((side) => !sameText(sides[side].material, this.plan.sides[side].material));
+    for (const side of changed) {
+      const { material } = sides[side];
+      if (material === undefined) continue;
+      this.plan.sides[side].dialers.tls?.replaceMaterial(material);
+      for (const { listener, endpoint } of this.#bound) {
+        if (endpoint.from === side && "replaceMaterial" in listener) listener.replaceMaterial(material);
+      }
+    }
+    return changed.length > 0;
+  }
+
+  status(duty: readonly DutyFinding[]): GatewayPairStatus {
+    const { rules } = this;
+    const sessions = this.sessions.map(sessionStatus);
+    const reports = sessions.flatMap(({ report }) => report ?? []);
+    return {
+      name: this.name,
+      inside: this.plan.inside,
+      outside: this.plan.outside,
+      commander: rules?.commander ?? null,
+      observedUntil: rules?.observedUntil ?? null,
+      policies: rules?.policies() ?? {},
+      endpoints: this.endpoints,
+      duty,
+      connecting: this.size - sessions.length,
+      sessions,
+      totals: this.#totals.report(reports),
+    };
+  }
+
+  #happened(event: PairEvent, link: Link): void {
+    const isUp = event.kind === "up";
+    if (isUp) this.#totals.up++;
+    else if (event.kind === "refused") this.#totals.refused++;
+    else if (event.report !== undefined) this.#totals.add(event.report);
+    const session = isUp ? [...link.sessions].find(({ address }) => address === event.address) : undefined;
+    this.#world.happened(this.name, event, session);
+  }
+
+  async #bind(planned: PlannedListener): Promise<void> {
+    const link = this.#links.get(planned);
+    if (link === undefined) return;
+    const { route, listen, side } = planned;
+    const { system, gate, mappers } = this.#world;
     const parts = { ...system, gate };
-    if (listen.scheme === "tcp" || material === undefined) return listenTcp(parts, listen, accept);
-    return listenTls(parts, listen, material, accept);
+    const { material } = side;
+    const listener =
+      listen.scheme === "tcp" || material === undefined
+        ? await listenTcp(parts, listen, link.accept)
+        : await listenTls(parts, listen, material, link.accept);
+    const { from, target } = route;
+    const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
+    const endpoint = { from, target, endpoint: `${listen.scheme}://${host}:${listener.port}` };
+    try {
+      mappers.publish(from, target, listener.port);
+    } catch (error) {
+      await listener.close();
+      throw error;
+    }
+    this.#bound = [...this.#bound, { planned, listener, endpoint }];
   }
+}
+
+function sessionStatus({ filter, ...session }: LinkSession): GatewaySessionStatus {
+  const { inside, outside, dialledBy, address, sinceMs } = session;
+  const { facts } = filter;
+  const assurance = facts === undefined ? null : { outside: facts.outside.assurance, inside: facts.inside.assurance };
+  return { inside, outside, dialledBy, address, sinceMs, assurance, report: filter.report?.() ?? null };
 }

@@ -54,6 +54,8 @@ export interface MessageFilter {
    * What is thrown ends the pair, as `close`. The verdict may refer to the buffer, for as long as the call that gave it.
    */
   judge(from: Side, control: Control, buffer: Buffer, start: number, end: number, now: MonotonicMs): Verdict;
+  /** The two nodes that it stands between. */
+  readonly facts?: PairFacts;
   /** What it holds and has counted, for an operator. */
   report?(): FilterReport;
   /** The pair is over. */

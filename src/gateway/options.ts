@@ -6,7 +6,7 @@ import type { PolicyDocument, ShapeEntry } from "../policy/document.ts";
 import type { GatewayLimits } from "./limits.ts";
 import type { GatewayEvent } from "./link.ts";
 import type { Side } from "./message-filter.ts";
-import type { MessageEvent } from "./pair-rules.ts";
+import type { GatewayMessage, GatewayNotice } from "./notices.ts";
 import type { CommanderProfile } from "./profile.ts";
 import type { LeaderProfile } from "./return-paths.ts";
 
@@ -38,6 +38,8 @@ export interface OutsideOption {
 
 /** One inside node and who may meet it. */
 export interface GatewayPairOption {
+  /** How it is called in status, events and records; each another. Default: the name of the inside node. */
+  readonly name?: string;
   readonly inside: InsideOption;
   readonly outside: OutsideOption;
   /** False: large messages travel in one frame. Default true. */
@@ -45,6 +47,12 @@ export interface GatewayPairOption {
   /** Who may do what. Default: the outside nodes command by the default profile, the inside node only answers. */
   readonly filter?: PairFilterOption;
 }
+
+/** A policy file, also with the source of `${VARIABLE}` in it, or a document. */
+export type PairPolicyOption =
+  | string
+  | { readonly file: string; readonly environment?: (name: string) => string | undefined }
+  | PolicyDocument;
 
 /** Who may do what in a pair. What is not given is denied, or where it says so has a default. */
 export interface PairFilterOption {
@@ -55,7 +63,7 @@ export interface PairFilterOption {
   /** What the commander may do. Default: all but reach `auth`, `init` and `net_kernel`. Not with a policy of the other side. */
   readonly allow?: CommanderProfile;
   /** By the node that is protected, what the other may do to it: a policy file, or a document; its `node` is that node. */
-  readonly policies?: Readonly<Partial<Record<Side, string | PolicyDocument>>>;
+  readonly policies?: Readonly<Partial<Record<Side, PairPolicyOption>>>;
   /** Until then what is refused is noted and passes, but for what stops or takes over a node. A date (UTC) or an ISO time. */
   readonly observe?: { readonly until: string };
   /** Messages that the commander takes unasked, in order; the first that fits. Default none. */
@@ -83,6 +91,14 @@ export interface InboxOption {
   readonly uses?: number;
 }
 
+/** The record of a gateway on disk (docs/audit.md). */
+export interface GatewayAuditOption {
+  /** Directory of the log, of this gateway alone. Made when it is not there. */
+  readonly dir: string;
+  /** Also each operation that is let through: who ran what where. Default false. */
+  readonly commands?: boolean;
+}
+
 /** Options of `createGateway`. */
 export interface GatewayOptions {
   readonly pairs: readonly GatewayPairOption[];
@@ -97,10 +113,14 @@ export interface GatewayOptions {
   readonly tickTimeMs?: number;
   readonly limits?: Partial<DistLimits>;
   readonly acceptLimits?: AcceptGateLimits;
+  /** Keeps a hash-chained record of connections and refusals. Default none. */
+  readonly audit?: GatewayAuditOption;
   /** Plain TCP on the outside: `true` on loopback addresses, `"any"` everywhere. Default false. */
   readonly dangerous?: { readonly plaintext?: boolean | "any" };
   /** Hears what becomes of each pair. Must not throw. */
   readonly onEvent?: (event: GatewayEvent) => void;
   /** Hears of messages that are refused, of tables that fill and, with `tellsCommands`, of operations. Must not throw. */
-  readonly onMessage?: (event: MessageEvent) => void;
+  readonly onMessage?: (event: GatewayMessage) => void;
+  /** Hears what an operator should know besides. Must not throw. */
+  readonly onNotice?: (notice: GatewayNotice) => void;
 }

@@ -173,7 +173,7 @@ describe("Pair", () => {
     expect(outside.events).toEqual(["proven", "up in@h 22"]);
     expect(inside.events).toEqual(["claimed out@h 11", "proven", "up out@h 11"]);
     expect([inside.peer?.flags, outside.peer?.flags].map((flags) => (flags ?? 1n) & PUBLISHED)).toEqual([0n, 0n]);
-    expect(events).toEqual([{ kind: "up", inside: IN, outside: OUT, dialledBy: "outside" }]);
+    expect(events).toMatchObject([{ kind: "up", inside: IN, outside: OUT, dialledBy: "outside" }]);
     expect(facts).toMatchObject([
       { outside: { name: OUT, creation: 11 }, inside: { name: IN, creation: 22 }, dialledBy: "outside" },
     ]);

@@ -90,6 +90,11 @@ export class Pair implements LegOwner {
     return this.#wasUp;
   }
 
+  /** While it is up. */
+  get filter(): MessageFilter | undefined {
+    return this.#phase.kind === "up" ? this.#phase.filter : undefined;
+  }
+
   get far(): Leg | undefined {
     return "far" in this.#phase ? this.#phase.far : undefined;
   }

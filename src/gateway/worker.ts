@@ -239,7 +239,8 @@ export class WorkerSide {
       }
     }
     if (this.values.objection === undefined && to !== undefined && paths.revealed.use(to) !== undefined) {
-      if (this.#inboxAt(now).takes(undefined, b, start, end, now)) return { forward: { control, buffer: b, start, end } };
+      if (this.#inboxAt(now).takes(undefined, b, start, end, now))
+        return { forward: { control, buffer: b, start, end } };
     }
     return this.#refuse("unasked", control, b, start, end, now);
   }

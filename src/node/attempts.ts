@@ -151,7 +151,7 @@ export class Attempt {
 }
 
 /** Whether somebody said no, or something went wrong. */
-function outcomeOf(error: SallyportError): AttemptOutcome {
+export function outcomeOf(error: SallyportError): AttemptOutcome {
   switch (error.code) {
     case "ERR_DENIED":
     case "ERR_LIMIT":
