@@ -80,6 +80,8 @@ class Judge {
       return this.#isShell || this.#cleaner.text(second, encoding === "unicode" ? "utf8" : "latin1");
     if (rest.length !== 4 || atomAt(b, second) !== "io_lib") return false;
     const fn = atomAt(b, third);
+    // `io:write`: one term, written out as by `~w`.
+    if (fn === "write") return isOneArgument(b, fourth);
     return (fn === "format" || fn === "fwrite") && this.#format(fourth);
   }
 
@@ -134,6 +136,11 @@ class Judge {
         return false;
     }
   }
+}
+
+/** A list of one byte is written as a string. */
+function isOneArgument(b: Buffer, at: number): boolean {
+  return b[at] === STRING_EXT ? b.readUInt16BE(at + 1) === 1 : elementsAt(b, at, 1)?.length === 1;
 }
 
 /** Offsets of the elements of the proper list at `at`, when it is written in one piece and has at most `most`. */

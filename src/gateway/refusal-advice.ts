@@ -2,10 +2,14 @@ import { SallyportError } from "../base/errors.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Refusal } from "./verdict.ts";
 
+/** True for what inbox rules are about. */
+export function isMessage(control: Control): boolean {
+  return control.kind === "reg-send" || control.kind === "send";
+}
+
 /** The `inbox` rule that would let such a message in, as it stands in a configuration file. */
 export function ruleFor(why: Refusal, control: Control): ((target: string, head: string) => string) | undefined {
-  const isMessage = control.kind === "reg-send" || control.kind === "send";
-  if (!isMessage || (why !== "unasked" && why !== "operation")) return undefined;
+  if (!isMessage(control) || (why !== "unasked" && why !== "operation")) return undefined;
   return (target, head) => {
     const to = control.kind === "reg-send" ? JSON.stringify(target) : '{ "revealed": true }';
     return `inbox: { "to": ${to}, "shape": ${shapeOf(head)} }`;

@@ -28,11 +28,14 @@ export interface Monitor {
   readonly child: Child | undefined;
 }
 
-/** A link of the commander; `unlinking` is the id of an UNLINK_ID that was not acknowledged. */
+/** A link of the commander. */
 export interface Link {
   readonly from: Pid;
   readonly to: Pid;
+  /** The id of an UNLINK_ID that was not acknowledged. */
   unlinking: bigint | undefined;
+  /** Acknowledgements to come of unlinks that a new LINK or UNLINK_ID has overtaken. They mean nothing any more. */
+  overtaken: number;
   readonly child: Child | undefined;
 }
 
@@ -198,11 +201,12 @@ export class ReturnPaths {
   addLink(from: Pid, to: Pid): boolean {
     const known = this.link(from, to);
     if (known !== undefined) {
+      if (known.unlinking !== undefined) known.overtaken++;
       known.unlinking = undefined;
       return true;
     }
     if (!this.links.hasRoom(this.#spawnLinks)) return false;
-    return this.links.set(pairKey(from, to), { from, to, unlinking: undefined, child: undefined });
+    return this.links.set(pairKey(from, to), { from, to, unlinking: undefined, overtaken: 0, child: undefined });
   }
 
   /** UNLINK_ID of the commander. False when there is no room to await the acknowledgement. */
@@ -211,6 +215,18 @@ export class ReturnPaths {
     const link = this.link(from, to);
     if (link !== undefined) link.unlinking = id;
     return true;
+  }
+
+  /** UNLINK_ID_ACK of the worker: it ends its link, was overtaken, or was not asked for. */
+  acknowledge(from: Pid, to: Pid, id: bigint): "ends" | "overtaken" | undefined {
+    const link = this.link(from, to);
+    if (link?.unlinking === id) {
+      this.endLink(link);
+      return "ends";
+    }
+    if (link === undefined || link.overtaken === 0) return undefined;
+    link.overtaken--;
+    return "overtaken";
   }
 
   endLink(link: Link): void {
@@ -244,7 +260,7 @@ export class ReturnPaths {
     if (hasLink(flags)) {
       // A link that stands already keeps its row, and the child goes with the monitor alone.
       const key = pairKey(spawn.from, child);
-      const link: Link = { from: spawn.from, to: child, unlinking: undefined, child: row };
+      const link: Link = { from: spawn.from, to: child, unlinking: undefined, overtaken: 0, child: row };
       if (this.links.get(key) === undefined && this.links.set(key, link)) row.ties += 1;
     }
     if (row.ties === 0) this.children.delete(pidKey(child));

@@ -11,7 +11,7 @@ import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
 import { Inbox, type InboxEntry } from "./inbox.ts";
 import { judgeRequest } from "./io-requests.ts";
 import { resultKind, withoutFuns } from "./reasons.ts";
-import { ruleFor, tooManyRefusals } from "./refusal-advice.ts";
+import { isMessage, ruleFor, tooManyRefusals } from "./refusal-advice.ts";
 import type { AnswerForm, Right } from "./return-paths.ts";
 import { ValueFilter } from "./value-filter.ts";
 import {
@@ -137,10 +137,9 @@ export class WorkerSide {
       case "unlink-id":
         return this.#unlink(control);
       case "unlink-id-ack": {
-        const link = paths.link(control.to, control.from);
-        if (link?.unlinking !== control.id) return this.#refuse("unasked", control, b, start, end, now);
-        paths.endLink(link);
-        return { forward: bare(control) };
+        const found = paths.acknowledge(control.to, control.from, control.id);
+        if (found === "overtaken") return DROP;
+        return found === "ends" ? { forward: bare(control) } : this.#refuse("unasked", control, b, start, end, now);
       }
       case "unlink":
         throw misbehaved("CONTROL_UNKNOWN_OP", "the old form of unlink, which was not negotiated");
@@ -373,9 +372,15 @@ export class WorkerSide {
     if (this.#initiative !== undefined && (why === "unasked" || why === "operation")) {
       return this.#initiative.judge(control, b, start, end, now);
     }
-    this.#note(why, control, b, start, end, now);
+    this.#note(this.#beyondRules(why, control), control, b, start, end, now);
     if (this.#isObserved && OBSERVED.includes(why)) return { forward: { control, buffer: b, start, end } };
     return answer === undefined ? DROP : { answer };
+  }
+
+  /** Of a message that an inbox rule might let in, what no rule can. */
+  #beyondRules(why: Refusal, control: Control): Refusal {
+    const mightBeLetIn = isMessage(control) && (why === "unasked" || why === "operation");
+    return mightBeLetIn ? (this.values.objection ?? why) : why;
   }
 
   get #isObserved(): boolean {

@@ -17,8 +17,8 @@ export const TRANSPORTS: readonly Transport[] = ["tls", "tcp"];
 
 export const COOKIE = "interop-cookie-of-the-tests";
 
-/** What differs from node to node; the rest the rig fills in. */
-export type BeamChoice = Partial<Omit<BeamOptions, "name" | "home" | "epmdPort">>;
+/** What differs from node to node; the rest the rig fills in. `plain`: TCP whatever the transport of the rig. */
+export type BeamChoice = Partial<Omit<BeamOptions, "name" | "home">> & { readonly plain?: boolean };
 
 /** One epmd, one CA and all nodes of a test file; everything ends with the file. */
 export class Rig {
@@ -92,8 +92,9 @@ export class Rig {
 
   async #beamOptions(name: string, choice: BeamChoice): Promise<BeamOptions> {
     const full = withHost(name);
-    const common = { cookie: COOKIE, epmdPort: this.epmd.port, home: this.home, ...choice, name: full };
-    if (this.transport === "tcp" || choice.sslOptions !== undefined) return common;
+    const { plain = false, ...given } = choice;
+    const common = { cookie: COOKIE, epmdPort: this.epmd.port, home: this.home, ...given, name: full };
+    if (this.transport === "tcp" || plain || choice.sslOptions !== undefined) return common;
     return { ...common, sslOptions: this.authority.writeErlangOptions(await this.authority.issue(full)) };
   }
 

@@ -1,0 +1,218 @@
+import { join } from "node:path";
+import { expect } from "vitest";
+import { parseNodeName } from "../../src/base/node-name.ts";
+import { createSockets } from "../../src/carrier/plain-socket.ts";
+import { openPolicy } from "../../src/config/policy-source.ts";
+import { createGateway, type Gateway } from "../../src/create-gateway.ts";
+import { registerAtEpmd } from "../../src/discovery/epmd-client.ts";
+import type { GuardedPair } from "../../src/gateway/guarded-pair.ts";
+import type { Side } from "../../src/gateway/message-filter.ts";
+import type { PairFilterOption } from "../../src/gateway/options.ts";
+import { type MessageEvent, PairRules } from "../../src/gateway/pair-rules.ts";
+import { readRules } from "../../src/gateway/read-rules.ts";
+import type { DeniedMessage } from "../../src/gateway/verdict.ts";
+import { Budgets } from "../../src/guard/budgets.ts";
+import { DEFAULT_GUARD_LIMITS } from "../../src/guard/limits.ts";
+import { PolicyKeeper } from "../../src/node/policy-keeper.ts";
+import { RealClock } from "../../src/system/real-clock.ts";
+import { RealFiles } from "../../src/system/real-files.ts";
+import { RealIdentityCrypto } from "../../src/system/real-identity-crypto.ts";
+import { epmdEntry } from "../../src/wire/epmd.ts";
+import { type BeamNode, startEpmd } from "./erlang-node.ts";
+import { COOKIE, eventually, type Rig } from "./rig.ts";
+
+export const INSIDE = "inside@127.0.0.1";
+export const OUTSIDE = "outside@127.0.0.1";
+/** Reached by both of them without a gateway. */
+export const DIRECT = "direct@127.0.0.1";
+const INSIDE_COOKIE = "cookie-of-the-inside-alone";
+
+/** Tables that forget by themselves; all others are empty when nothing is under way. */
+const SOFT = /(maxExpectedAnswers|maxLeaders|maxRevealed)$/;
+
+export interface ThroughChoice {
+  readonly filter?: PairFilterOption;
+  readonly fragments?: boolean;
+}
+
+/** A gateway between the two nodes. */
+export interface Through {
+  readonly gateway: Gateway;
+  readonly events: readonly MessageEvent[];
+  /** What was refused, or while observed would have been. */
+  readonly denied: readonly (MessageEvent & DeniedMessage)[];
+  /** The pair that is up. */
+  readonly pair: GuardedPair;
+  /** Waits until no table holds anything that has to end. */
+  empty(): Promise<void>;
+  /** Ends the pair and the gateway. */
+  close(): Promise<void>;
+}
+
+/**
+ * Two nodes, each with a port mapper of its own, that meet only through the gateways made for them, one after the other; with
+ * `direct`, a third one that both reach without any. Only the outside node and the direct one speak the transport of the rig.
+ */
+export class GatewayEnds {
+  readonly outside: BeamNode;
+  readonly inside: BeamNode;
+  /** Undefined where none was asked for. */
+  readonly direct: BeamNode | undefined;
+  readonly #rig: Rig;
+  readonly #mappers: Record<Side, number>;
+  readonly #ports: Record<Side, string>;
+
+  private constructor(
+    rig: Rig,
+    nodes: Record<Side, BeamNode> & { readonly direct: BeamNode | undefined },
+    mappers: Record<Side, number>,
+    ports: Record<Side, string>,
+  ) {
+    this.outside = nodes.outside;
+    this.inside = nodes.inside;
+    this.direct = nodes.direct;
+    this.#rig = rig;
+    this.#mappers = mappers;
+    this.#ports = ports;
+  }
+
+  static async start(rig: Rig, language: "erlang" | "elixir" = "erlang", direct = false): Promise<GatewayEnds> {
+    const epmd = await startEpmd();
+    rig.closes(() => epmd.stop());
+    const plain = { cookie: INSIDE_COOKIE, epmdPort: epmd.port, plain: true };
+    const [outside, inside, third] = await Promise.all([
+      rig[language]("outside", { cookie: COOKIE }),
+      rig[language]("inside", plain),
+      direct ? rig[language]("direct", { cookie: COOKIE, hidden: true }) : undefined,
+    ]);
+    const ports = {
+      outside: await outside.erl("interop:dist_port()"),
+      inside: await inside.erl("interop:dist_port()"),
+    };
+    const ends = new GatewayEnds(
+      rig,
+      { outside, inside, direct: third },
+      { outside: rig.epmd.port, inside: epmd.port },
+      ports,
+    );
+    if (third !== undefined && rig.transport === "tcp") {
+      await ends.#register("inside", "direct", Number(await third.erl("interop:dist_port()")));
+      await inside.erl(`erlang:set_cookie('${DIRECT}', '${COOKIE}')`);
+    }
+    return ends;
+  }
+
+  /** Compiles a module of the fixtures on one node and loads it into all. */
+  async load(module: string, nodes: readonly BeamNode[]): Promise<void> {
+    const source = join(import.meta.dirname, "erlang", `${module}.erl`);
+    const made = `{ok, _} = compile:file("${source}", [{outdir, "${this.#rig.home}"}])`;
+    await nodes[0]?.erl(made);
+    const load = `{module, M} = code:load_abs("${this.#rig.home}/${module}"), M`;
+    await Promise.all(nodes.map((node) => node.erl(load)));
+  }
+
+  async through({ filter = {}, fragments = true }: ThroughChoice = {}): Promise<Through> {
+    const { transport, authority } = this.#rig;
+    const issued = transport === "tls" ? await authority.issue(INSIDE) : undefined;
+    const tls = issued && { certFile: issued.certFile, keyFile: issued.keyFile, caFile: authority.caFile };
+    const events: MessageEvent[] = [];
+    const rules = pairRules(filter, events);
+    const pair = {
+      inside: { node: INSIDE, cookie: INSIDE_COOKIE, address: `tcp://127.0.0.1:${this.#ports.inside}` },
+      outside: {
+        nodes: [OUTSIDE],
+        listen: `${transport}://127.0.0.1:0`,
+        addresses: { [OUTSIDE]: `${transport}://127.0.0.1:${this.#ports.outside}` },
+        cookie: COOKIE,
+        ...(tls === undefined ? {} : { tls }),
+      },
+      fragments,
+    };
+    const gateway = await createGateway({ pairs: [pair], dangerous: { plaintext: transport === "tcp" } }, (facts) =>
+      rules.filterFor(facts),
+    );
+    const portFrom = (side: Side): number => {
+      const { endpoint } = gateway.endpoints.find(({ from }) => from === side) ?? { endpoint: "" };
+      return Number(endpoint.split(":").at(-1));
+    };
+    const closers = [
+      await this.#register("outside", "inside", portFrom("outside")),
+      await this.#register("inside", "outside", portFrom("inside")),
+    ];
+    const close = async (): Promise<void> => {
+      await gateway.close();
+      for (const end of closers.splice(0)) await end();
+      await eventually(async () => {
+        expect(await this.outside.erl(`lists:member('${INSIDE}', nodes(hidden))`)).toBe("false");
+        expect(await this.inside.erl(`lists:member('${OUTSIDE}', nodes(hidden))`)).toBe("false");
+      });
+    };
+    this.#rig.closes(() => gateway.close());
+    return new Running(gateway, rules, events, close);
+  }
+
+  async #register(mapper: Side, name: string, port: number): Promise<() => Promise<void>> {
+    const parts = { sockets: createSockets(), clock: new RealClock(), port: this.#mappers[mapper] };
+    const registration = await registerAtEpmd(parts, "127.0.0.1", epmdEntry(name, port, true));
+    const close = async (): Promise<void> => void (await registration.close());
+    this.#rig.closes(close);
+    return close;
+  }
+}
+
+class Running implements Through {
+  readonly gateway: Gateway;
+  readonly events: readonly MessageEvent[];
+  readonly close: () => Promise<void>;
+  readonly #rules: PairRules;
+
+  constructor(gateway: Gateway, rules: PairRules, events: readonly MessageEvent[], close: () => Promise<void>) {
+    this.gateway = gateway;
+    this.events = events;
+    this.close = close;
+    this.#rules = rules;
+  }
+
+  get denied(): (MessageEvent & DeniedMessage)[] {
+    return this.events.filter((event) => event.kind === "denied");
+  }
+
+  get pair(): GuardedPair {
+    const [one, ...more] = this.#rules.live;
+    if (one === undefined || more.length > 0) throw new Error(`${more.length} pairs too many, or none`);
+    return one;
+  }
+
+  empty(): Promise<void> {
+    return eventually(() => {
+      const tables = Object.entries(this.pair.report().tables);
+      expect(tables.filter(([name, { size }]) => size > 0 && !SOFT.test(name))).toEqual([]);
+    });
+  }
+}
+
+/** The rules of the option, as the gateway makes them, within reach of the test. */
+function pairRules(option: PairFilterOption, events: MessageEvent[]): PairRules {
+  const clock = new RealClock();
+  const world = { clock, files: new RealFiles(), crypto: new RealIdentityCrypto() };
+  const policies: Partial<Record<Side, PolicyKeeper>> = {};
+  for (const [side, text] of [
+    ["outside", OUTSIDE],
+    ["inside", INSIDE],
+  ] as const) {
+    const given = option.policies?.[side];
+    if (given === undefined || typeof given === "string") continue;
+    const name = parseNodeName(text);
+    policies[side] = new PolicyKeeper({ name, clock, policy: openPolicy(given, { ...world, name }).first });
+  }
+  let decisions = 0;
+  return new PairRules({
+    settings: readRules(INSIDE, option, clock.wallMs()),
+    policies,
+    clock,
+    guardLimits: DEFAULT_GUARD_LIMITS,
+    budgets: new Budgets(DEFAULT_GUARD_LIMITS.maxBudgets),
+    record: () => `ID${++decisions}`,
+    tell: (event) => void events.push(event),
+  });
+}
