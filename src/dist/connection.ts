@@ -328,7 +328,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   spanned(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean {
     const state = this.#state;
-    if (state.kind !== "up" || !state.receiver.spanned(parts, chunk, start, end)) return false;
+    // What begins a message settles an open question, which `frame` sees to.
+    if (state.kind !== "up" || this.#idle.isOpen) return false;
+    if (!state.receiver.spanned(parts, chunk, start, end, this.#reading.time(this.#now))) return false;
     this.#reading.finished();
     if (this.#hasWideFrames) this.#narrowFrames();
     return true;
@@ -483,7 +485,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer.setMaxFrameBytes(isNarrow ? limits.maxFrameBytes : limits.maxMessageBytes);
     this.#hasWideFrames = fragments && !isNarrow;
     this.#now = clock.now();
-    const receiver = new Receiver(style, limits, this.#sink, this.#release);
+    const { passesOn = false } = this.#parts;
+    const receiver = new Receiver(style, limits, this.#sink, { release: this.#release, passesOn });
     const liveness =
       peer.native === undefined ? new TickMonitor(ticks, this.#now) : new HeartbeatMonitor(heartbeat, this.#now);
     this.#state = { kind: "up", peer, receiver, sender, liveness };

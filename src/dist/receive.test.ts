@@ -41,10 +41,10 @@ function framesOf(seqId: bigint, payload: Buffer, partBytes: number): Buffer[] {
 }
 
 /** Receiver behind a deframer that gives chunks back by wiping them, as if their memory had gone to somebody else. */
-function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS) {
+function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS, passesOn = false) {
   const payloads: Term[] = [];
   const refused: { kind: string; head: Buffer; heldBytes: number }[] = [];
-  const seen = { joinedFragments: 0, released: 0 };
+  const seen = { joinedFragments: 0, released: 0, memories: new Set<ArrayBufferLike>() };
   const release = (chunks: readonly Buffer[]): void => {
     for (const chunk of chunks) new Uint8Array(chunk.buffer).fill(0xee);
     seen.released += chunks.length;
@@ -57,17 +57,20 @@ function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS) {
       refused: ({ kind }, buffer, start, end) => {
         refused.push({ kind, head: Buffer.from(buffer.subarray(start, end)), heldBytes: receiver.heldBytes });
       },
-      message: (_control, buffer, start, end) => payloads.push(receiver.terms.decodeAt(buffer, start, end)),
+      message: (_control, buffer, start, end) => {
+        seen.memories.add(buffer.buffer);
+        payloads.push(receiver.terms.decodeAt(passesOn ? Buffer.from(buffer) : buffer, start, end));
+      },
     },
-    release,
+    { release, passesOn },
   );
   const deframer = new Deframer({ prefix: 4, maxFrameBytes: DEFAULT_DIST_LIMITS.maxFrameBytes, release });
   const sink: FrameSink = {
     frame(buffer, start, end) {
-      if (buffer[start + 1] === 0x46 && end - start === buffer.length) seen.joinedFragments++;
+      if ((buffer[start + 1] as number) > 0x44 && end - start === buffer.length) seen.joinedFragments++;
       receiver.frame(buffer, start, end, T0);
     },
-    spanned: (parts, chunk, start, end) => receiver.spanned(parts, chunk, start, end),
+    spanned: (parts, chunk, start, end) => receiver.spanned(parts, chunk, start, end, T0),
     tick: () => {},
   };
   const take = (bytes: Buffer, sizes: readonly number[]): void => {
@@ -91,21 +94,28 @@ describe("Receiver, messages in fragments", () => {
     );
     const parts = fc.oneof(fc.integer({ min: 500, max: 3000 }), fc.constant(65_536));
     fc.assert(
-      fc.property(sizes, parts, fc.nat(150_000), fc.nat(40_000), (cuts, partBytes, long, short) => {
-        const messages = [noise(long, 1), noise(short, 2)];
-        const [first, second] = messages.map((message, i) => framesOf(BigInt(i + 1), message, partBytes));
-        const wire: Buffer[] = [];
-        while ((first?.length ?? 0) + (second?.length ?? 0) > 0) {
-          for (const frames of [first, second]) wire.push(frames?.shift() ?? Buffer.alloc(0));
-        }
-        const { receiver, payloads, take } = rig();
-        take(Buffer.concat(wire), cuts);
-        expect(receiver.heldBytes).toBe(0);
-        expect(payloads).toHaveLength(2);
-        for (const message of messages) {
-          expect(payloads.some((got) => got instanceof Uint8Array && message.equals(got))).toBe(true);
-        }
-      }),
+      fc.property(
+        sizes,
+        parts,
+        fc.nat(150_000),
+        fc.nat(40_000),
+        fc.boolean(),
+        (cuts, partBytes, long, short, passesOn) => {
+          const messages = [noise(long, 1), noise(short, 2)];
+          const [first, second] = messages.map((message, i) => framesOf(BigInt(i + 1), message, partBytes));
+          const wire: Buffer[] = [];
+          while ((first?.length ?? 0) + (second?.length ?? 0) > 0) {
+            for (const frames of [first, second]) wire.push(frames?.shift() ?? Buffer.alloc(0));
+          }
+          const { receiver, payloads, take } = rig(true, DEFAULT_DIST_LIMITS, passesOn);
+          take(Buffer.concat(wire), cuts);
+          expect(receiver.heldBytes).toBe(0);
+          expect(payloads).toHaveLength(2);
+          for (const message of messages) {
+            expect(payloads.some((got) => got instanceof Uint8Array && message.equals(got))).toBe(true);
+          }
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -115,8 +125,44 @@ describe("Receiver, messages in fragments", () => {
     const message = noise(400_000, 3);
     take(Buffer.concat(framesOf(1n, message, 65_536)), [16_384]);
     expect(message.equals(payloads[0] as Buffer)).toBe(true);
-    expect(seen.joinedFragments).toBe(0);
+    expect(seen.joinedFragments).toBe(1);
     expect(seen.released).toBeGreaterThan(12);
+  });
+
+  it("joins no fragment at all where messages are passed on, and all of them in the same memory until there is quiet", () => {
+    const { receiver, payloads, seen, take } = rig(true, DEFAULT_DIST_LIMITS, true);
+    const messages = [1, 2, 3].map((n) => noise(65_536 + n, n));
+    const wire = messages.map((message, i) => Buffer.concat(framesOf(BigInt(i + 1), message, 65_536)));
+    take(Buffer.concat(wire.slice(0, 2)), [50_000]);
+    receiver.expire(T0);
+    take(wire[2] as Buffer, [50_000]);
+    messages.forEach((message, i) => void expect(message.equals(payloads[i] as Buffer)).toBe(true));
+    expect(seen).toMatchObject({ joinedFragments: 0, memories: { size: 1 } });
+    receiver.expire(T0);
+    receiver.expire(T0);
+    take(wire[0] as Buffer, [50_000]);
+    expect(seen.memories.size).toBe(2);
+  });
+
+  it("finds what is wrong with a spanning first fragment", () => {
+    const [first] = framesOf(1n, noise(300_000, 6), 65_536);
+    const bytes = first as Buffer;
+    const failure = (change: (b: Buffer) => void, ...before: Buffer[]) => {
+      const changed = Buffer.from(bytes);
+      change(changed);
+      const failing = rig(true, DEFAULT_DIST_LIMITS, true);
+      return failureOf(() => failing.take(Buffer.concat([...before, changed]), [16_384]));
+    };
+    // After 4 bytes of length: `131 69`, the ids, no atoms, `{22, ...}`.
+    expect(failure((b) => b.writeBigUInt64BE(0n, 6))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_ZERO_SEQUENCE");
+    expect(failure((b) => b.writeBigUInt64BE(0n, 14))).toBe("ERR_PEER_MISBEHAVED FRAGMENT_OUT_OF_ORDER");
+    expect(failure(() => {}, bytes)).toBe("ERR_PEER_MISBEHAVED FRAGMENT_DUPLICATE");
+    expect(failure((b) => b.writeUInt8(99, 26))).toBe("ERR_PEER_MISBEHAVED CONTROL_UNKNOWN_OP");
+    // An operation without a payload (link), and a control message that does not end.
+    expect(failure((b) => b.writeUInt8(1, 26))).toBe("ERR_PEER_MISBEHAVED PACKET_UNEXPECTED_PAYLOAD");
+    expect(failure((b) => b.writeUInt8(255, 24))).toMatch(/^ERR_PEER_MISBEHAVED /);
+    const small = rig(true, { ...DEFAULT_DIST_LIMITS, maxReassemblyBytes: 65_535 }, true);
+    expect(failureOf(() => small.take(bytes, [16_384]))).toBe("ERR_LIMIT REASSEMBLY_TOO_LARGE");
   });
 
   it("counts what it holds, and drops an unwanted message of spanning fragments to its end", () => {

@@ -2,6 +2,7 @@ import type { MonotonicMs } from "../base/clock.ts";
 import { AtomTable } from "../term/atom-table.ts";
 import { TermDecoder } from "../term/decode.ts";
 import { PidTable } from "../term/pid-table.ts";
+import { skipTerm } from "../term/skip.ts";
 import type { Term } from "../term/types.ts";
 import { InboundAtomCache } from "../wire/atom-cache.ts";
 import type { ByteParts, ReleaseChunks } from "../wire/byte-parts.ts";
@@ -23,6 +24,14 @@ export interface ReceiveSink {
   message(control: Control, buffer: Buffer, start: number, end: number): void;
 }
 
+/** What a receiver may rely on. */
+export interface ReceiverOptions {
+  /** Frees chunks that are wholly copied; see Reassembler. */
+  readonly release?: ReleaseChunks;
+  /** The sink wants every message and keeps no view of one beyond the call: memory is used again. Default false. */
+  readonly passesOn?: boolean;
+}
+
 interface FragmentContext {
   readonly control: Control;
   readonly atomRefs: readonly Term[];
@@ -41,11 +50,14 @@ export class Receiver {
   readonly #controls: ControlDecoder;
   readonly #fragments: Reassembler<FragmentContext>;
   readonly #maxReassemblyMs: number;
+  readonly #passesOn: boolean;
   #messages = 0;
+  /** `messages` when time was looked at last. */
+  #messagesThen = 0;
 
-  /** @param release see Reassembler */
-  constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink, release?: ReleaseChunks) {
+  constructor(style: FrameStyle, limits: DistLimits, sink: ReceiveSink, options: ReceiverOptions = {}) {
     this.#sink = sink;
+    this.#passesOn = options.passesOn ?? false;
     const atoms = new AtomTable();
     const { maxDepth, maxIntegerBytes, maxAtoms, maxElements, maxMessageBytes } = limits;
     const termLimits = { maxDepth, maxIntegerBytes, maxAtoms, maxElements, maxBytes: maxMessageBytes };
@@ -55,7 +67,8 @@ export class Receiver {
     this.#fragments = new Reassembler({
       maxBytes: limits.maxReassemblyBytes,
       maxSequences: limits.maxReassemblySequences,
-      release,
+      release: options.release,
+      reuses: this.#passesOn,
     });
     this.#maxReassemblyMs = limits.maxReassemblyMs;
   }
@@ -100,16 +113,32 @@ export class Receiver {
   }
 
   /**
-   * Takes a frame that came in several chunks, when it is a later fragment: its bytes are joined once, with those of the
-   * whole message. False: nothing was taken, the frame is to be joined and given to `frame`. See FrameSink.spanned.
+   * Takes a frame that came in several chunks, when it is a later fragment, or a first one that is wanted in any case: its
+   * bytes are joined once, with those of the whole message. False: nothing was taken, the frame is to be joined and given
+   * to `frame`. See FrameSink.spanned.
    * @throws {SallyportError} which ends the connection
    */
-  spanned(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean {
+  spanned(parts: ByteParts, chunk: Buffer, start: number, end: number, now: MonotonicMs): boolean {
     const head = parts.head(FRAGMENT_HEAD_BYTES);
     const packet = this.#packet;
-    if (head === undefined || !this.#parser.parseNextFragment(packet, head)) return false;
+    if (head === undefined) return false;
+    if (!this.#parser.parseNextFragment(packet, head)) {
+      return this.#passesOn && this.#firstSpanned(head, parts, chunk, start, end, now);
+    }
     const { seqId, fragId } = packet;
     this.#complete(this.#fragments.nextParts(seqId, fragId, parts, FRAGMENT_HEAD_BYTES, chunk, start, end));
+    return true;
+  }
+
+  #firstSpanned(head: Buffer, parts: ByteParts, chunk: Buffer, start: number, end: number, now: MonotonicMs): boolean {
+    const packet = this.#packet;
+    if (!this.#parser.parseFirstFragment(packet, head) || !isWholeIn(head, packet.at)) return false;
+    this.#messages++;
+    const { seqId, fragId, atomRefs } = packet;
+    this.terms.watch?.reset();
+    const control = this.#controls.decode(head, packet.at, head.length, atomRefs);
+    const payload = this.#parser.payloadStart(packet, this.#controls.position, hasPayload(control));
+    this.#fragments.firstParts(seqId, fragId, { control, atomRefs }, parts, payload, chunk, start, end, now);
     return true;
   }
 
@@ -118,6 +147,8 @@ export class Receiver {
    * @throws {SallyportError} ERR_PEER_MISBEHAVED FRAGMENT_EXPIRED
    */
   expire(now: MonotonicMs): void {
+    if (this.#passesOn && this.#messages === this.#messagesThen) this.#fragments.trim();
+    this.#messagesThen = this.#messages;
     if (this.#fragments.sequences === 0) return;
     if (this.#fragments.expire(now, this.#maxReassemblyMs).length === 0) return;
     throw misbehaved(
@@ -158,5 +189,15 @@ export class Receiver {
   #begin(atomRefs: readonly Term[]): void {
     this.terms.atomRefs = atomRefs.length === 0 ? undefined : atomRefs;
     this.terms.resetBudget();
+  }
+}
+
+/** Whether the term at `at` ends before the buffer does. What is wrong with it otherwise is for the decoder to say. */
+function isWholeIn(buffer: Buffer, at: number): boolean {
+  try {
+    skipTerm(buffer, at, buffer.length);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -74,7 +74,8 @@ export class Leg implements DistSink, HandshakeHold {
     this.#judge = world.judgeCertificate;
     this.#read = world.readCertificate;
     const { clock, limits, ticks } = world;
-    this.connection = new DistConnection({ own, target, tools, clock, limits, ticks, hold: this }, this, makeCarrier);
+    const parts = { own, target, tools, clock, limits, ticks, hold: this, passesOn: true };
+    this.connection = new DistConnection(parts, this, makeCarrier);
   }
 
   /** `spki:SHA256:...` of a certificate. */

@@ -72,9 +72,12 @@ export class ByteParts {
     this.clear();
   }
 
-  /** Everything collected plus `buffer[start..end)`, in one new buffer of the caller's; the collection is empty again. */
-  joinWith(buffer: Buffer, start: number, end: number): Buffer {
-    const joined = Buffer.allocUnsafeSlow(this.#bytes + (end - start));
+  /**
+   * Everything collected plus `buffer[start..end)`, in one new buffer of the caller's; the collection is empty again.
+   * @param into used in place of a new buffer, from its beginning on; it has room for all
+   */
+  joinWith(buffer: Buffer, start: number, end: number, into?: Buffer): Buffer {
+    const joined = into ?? Buffer.allocUnsafeSlow(this.#bytes + (end - start));
     let at = 0;
     for (const part of this.#parts) {
       joined.set(part, at);

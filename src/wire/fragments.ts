@@ -12,6 +12,11 @@ export const DEFAULT_SEQUENCES = 16;
 /** Default for `maxFragments`: fragments of one message. 64 MiB in pieces of 1 KiB; a BEAM sends pieces of 64 KiB. */
 export const DEFAULT_FRAGMENTS = 65_536;
 
+/** Largest message whose joined bytes are kept to be written over, see `ReassemblerOptions.reuses`. In bytes. */
+const MAX_REUSED_BYTES = 256 * 1024;
+/** Least room that is made for them. */
+const LEAST_REUSED_BYTES = 32 * 1024;
+
 /** Default age at which an unfinished sequence is given up, counted from its first fragment (threat-model RS-03). */
 export const DEFAULT_SEQUENCE_AGE_MS = 30_000;
 
@@ -24,6 +29,8 @@ export interface ReassemblerOptions {
   readonly maxFragments?: number;
   /** Frees chunks that are wholly copied into a joined message; default: the collector does. */
   readonly release?: ReleaseChunks | undefined;
+  /** A joined message is valid only until the next one: the same memory is used again. Default false. */
+  readonly reuses?: boolean;
 }
 
 /** A message whose last fragment came. */
@@ -55,14 +62,18 @@ export class Reassembler<T> {
   readonly #maxSequences: number;
   readonly #maxFragments: bigint;
   readonly #release: ReleaseChunks | undefined;
+  readonly #reuses: boolean;
   readonly #sequences: Map<bigint, Sequence<T>> = new Map();
   #bytes = 0;
+  /** Where messages are joined, one after another. */
+  #reused: Buffer | undefined;
 
   constructor(options: ReassemblerOptions = {}) {
     this.#maxBytes = options.maxBytes ?? DEFAULT_REASSEMBLY_BYTES;
     this.#maxSequences = options.maxSequences ?? DEFAULT_SEQUENCES;
     this.#maxFragments = BigInt(options.maxFragments ?? DEFAULT_FRAGMENTS);
     this.#release = options.release;
+    this.#reuses = options.reuses ?? false;
   }
 
   /** Payload bytes held for unfinished sequences. */
@@ -90,16 +101,46 @@ export class Reassembler<T> {
     end: number,
     now: MonotonicMs,
   ): Reassembled<T> | undefined {
-    if (seqId === 0n) throw misbehaved("FRAGMENT_ZERO_SEQUENCE", "a fragment with sequence id 0");
-    if (fragId === 0n) throw misbehaved("FRAGMENT_OUT_OF_ORDER", "a first fragment with fragment id 0");
-    if (this.#sequences.has(seqId)) {
-      throw misbehaved("FRAGMENT_DUPLICATE", `a second first fragment for sequence ${seqId}, which is not finished`);
-    }
+    this.#checkFirst(seqId, fragId);
     if (fragId === 1n) {
       // Nothing is held, but a message that would be refused in two pieces must not pass in one.
       this.#checkRoom(end - start);
       return { context, buffer, start, end };
     }
+    this.#begin(seqId, fragId, context, end - start, now).add(buffer, start, end);
+    return undefined;
+  }
+
+  /**
+   * As `first`, of a frame that is not joined yet and not the only one of its message: the payload part is all from byte
+   * `from` of `head` on, and then `buffer[start..end)`. Takes everything out of `head`.
+   */
+  firstParts(
+    seqId: bigint,
+    fragId: bigint,
+    context: T,
+    head: ByteParts,
+    from: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    now: MonotonicMs,
+  ): void {
+    this.#checkFirst(seqId, fragId);
+    const parts = this.#begin(seqId, fragId, context, head.bytes - from + (end - start), now);
+    head.moveTo(parts, from);
+    parts.add(buffer, start, end);
+  }
+
+  #checkFirst(seqId: bigint, fragId: bigint): void {
+    if (seqId === 0n) throw misbehaved("FRAGMENT_ZERO_SEQUENCE", "a fragment with sequence id 0");
+    if (fragId === 0n) throw misbehaved("FRAGMENT_OUT_OF_ORDER", "a first fragment with fragment id 0");
+    if (!this.#sequences.has(seqId)) return;
+    throw misbehaved("FRAGMENT_DUPLICATE", `a second first fragment for sequence ${seqId}, which is not finished`);
+  }
+
+  /** Begins a sequence of several fragments, the first of `bytes`; they go to what is returned. */
+  #begin(seqId: bigint, fragId: bigint, context: T, bytes: number, now: MonotonicMs): ByteParts {
     if (fragId > this.#maxFragments) {
       throw limit("TOO_MANY_FRAGMENTS", "a message of", fragId, "fragments", "maxFragments", this.#maxFragments);
     }
@@ -114,12 +155,11 @@ export class Reassembler<T> {
         this.#maxSequences,
       );
     }
-    this.#checkRoom(end - start);
+    this.#checkRoom(bytes);
     const parts = new ByteParts(this.#release);
-    parts.add(buffer, start, end);
-    this.#bytes += end - start;
+    this.#bytes += bytes;
     this.#sequences.set(seqId, { context, startedAt: now, next: fragId - 1n, parts });
-    return undefined;
+    return parts;
   }
 
   /**
@@ -197,8 +237,25 @@ export class Reassembler<T> {
     const parts = sequence.parts;
     if (parts === undefined) return undefined;
     this.#bytes -= parts.bytes;
-    const joined = parts.joinWith(buffer, start, end);
-    return { context: sequence.context, buffer: joined, start: 0, end: joined.length };
+    const size = parts.bytes + (end - start);
+    const joined = parts.joinWith(buffer, start, end, this.#roomFor(size));
+    return { context: sequence.context, buffer: joined, start: 0, end: size };
+  }
+
+  /** Memory that is written over; undefined where each message has its own. */
+  #roomFor(size: number): Buffer | undefined {
+    if (!this.#reuses || size > MAX_REUSED_BYTES) return undefined;
+    if (this.#reused === undefined || this.#reused.length < size) {
+      let room = LEAST_REUSED_BYTES;
+      while (room < size) room *= 2;
+      this.#reused = Buffer.allocUnsafeSlow(room);
+    }
+    return this.#reused;
+  }
+
+  /** For the quiet: gives back the memory that is used again and again. */
+  trim(): void {
+    this.#reused = undefined;
   }
 
   /**

@@ -105,6 +105,23 @@ export class PacketParser {
     return true;
   }
 
+  /**
+   * Reads the beginning of a first fragment that is not the only one of its message. False when `head` begins anything else,
+   * or names atoms: `parse` has to see the whole body then. `at` is where the control term begins in `head`, if it does.
+   */
+  parseFirstFragment(packet: Packet, head: Buffer): boolean {
+    const at = FRAGMENT_HEAD_BYTES;
+    if (this.style !== "header" || head[0] !== VERSION_MAGIC || head[1] !== DIST_FRAG_HEADER) return false;
+    if (head.length <= at || head[at] !== 0) return false;
+    packet.kind = "fragment-first";
+    packet.buffer = head;
+    packet.end = head.length;
+    packet.atomRefs = NO_ATOMS;
+    readFragmentIds(packet, head, 0, head.length);
+    packet.at = at + 1;
+    return packet.fragId !== 1n;
+  }
+
   #readAtoms(packet: Packet, buffer: Buffer, at: number, end: number): void {
     if (at < end && buffer[at] === 0) {
       packet.at = at + 1;
