@@ -34,6 +34,10 @@ export class HardTable<V> implements Filled {
     return this.#entries.get(key);
   }
 
+  values(): IterableIterator<V> {
+    return this.#entries.values();
+  }
+
   /** False, and nothing kept, when the key is new and the table is full. */
   set(key: string, value: V): boolean {
     if (this.#entries.size >= this.limit && !this.#entries.has(key)) return false;
@@ -79,6 +83,10 @@ export class SoftTable<V> {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  *values(): IterableIterator<V> {
+    for (const { value } of this.#entries.values()) yield value;
   }
 
   /** What has not ended by `now`; not a use. */

@@ -1,5 +1,5 @@
 import type { MonotonicMs } from "../base/clock.ts";
-import { classifyMessage, type MessageVerb } from "../guard/classify.ts";
+import { classifyMessage } from "../guard/classify.ts";
 import { forgedField } from "../guard/ownership.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { PayloadBytes } from "../guard/weigh.ts";
@@ -10,7 +10,7 @@ import { TupleHead } from "../term/peek.ts";
 import { Atom, Pid, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
-import { atomAt, termEnd, tupleAt } from "./encoded-terms.ts";
+import { termEnd, tupleAt } from "./encoded-terms.ts";
 import type { FilterParts } from "./filter-parts.ts";
 import { pidKey } from "./identifier-keys.ts";
 import {
@@ -22,9 +22,11 @@ import {
   learnTokens,
   readCall,
 } from "./learn.ts";
+import { needsNoGrant } from "./needs-no-grant.ts";
 import { PayloadFacts, referencesIn, walkPayload } from "./payload.ts";
 import type { CommanderDecision, Denial } from "./profile.ts";
 import { reasonClass } from "./reasons.ts";
+import type { Leave } from "./return-paths.ts";
 import {
   bare,
   DROP,
@@ -55,6 +57,8 @@ export class CommanderSide {
   readonly #head: TupleHead = new TupleHead();
   /** What the message being judged would have been refused for. */
   #observed: Denial | undefined;
+  /** Of the message being judged, until what it starts has it. */
+  #leave: Leave | undefined;
 
   constructor(parts: FilterParts) {
     this.#parts = parts;
@@ -63,7 +67,13 @@ export class CommanderSide {
   /** @throws {SallyportError} for what ends the session */
   judge(control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
     this.#observed = undefined;
-    const verdict = this.#judge(control, b, start, end, now);
+    let verdict: Verdict;
+    try {
+      verdict = this.#judge(control, b, start, end, now);
+    } finally {
+      this.#leave?.();
+      this.#leave = undefined;
+    }
     if (this.#observed !== undefined) this.#note("policy", control, b, start, end, this.#observed, true);
     return verdict;
   }
@@ -125,7 +135,7 @@ export class CommanderSide {
     const call = verb === "call" || verb === "system" ? readCall(this.#parts, b, start) : undefined;
     if (this.#facts.hasForeign) return this.#refuseCall("foreign", control, call, NOCONNECTION, b, start, end);
     const wanted = control.kind === "reg-send" && control.name === "rex" ? rexFunction(b, start, end) : undefined;
-    if (!this.#needsNoGrant(control, verb, b, start, call)) {
+    if (!needsNoGrant(control, verb, this.#head, b, start, call)) {
       const asked: Target =
         control.kind === "reg-send"
           ? wanted === undefined
@@ -159,7 +169,10 @@ export class CommanderSide {
   ): Verdict {
     const parts = this.#parts;
     if (call !== undefined) {
-      if (!learnCall(parts, b, call, now)) return this.#refuseCall("full", control, call, NOCONNECTION, b, start, end);
+      const leave = this.#leave;
+      if (!learnCall(parts, b, call, now, leave))
+        return this.#refuseCall("full", control, call, NOCONNECTION, b, start, end);
+      this.#leave = undefined;
       const leader = control.kind === "reg-send" && control.name === "rex" ? rexLeader(b, call.start) : undefined;
       if (leader !== undefined) learnLeader(parts, leader, now);
     } else if (!(control.kind === "reg-send" && control.name === "rex" && learnFeatures(parts, b, start, now))) {
@@ -168,25 +181,6 @@ export class CommanderSide {
       if (io === undefined) learnTokens(parts, b, start, end, [], now);
     }
     return pass(control, b, start, end);
-  }
-
-  /** A ping, the question what `rex` can, and the answer to a request to print. */
-  #needsNoGrant(
-    control: MessageControl,
-    verb: MessageVerb,
-    b: Buffer,
-    start: number,
-    call: CallHead | undefined,
-  ): boolean {
-    if (control.kind !== "reg-send") {
-      return verb === "system" && this.#head.arity === 3 && atomAt(b, this.#head.elements) === "io_reply";
-    }
-    if (control.name === "net_kernel") {
-      const [word] = call === undefined ? [] : (tupleAt(b, call.start, 2) ?? []);
-      return word !== undefined && verb === "call" && atomAt(b, word) === "is_auth";
-    }
-    const [, word] = control.name === "rex" ? (tupleAt(b, start, 2) ?? []) : [];
-    return word !== undefined && atomAt(b, word) === "features_request";
   }
 
   #monitor(control: Kind<"monitor">): Verdict {
@@ -273,9 +267,11 @@ export class CommanderSide {
     const hasOwnTag =
       first !== undefined && referencesIn(b, first, termEnd(b, first), parts.options.commander)?.length === 1;
     const flags = spawnFlags(control.options);
-    if (!parts.paths.addSpawn({ from, ref, flags, resultTag: hasOwnTag ? resultTag : undefined })) {
+    const leave = this.#leave;
+    if (!parts.paths.addSpawn({ from, ref, flags, resultTag: hasOwnTag ? resultTag : undefined, leave })) {
       return this.#refuse("full", control, b, start, end, failed("noconnection"), "maxSpawns");
     }
+    this.#leave = undefined;
     learnLeader(parts, control.groupLeader, now);
     // The first argument of execute_call comes back in the reason alone: no right of its own, or each call would leave one.
     if (first === undefined) learnTokens(parts, b, start, end, [pidKey(from)], now);
@@ -297,7 +293,10 @@ export class CommanderSide {
   #decide(verb: Verb, target: Target, pid?: Pid, payload?: PayloadBytes): CommanderDecision {
     const isOwnChild = pid !== undefined && this.#parts.paths.children.get(pidKey(pid)) !== undefined;
     const decision = this.#parts.options.decide({ verb, target, hasFun: this.#facts.hasFun, isOwnChild, payload });
-    if (decision.allowed) this.#observed = decision.observed;
+    if (decision.allowed) {
+      this.#observed = decision.observed;
+      this.#leave = decision.leave;
+    }
     return decision;
   }
 

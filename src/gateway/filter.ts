@@ -56,6 +56,11 @@ export class GatewayFilter {
     return judgeWhole(this.#worker, control, buffer, start, end, now);
   }
 
+  /** The session is over. */
+  end(): void {
+    this.paths.end();
+  }
+
   /** Refused so far, by who and why. */
   get denied(): ReadonlyMap<string, number> {
     return this.#log.counts;

@@ -68,6 +68,7 @@ export class GuardedPair implements MessageFilter {
   }
 
   ended(): void {
+    (this.#one ?? (this.#peers as PeerFilter)).end();
     this.#parts.ended(this);
   }
 

@@ -3,6 +3,7 @@ import type { Pid } from "../term/types.ts";
 import { atomAt, ownPidKey, tupleAt } from "./encoded-terms.ts";
 import type { FilterParts } from "./filter-parts.ts";
 import { findTokens, referencesIn } from "./payload.ts";
+import type { Leave } from "./return-paths.ts";
 
 /** A request that waits for one answer: `{'$gen_call' | system, {From, Tag}, Request}`. */
 export interface CallHead {
@@ -34,12 +35,15 @@ export function readCall(parts: FilterParts, b: Buffer, start: number): CallHead
   return { from, tagStart, tagEnd, refs, start: request, end };
 }
 
-/** L1: the caller's answer, and what else its request gives to answer with. False when there are too many calls. */
-export function learnCall(parts: FilterParts, b: Buffer, call: CallHead, now: MonotonicMs): boolean {
+/**
+ * L1: the caller's answer, and what else its request gives to answer with. False when there are too many calls.
+ * @param leave called when the answer has come or will not; not when this gives false
+ */
+export function learnCall(parts: FilterParts, b: Buffer, call: CallHead, now: MonotonicMs, leave?: Leave): boolean {
   const { paths, limits } = parts;
   if (call.tagEnd - call.tagStart > limits.maxTagBytes) return false;
   const tag = b.toString("latin1", call.tagStart, call.tagEnd);
-  if (!paths.expect("tag", tag, new Set([call.from]), call.refs, true, now)) return false;
+  if (!paths.expect("tag", tag, new Set([call.from]), call.refs, true, now, leave)) return false;
   paths.reveal([call.from], now);
   learnTokens(parts, b, call.start, call.end, [call.from], now);
   return true;

@@ -58,6 +58,11 @@ export class PeerFilter {
     return judgeWhole(this.#senders[from], control, buffer, start, end, now);
   }
 
+  /** The session is over. */
+  end(): void {
+    for (const side of ["outside", "inside"] as const) this.paths[side].end();
+  }
+
   /** Refused so far, by who and why. */
   get denied(): ReadonlyMap<string, number> {
     return this.#log.counts;

@@ -3,6 +3,7 @@ import type { LiveTarget } from "../guard/verdicts.ts";
 import type { Shortfall } from "../guard/weigh.ts";
 import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
 import type { Outcome } from "../policy/document.ts";
+import type { Verb } from "../policy/verbs.ts";
 import { DEFAULT_TERM_LIMITS } from "../term/limits.ts";
 import type { CommanderDecision, CommanderRequest, Decide } from "./profile.ts";
 
@@ -50,9 +51,22 @@ export function policyDecisions(parts: PolicyDecisionsParts): Decide {
     const given = grant ?? verdict.grants[0];
     const rule = verdict.auditedDeny ?? given?.rule ?? null;
     if (given?.mode === "audit") parts.record(request, { outcome: "allow", rule, nearestMiss: null, mode: "audit" });
+    const kind = request.verb === "call" ? "call" : "function";
+    const isCounted = isBounded(guard, given) && WAITING.includes(request.verb);
+    if (isCounted && !guard.enter(kind, given)) {
+      const bound = given?.rule ?? null;
+      return refused(parts, request, { outcome: "deny-limit", rule: bound, nearestMiss: null, mode: "enforce" });
+    }
     parts.allowed(rule ?? "policy");
-    return ALLOWED;
+    return isCounted ? { allowed: true, leave: () => guard.leave(kind, given) } : ALLOWED;
   };
+}
+
+/** What somebody waits for. */
+const WAITING: readonly Verb[] = ["call", "rpc", "spawn"];
+
+function isBounded(guard: SessionGuard, grant: Grant | undefined): boolean {
+  return grant?.limits?.inflight !== undefined || guard.authority.peerBounds.inflight !== undefined;
 }
 
 function refused(parts: PolicyDecisionsParts, request: CommanderRequest, ruling: Ruling): CommanderDecision {

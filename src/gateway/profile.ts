@@ -21,8 +21,17 @@ export interface Denial {
   readonly rule: string;
 }
 
-/** What came of it. `observed`: it would have been refused, but the pair is only observed. */
-export type CommanderDecision = { readonly allowed: true; readonly observed?: Denial } | Denial;
+/** Yes. */
+export interface Permission {
+  readonly allowed: true;
+  /** It would have been refused, but the pair is only observed. */
+  readonly observed?: Denial;
+  /** Gives back a place among those under way, exactly once: when the answer has come, or will not. */
+  readonly leave?: () => void;
+}
+
+/** What came of it. */
+export type CommanderDecision = Permission | Denial;
 
 /** Asked for each operation of the commander that has a verb. */
 export type Decide = (request: CommanderRequest) => CommanderDecision;

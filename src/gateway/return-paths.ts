@@ -16,7 +16,11 @@ export interface Right {
   /** Keys of the references in the tag: a send to an alias may go to one of them, and DEMONITOR of one ends the right. */
   readonly refs: readonly string[];
   readonly isHard: boolean;
+  readonly leave?: Leave | undefined;
 }
+
+/** Gives back a place among the operations under way. */
+export type Leave = () => void;
 
 /** A monitor of the commander. */
 export interface Monitor {
@@ -45,12 +49,15 @@ export interface Spawn {
   readonly ref: Reference;
   readonly flags: number;
   readonly resultTag: string | undefined;
+  /** Called when the request has failed, or what it started has ended. */
+  readonly leave?: Leave | undefined;
 }
 
 /** A process that the commander spawned and still has a link or monitor on. */
 export interface Child {
   readonly pid: Pid;
   readonly parent: Pid;
+  readonly leave: Leave | undefined;
   ties: number;
 }
 
@@ -118,6 +125,7 @@ export class ReturnPaths {
   /**
    * Adds a right, in place of one with the same tag. False, and nothing kept, when it is a call and there are too many.
    * @param pids more than the limit: the first of them
+   * @param leave called when the right ends, however it does; not when this gives false
    */
   expect(
     form: AnswerForm,
@@ -126,16 +134,20 @@ export class ReturnPaths {
     refs: readonly string[],
     isCall: boolean,
     now: number,
+    leave?: Leave,
   ): boolean {
     const key = rightKey(form, tag);
     const isHard = isCall && this.isCovered(refs);
     const kept = pids.size <= this.#maxPids ? pids : new Set([...pids].slice(0, this.#maxPids));
     const known = this.calls.get(key);
     // What was found in passing never takes the place of a call.
-    if (known !== undefined && !isHard) return true;
+    if (known !== undefined && !isHard) {
+      leave?.();
+      return true;
+    }
     if (isHard && known === undefined && !this.calls.hasRoom()) return false;
     this.#forget(known ?? this.expected.get(key, Number.NEGATIVE_INFINITY));
-    const right: Right = { key, pids: kept, refs, isHard };
+    const right: Right = { key, pids: kept, refs, isHard, leave };
     if (isHard) this.calls.set(key, right);
     else this.expected.set(key, right, now);
     for (const ref of refs) {
@@ -250,8 +262,12 @@ export class ReturnPaths {
   endSpawn(spawn: Spawn, flags: number, child: Pid | undefined): void {
     this.spawns.delete(refKey(spawn.ref));
     this.#promise(spawn.flags, -1);
-    if (child === undefined) return;
-    const row: Child = { pid: child, parent: spawn.from, ties: 0 };
+    const { leave } = spawn;
+    if (child === undefined) {
+      leave?.();
+      return;
+    }
+    const row: Child = { pid: child, parent: spawn.from, leave, ties: 0 };
     this.children.set(pidKey(child), row);
     if (hasMonitor(flags)) {
       const { ref, from, resultTag } = spawn;
@@ -263,7 +279,7 @@ export class ReturnPaths {
       const link: Link = { from: spawn.from, to: child, unlinking: undefined, overtaken: 0, child: row };
       if (this.links.get(key) === undefined && this.links.set(key, link)) row.ties += 1;
     }
-    if (row.ties === 0) this.children.delete(pidKey(child));
+    if (row.ties === 0) this.#endChild(row);
   }
 
   /** MONITOR_P of the worker. False when the reference is in use or there is no room. */
@@ -290,7 +306,16 @@ export class ReturnPaths {
     this.#unindex(right);
   }
 
+  /** The session is over: all places are given back. */
+  end(): void {
+    for (const table of [this.calls, this.expected, this.spawns, this.children]) {
+      for (const { leave } of table.values()) leave?.();
+    }
+  }
+
+  /** A right has ended. */
   #unindex(right: Right): void {
+    right.leave?.();
     for (const ref of right.refs) {
       const rights = this.#byRef.get(ref);
       rights?.delete(right);
@@ -299,7 +324,12 @@ export class ReturnPaths {
   }
 
   #untie(child: Child | undefined): void {
-    if (child !== undefined && --child.ties === 0) this.children.delete(pidKey(child.pid));
+    if (child !== undefined && --child.ties === 0) this.#endChild(child);
+  }
+
+  #endChild(child: Child): void {
+    this.children.delete(pidKey(child.pid));
+    child.leave?.();
   }
 
   #promise(flags: number, count: 1 | -1): void {
