@@ -12,10 +12,10 @@ const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 /** Longest time a timer of the platform takes, in milliseconds. */
 const MAX_TIME_MS = 0x7fff_ffff;
 
-const TEXT: Shape = { kind: "string" };
+export const TEXT: Shape = { kind: "string" };
 const FILE: Shape = { kind: "string", path: true, example: "data/tls/node.crt" };
-const COUNT: Shape = { kind: "integer", min: 1, max: MAX_INTEGER };
-const TIME_MS: Shape = { kind: "integer", min: 1, max: MAX_TIME_MS };
+export const COUNT: Shape = { kind: "integer", min: 1, max: MAX_INTEGER };
+export const TIME_MS: Shape = { kind: "integer", min: 1, max: MAX_TIME_MS };
 
 const HEARTBEAT_MS: Shape = { kind: "integer", min: MIN_HEARTBEAT_MS, max: MAX_HEARTBEAT_MS };
 
@@ -26,7 +26,7 @@ const SECRET_FILE = {
 
 const SECRET: Shape = { kind: "string-or", objects: [SECRET_FILE] };
 
-const COOKIE: Shape = {
+export const COOKIE: Shape = {
   kind: "string-or",
   objects: [
     SECRET_FILE,
@@ -40,7 +40,14 @@ const COOKIE: Shape = {
   ],
 };
 
-const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
+/** Certificate, key and trust anchors, as PEM files. */
+export const TLS_FILES: Readonly<Record<"certFile" | "keyFile" | "caFile", Field>> = {
+  certFile: { shape: FILE, says: "PEM certificate of this node, then its intermediates.", required: true },
+  keyFile: { shape: { ...FILE, example: "data/tls/node.key" }, says: "PEM private key.", required: true },
+  caFile: { shape: { ...FILE, example: "data/tls/ca.crt" }, says: "PEM certificates of trusted CAs.", required: true },
+};
+
+export const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
   maxTlsHandshakeMs: { shape: TIME_MS, says: "From the first byte of a connection to the end of TLS. Default 5000." },
   maxHandshakeMs: { shape: TIME_MS, says: "From the first byte to an authenticated session. Default 10000." },
   maxHandshakeFrameBytes: { shape: COUNT, says: "Largest handshake message. Default 4096." },
@@ -59,7 +66,7 @@ const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
   maxElements: { shape: COUNT, says: "Elements of all containers of one message. Default 8000000." },
 };
 
-const ACCEPT_LIMITS: Readonly<Record<keyof AcceptGateLimits, Field>> = {
+export const ACCEPT_LIMITS: Readonly<Record<keyof AcceptGateLimits, Field>> = {
   maxHalfOpen: { shape: COUNT, says: "Connections that are not authenticated yet. Default 1024." },
   maxHalfOpenPerSource: { shape: COUNT, says: "The same for one source network. Default 16." },
   maxHalfOpenPerLoopback: { shape: COUNT, says: "The same for one loopback address. Default 64." },
@@ -140,13 +147,7 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     shape: {
       kind: "object",
       keys: {
-        certFile: { shape: FILE, says: "PEM certificate of this node, then its intermediates.", required: true },
-        keyFile: { shape: { ...FILE, example: "data/tls/node.key" }, says: "PEM private key.", required: true },
-        caFile: {
-          shape: { ...FILE, example: "data/tls/ca.crt" },
-          says: "PEM certificates of trusted CAs.",
-          required: true,
-        },
+        ...TLS_FILES,
         minVersion: { shape: { kind: "choice", values: ["TLSv1.2", "TLSv1.3"] }, says: "Default TLSv1.2, for OTP 25." },
       },
     },

@@ -1,18 +1,26 @@
 import { CONFIG_KEYS } from "./config-keys.ts";
-import type { Field, Shape } from "./shape.ts";
-
-/** A JSON value that is an object. */
-export type JsonObject = { readonly [key: string]: unknown };
+import { MESSAGE_SHAPE_SCHEMA } from "./policy-schema.ts";
+import type { Field, JsonObject, Shape } from "./shape.ts";
 
 /** The JSON Schema (draft 2020-12) of `sallyport.jsonc`, made from the table that the loader checks against. */
 export function configSchema(): JsonObject {
+  return fileSchema("Sallyport node", "Configuration of a node: sallyport.jsonc.", CONFIG_KEYS);
+}
+
+/** The JSON Schema of a configuration file, made from its table. */
+export function fileSchema(title: string, says: string, keys: Readonly<Record<string, Field>>): JsonObject {
+  const schema = objectSchema(keys);
+  const usesShapes = JSON.stringify(schema).includes(SHAPE_REFERENCE);
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: "Sallyport node",
-    description: `Configuration of a node: sallyport.jsonc. Strings take \${VARIABLE} from the environment, and $$ for a dollar.`,
-    ...objectSchema(CONFIG_KEYS),
+    title,
+    description: `${says} Strings take \${VARIABLE} from the environment, and $$ for a dollar.`,
+    ...schema,
+    ...(usesShapes ? { $defs: { shape: MESSAGE_SHAPE_SCHEMA } } : {}),
   };
 }
+
+const SHAPE_REFERENCE = "#/$defs/shape";
 
 function schemaOf(shape: Shape): JsonObject {
   switch (shape.kind) {
@@ -36,6 +44,10 @@ function schemaOf(shape: Shape): JsonObject {
       return objectSchema(shape.keys);
     case "string-or":
       return { anyOf: [{ type: "string" }, ...shape.objects.map(schemaOf)] };
+    case "string-or-integer":
+      return { anyOf: [{ type: "string", examples: [shape.example] }, schemaOf(shape.integer)] };
+    case "message-shape":
+      return { $ref: SHAPE_REFERENCE };
     case "false-or":
       return { anyOf: [{ const: false }, schemaOf(shape.object)] };
     case "true-or":

@@ -4,6 +4,8 @@ import { quotePeerText } from "../base/escape.ts";
 import { nearestName } from "../base/nearest-name.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import type { AuditOption, NodeOptions } from "../node/options.ts";
+import { checkShape } from "../policy/check/check-shape.ts";
+import { ProblemList } from "../policy/problem.ts";
 import { CONFIG_KEYS } from "./config-keys.ts";
 import { type Environment, expandVariables } from "./expand-variables.ts";
 import { JSONC_ADVICE, JsoncText, type JsonNode } from "./jsonc-text.ts";
@@ -36,6 +38,13 @@ export const MAX_CONFIG_CHARS: number = 1024 * 1024;
  * CONFIG_MISSING_KEY, ENV_UNSET; ERR_LIMIT CONFIG_TOO_LARGE
  */
 export function parseConfig(text: string, source: ConfigSource): ConfigOptions {
+  const { $schema: _, ...options } = readConfigText(text, source, CONFIG_KEYS);
+  // The reader built exactly what the table says, and the table has exactly the keys of ConfigOptions.
+  return options as ConfigOptions;
+}
+
+/** Reads a configuration text by the table of its keys. @throws as `parseConfig` */
+export function readConfigText(text: string, source: ConfigSource, keys: Readonly<Record<string, Field>>): Values {
   if (text.length > MAX_CONFIG_CHARS) {
     throw new SallyportError(
       "ERR_LIMIT",
@@ -44,13 +53,11 @@ export function parseConfig(text: string, source: ConfigSource): ConfigOptions {
       { advice: "check that this is the configuration file" },
     );
   }
-  const reader = new ConfigReader(text, source);
-  const { $schema: _, ...options } = reader.read(CONFIG_KEYS);
-  // The reader built exactly what the table says, and the table has exactly the keys of ConfigOptions.
-  return options as ConfigOptions;
+  return new ConfigReader(text, source).read(keys);
 }
 
-type Values = Record<string, unknown>;
+/** What an object of a file was read as. */
+export type Values = Record<string, unknown>;
 
 class ConfigReader {
   readonly #text: JsoncText;
@@ -92,6 +99,12 @@ class ConfigReader {
       case "string-or":
         if (node.type === "string") return this.#string(node, false, path);
         return this.#value(node, this.#alternative(node, shape, path), path);
+      case "string-or-integer":
+        if (node.type === "string") return this.#string(node, false, path);
+        if (node.type !== "number") throw this.#wrong(node, shape, path);
+        return this.#value(node, shape.integer, path);
+      case "message-shape":
+        return this.#messageShape(node, path);
       case "true-or":
       case "false-or":
         if (node.value === (shape.kind === "true-or")) return node.value;
@@ -110,10 +123,29 @@ class ConfigReader {
     }
     for (const [key, field] of Object.entries(keys)) {
       if (field.required === true && !values.some(([name]) => name === key)) {
-        throw this.#fault(node, "CONFIG_MISSING_KEY", `${path} lacks ${key}: ${field.says}`, `add "${key}"`);
+        const what = path === "" ? "the file" : path;
+        throw this.#fault(node, "CONFIG_MISSING_KEY", `${what} lacks ${key}: ${field.says}`, `add "${key}"`);
       }
     }
     return Object.fromEntries(values);
+  }
+
+  #messageShape(node: JsonNode, path: string): unknown {
+    const value = this.#plain(node, path);
+    const problems = new ProblemList();
+    checkShape(value, [path], problems);
+    const [problem] = problems.all;
+    if (problem === undefined) return value;
+    const message = `${path}: ${problem.message}`;
+    throw this.#fault(node, "CONFIG_VALUE", message, "see docs/policy.md for the shapes of messages");
+  }
+
+  /** A value as it stands, with nothing filled in. */
+  #plain(node: JsonNode, path: string): unknown {
+    if (node.type === "array") return (node.children ?? []).map((child, i) => this.#plain(child, `${path}[${i}]`));
+    if (node.type !== "object") return node.value;
+    const entries = [...this.#properties(node, path)];
+    return Object.fromEntries(entries.map(({ key, valueNode }) => [key, this.#plain(valueNode, join(path, key))]));
   }
 
   #byNode(node: JsonNode, shape: Shape & { kind: "by-node" }, path: string): Values {
@@ -159,7 +191,7 @@ class ConfigReader {
     return isPath ? resolve(dirname(this.#source.file), expansion.text) : expansion.text;
   }
 
-  #choice(node: JsonNode, shape: Shape & { kind: "choice" }, path: string): string | boolean {
+  #choice(node: JsonNode, shape: Shape & { kind: "choice" }, path: string): string | boolean | number {
     const value: unknown = node.type === "string" ? this.#string(node, false, path) : node.value;
     const found = shape.values.find((allowed) => allowed === value);
     if (found !== undefined) return found;

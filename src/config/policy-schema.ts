@@ -10,7 +10,7 @@ import type {
   TestEntry,
 } from "../policy/document.ts";
 import { RESERVED_VERBS, VERBS } from "../policy/verbs.ts";
-import type { JsonObject } from "./json-schema.ts";
+import type { JsonObject } from "./shape.ts";
 
 /** One schema for each key of a type: a new key of the document does not build until it has a line here. */
 type Keys<T> = Readonly<Record<keyof T, JsonObject>>;
@@ -43,7 +43,7 @@ export function policySchema(): JsonObject {
       `What other nodes may do to this one: policy.jsonc. What no rule grants is refused. Strings take \${VARIABLE} from the ` +
       "environment, and $$ for a dollar.",
     ...object<PolicyDocument>(DOCUMENT, ["version", "node"]),
-    $defs: { shape: SHAPE },
+    $defs: { shape: MESSAGE_SHAPE_SCHEMA },
   };
 }
 
@@ -162,7 +162,8 @@ const TEST: JsonObject = object<TestEntry>(
   ["from", "verb", "expect"],
 );
 
-const SHAPE: JsonObject = {
+/** The schema of a `ShapeEntry`; it refers to itself as `#/$defs/shape`. */
+export const MESSAGE_SHAPE_SCHEMA: JsonObject = {
   description:
     "A type word (any atom binary bitstring boolean float fun integer list map nil number pid port reference string tuple), " +
     "another word for that atom, an integer, or a form.",

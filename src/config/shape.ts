@@ -1,3 +1,6 @@
+/** A JSON value that is an object. */
+export type JsonObject = { readonly [key: string]: unknown };
+
 /** A key of an object shape. */
 export interface Field {
   readonly shape: Shape;
@@ -13,13 +16,21 @@ export type Shape =
   | { readonly kind: "boolean" }
   /** Both bounds are included. */
   | { readonly kind: "integer"; readonly min: number; readonly max: number }
-  | { readonly kind: "choice"; readonly values: readonly (string | boolean)[] }
+  | { readonly kind: "choice"; readonly values: readonly (string | boolean | number)[] }
   | { readonly kind: "list"; readonly of: Shape }
   /** An object whose keys are node names. */
   | { readonly kind: "by-node"; readonly of: Shape }
   | { readonly kind: "object"; readonly keys: Readonly<Record<string, Field>> }
   /** A string, or one of several objects, told apart by a key that only one of them has. */
   | { readonly kind: "string-or"; readonly objects: readonly (Shape & { readonly kind: "object" })[] }
+  /** A string, or a number within both bounds. */
+  | {
+      readonly kind: "string-or-integer";
+      readonly example: string;
+      readonly integer: Shape & { readonly kind: "integer" };
+    }
+  /** What a message must look like, as in a policy. Nothing is filled in. */
+  | { readonly kind: "message-shape" }
   /** `false`, or an object. */
   | { readonly kind: "false-or"; readonly object: Shape & { readonly kind: "object" } }
   /** `true`, or an object. */
@@ -44,6 +55,10 @@ export function expectation(shape: Shape): string {
       return `an object with ${Object.keys(shape.keys).slice(0, 4).join(", ")}`;
     case "string-or":
       return oneOf(["a string", ...shape.objects.map(expectation)]);
+    case "string-or-integer":
+      return `a string such as ${JSON.stringify(shape.example)} or ${expectation(shape.integer)}`;
+    case "message-shape":
+      return 'the shape of a message such as { "tuple": ["ready", "integer"] }';
     case "false-or":
       return `false or ${expectation(shape.object)}`;
     case "true-or":
