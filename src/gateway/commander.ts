@@ -48,6 +48,7 @@ type MessageControl = Kind<"send" | "reg-send" | "alias-send">;
 const BADRPC: Atom = new Atom("badrpc");
 /** A process of the worker: what is registered there the gateway does not know. */
 const PROCESS: Target = Object.freeze({ kind: "pid", name: undefined, granted: false });
+const PERMITTED: CommanderDecision = Object.freeze({ allowed: true });
 const PAIR_HEAD: Buffer = Buffer.from([104, 2]);
 
 /** Judges what the commander sends, and learns from it what may come back (threat model 4.3, L1 to L10). */
@@ -189,7 +190,11 @@ export class CommanderSide {
       return this.#refuse("foreign", control, undefined, 0, 0, downFor(target, from, ref, NOCONNECTION));
     }
     const asked: Target = typeof target === "string" ? { kind: "name", name: target } : PROCESS;
-    const decision = this.#decide("monitor", asked, typeof target === "string" ? undefined : target);
+    // A ping begins with this one.
+    const decision =
+      target === "net_kernel"
+        ? PERMITTED
+        : this.#decide("monitor", asked, typeof target === "string" ? undefined : target);
     if (!decision.allowed) {
       const down = downFor(target, from, ref, encoded(denied(decision.id)));
       return this.#refuse("policy", control, undefined, 0, 0, down, decision);

@@ -60,6 +60,17 @@ const execute = (n: number): Control => spawn(n, "execute_call", 4, "erpc");
 const failed = (n: number, result: string) => ({ kind: "spawn-reply", ref: cRef(n), to: ME, flags: 0, result });
 const kill = (to: Pid): Control => ({ kind: "exit2", from: ME, to, reason: "payload" });
 
+describe("a ping", () => {
+  it("passes whatever the rules are, its monitor included, and no other monitor with it", () => {
+    const { wire } = world({}, { decide: () => ({ allowed: false, id: "ID7", rule: "none" }) });
+    expect(wire.c(monitor(1, "net_kernel")).forward).toBeDefined();
+    const ping = genCall(ME, aliasTag(cRef(1)), tuple(a("is_auth"), a("c@h")));
+    expect(wire.c(named("net_kernel"), ping).forward).toBeDefined();
+    expect(wire.c(monitor(2, "init")).forward).toBeUndefined();
+    expect(wire.c(named("net_kernel"), genCall(ME, aliasTag(cRef(3)), a("stop"))).forward).toBeUndefined();
+  });
+});
+
 describe("the default profile", () => {
   it("lets messages, calls, casts, spawns, links and kills pass with the very bytes they came with", () => {
     const { wire } = world();
