@@ -119,6 +119,11 @@ function plaintextScope(text: string): "loopback" | "any" {
   throw new InvalidArgumentError("Write --dangerous-plaintext for loopback addresses, or --dangerous-plaintext=any.");
 }
 
+/** Reads milliseconds, for options that take a time. */
+export function milliseconds(text: string): number {
+  return wholeNumber(0, MAX_TIME_MS)(text);
+}
+
 function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);

@@ -12,6 +12,8 @@ export interface ShownDecision {
   readonly nearestMiss: NearestMiss | null;
   readonly alias: string | null;
   readonly peer: string | null;
+  /** The node that it was for, behind a gateway. */
+  readonly node?: string;
   readonly key: string | null;
   readonly verb: string;
   readonly target: string;
@@ -49,6 +51,7 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
   if (rule !== null) rows.push(["rule", ruleText(rule)]);
   if (nearestMiss !== null) rows.push(["nearest", `${nearestMiss.rule}, which ${MISSES[nearestMiss.why]}`]);
   rows.push(["peer", peerText(decision)], ["operation", operationText(decision)]);
+  if (decision.node !== undefined) rows.push(["on", decision.node]);
   if (decision.generation !== null) rows.push(["generation", String(decision.generation)]);
   if (decision.id !== null) rows.push(["told", toldText(decision, decision.id)]);
   return `${colour(outcome)}  ${said}\n${fields(rows, colours.dim)}`;

@@ -75,6 +75,11 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
       ends(await (await import("./commands/policy-matrix.ts")).policyMatrix(world, flags, files)),
     policyLearn: async (flags) => ends(await (await import("./commands/policy-learn.ts")).policyLearn(world, flags)),
     policyReload: async (flags) => (await import("./commands/policy-reload.ts")).policyReload(world, flags),
+    gateway: async (flags) => (await import("./commands/gateway.ts")).gateway(world, flags),
+    gatewayStatus: async (flags) => (await import("./commands/gateway-status.ts")).gatewayStatus(world, flags),
+    gatewayReload: async (flags) => (await import("./commands/gateway-control.ts")).gatewayReload(world, flags),
+    gatewayDrain: async (flags) => (await import("./commands/gateway-control.ts")).gatewayDrain(world, flags),
+    gatewayWhy: async (flags, id) => (await import("./commands/gateway-control.ts")).gatewayWhy(world, flags, id),
     demo: async (flags) => ends(await (await import("./demo/demo.ts")).demo(world, flags)),
   };
 }

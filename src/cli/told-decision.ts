@@ -20,6 +20,7 @@ export function toldDecision(value: unknown): ShownDecision | undefined {
     nearestMiss: missOf(miss?.["rule"], miss?.["why"]),
     alias: text(told["alias"]),
     peer: text(told["peer"]),
+    ...(typeof told["node"] === "string" ? { node: told["node"] } : {}),
     key: text(told["key"]),
     verb: text(told["verb"]) ?? "?",
     target: text(told["target"]) ?? "?",

@@ -4,6 +4,7 @@ import type { PlainSocketSink } from "../base/sockets.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import { ControlConnection } from "./control-connection.ts";
 import type { ControlPing, ControlTarget } from "./control-target.ts";
+import { perform } from "./perform.ts";
 
 interface Rig {
   readonly clock: VirtualClock;
@@ -40,7 +41,7 @@ function rig(): Rig {
       keepAlive: () => undefined,
     },
     limits: { maxOpenRequests: 2, idleMs: 1000, requestMs: 400 },
-    target: () => (state.ready ? target : undefined),
+    target: () => (state.ready ? (request, signal) => perform(target, request, signal) : undefined),
     closed: () => state.closed++,
   });
   const sink = connection.sink();

@@ -10,18 +10,17 @@ import {
   MAX_ANSWER_BYTES,
   MAX_OPERATION_MS,
   MAX_REQUEST_BYTES,
+  type Perform,
   readRequest,
 } from "./control-protocol.ts";
-import type { ControlTarget } from "./control-target.ts";
 import { LineReader } from "./line-reader.ts";
-import { perform } from "./perform.ts";
 
 export interface ControlConnectionParts {
   readonly clock: Clock;
   readonly socket: UnixConnection;
   readonly limits: { readonly maxOpenRequests: number; readonly idleMs: number; readonly requestMs: number };
   /** Undefined while the node starts or stops. */
-  target(): ControlTarget | undefined;
+  target(): Perform | undefined;
   closed(): void;
 }
 
@@ -95,7 +94,7 @@ export class ControlConnection {
     });
     this.#idle?.cancel();
     this.#open.set(controller, timer);
-    perform(target, request, controller.signal).then(
+    target(request, controller.signal).then(
       (result) => {
         if (this.#finish(controller)) this.#answer({ id: request.id, ok: true, result });
       },

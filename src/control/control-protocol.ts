@@ -11,7 +11,7 @@ export const MAX_ANSWER_BYTES: number = 16 * 1024 * 1024;
 /** Longest time one operation may ask for, milliseconds: one hour. */
 export const MAX_OPERATION_MS = 3_600_000;
 
-/** What a node does over its control socket. */
+/** What a node does over its control socket; those of `gateway` a gateway does. */
 export const CONTROL_OPS = [
   "status",
   "peers",
@@ -29,6 +29,10 @@ export const CONTROL_OPS = [
   "send",
   "rpc",
   "spawn",
+  "gateway.status",
+  "gateway.why",
+  "gateway.reload",
+  "gateway.drain",
 ] as const;
 
 export type ControlOp = (typeof CONTROL_OPS)[number];
@@ -132,6 +136,18 @@ export function failureOf(cause: unknown): ControlFailure {
     ...(error.stage === undefined ? {} : { stage: error.stage }),
     ...(error.peer === undefined ? {} : { peer: error.peer }),
   };
+}
+
+/** Does what requests ask for: what is behind a control socket. */
+export type Perform = (request: ControlRequest, signal: AbortSignal) => Promise<Fields>;
+
+/** An operation of the other kind of program. */
+export function notMine(what: "node" | "gateway", op: ControlOp): SallyportError {
+  const other = what === "node" ? "gateway" : "node";
+  const advice =
+    what === "node" ? "ask it as a node: sallyport status" : "ask it as a gateway: sallyport gateway status";
+  const message = `a ${what} runs there, and "${op}" is for a ${other}`;
+  return new SallyportError("ERR_API_MISUSE", "CONTROL_OTHER_KIND", message, { detail: { op }, advice });
 }
 
 /** A request whose fields are not what its operation takes. */

@@ -1,10 +1,9 @@
-import type { Clock } from "../base/clock.ts";
+import { addMs, type Clock } from "../base/clock.ts";
 import { SallyportError, systemCode } from "../base/errors.ts";
 import { connectUnixSocket, listenUnixSocket, type UnixConnection, type UnixListener } from "../carrier/unix-socket.ts";
 import { quotePath } from "../identity/key-layout.ts";
 import { ControlConnection } from "./control-connection.ts";
-import { failureOf, formatLine } from "./control-protocol.ts";
-import type { ControlTarget } from "./control-target.ts";
+import { failureOf, formatLine, type Perform } from "./control-protocol.ts";
 import {
   badPath,
   checkSocketDirectory,
@@ -71,7 +70,8 @@ export class ControlServer {
   readonly #limits: Required<ControlLimits>;
   readonly #connections = new Set<ControlConnection>();
   #listener: UnixListener | undefined;
-  #target: ControlTarget | undefined;
+  #target: Perform | undefined;
+  #emptied = (): void => undefined;
 
   constructor(parts: ControlServerParts) {
     this.path = parts.path;
@@ -84,8 +84,8 @@ export class ControlServer {
     return this.#connections.size;
   }
 
-  /** From now on requests go to this node. */
-  serve(target: ControlTarget): void {
+  /** From now on requests go there. */
+  serve(target: Perform): void {
     this.#target = target;
   }
 
@@ -104,6 +104,25 @@ export class ControlServer {
       this.close();
       throw badPath(`cannot set the mode of ${quotePath(path)} (${systemCode(cause)})`, cause);
     }
+  }
+
+  /** Lets another process have the socket; those that are connected are still answered. */
+  handOver(): void {
+    this.#listener?.close();
+  }
+
+  /** Lets another process have the socket, and resolves when those that are connected have gone, or after so many milliseconds. */
+  finish(timeoutMs: number): Promise<void> {
+    this.handOver();
+    if (this.#connections.size === 0) return Promise.resolve();
+    const { clock } = this.#parts;
+    return new Promise((resolve) => {
+      const timer = clock.at(addMs(clock.now(), timeoutMs), resolve);
+      this.#emptied = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   /** Removes the socket, and cuts what is connected. Idempotent. */
@@ -126,7 +145,10 @@ export class ControlServer {
       socket,
       limits: this.#limits,
       target: () => this.#target,
-      closed: () => this.#connections.delete(connection),
+      closed: () => {
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#emptied();
+      },
     });
     this.#connections.add(connection);
     return connection.sink();

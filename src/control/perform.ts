@@ -1,6 +1,6 @@
 import { parseTermText, printTerm } from "../term/public.ts";
 import type { Term } from "../term/types.ts";
-import { type ControlRequest, type Fields, MAX_OPERATION_MS, malformed } from "./control-protocol.ts";
+import { type ControlRequest, type Fields, MAX_OPERATION_MS, malformed, notMine } from "./control-protocol.ts";
 import type { ControlTarget, OperationBounds } from "./control-target.ts";
 
 /** Default time of an operation, milliseconds. */
@@ -52,6 +52,11 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
       const to = { node: text(args, "node"), function: text(args, "function"), args: listOf(args) };
       return { term: printTerm(await target.spawn(to, boundsOf(args, signal))) };
     }
+    case "gateway.status":
+    case "gateway.why":
+    case "gateway.reload":
+    case "gateway.drain":
+      throw notMine("node", request.op);
   }
 }
 
@@ -73,7 +78,8 @@ function boundsOf(args: Fields, signal: AbortSignal): OperationBounds {
   throw malformed(`timeoutMs is no whole number from 1 to ${MAX_OPERATION_MS}`);
 }
 
-function text(args: Fields, name: string): string {
+/** A field that is text. @throws {SallyportError} ERR_API_MISUSE CONTROL_REQUEST */
+export function text(args: Fields, name: string): string {
   const value = args[name];
   if (typeof value === "string" && value !== "") return value;
   throw malformed(`${name} is missing or no text`);

@@ -1,5 +1,6 @@
 import { type ControlServer, openControlServer } from "../../control/control-server.ts";
 import { NodeTarget } from "../../control/node-target.ts";
+import { perform } from "../../control/perform.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
 import type { NodeOptions } from "../../node/options.ts";
@@ -22,13 +23,11 @@ import {
   refusedEvent,
   type StartEvent,
 } from "../start-events.ts";
+import { StopSignal } from "../stop-signal.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Longest wait for queued bytes to leave after SIGTERM or SIGINT, in milliseconds. */
 const DRAIN_MS = 5_000;
-
-/** A timer at the platform's limit: all it does is keep the process alive while a node only dials. */
-const KEEP_ALIVE_MS = 0x7fff_ffff;
 
 /** `start`: runs a node until a signal stops it, and prints its events. */
 export async function start(world: CommandWorld, flags: StartFlags): Promise<void> {
@@ -85,7 +84,7 @@ async function startNode(
     const target = new NodeTarget(node, world.clock, policyFileIn(settings));
     if (flags.demoServices === true) registerDemoServices(node);
     await Promise.all(services.map((register) => register(node)));
-    control?.serve(target);
+    control?.serve((request, signal) => perform(target, request, signal));
   } catch (error) {
     await node.close({ timeoutMs: 0 });
     throw error;
@@ -129,32 +128,6 @@ async function reload({ policy, identity }: Node, events: EventPrinter): Promise
   } catch (failure) {
     const { reason, message } = asSallyportError(failure);
     events.print({ ...told, ok: false, ended: 0, reason, message });
-  }
-}
-
-/** SIGTERM or SIGINT: the first is told, the second ends the process at once. Keeps the process alive until then. */
-class StopSignal {
-  /** Resolves with the name of the first signal. */
-  readonly came: Promise<string>;
-  readonly #keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
-  readonly #unsubscribe: () => void;
-
-  constructor(world: CommandWorld) {
-    let first: (signal: string) => void = () => undefined;
-    this.came = new Promise((resolve) => {
-      first = resolve;
-    });
-    let stopping = false;
-    this.#unsubscribe = world.onStopSignal((signal) => {
-      if (stopping) world.exitNow(1);
-      stopping = true;
-      first(signal);
-    });
-  }
-
-  forget(): void {
-    clearInterval(this.#keepAlive);
-    this.#unsubscribe();
   }
 }
 
