@@ -5,6 +5,7 @@ import { ExportFun, ImproperList, type Term, tuple } from "../term/types.ts";
 import { a, bytesOf, COMMANDER, cPid, cRef, GatewayTraffic, WORKER, wPid, wRef } from "../testkit/gateway-traffic.ts";
 import type { Control } from "../wire/control-types.ts";
 import { GatewayFilter } from "./filter.ts";
+import type { FilterOptions } from "./filter-parts.ts";
 import { readFormat } from "./io-format.ts";
 import { judgeRequest } from "./io-requests.ts";
 import { commanderProfile } from "./profile.ts";
@@ -13,6 +14,9 @@ const chars = (text: string): number[] => [...text].map((char) => char.codePoint
 const put = (data: Term, encoding = "unicode"): Term => tuple(a("put_chars"), a(encoding), data);
 const format = (text: Term, args: Term, fn = "format"): Term =>
   tuple(a("put_chars"), a("unicode"), a("io_lib"), a(fn), [text, args]);
+
+/** `{put_chars, unicode, io_lib, Fn, Args}` */
+const ofIoLib = (fn: Term, args: Term): Term => tuple(a("put_chars"), a("unicode"), a("io_lib"), fn, args);
 
 /** The request as it passes; undefined when it does not. */
 function passed(request: Term, profile: "output" | "shell" = "output"): Term | undefined {
@@ -30,6 +34,8 @@ describe("requests to a group leader that is no shell", () => {
     ["a format", format(chars("~p ~ts~n ~4.10.0b ~w"), [[1, 2], Buffer.from("é"), 3, new Map([[a("k"), 7]])])],
     ["fwrite, with no argument", format(Buffer.from("hello~n"), [], "fwrite")],
     ["numbers as arguments", format(chars("~w ~b"), [1, 27])],
+    ["io:write", ofIoLib(a("write"), [tuple(a("x"), chars("\u001b"))])],
+    ["io:write of a small number, whose list is a string", ofIoLib(a("write"), [27])],
     ["getopts", a("getopts")],
     ["get_geometry", tuple(a("get_geometry"), a("columns"))],
     ["several", tuple(a("requests"), [put([65]), tuple(a("get_geometry"), a("rows"))])],
@@ -43,6 +49,9 @@ describe("requests to a group leader that is no shell", () => {
       tuple(a("put_chars"), a("unicode"), a("os"), a("cmd"), [chars("id")]),
     ],
     ["another function of io_lib", format(chars("x"), [], "fread")],
+    ["io_lib:write with a depth", ofIoLib(a("write"), [a("x"), 5])],
+    ["io_lib:write with two small numbers", ofIoLib(a("write"), [1, 2])],
+    ["io_lib:write without a term", ofIoLib(a("write"), [])],
     ["get_until", tuple(a("get_until"), a("unicode"), [], a("os"), a("cmd"), [])],
     ["get_line", tuple(a("get_line"), a("unicode"), chars("password: "))],
     ["get_chars", tuple(a("get_chars"), a("unicode"), [], 1)],
@@ -147,9 +156,9 @@ describe("printing at the commander (L6, D10a)", () => {
   const toLeader: Control = { kind: "send", from: wPid(9), to: LEADER };
   const request = (what: Term): Term => tuple(a("io_request"), wPid(9), wRef(3), what);
 
-  function world(limits = {}) {
+  function world(limits = {}, options: Partial<FilterOptions> = {}) {
     const filter = new GatewayFilter(
-      { commander: COMMANDER, worker: WORKER, decide: commanderProfile({}, () => "ID"), limits },
+      { commander: COMMANDER, worker: WORKER, decide: commanderProfile({}, () => "ID"), limits, ...options },
       1_000 as MonotonicMs,
     );
     const wire = new GatewayTraffic(filter);
@@ -187,13 +196,67 @@ describe("printing at the commander (L6, D10a)", () => {
     expect(wire.w(toLeader, tuple(a("io_request"), cPid(9), wRef(3), put([65])))).toEqual({});
   });
 
+  describe("a shell that tells reserved words by a fun", () => {
+    const scan = (fun: Term, text: Term = chars("> "), fn = "tokens"): Term =>
+      tuple(a("get_until"), a("unicode"), text, a("erl_scan"), a(fn), [
+        tuple(1, 1),
+        [a("text"), tuple(a("reserved_word_fun"), fun)],
+      ]);
+    const word = new ExportFun("erl_scan", "reserved_word", 1);
+
+    it("is read for with that very fun, where leaders are shells", () => {
+      const { wire } = world({}, { leaders: "shell" });
+      expect(wire.w(toLeader, request(scan(word))).forward).toBeDefined();
+      for (const bad of [
+        scan(new ExportFun("os", "cmd", 1)),
+        scan(new ExportFun("erl_scan", "reserved_word", 2)),
+        scan(new ExportFun("erl_scan", "string", 1)),
+        scan(word, new ExportFun("init", "stop", 0)),
+        scan(word, [], "other"),
+        put(word),
+        tuple(a("requests"), [scan(word)]),
+      ]) {
+        const { answer, forward } = wire.w(toLeader, request(bad));
+        expect([forward, answer === undefined]).toEqual([undefined, false]);
+      }
+      const closure = Buffer.concat([
+        Buffer.from([112, 0, 0, 0, 61, 1]),
+        Buffer.alloc(24),
+        bytesOf(a("m")),
+        bytesOf(1),
+        bytesOf(1),
+        bytesOf(wPid(1)),
+      ]);
+      closure.writeUInt32BE(closure.length - 1, 1);
+      const bytes = bytesOf(request(scan(a("FUN"))));
+      const at = bytes.indexOf(bytesOf(a("FUN")));
+      const withClosure = [bytes.subarray(0, at), closure, bytes.subarray(at + bytesOf(a("FUN")).length)];
+      expect(wire.raw(toLeader, Buffer.concat(withClosure)).forward).toBeUndefined();
+    });
+
+    it("is told what would let it read", () => {
+      const { filter, wire } = world();
+      for (const asked of [scan(word), tuple(a("get_line"), a("unicode"), []), scan(a("x"), [], "other")]) {
+        expect(wire.w(toLeader, request(asked)).forward).toBeUndefined();
+      }
+      wire.w(toLeader, request(scan(new ExportFun("os", "cmd", 1))));
+      expect(filter.takeEvents()).toMatchObject([
+        { why: "io-request", rule: 'leaders: "shell"' },
+        { why: "io-request", rule: 'leaders: "shell"' },
+        { why: "io-request", rule: undefined },
+        { why: "fun", rule: undefined },
+      ]);
+    });
+  });
+
   it("is bounded by a rate, padding included, also when the leader is named again", () => {
-    const { wire } = world({ leaderBytesPerSecond: 2_000 });
+    const { filter, wire } = world({ leaderBytesPerSecond: 2_000 });
     const wide = request(format(chars("~999c"), [65]));
     expect(wire.w(toLeader, wide).forward).toBeDefined();
     wire.c({ kind: "group-leader", leader: LEADER, to: wPid(9) });
     const over = wire.w(toLeader, wide);
     expect([over.forward, over.answer !== undefined]).toEqual([undefined, true]);
+    expect(filter.takeEvents()).toMatchObject([{ why: "rate", rule: "leaderBytesPerSecond" }]);
     wire.now = 2_000 as MonotonicMs;
     expect(wire.w(toLeader, wide).forward).toBeDefined();
   });

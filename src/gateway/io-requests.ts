@@ -1,4 +1,13 @@
-import { BINARY_EXT, INTEGER_EXT, LIST_EXT, NIL_EXT, SMALL_INTEGER_EXT, STRING_EXT } from "../term/tags.ts";
+import {
+  BINARY_EXT,
+  EXPORT_EXT,
+  INTEGER_EXT,
+  LIST_EXT,
+  NEW_FUN_EXT,
+  NIL_EXT,
+  SMALL_INTEGER_EXT,
+  STRING_EXT,
+} from "../term/tags.ts";
 import { atomAt, Step, stepInto, termEnd, tupleAt } from "./encoded-terms.ts";
 import { readFormat } from "./io-format.ts";
 import { isPlainAtom, TextCleaner } from "./io-text.ts";
@@ -30,6 +39,29 @@ export function judgeRequest(
   const judge = new Judge(b, new TextCleaner(b, start, end), profile);
   const isAllowed = judge.single(at) || judge.several(at);
   return isAllowed ? { cost: end - start + judge.padding, cleaned: judge.cleaned } : undefined;
+}
+
+/**
+ * True when each fun of the payload `b[start..end)`, whose request stands at `at`, is the one by which the shell of a BEAM
+ * tells reserved words. It runs in the leader, so no other one may be there, and none in another request.
+ */
+export function readsReservedWords(b: Buffer, start: number, end: number, at: number): boolean {
+  const [name] = tupleAt(b, at, 6) ?? [];
+  if (name === undefined || atomAt(b, name) !== "get_until") return false;
+  const step = new Step();
+  for (let p = start; p < end; p = step.next) {
+    stepInto(b, p, step);
+    if (step.tag === NEW_FUN_EXT || (step.tag === EXPORT_EXT && !isReservedWord(b, step.next))) return false;
+  }
+  return true;
+}
+
+/** `erl_scan:reserved_word/1`, its module at `at`. */
+function isReservedWord(b: Buffer, at: number): boolean {
+  if (atomAt(b, at) !== "erl_scan") return false;
+  const fn = termEnd(b, at);
+  const arity = termEnd(b, fn);
+  return atomAt(b, fn) === "reserved_word" && b[arity] === SMALL_INTEGER_EXT && b[arity + 1] === 1;
 }
 
 class Judge {

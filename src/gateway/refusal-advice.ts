@@ -2,6 +2,9 @@ import { SallyportError } from "../base/errors.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Refusal } from "./verdict.ts";
 
+/** The option that lets requests for input pass. */
+export const SHELL_RULE = 'leaders: "shell"';
+
 /** True for what inbox rules are about. */
 export function isMessage(control: Control): boolean {
   return control.kind === "reg-send" || control.kind === "send";

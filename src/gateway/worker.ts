@@ -9,9 +9,9 @@ import { atomAt, isPid, ownPidKey, pidAt, Step, stepInto, tupleAt } from "./enco
 import type { FilterParts } from "./filter-parts.ts";
 import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
 import { Inbox, type InboxEntry } from "./inbox.ts";
-import { judgeRequest } from "./io-requests.ts";
+import { judgeRequest, readsReservedWords } from "./io-requests.ts";
 import { resultKind, withoutFuns } from "./reasons.ts";
-import { isMessage, ruleFor, tooManyRefusals } from "./refusal-advice.ts";
+import { isMessage, ruleFor, SHELL_RULE, tooManyRefusals } from "./refusal-advice.ts";
 import type { AnswerForm, Right } from "./return-paths.ts";
 import { ValueFilter } from "./value-filter.ts";
 import {
@@ -153,8 +153,9 @@ export class WorkerSide {
     const key = targetKey(target);
     const isShown = typeof target !== "string" && (paths.leaders.use(key) ?? paths.revealed.use(key)) !== undefined;
     if (isShown && paths.addWorkerMonitor(from, target as Pid, ref)) return { forward: bare(control) };
-    const why = isShown ? "full" : "unasked";
-    return this.#refuse(why, control, b, 0, 0, now, downFor(target, from, ref, NOCONNECTION));
+    const down = downFor(target, from, ref, NOCONNECTION);
+    if (isShown) return this.#refuse("full", control, b, 0, 0, now, down, "maxWorkerMonitors");
+    return this.#refuse("unasked", control, b, 0, 0, now, down);
   }
 
   /** D6 */
@@ -311,8 +312,10 @@ export class WorkerSide {
     const { objection } = this.values;
     if (objection !== undefined) return this.#refuse(objection, control, b, start, end, now);
     const size = end - start;
-    if (!this.#childMessages.has(1, now) || !this.#childBytes.has(size, now)) {
-      return this.#refuse("rate", control, b, start, end, now);
+    const hasRate = this.#childMessages.has(1, now);
+    if (!hasRate || !this.#childBytes.has(size, now)) {
+      const limit = hasRate ? "childBytesPerSecond" : "childMessagesPerSecond";
+      return this.#refuse("rate", control, b, start, end, now, undefined, limit);
     }
     this.#childMessages.take(1, now);
     this.#childBytes.take(size, now);
@@ -343,13 +346,16 @@ export class WorkerSide {
         Buffer.concat([IO_REPLY_HEAD, b.subarray(asStart, request), value]),
       );
     const { objection } = this.values;
-    const allowed =
-      objection === undefined ? judgeRequest(b, start, end, request, options.leaders ?? "output") : undefined;
+    if (objection !== undefined && !(objection === "fun" && readsReservedWords(b, start, end, request))) {
+      return this.#refuse(objection, control, b, start, end, now, reply(ENOTSUP));
+    }
+    const allowed = judgeRequest(b, start, end, request, options.leaders ?? "output");
     if (allowed === undefined) {
-      return this.#refuse(objection ?? "io-request", control, b, start, end, now, reply(ENOTSUP));
+      const rule = judgeRequest(b, start, end, request, "shell") === undefined ? undefined : SHELL_RULE;
+      return this.#refuse("io-request", control, b, start, end, now, reply(ENOTSUP), rule);
     }
     if (!leader.bytes.take(allowed.cost, now)) {
-      return this.#refuse("rate", control, b, start, end, now, reply(EAGAIN));
+      return this.#refuse("rate", control, b, start, end, now, reply(EAGAIN), "leaderBytesPerSecond");
     }
     if (allowed.cleaned === undefined) return { forward: { control, buffer: b, start, end } };
     return { forward: withPayload(control, allowed.cleaned) };
@@ -360,6 +366,7 @@ export class WorkerSide {
     return withPayload(control, withoutFuns(b, start, end, this.#parts.nodes));
   }
 
+  /** @param rule the option or limit that would let it pass, where that is no inbox rule */
   #refuse(
     why: Refusal,
     control: Control,
@@ -368,11 +375,12 @@ export class WorkerSide {
     end: number,
     now: MonotonicMs,
     answer?: Outgoing,
+    rule?: string,
   ): Verdict {
     if (this.#initiative !== undefined && (why === "unasked" || why === "operation")) {
       return this.#initiative.judge(control, b, start, end, now);
     }
-    this.#note(this.#beyondRules(why, control), control, b, start, end, now);
+    this.#note(this.#beyondRules(why, control), control, b, start, end, now, rule);
     if (this.#isObserved && OBSERVED.includes(why)) return { forward: { control, buffer: b, start, end } };
     return answer === undefined ? DROP : { answer };
   }
@@ -388,10 +396,11 @@ export class WorkerSide {
   }
 
   /** @throws {SallyportError} ERR_LIMIT GATEWAY_REFUSALS */
-  #note(why: Refusal, control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): void {
+  #note(why: Refusal, control: Control, b: Buffer, start: number, end: number, now: MonotonicMs, rule?: string): void {
     const observed = this.#isObserved && OBSERVED.includes(why);
     if (!observed && !this.#refusals.take(1, now)) throw tooManyRefusals(this.#parts.limits.maxRefusals);
-    this.#parts.log.denied("worker", why, control, b, start, end, ruleFor(why, control), undefined, observed);
+    const ruleOf = rule === undefined ? ruleFor(why, control) : () => rule;
+    this.#parts.log.denied("worker", why, control, b, start, end, ruleOf, undefined, observed);
   }
 }
 

@@ -112,6 +112,16 @@ export class GatewayEnds {
     await Promise.all(nodes.map((node) => node.erl(load)));
   }
 
+  /** The same for a source in Elixir; both nodes speak it. */
+  async loadElixir(source: string, nodes: readonly BeamNode[]): Promise<void> {
+    const path = join(import.meta.dirname, "erlang", source);
+    const home = this.#rig.home;
+    const compile = `for {module, code} <- Code.compile_file("${path}"), do: File.write!("${home}/#{module}.beam", code) && module`;
+    const modules = await nodes[0]?.elixir(compile);
+    const load = `for module <- ${modules}, do: {:module, _} = :code.load_abs('${home}/#{module}')`;
+    await Promise.all(nodes.slice(1).map((node) => node.elixir(load)));
+  }
+
   async through({ filter = {}, fragments = true }: ThroughChoice = {}): Promise<Through> {
     const { transport, authority } = this.#rig;
     const issued = transport === "tls" ? await authority.issue(INSIDE) : undefined;

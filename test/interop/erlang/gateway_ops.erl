@@ -1,8 +1,8 @@
 %% Operations that one node does on another, each with an outcome that does not depend on the run: the same through a gateway
 %% as between two nodes that are connected directly. `run/2` is asked on the node that commands, `setup/0` was run on the other.
 -module(gateway_ops).
--export([setup/0, names/0, run/2, normal/2, with_output/1, with_input/2, output_after/2]).
--export([keeper/1, start_worker/1, child/1, quick/0, stopped/1, parent_told/2, ack_start/1]).
+-export([setup/0, names/0, run/2, normal/2, with_output/1, with_input/2, printed/1]).
+-export([keeper/1, start_worker/1, child/1, quick/0, stopped/1, parent_told/2, ack_start/1, answerer/0, log/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, callback_mode/0, handle_event/2, handle_event/4, handle_call/2]).
 
 -define(FAR_MS, 8000).
@@ -20,6 +20,7 @@ keeper(Starter) ->
     {ok, _} = gen_statem:start_link({local, ops_fsm}, ?MODULE, machine, []),
     {ok, _} = gen_event:start_link({local, ops_event}),
     {ok, _} = supervisor:start_link({local, ops_sup}, ?MODULE, supervisor),
+    register(ops_answerer, spawn_link(?MODULE, answerer, [])),
     Starter ! {self(), ready},
     receive stop -> ok end.
 
@@ -69,12 +70,20 @@ stopped(Reason) -> receive stop -> exit(Reason) end.
 parent_told(Ref, Parent) -> Parent ! {Ref, done}, ok.
 ack_start(Answer) -> proc_lib:init_ack(Answer), interop:sleeper().
 
+%% Answers as `rpc:multi_server_call` and `rpc:server_call` want it.
+answerer() ->
+    receive {From, Message} -> From ! {ops_answerer, node(), Message}, answerer() end.
+
+%% A handler of logger.
+log(#{level := Level, msg := {Format, _}}, #{config := To}) when is_list(Format) -> To ! {logged, Level, text};
+log(#{level := Level}, #{config := To}) -> To ! {logged, Level, report}.
+
 %% Running one
 
 names() -> [Name || {Name, _} <- operations()].
 
 run(Name, Far) ->
-    {Name, Operation} = lists:keyfind(Name, 1, operations()),
+    {Name, Operation} = lists:keyfind(Name, 1, operations() ++ denials()),
     {Pid, Monitor} = spawn_monitor(fun() -> exit({outcome, Operation(Far)}) end),
     receive
         {'DOWN', Monitor, process, Pid, {outcome, Outcome}} -> normal(Outcome, Far);
@@ -118,10 +127,6 @@ printed(Collector) ->
     Ref = make_ref(),
     Collector ! {printed, self(), Ref},
     receive {Ref, Text} -> Text end.
-
-%% Waits until the collector has printed something that matches.
-output_after(Collector, Pattern) ->
-    interop:wait(fun() -> re:run(printed(Collector), Pattern, [unicode]) =/= nomatch end).
 
 collect(Lines, Printed) ->
     receive
@@ -376,7 +381,6 @@ rpcs() -> [
     {rpc_call_in_time, fun(Far) -> rpc:call(Far, lists, seq, [1, 3], 2000) end},
     {rpc_call_timeout, fun(Far) -> {rpc:call(Far, timer, sleep, [60], 10), timer:sleep(60), quiet()} end},
     {rpc_call_that_kills_itself, fun(Far) -> rpc:call(Far, erlang, apply, [fun() -> exit(self(), kill) end, []]) end},
-    {rpc_call_with_20_mb_both_ways, fun(Far) -> B = big(), B =:= rpc:call(Far, erlang, hd, [[B]]) end},
     {rpc_block_call, fun(Far) -> rpc:block_call(Far, lists, reverse, [[1, 2]]) end},
     {rpc_block_call_error, fun(Far) -> rpc:block_call(Far, interop, raise, [error, blocked]) end},
     {rpc_block_call_timeout, fun(Far) -> rpc:block_call(Far, timer, sleep, [50], 10) end},
@@ -804,4 +808,107 @@ again(Far, Left) ->
     case net_adm:ping(Far) of
         pang when Left > 0 -> timer:sleep(20), again(Far, Left - 1);
         Answer -> Answer
+    end.
+
+%% What the default rules of a gateway refuse or change, with the outcome for the one that asked.
+
+-define(SOON_MS, 150).
+
+soon() -> receive M -> M after ?SOON_MS -> nothing end.
+
+%% The outcome of what may wait for ever.
+limited(Fun) ->
+    {Pid, Ref} = spawn_monitor(fun() -> exit({outcome, caught(Fun)}) end),
+    receive {'DOWN', Ref, _, _, {outcome, Outcome}} -> Outcome
+    after ?SOON_MS -> exit(Pid, kill), waits end.
+
+far_does(Far, Fun) -> spawn(Far, Fun), ok.
+
+denials() -> [
+    {atom_tagged_answer, fun(Far) -> Self = self(), far_does(Far, fun() -> Self ! {result, 42} end), soon() end},
+    {bare_message, fun(Far) -> Self = self(), far_does(Far, fun() -> Self ! done end), soon() end},
+    {child_without_link_or_monitor, fun(Far) -> Self = self(), far_does(Far, fun() -> Self ! {self(), hello} end), soon() end},
+    {second_answer_under_one_reference, fun(Far) ->
+        Self = self(), Ref = make_ref(),
+        far_does(Far, fun() -> Self ! {Ref, 1}, Self ! {Ref, 2} end), [soon(), soon()]
+    end},
+    {event_subscription, fun(Far) ->
+        Box = box(Far), Self = self(),
+        interop:do(Box, fun() -> [Self ! {event, N} || N <- [1, 2]], ok end), [soon(), soon()]
+    end},
+    {message_to_a_name, fun(Far) ->
+        register(ops_here, self()), Here = node(),
+        far_does(Far, fun() -> {ops_here, Here} ! {note, 1} end), Got = soon(), unregister(ops_here), Got
+    end},
+    {message_to_an_alias_without_it, fun(Far) -> Alias = alias(), far_does(Far, fun() -> Alias ! {note, 1} end), soon() end},
+    {rpc_sbcast, fun(Far) -> limited(fun() -> rpc:sbcast([Far], ops_nobody, hello) end) end},
+    {rpc_multi_server_call, fun(Far) -> limited(fun() -> rpc:multi_server_call([Far], ops_answerer, hello) end) end},
+    {rpc_server_call, fun(Far) -> limited(fun() -> rpc:server_call(Far, ops_answerer, ops_answerer, hello) end) end},
+    {process_list_of_observer, fun(Far) ->
+        _ = rpc:call(Far, erlang, spawn, [observer_backend, procs_info, [self()]]),
+        case soon() of nothing -> nothing; Message -> element(1, Message) end
+    end},
+    {supervised_event_handler, fun(Far) ->
+        Added = gen_event:add_sup_handler({ops_event, Far}, ?MODULE, handler), Got = soon(),
+        Left = gen_event:which_handlers({ops_event, Far}),
+        gen_event:delete_handler({ops_event, Far}, ?MODULE, over), {Added, Got, Left}
+    end},
+    {log_event_of_a_process, fun(Far) ->
+        logged(fun() -> {_, Ref} = spawn_monitor(Far, erlang, hd, [[]]), down(Ref) end)
+    end},
+    {log_event_of_a_server, fun(Far) ->
+        Pid = far_server(Far), logged(fun() -> Ref = monitor(process, Pid), Pid ! {'$gen_call', nobody, x}, down(Ref) end)
+    end},
+    {input_of_a_line, fun(Far) -> with_input(["typed\n"], fun(_) -> rpc:call(Far, io, get_line, ["> "]) end) end},
+    {input_of_a_term, fun(Far) -> with_input(["{a, 1}.\n"], fun(_) -> rpc:call(Far, io, read, ["> "]) end) end},
+    {input_by_a_format, fun(Far) -> limited(fun() -> with_input(["7\n"], fun(_) -> rpc:call(Far, io, fread, ["> ", "~d"]) end) end) end},
+    {remote_shell, fun(Far) ->
+        element(1, with_input(["1 + 1.\n", "{this, node()}.\n"], fun(Collector) ->
+            Shell = rpc:call(Far, shell, start, []), Ref = monitor(process, Shell),
+            shell_said(Collector, Shell, Ref)
+        end))
+    end},
+    {output_in_colours, fun(Far) -> with_output(fun(_) -> rpc:call(Far, io, put_chars, ["\e[31mred\e[0m\n"]) end) end},
+    {output_with_a_width_from_arguments, fun(Far) ->
+        with_output(fun(_) -> element(1, caught(fun() -> ok = rpc:call(Far, io, format, ["~*c|", [3, $x]]) end)) end)
+    end},
+    {output_options, fun(Far) -> with_output(fun(_) -> rpc:call(Far, io, setopts, [[{encoding, unicode}]]) end) end},
+    {answer_with_a_fun, fun(Far) ->
+        caught(fun() -> gen_server:call({ops_srv, Far}, {run, fun() -> fun erlang:node/0 end}) end)
+    end},
+    {answer_of_a_third_node, fun(Far) -> caught(fun() -> gen_server:call({ops_srv, Far}, {run, fun third/0}) end) end},
+    {result_with_a_fun, fun(Far) -> rpc:call(Far, erlang, apply, [fun() -> fun lists:map/2 end, []]) end},
+    {reason_with_a_fun, fun(Far) -> {_, Ref} = spawn_monitor(Far, fun() -> exit({bad, fun lists:map/2}) end), down(Ref) end},
+    {reason_of_a_third_node, fun(Far) -> {_, Ref} = spawn_monitor(Far, fun() -> exit({bad, third()}) end), down(Ref) end},
+    {third_node_in_a_call, fun(Far) -> caught(fun() -> gen_server:call({ops_srv, Far}, {echo, third()}) end) end},
+    {third_node_in_a_spawn, fun(Far) -> caught(fun() -> erpc:call(Far, erlang, node, [third()]) end) end},
+    {reason_of_this_side, fun(Far) ->
+        Box = trapping_box(Far),
+        Here = spawn(fun() -> link(Box), receive stop -> exit({secret, 7}) end end),
+        linked(Box, Here), Here ! stop, interop:take(Box)
+    end},
+    {call_of_net_kernel, fun(Far) -> caught(fun() -> gen_server:call({net_kernel, Far}, longnames) end) end},
+    {call_of_auth, fun(Far) -> caught(fun() -> is_atom(gen_server:call({auth, Far}, get_our_cookie)) end) end},
+    {message_to_init, fun(Far) ->
+        Box = box(Far), true = interop:do(Box, fun() -> erlang:suspend_process(whereis(init)) end),
+        {init, Far} ! {unknown, word},
+        Queued = rpc:call(Far, erlang, apply, [fun() -> process_info(whereis(init), messages) end, []]),
+        exit(Box, kill), Queued
+    end}
+].
+
+third() -> binary_to_term(<<131, 88, 119, 3, "a@b", 1:32, 2:32, 3:32>>).
+
+logged(Fun) ->
+    ok = logger:add_handler(ops_log, ?MODULE, #{config => self()}),
+    Fun(), Got = soon(), logger:remove_handler(ops_log), Got.
+
+%% What it printed in the end, or that it ended before.
+shell_said(Collector, Shell, Ref) ->
+    Text = printed(Collector),
+    case re:run(Text, "> 2\n.*{this,", [{capture, none}]) of
+        match -> exit(Shell, kill), said;
+        nomatch ->
+            receive {'DOWN', Ref, _, _, _} -> {shell_ended, lists:sublist(printed(Collector), 6)}
+            after 10 -> shell_said(Collector, Shell, Ref) end
     end.

@@ -120,6 +120,21 @@ defmodule GatewayOps do
     {result, text}
   end
 
+  # What it came to say, or that it ended before.
+  defp iex_said(collector, pid, ref) do
+    receive do
+      {:DOWN, ^ref, _, _, reason} -> reason
+    after
+      10 ->
+        if :gateway_ops.printed(collector) |> to_string() =~ "{42, :found}" do
+          Process.exit(pid, :kill)
+          :said
+        else
+          iex_said(collector, pid, ref)
+        end
+    end
+  end
+
   defp taken(far), do: GenServer.call({:ops_srv, far}, :take)
   defp pid(far), do: GenServer.call({:ops_srv, far}, :pid)
   defp tasks(far), do: {:ops_tasks, far}
@@ -299,9 +314,9 @@ defmodule GatewayOps do
         {Process.link(pid), Process.unlink(pid), Process.exit(pid, :kill), quiet()}
       end,
       process_alias: fn far ->
-        ref = Process.alias()
+        ref = :erlang.alias()
         Node.spawn(far, fn -> send(ref, {ref, :by_alias}) end)
-        {next(), Process.unalias(ref)}
+        {next(), :erlang.unalias(ref)}
       end,
       erpc_call: fn far -> :erpc.call(far, fn -> Enum.map([1, 2], &(&1 + 1)) end) end,
       erpc_raises: fn far -> caught(fn -> :erpc.call(far, __MODULE__, :fails, ["by erpc"]) end) end,
@@ -348,11 +363,20 @@ defmodule GatewayOps do
           down(ref)
         end)
       end,
-      output_of_task: fn far ->
-        printed(fn -> Task.Supervisor.async(tasks(far), fn -> :io.format(Process.group_leader(), "~s", [""]) end) |> Task.await() end) |> elem(0)
-      end,
       output_write: fn far -> printed(fn -> :rpc.call(far, IO, :write, [["io", ?d, [" data"]]]) end) end,
       output_binwrite: fn far -> printed(fn -> :rpc.call(far, IO, :binwrite, ["bytes\n"]) end) end,
+      io_gets: fn far ->
+        :gateway_ops.with_input(["typed\n"], fn _ -> :erpc.call(far, IO, :gets, ["> "]) end)
+      end,
+      iex_of_far: fn far ->
+        {:ok, _} = :erpc.call(far, Application, :ensure_all_started, [:iex])
+
+        :gateway_ops.with_input(["x = 40 + 2\n", "{x, :found}\n"], fn collector ->
+          {pid, ref} = Node.spawn_monitor(far, IEx.Server, :run, [[prefix: "ops", on_eof: :stop_evaluator]])
+          iex_said(collector, pid, ref)
+        end)
+        |> elem(0)
+      end,
       twenty_mb: fn far ->
         big = :binary.copy("0123456789abcdef", 1_250_000)
         GenServer.call({:ops_srv, far}, {:echo, big}, 60_000) == big
