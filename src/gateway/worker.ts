@@ -316,7 +316,7 @@ export class WorkerSide {
     end: number,
     now: MonotonicMs,
   ): Verdict | undefined {
-    const { paths, options } = this.#parts;
+    const { paths, options, limits } = this.#parts;
     const leader = paths.leaders.use(pidKey(control.to));
     if (leader === undefined) return undefined;
     const [, fromAt = 0, asStart = 0, request = 0] = places;
@@ -336,7 +336,9 @@ export class WorkerSide {
     if (allowed === undefined) {
       return this.#refuse(objection ?? "io-request", control, b, start, end, now, reply(ENOTSUP));
     }
-    if (!leader.bytes.take(allowed.cost, now)) {
+    // What is not there yet has no size of its own: a full budget does not let more of it through than it holds.
+    const isWide = allowed.cost - (end - start) > limits.leaderBytesPerSecond;
+    if (isWide || !leader.bytes.take(allowed.cost, now)) {
       return this.#refuse("rate", control, b, start, end, now, reply(EAGAIN));
     }
     if (allowed.cleaned === undefined) return { forward: { control, buffer: b, start, end } };
