@@ -6,12 +6,13 @@ import { type Control, hasPayload } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import { CommanderSide } from "./commander.ts";
 import type { FilterOptions, FilterParts } from "./filter-parts.ts";
+import type { Initiative } from "./initiative.ts";
 import { DEFAULT_GATEWAY_LIMITS } from "./limits.ts";
 import type { Observation } from "./observation.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { ReturnPaths } from "./return-paths.ts";
 import type { FilterEvent, Verdict } from "./verdict.ts";
-import { type Initiative, WorkerSide } from "./worker.ts";
+import { WorkerSide } from "./worker.ts";
 
 /**
  * The gate between one commander and one worker, for one session of the two (threat model 4.3). Pure: it takes decoded control

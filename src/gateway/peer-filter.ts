@@ -3,12 +3,13 @@ import type { Control } from "../wire/control-types.ts";
 import { CommanderSide } from "./commander.ts";
 import { judgeWhole } from "./filter.ts";
 import type { FilterOptions, FilterParts } from "./filter-parts.ts";
+import type { Initiative } from "./initiative.ts";
 import { DEFAULT_GATEWAY_LIMITS } from "./limits.ts";
 import type { Side } from "./message-filter.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { ReturnPaths } from "./return-paths.ts";
 import { DROP, type FilterEvent, type Verdict } from "./verdict.ts";
-import { type Initiative, WorkerSide } from "./worker.ts";
+import { WorkerSide } from "./worker.ts";
 
 /** How equals are filtered: as a commander each by its own decision, as a worker each by what the other asked for. */
 export type PeerFilterOptions = Readonly<Record<Side, FilterOptions>>;

@@ -9,6 +9,8 @@ import { atomAt, isPid, ownPidKey, pidAt, Step, stepInto, tupleAt } from "./enco
 import type { FilterParts } from "./filter-parts.ts";
 import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
 import { Inbox, type InboxEntry } from "./inbox.ts";
+import type { Initiative } from "./initiative.ts";
+import { EAGAIN, ENOTSUP, ioReply } from "./io-answers.ts";
 import { judgeRequest, readsReservedWords } from "./io-requests.ts";
 import { resultKind, withoutFuns } from "./reasons.ts";
 import { isMessage, ruleFor, SHELL_RULE, tooManyRefusals } from "./refusal-advice.ts";
@@ -32,19 +34,10 @@ type MessageControl = Kind<"send" | "alias-send">;
 
 /** What the commander is told in place of an answer with something in it that may not cross. */
 const REJECTED: Buffer = encoded(new Tuple([new Atom("gateway"), new Atom("reply_rejected")]));
-const ENOTSUP: Buffer = encoded(new Tuple([new Atom("error"), new Atom("enotsup")]));
-const EAGAIN: Buffer = encoded(new Tuple([new Atom("error"), new Atom("eagain")]));
-/** `{io_reply, ` in front of a tag and an answer. */
-const IO_REPLY_HEAD: Buffer = Buffer.concat([Buffer.from([104, 3]), encoded(new Atom("io_reply"))]);
 /** What passes while a pair is observed; the worker's own operations are judged by rules then. */
 const OBSERVED: readonly Refusal[] = ["fun", "foreign", "io-request", "rate"];
 const REFUSAL_WINDOW_MS = 10_000;
 const NO_ENTRIES: readonly InboxEntry[] = [];
-
-/** Judges what one node sends of itself, asked by nobody. */
-export interface Initiative {
-  judge(control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): Verdict;
-}
 
 /** Judges what the worker sends (threat model 4.3, D0 to D10). */
 export class WorkerSide {
@@ -331,7 +324,7 @@ export class WorkerSide {
     end: number,
     now: MonotonicMs,
   ): Verdict | undefined {
-    const { paths, options } = this.#parts;
+    const { paths, options, limits } = this.#parts;
     const leader = paths.leaders.use(pidKey(control.to));
     if (leader === undefined) return undefined;
     const [, fromAt = 0, asStart = 0, request = 0] = places;
@@ -340,11 +333,7 @@ export class WorkerSide {
       return this.#refuse("foreign", control, b, start, end, now);
     }
     const from = pidAt(b, fromAt) as Pid;
-    const reply = (value: Buffer): Outgoing =>
-      withPayload(
-        { kind: "send", from: control.to, to: from },
-        Buffer.concat([IO_REPLY_HEAD, b.subarray(asStart, request), value]),
-      );
+    const reply = (value: Buffer): Outgoing => ioReply(control.to, from, b.subarray(asStart, request), value);
     const { objection } = this.values;
     if (objection !== undefined && !(objection === "fun" && readsReservedWords(b, start, end, request))) {
       return this.#refuse(objection, control, b, start, end, now, reply(ENOTSUP));
@@ -354,7 +343,9 @@ export class WorkerSide {
       const rule = judgeRequest(b, start, end, request, "shell") === undefined ? undefined : SHELL_RULE;
       return this.#refuse("io-request", control, b, start, end, now, reply(ENOTSUP), rule);
     }
-    if (!leader.bytes.take(allowed.cost, now)) {
+    // What is not there yet has no size of its own: a full budget does not let more of it through than it holds.
+    const isWide = allowed.cost - (end - start) > limits.leaderBytesPerSecond;
+    if (isWide || !leader.bytes.take(allowed.cost, now)) {
       return this.#refuse("rate", control, b, start, end, now, reply(EAGAIN), "leaderBytesPerSecond");
     }
     if (allowed.cleaned === undefined) return { forward: { control, buffer: b, start, end } };
