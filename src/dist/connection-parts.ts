@@ -20,7 +20,7 @@ export interface ConnectionParts {
   readonly ticks: TickOptions;
   /** Liveness of native sessions. Default profile `lan`. */
   readonly heartbeat?: HeartbeatOptions | undefined;
-  /** `DistSink.wanted` always says yes, and the sink keeps no view of a message beyond the call that gave it. Default false. */
+  /** `DistSink.wanted` always says yes, and the sink keeps no view of a message beyond the call: memory is used again. Default false. */
   readonly passesOn?: boolean;
   /** The owner lets the OTP handshake go on step by step: `challenge`, `answerAlive`, `reply`. */
   readonly hold?: HandshakeHold | undefined;

@@ -15,7 +15,7 @@ import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { TermDecoder } from "../term/decode.ts";
 import type { Term } from "../term/types.ts";
-import type { ByteParts, ReleaseChunks } from "../wire/byte-parts.ts";
+import type { ByteCollector, ReleaseChunks } from "../wire/byte-parts.ts";
 import type { Control } from "../wire/control-types.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
@@ -48,6 +48,9 @@ import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
 import { TickMonitor } from "./tick.ts";
+
+/** Chunks at least this long are given back at once where nothing of them is kept. New memory costs more than that. In bytes. */
+const RELEASED_BYTES = 8 * 1024;
 
 /**
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
@@ -269,6 +272,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   bytes(_channel: ChannelId, chunk: Buffer): void {
     if (this.#state.kind === "closed") return;
+    const isSpent = this.#parts.passesOn === true && this.#state.kind === "up" && chunk.length >= RELEASED_BYTES;
     this.#now = this.#parts.clock.now();
     this.#inChunk = true;
     this.#sink.turnStarted();
@@ -281,6 +285,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     }
     this.#sink.turnEnded();
     this.#inChunk = false;
+    if (isSpent) this.#release([chunk]);
     // Not at once: what the continuations of this turn's promises send then leaves in the same write.
     if (this.#flushAsked) this.#parts.clock.afterTurn(this.#flushTurn);
   }
@@ -326,7 +331,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     }
   }
 
-  spanned(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean {
+  spanned(parts: ByteCollector, chunk: Buffer, start: number, end: number): boolean {
     const state = this.#state;
     // What begins a message settles an open question, which `frame` sees to.
     if (state.kind !== "up" || this.#idle.isOpen) return false;
@@ -484,6 +489,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const isNarrow = fragments && peer.native !== undefined;
     this.#deframer.setMaxFrameBytes(isNarrow ? limits.maxFrameBytes : limits.maxMessageBytes);
     this.#hasWideFrames = fragments && !isNarrow;
+    if (this.#parts.passesOn === true) this.#deframer.reuseMemory();
     this.#now = clock.now();
     const { passesOn = false } = this.#parts;
     const receiver = new Receiver(style, limits, this.#sink, { release: this.#release, passesOn });
@@ -522,6 +528,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const maxFrameMs = longestFrameMs(this.#parts.limits, (state.peer.flags & FRAGMENTS) !== 0n);
     if (this.#reading.partialMs(now) > maxFrameMs) throw frameTooSlow(maxFrameMs);
     state.receiver.expire(this.#reading.time(now));
+    if (this.#deframer.partialBytes === 0) this.#deframer.trim();
     // We do not listen, so we cannot say that it is silent. What it does not read ends it all the same.
     const { liveness, sender, peer } = state;
     if (this.#reading.isStopped) liveness.read(now);

@@ -1,11 +1,13 @@
+import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../base/byte-writer.ts";
 import type { MonotonicMs } from "../base/clock.ts";
 import { encodeTerm } from "../term/encode.ts";
-import { Atom, Pid, type Term } from "../term/types.ts";
+import { Atom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { ControlEncoder } from "../wire/control-encoder.ts";
+import type { Control } from "../wire/control-types.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { FragmentPlan } from "../wire/fragment-plan.ts";
 import { DEFAULT_DIST_LIMITS, type DistLimits } from "./limits.ts";
@@ -24,14 +26,15 @@ function noise(length: number, seed: number): Buffer {
   return out;
 }
 
-function framesOf(seqId: bigint, payload: Buffer, partBytes: number): Buffer[] {
+function framesOf(seqId: bigint, payload: Term, partBytes: number, control?: Control): Buffer[] {
   const writer = new ByteWriter();
   const encoder = new ControlEncoder({ style: "header", exitPayload: true });
-  encoder.encodeInto(writer, { kind: "send", from: new Pid("a@h", 1, 0, 9), to: new Pid("b@h", Number(seqId), 0, 5) });
+  const send: Control = { kind: "send", from: new Pid("a@h", 1, 0, 9), to: new Pid("b@h", Number(seqId), 0, 5) };
+  encoder.encodeInto(writer, control ?? send);
   const term = encodeTerm(payload);
   // Without the version byte; the fragment header replaces `83 44 00`.
-  const control = Buffer.from(writer.buffer.subarray(3, writer.length));
-  const plan = new FragmentPlan(seqId, control, [{ buffer: term, start: 1, end: term.length }], partBytes);
+  const head = Buffer.from(writer.buffer.subarray(3, writer.length));
+  const plan = new FragmentPlan(seqId, head, [{ buffer: term, start: 1, end: term.length }], partBytes);
   const frames: Buffer[] = [];
   for (;;) {
     const pieces: Uint8Array[] = [];
@@ -44,7 +47,13 @@ function framesOf(seqId: bigint, payload: Buffer, partBytes: number): Buffer[] {
 function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS, passesOn = false) {
   const payloads: Term[] = [];
   const refused: { kind: string; head: Buffer; heldBytes: number }[] = [];
-  const seen = { joinedFragments: 0, released: 0, memories: new Set<ArrayBufferLike>() };
+  const seen = {
+    joinedFragments: 0,
+    released: 0,
+    memories: new Set<ArrayBufferLike>(),
+    chunk: Buffer.alloc(0),
+    controls: [] as Control[],
+  };
   const release = (chunks: readonly Buffer[]): void => {
     for (const chunk of chunks) new Uint8Array(chunk.buffer).fill(0xee);
     seen.released += chunks.length;
@@ -57,17 +66,20 @@ function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS, passesOn =
       refused: ({ kind }, buffer, start, end) => {
         refused.push({ kind, head: Buffer.from(buffer.subarray(start, end)), heldBytes: receiver.heldBytes });
       },
-      message: (_control, buffer, start, end) => {
+      message: (control, buffer, start, end) => {
         seen.memories.add(buffer.buffer);
+        seen.controls.push(control);
         payloads.push(receiver.terms.decodeAt(passesOn ? Buffer.from(buffer) : buffer, start, end));
       },
     },
     { release, passesOn },
   );
   const deframer = new Deframer({ prefix: 4, maxFrameBytes: DEFAULT_DIST_LIMITS.maxFrameBytes, release });
+  if (passesOn) deframer.reuseMemory();
   const sink: FrameSink = {
     frame(buffer, start, end) {
-      if ((buffer[start + 1] as number) > 0x44 && end - start === buffer.length) seen.joinedFragments++;
+      const isJoined = passesOn ? buffer !== seen.chunk : end - start === buffer.length;
+      if (isJoined && (buffer[start + 1] as number) > 0x44) seen.joinedFragments++;
       receiver.frame(buffer, start, end, T0);
     },
     spanned: (parts, chunk, start, end) => receiver.spanned(parts, chunk, start, end, T0),
@@ -79,8 +91,10 @@ function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS, passesOn =
       // Memory of its own, of exactly its length, as TLS hands it up.
       const chunk = Buffer.allocUnsafeSlow(Math.min(size, bytes.length - at));
       bytes.copy(chunk, 0, at, at + chunk.length);
+      seen.chunk = chunk;
       deframer.receive(chunk, sink);
       at += chunk.length;
+      if (passesOn) chunk.fill(0xee);
     }
   };
   return { receiver, payloads, refused, seen, take };
@@ -142,6 +156,23 @@ describe("Receiver, messages in fragments", () => {
     receiver.expire(T0);
     take(wire[0] as Buffer, [50_000]);
     expect(seen.memories.size).toBe(2);
+  });
+
+  it("keeps the options of a spawn that comes in fragments, though the memory they came in is used again", () => {
+    const own = (id: number): Pid => new Pid("a@h", id, 0, 9);
+    const ref = new Reference("a@h", 9, [1, 2, 3]);
+    const options = [new Tuple([new Atom("max_heap_size"), noise(60_000, 1)])];
+    const spawn: Control = {
+      kind: "spawn-request",
+      ...{ ref, from: own(1), groupLeader: own(2), module: "m", function: "f", arity: 1, options },
+    };
+    const payload = [noise(200_000, 2)];
+    for (const size of [1_000, 20_000, 70_000]) {
+      const { seen, take } = rig(true, DEFAULT_DIST_LIMITS, true);
+      take(Buffer.concat(framesOf(1n, payload, 65_536, spawn)), [size]);
+      // Not toEqual: what it prints of 60 KB that differ takes minutes.
+      expect(seen.controls.map((control) => isDeepStrictEqual(control, spawn))).toEqual([true]);
+    }
   });
 
   it("finds what is wrong with a spanning first fragment", () => {

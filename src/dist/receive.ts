@@ -5,7 +5,7 @@ import { PidTable } from "../term/pid-table.ts";
 import { skipTerm } from "../term/skip.ts";
 import type { Term } from "../term/types.ts";
 import { InboundAtomCache } from "../wire/atom-cache.ts";
-import type { ByteParts, ReleaseChunks } from "../wire/byte-parts.ts";
+import type { ByteCollector, ReleaseChunks } from "../wire/byte-parts.ts";
 import { ControlDecoder } from "../wire/control.ts";
 import { type Control, hasPayload } from "../wire/control-types.ts";
 import type { FrameStyle } from "../wire/flags.ts";
@@ -28,7 +28,10 @@ export interface ReceiveSink {
 export interface ReceiverOptions {
   /** Frees chunks that are wholly copied; see Reassembler. */
   readonly release?: ReleaseChunks;
-  /** The sink wants every message and keeps no view of one beyond the call: memory is used again. Default false. */
+  /**
+   * The sink wants every message and keeps no view of one beyond the call. Then frames may change once they were taken, and
+   * memory is used again. Default false.
+   */
   readonly passesOn?: boolean;
 }
 
@@ -107,7 +110,8 @@ export class Receiver {
       return;
     }
     const { seqId, fragId } = packet;
-    const whole = this.#fragments.first(seqId, fragId, { control, atomRefs }, buffer, payload, end, now);
+    const context = { control: this.#lasting(control, buffer), atomRefs };
+    const whole = this.#fragments.first(seqId, fragId, context, buffer, payload, end, now);
     if (whole !== undefined) this.#complete(whole);
     else if (!this.#sink.wanted(control)) this.#refuse(seqId, control, atomRefs, buffer, payload, end);
   }
@@ -118,7 +122,7 @@ export class Receiver {
    * to `frame`. See FrameSink.spanned.
    * @throws {SallyportError} which ends the connection
    */
-  spanned(parts: ByteParts, chunk: Buffer, start: number, end: number, now: MonotonicMs): boolean {
+  spanned(parts: ByteCollector, chunk: Buffer, start: number, end: number, now: MonotonicMs): boolean {
     const head = parts.head(FRAGMENT_HEAD_BYTES);
     const packet = this.#packet;
     if (head === undefined) return false;
@@ -130,7 +134,14 @@ export class Receiver {
     return true;
   }
 
-  #firstSpanned(head: Buffer, parts: ByteParts, chunk: Buffer, start: number, end: number, now: MonotonicMs): boolean {
+  #firstSpanned(
+    head: Buffer,
+    parts: ByteCollector,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    now: MonotonicMs,
+  ): boolean {
     const packet = this.#packet;
     if (!this.#parser.parseFirstFragment(packet, head) || !isWholeIn(head, packet.at)) return false;
     this.#messages++;
@@ -138,8 +149,17 @@ export class Receiver {
     this.terms.watch?.reset();
     const control = this.#controls.decode(head, packet.at, head.length, atomRefs);
     const payload = this.#parser.payloadStart(packet, this.#controls.position, hasPayload(control));
-    this.#fragments.firstParts(seqId, fragId, { control, atomRefs }, parts, payload, chunk, start, end, now);
+    const context = { control: this.#lasting(control, head), atomRefs };
+    this.#fragments.firstParts(seqId, fragId, context, parts, payload, chunk, start, end, now);
     return true;
+  }
+
+  /** The control message just decoded, for longer than the bytes stay as they are: options of a spawn may share them. */
+  #lasting(control: Control, buffer: Buffer): Control {
+    if (!this.#passesOn || control.kind !== "spawn-request") return control;
+    const { at, atomRefs } = this.#packet;
+    const end = this.#controls.position;
+    return this.#controls.decode(Buffer.from(buffer.subarray(at, end)), 0, end - at, atomRefs);
   }
 
   /**

@@ -10,12 +10,33 @@ const MAX_BLOCK_BYTES = 64 * 1024;
 /** Frees the memory of chunks of which nobody holds a view any more. */
 export type ReleaseChunks = (chunks: readonly Buffer[]) => void;
 
+/** Bytes that arrive in pieces and are wanted in one piece. */
+export interface ByteCollector {
+  /** Bytes collected so far. */
+  readonly bytes: number;
+  /** Adds `buffer[start..end)`. */
+  add(buffer: Buffer, start: number, end: number): void;
+  /** The first bytes, at least `count` of them in one piece, as a view; undefined when they lie in several pieces. */
+  head(count: number): Buffer | undefined;
+  /** Adds everything from byte `from` on to `target`; the collection is empty again. */
+  moveTo(target: ByteCollector, from: number): void;
+  /**
+   * Everything collected plus `buffer[start..end)`, from the beginning of a buffer which may be longer; the collection is
+   * empty again.
+   */
+  joinWith(buffer: Buffer, start: number, end: number): Buffer;
+  /** Lets go of everything. */
+  clear(): void;
+  /** For the quiet: gives back memory that is only kept for what comes next. */
+  trim(): void;
+}
+
 /**
  * Bytes that arrive in pieces and are wanted in one piece. Long pieces are kept by reference, short ones are copied into
  * blocks that grow with what was copied already and are filled to their end, so neither the number of objects nor the
  * memory can be driven far beyond the bytes present, however small the pieces are. The pieces must not change afterwards.
  */
-export class ByteParts {
+export class ByteParts implements ByteCollector {
   readonly #release: ReleaseChunks | undefined;
   #parts: Buffer[] = [];
   /** Block of copied bytes; those before `#runStart` are in `#parts` already, there is room from `#runEnd` on. */
@@ -30,12 +51,10 @@ export class ByteParts {
     this.#release = release;
   }
 
-  /** Bytes collected so far. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Adds `buffer[start..end)`. */
   add(buffer: Buffer, start: number, end: number): void {
     const length = end - start;
     if (length === 0) return;
@@ -54,14 +73,12 @@ export class ByteParts {
     );
   }
 
-  /** The first bytes, at least `count` of them in one piece, as a view; undefined when they lie in several pieces. */
   head(count: number): Buffer | undefined {
     const first = this.#parts[0] ?? this.#block?.subarray(this.#runStart, this.#runEnd);
     return first === undefined || first.length < count ? undefined : first;
   }
 
-  /** Adds everything from byte `from` on to `target`; the collection is empty again. */
-  moveTo(target: ByteParts, from: number): void {
+  moveTo(target: ByteCollector, from: number): void {
     this.#closeRun();
     let skip = from;
     for (const part of this.#parts) {
@@ -72,12 +89,9 @@ export class ByteParts {
     this.clear();
   }
 
-  /**
-   * Everything collected plus `buffer[start..end)`, in one new buffer of the caller's; the collection is empty again.
-   * @param into used in place of a new buffer, from its beginning on; it has room for all
-   */
-  joinWith(buffer: Buffer, start: number, end: number, into?: Buffer): Buffer {
-    const joined = into ?? Buffer.allocUnsafeSlow(this.#bytes + (end - start));
+  /** In one new buffer of the caller's, just as long. */
+  joinWith(buffer: Buffer, start: number, end: number): Buffer {
+    const joined = Buffer.allocUnsafeSlow(this.#bytes + (end - start));
     let at = 0;
     for (const part of this.#parts) {
       joined.set(part, at);
@@ -93,7 +107,6 @@ export class ByteParts {
     return joined;
   }
 
-  /** Lets go of everything. */
   clear(): void {
     this.#parts = [];
     this.#block = undefined;
@@ -102,6 +115,8 @@ export class ByteParts {
     this.#copiedBytes = 0;
     this.#bytes = 0;
   }
+
+  trim(): void {}
 
   #addShort(buffer: Buffer, start: number, end: number): void {
     const length = end - start;

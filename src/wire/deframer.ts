@@ -1,5 +1,6 @@
 import { SallyportError } from "../base/errors.ts";
-import { ByteParts, type ReleaseChunks } from "./byte-parts.ts";
+import { type ByteCollector, ByteParts, type ReleaseChunks } from "./byte-parts.ts";
+import { ReusedBytes } from "./reused-bytes.ts";
 
 /** Bytes of the length before each frame: 2 in the TCP handshake, 4 afterwards and on TLS, 0 where chunks are frames. */
 export type PrefixBytes = 0 | 2 | 4;
@@ -14,7 +15,7 @@ export interface FrameSink {
    * A frame that came in several chunks, before it is joined: `parts`, then `chunk[start..end)`. True: the sink took all
    * of it out of `parts`, which is the deframer's own, and `frame` is not called. Without this method, never.
    */
-  spanned?(parts: ByteParts, chunk: Buffer, start: number, end: number): boolean;
+  spanned?(parts: ByteCollector, chunk: Buffer, start: number, end: number): boolean;
 }
 
 export interface DeframerOptions {
@@ -38,7 +39,7 @@ export class Deframer {
   #lengthBytes = 0;
   /** True when `#length` is complete and its body has not ended yet. */
   #inBody = false;
-  readonly #parts: ByteParts;
+  #parts: ByteCollector;
   #stopped = false;
   #busy = false;
 
@@ -79,6 +80,23 @@ export class Deframer {
   /** Changes the limit from the next frame on, also for the rest of the chunk in work. */
   setMaxFrameBytes(maxFrameBytes: number): void {
     this.#maxFrameBytes = maxFrameBytes;
+  }
+
+  /**
+   * From now on nothing of a chunk is kept once `receive` is over, and a frame is valid during its call only: memory is used
+   * again.
+   * @throws {SallyportError} ERR_API_MISUSE DEFRAMER_MID_FRAME when part of a frame is waiting
+   */
+  reuseMemory(): void {
+    if (this.partialBytes > 0) {
+      throw misuse("DEFRAMER_MID_FRAME", "the way of collecting cannot change while part of a frame is waiting");
+    }
+    this.#parts = new ReusedBytes();
+  }
+
+  /** For the quiet: gives back memory that is only kept for what comes next. */
+  trim(): void {
+    this.#parts.trim();
   }
 
   /**
@@ -133,8 +151,9 @@ export class Deframer {
       this.#lengthBytes = 0;
       if (spans) {
         if (sink.spanned?.(this.#parts, chunk, bodyStart, at) === true) continue;
+        const size = this.#parts.bytes + (at - bodyStart);
         const joined = this.#parts.joinWith(chunk, bodyStart, at);
-        sink.frame(joined, 0, joined.length);
+        sink.frame(joined, 0, size);
       } else {
         sink.frame(chunk, bodyStart, at);
       }

@@ -1,7 +1,8 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
-import { ByteParts, type ReleaseChunks } from "./byte-parts.ts";
+import { type ByteCollector, ByteParts, type ReleaseChunks } from "./byte-parts.ts";
 import { misbehaved } from "./misbehaved.ts";
+import { ReusedBytes } from "./reused-bytes.ts";
 
 /** Default for `maxBytes`: payload bytes that all unfinished sequences of one peer may hold together (rulings U13). */
 export const DEFAULT_REASSEMBLY_BYTES: number = 64 * 1024 * 1024;
@@ -11,11 +12,6 @@ export const DEFAULT_SEQUENCES = 16;
 
 /** Default for `maxFragments`: fragments of one message. 64 MiB in pieces of 1 KiB; a BEAM sends pieces of 64 KiB. */
 export const DEFAULT_FRAGMENTS = 65_536;
-
-/** Largest message whose joined bytes are kept to be written over, see `ReassemblerOptions.reuses`. In bytes. */
-const MAX_REUSED_BYTES = 256 * 1024;
-/** Least room that is made for them. */
-const LEAST_REUSED_BYTES = 32 * 1024;
 
 /** Default age at which an unfinished sequence is given up, counted from its first fragment (threat-model RS-03). */
 export const DEFAULT_SEQUENCE_AGE_MS = 30_000;
@@ -29,7 +25,7 @@ export interface ReassemblerOptions {
   readonly maxFragments?: number;
   /** Frees chunks that are wholly copied into a joined message; default: the collector does. */
   readonly release?: ReleaseChunks | undefined;
-  /** A joined message is valid only until the next one: the same memory is used again. Default false. */
+  /** A joined message is valid only until the next fragment, and no fragment needs to stay unchanged. Default false. */
   readonly reuses?: boolean;
 }
 
@@ -49,7 +45,7 @@ interface Sequence<T> {
   /** The fragment id that must come next; 1 is the last one. */
   next: bigint;
   /** Undefined once the sequence was aborted: its fragments are counted and dropped. */
-  parts: ByteParts | undefined;
+  parts: ByteCollector | undefined;
 }
 
 /**
@@ -65,8 +61,8 @@ export class Reassembler<T> {
   readonly #reuses: boolean;
   readonly #sequences: Map<bigint, Sequence<T>> = new Map();
   #bytes = 0;
-  /** Where messages are joined, one after another. */
-  #reused: Buffer | undefined;
+  /** That of the message joined last, for the next one. */
+  #spare: ReusedBytes | undefined;
 
   constructor(options: ReassemblerOptions = {}) {
     this.#maxBytes = options.maxBytes ?? DEFAULT_REASSEMBLY_BYTES;
@@ -119,7 +115,7 @@ export class Reassembler<T> {
     seqId: bigint,
     fragId: bigint,
     context: T,
-    head: ByteParts,
+    head: ByteCollector,
     from: number,
     buffer: Buffer,
     start: number,
@@ -140,7 +136,7 @@ export class Reassembler<T> {
   }
 
   /** Begins a sequence of several fragments, the first of `bytes`; they go to what is returned. */
-  #begin(seqId: bigint, fragId: bigint, context: T, bytes: number, now: MonotonicMs): ByteParts {
+  #begin(seqId: bigint, fragId: bigint, context: T, bytes: number, now: MonotonicMs): ByteCollector {
     if (fragId > this.#maxFragments) {
       throw limit("TOO_MANY_FRAGMENTS", "a message of", fragId, "fragments", "maxFragments", this.#maxFragments);
     }
@@ -156,7 +152,7 @@ export class Reassembler<T> {
       );
     }
     this.#checkRoom(bytes);
-    const parts = new ByteParts(this.#release);
+    const parts = this.#collector();
     this.#bytes += bytes;
     this.#sequences.set(seqId, { context, startedAt: now, next: fragId - 1n, parts });
     return parts;
@@ -188,7 +184,7 @@ export class Reassembler<T> {
   nextParts(
     seqId: bigint,
     fragId: bigint,
-    head: ByteParts,
+    head: ByteCollector,
     from: number,
     buffer: Buffer,
     start: number,
@@ -238,24 +234,21 @@ export class Reassembler<T> {
     if (parts === undefined) return undefined;
     this.#bytes -= parts.bytes;
     const size = parts.bytes + (end - start);
-    const joined = parts.joinWith(buffer, start, end, this.#roomFor(size));
+    const joined = parts.joinWith(buffer, start, end);
+    if (parts instanceof ReusedBytes) this.#spare = parts;
     return { context: sequence.context, buffer: joined, start: 0, end: size };
   }
 
-  /** Memory that is written over; undefined where each message has its own. */
-  #roomFor(size: number): Buffer | undefined {
-    if (!this.#reuses || size > MAX_REUSED_BYTES) return undefined;
-    if (this.#reused === undefined || this.#reused.length < size) {
-      let room = LEAST_REUSED_BYTES;
-      while (room < size) room *= 2;
-      this.#reused = Buffer.allocUnsafeSlow(room);
-    }
-    return this.#reused;
+  #collector(): ByteCollector {
+    if (!this.#reuses) return new ByteParts(this.#release);
+    const spare = this.#spare ?? new ReusedBytes();
+    this.#spare = undefined;
+    return spare;
   }
 
-  /** For the quiet: gives back the memory that is used again and again. */
+  /** For the quiet: gives back memory that is only kept for what comes next. */
   trim(): void {
-    this.#reused = undefined;
+    this.#spare = undefined;
   }
 
   /**
