@@ -41,6 +41,10 @@ export class TerminalFront implements Front {
   #tail = "";
   /** A part of the line that is being edited was pasted. */
   #isPasted = false;
+  /** A pasted text is being put in, all lines of it. */
+  #isPasting = false;
+  /** No line will come any more: the editor is not to be used. */
+  #hasEnded = false;
   #isClosed = false;
 
   constructor(
@@ -67,9 +71,7 @@ export class TerminalFront implements Front {
     });
     this.#editor.on("line", (line) => this.#line(line));
     this.#editor.on("SIGINT", () => this.#interrupt());
-    this.#editor.on("close", () => {
-      if (!this.#isClosed) sink.ended();
-    });
+    this.#editor.on("close", () => this.#endOfInput());
     input.on("data", this.#typed);
     output.on("drain", this.#drained);
     output.write(PASTE_ON);
@@ -77,7 +79,7 @@ export class TerminalFront implements Front {
 
   show(text: string): boolean {
     if (text === "") return true;
-    const isDrawn = this.#isAsking || this.#editor.line !== "";
+    const isDrawn = !this.#hasEnded && (this.#isAsking || this.#editor.line !== "");
     // What is drawn begins with the tail, which goes with it.
     const before = isDrawn ? this.#erasing() + this.#tail : "";
     const isReady = this.#output.write(before + text);
@@ -92,6 +94,7 @@ export class TerminalFront implements Front {
   }
 
   ask(prompt: string): void {
+    if (this.#hasEnded) return;
     this.#prompt = prompt;
     this.#isAsking = true;
     this.#draw();
@@ -121,11 +124,12 @@ export class TerminalFront implements Front {
     this.#timer?.cancel();
     this.#input.off("data", this.#typed);
     this.#output.off("drain", this.#drained);
-    const isDrawn = this.#isAsking || this.#editor.line !== "" || this.#tail !== "";
+    this.#output.write(PLAIN + PASTE_OFF);
+    if (!this.#hasEnded) this.#leaveLine("");
+    this.#hasEnded = true;
     this.#editor.close();
     this.#input.setRawMode(false);
     this.#input.pause();
-    this.#output.write(`${PLAIN}${PASTE_OFF}${isDrawn ? "\n" : ""}`);
   }
 
   get #columns(): number {
@@ -145,21 +149,29 @@ export class TerminalFront implements Front {
   #take(pieces: ReturnType<PasteScanner["push"]>): void {
     for (const piece of pieces) {
       if (this.#isClosed) return;
-      // Not written: what is written may arrive behind a paste that follows it.
-      if (piece.kind === "keys") this.#keys.emit("data", piece.bytes);
+      if (piece.kind === "keys") this.#press(piece.bytes);
       else this.#paste(piece.text);
     }
+  }
+
+  #press(bytes: Buffer): void {
+    // The editor itself does not notice on which row a line ends that has grown beyond the first.
+    this.#editor.prevRows = this.#editor.getCursorPos().rows;
+    // Not written: what is written may arrive behind a paste that follows it.
+    this.#keys.emit("data", bytes);
   }
 
   /** Text that is put in as it is, line by line: to `write` of an editor no character of it is a key. */
   #paste(text: string): void {
     if (text === "") return;
-    this.#isPasted = true;
+    this.#isPasting = true;
     this.#editor.write(text);
+    this.#isPasting = false;
+    this.#isPasted = this.#editor.line !== "";
   }
 
   #line(line: string): void {
-    const isPasted = this.#isPasted;
+    const isPasted = this.#isPasting || this.#isPasted;
     this.#isPasted = false;
     this.#isAsking = false;
     this.#prompt = "";
@@ -168,22 +180,30 @@ export class TerminalFront implements Front {
     this.#sink.line(line, isPasted);
   }
 
-  #interrupt(): void {
-    this.#output.write("^C\n");
-    this.#isPasted = false;
-    this.#tail = "";
-    this.#isAsking = false;
-    this.#prompt = "";
-    this.#editor.setPrompt("");
-    if (this.#editor.line !== "") this.#forgetLine();
-    this.#sink.interrupt();
+  #endOfInput(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#leaveLine("");
+    this.#sink.ended();
   }
 
-  /** Empties the line that is being edited; nothing of it is drawn any more. */
-  #forgetLine(): void {
-    this.#editor.prevRows = 0;
+  /** What is drawn stays as it is, with `mark` at its end; all that follows stands below. */
+  #leaveLine(mark: string): void {
+    const isBegun = this.#isAsking || this.#editor.line !== "" || this.#tail !== "" || mark !== "";
+    if (isBegun) this.#output.write(`${mark}\n`);
+    this.#isPasted = false;
+    this.#isAsking = false;
+    this.#tail = "";
+    this.#prompt = "";
+    this.#editor.setPrompt("");
+  }
+
+  #interrupt(): void {
     this.#editor.write(null, { ctrl: true, name: "e" });
-    this.#editor.write(null, { ctrl: true, name: "u" });
+    this.#leaveLine("^C");
+    this.#editor.prevRows = 0;
+    if (this.#editor.line !== "") this.#editor.write(null, { ctrl: true, name: "u" });
+    this.#sink.interrupt();
   }
 
   /** Takes away what is drawn; the cursor stands at the beginning of its first row then. */
