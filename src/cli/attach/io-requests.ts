@@ -121,7 +121,7 @@ function putStep(given: readonly Term[], maxBytes: number): IoStep {
   }
   const [module, fn, args] = rest;
   const name = atomName(fn) ?? "";
-  const arity = isAtom(module, "io_lib") && Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
+  const arity = isAtom(module, "io_lib") ? FORMATS[name] : undefined;
   if (arity === undefined || !Array.isArray(args) || args.length !== arity) return ENOTSUP;
   const cost = costOf(args, maxBytes);
   return cost > maxBytes ? EAGAIN : { kind: "format", fn: name, args, encoding, cost };

@@ -3,9 +3,6 @@ import { isHarmless } from "./escape-sequence.ts";
 /** What the output may hold besides text: harmless sequences, or none. */
 export type FilterMode = "terminal" | "plain";
 
-/** Longest sequence that is looked at, in characters behind `ESC [`; a longer one is dropped whole. */
-const MAX_PARAMETERS = 64;
-
 /** How much of an unfinished sequence or string is taken away before what follows is text again, in characters. */
 const MAX_DROPPED = 4_096;
 
@@ -138,7 +135,6 @@ export class TerminalFilter {
   }
 
   #escape(point: number): void {
-    if (point === ESC) return;
     const char = String.fromCodePoint(point);
     if (char === "[") this.#become("control");
     else if (STRING_STARTS.includes(char)) this.#become("string");
@@ -150,7 +146,6 @@ export class TerminalFilter {
   #control(point: number): void {
     if (isBetween(point, 0x20, 0x3f)) {
       if (!this.#isShort()) this.#abort(point);
-      else if (this.#parameters.length >= MAX_PARAMETERS) this.#reading = "dropped-control";
       else this.#parameters += String.fromCodePoint(point);
       return;
     }
