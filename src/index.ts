@@ -32,6 +32,7 @@ export {
   type RegisteredFunction,
   type RegisterOptions,
   type ReplyTerm,
+  type RpcOptions,
   type RuleInCode,
   type ServiceHandlers,
   type SpawnOptions,

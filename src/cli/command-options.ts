@@ -39,6 +39,18 @@ export function startOptions(): Option[] {
   ];
 }
 
+export interface AttachFlags extends CommonFlags {
+  readonly erlang?: boolean;
+  readonly elixir?: boolean;
+}
+
+export function attachOptions(): Option[] {
+  return [
+    new Option("--erlang", "run the shell of Erlang").conflicts("elixir"),
+    new Option("--elixir", "run IEx (default: where the node has it)"),
+  ];
+}
+
 export interface DemoFlags {
   readonly json?: boolean;
   readonly peer: "auto" | "erlang" | "sallyport";

@@ -96,10 +96,8 @@ export function controlOptions(): Option[] {
 }
 
 /** How long an operation may take. */
-export function timeoutOption(): Option {
-  return new Option("--timeout <ms>", "longest time for the operation, connecting included")
-    .argParser(wholeNumber(1, MAX_TIME_MS))
-    .default(DEFAULT_TIMEOUT_MS);
+export function timeoutOption(says: string = "longest time for the operation, connecting included"): Option {
+  return new Option("--timeout <ms>", says).argParser(wholeNumber(1, MAX_TIME_MS)).default(DEFAULT_TIMEOUT_MS);
 }
 
 export function jsonOption(description: string): Option {

@@ -68,7 +68,18 @@ export async function byRunningNode(
  * queued has left. One `--timeout` covers connecting and running.
  * @throws what createNode, connect and `run` throw
  */
-export async function withPeer<T>(
+export function withPeer<T>(
+  world: CommandWorld,
+  flags: CommonFlags,
+  target: string,
+  run: (operation: Operation) => Promise<T>,
+): Promise<T> {
+  const what = `waiting for ${quotePeerText(target)}`;
+  return withConnection(world, flags, target, (operation) => whileWaiting(world.terminal, what, run(operation)));
+}
+
+/** As `withPeer`, for what goes on beyond `--timeout`: says nothing of waiting once the connection stands. */
+export async function withConnection<T>(
   world: CommandWorld,
   flags: CommonFlags,
   target: string,
@@ -85,7 +96,7 @@ export async function withPeer<T>(
     const shown = quotePeerText(target);
     const connecting = node.connect(target, { timeoutMs: flags.timeout });
     const peer = await whileWaiting(terminal, `connecting to ${shown} (at most ${flags.timeout} ms)`, connecting);
-    return await whileWaiting(terminal, `waiting for ${shown}`, run({ node, peer, remainingMs }));
+    return await run({ node, peer, remainingMs });
   } finally {
     await node.close({ timeoutMs: DRAIN_MS });
   }

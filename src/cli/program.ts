@@ -1,6 +1,8 @@
 import { Argument, Command, type Option } from "commander";
 import { addCommand, type CommandParts, placeOf } from "./add-command.ts";
 import {
+  type AttachFlags,
+  attachOptions,
   type DemoFlags,
   demoOptions,
   type InitFlags,
@@ -28,6 +30,7 @@ export interface Actions extends GatewayActions, IdentityActions, PolicyActions,
   send(flags: CommonFlags, args: MessageArguments): Promise<void>;
   rpc(flags: CommonFlags, args: RpcArguments): Promise<void>;
   spawn(flags: CommonFlags, args: SpawnArguments): Promise<void>;
+  attach(flags: AttachFlags, node: string): Promise<void>;
   demo(flags: DemoFlags): Promise<void>;
 }
 
@@ -130,6 +133,20 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   }).action((node: string, fn: string, args: string, flags: CommonFlags) =>
     actions.spawn(flags, { node, function: fn, args }),
   );
+
+  add("attach", "run the shell of an Erlang or Elixir node, giving the node no power over this machine", {
+    long:
+      "Runs the shell of NODE, as erl -remsh does, without the power that a connected Erlang node has over the other: it may print " +
+      "text, without the sequences that a terminal answers to or remembers, and is told the lines typed for it. Everything else it " +
+      "asks for is refused. Ctrl-D ends the shell, ~. on a line of its own leaves at once, ctrl-C interrupts an evaluation and, twice " +
+      "within a second, leaves. q(). stops NODE itself. Lines may come from a pipe.",
+    arguments: [NODE],
+    options: [...attachOptions(), timeoutOption("longest time for connecting and starting the shell"), ...common],
+    examples: [
+      "sallyport attach ec2_node@203.0.113.7",
+      "echo 'erlang:memory(total).' | sallyport attach ec2_node --erlang",
+    ],
+  }).action((node: string, flags: AttachFlags) => actions.attach(flags, node));
 
   addIdentityCommands(program, actions);
   addPolicyCommands(program, actions);

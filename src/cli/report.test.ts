@@ -134,6 +134,17 @@ describe("reports", () => {
   });
 });
 
+describe("a JSON document", () => {
+  it("is plain text to a terminal, and says the same", () => {
+    const value = { text: "a\u001b\u007f\u0085\u009b6n\u202eb\u2028c\u{e0041}é😀\n\ud800" };
+    const shown = screen({ json: true });
+    shown.terminal.document(value);
+    expect(JSON.parse(shown.out)).toEqual(value);
+    expect(shown.out.trimEnd()).toBe(printable(shown.out.trimEnd()));
+    expect(shown.out).toContain("\\u009b6n\\u202eb\\u2028c\\udb40\\udc41é😀");
+  });
+});
+
 describe("printable", () => {
   it("keeps text and shows what a terminal would act on", () => {
     expect(printable("héllo {ok,3}")).toBe("héllo {ok,3}");

@@ -44,6 +44,7 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     send: async (flags, args) => (await import("./commands/message.ts")).send(world, flags, args),
     rpc: async (flags, args) => (await import("./commands/run.ts")).rpc(world, flags, args),
     spawn: async (flags, args) => (await import("./commands/run.ts")).spawn(world, flags, args),
+    attach: async (flags, node) => (await import("./commands/attach.ts")).attach(world, flags, node),
     keysInit: async (flags) => (await import("./commands/keys.ts")).keysInit(world, flags),
     keysShow: async (flags) => (await import("./commands/keys.ts")).keysShow(world, flags),
     keysRotate: async (flags) => (await import("./commands/keys.ts")).keysRotate(world, flags),

@@ -38,9 +38,10 @@ export class Terminal {
     this.#parts.stdout.write(`${text}\n`);
   }
 
-  /** One JSON document on one line. */
+  /** One JSON document on one line, in it nothing that a terminal would act on. */
   document(value: unknown): void {
-    this.#parts.stdout.write(`${JSON.stringify(value)}\n`);
+    const json = JSON.stringify(value).replaceAll(UNSAFE, inJson);
+    this.#parts.stdout.write(`${json}\n`);
   }
 
   /** A line for the person in front of it, on stderr. */
@@ -61,6 +62,13 @@ export class Terminal {
 
 /** Controls, and the marks that turn text around: never sent to a terminal. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/** A character as JSON writes it escaped: those beyond 16 bits as two. */
+function inJson(char: string): string {
+  return Array.from({ length: char.length }, (_, at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, "0")}`).join(
+    "",
+  );
+}
 
 /** Text on one line without anything a terminal would act on. Our messages escape peer text already; this is the last net. */
 export function printable(text: string): string {

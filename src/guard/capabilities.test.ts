@@ -39,6 +39,8 @@ function capabilityOf(
     alias: new Reference("n@h", 33, [serial, 2, 3]),
     usesLeft: over.uses ?? Number.POSITIVE_INFINITY,
     expiresAt: over.expiresAt === undefined ? undefined : at(over.expiresAt),
+    funs: false,
+    foreign: false,
   };
 }
 

@@ -7,7 +7,7 @@ import type { Reference } from "../term/types.ts";
 import { allowedBy } from "./weigh.ts";
 
 /** Operations that a capability can allow on its process. */
-export type CapabilityVerb = "send" | "call" | "cast" | "monitor" | "link" | "exit";
+export type CapabilityVerb = "send" | "call" | "cast" | "io" | "monitor" | "link" | "exit";
 
 /**
  * Who holds a capability: a key where the peer has one, else a name and how surely it was known. Never both ways: a key is not a
@@ -27,6 +27,9 @@ export interface Capability<T extends object> {
   /** Uses left; Infinity without a bound. Monitors and links do not count as uses. */
   usesLeft: number;
   readonly expiresAt: MonotonicMs | undefined;
+  /** What may come by it may hold funs, or identifiers of third nodes. */
+  readonly funs: boolean;
+  readonly foreign: boolean;
 }
 
 /**

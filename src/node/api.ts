@@ -118,7 +118,15 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface SpawnRemoteOptions extends CallOptions {
+export interface RpcOptions extends CallOptions {
+  /**
+   * Group leader of what is run: a process of this node, which must answer the I/O protocol. Default: one that drops output. The
+   * peer needs a right to send it `io`, such as a grant.
+   */
+  readonly groupLeader?: LocalProcessHandle;
+}
+
+export interface SpawnRemoteOptions extends RpcOptions {
   /** Sets up a monitor with the spawn itself, so that no death is missed. */
   readonly onDown?: (down: Down) => void;
   /** Links the new process to this local process. */
@@ -169,6 +177,10 @@ export interface GrantOptions {
   readonly uses?: number;
   /** Milliseconds. Default: as long as the process. */
   readonly ttlMs?: number;
+  /** Messages may hold funs, opaque values. Default: where the policy lets the peer send them. */
+  readonly funs?: boolean;
+  /** Messages may hold identifiers of third nodes. Default: where the policy lets the peer send them. */
+  readonly foreign?: boolean;
 }
 
 /** A process handed to a peer. Ends with its uses, its time, the process, or `revoke`. */
@@ -357,7 +369,7 @@ export interface Node {
   /** Resolves when the bytes waiting for a node fell below the congestion mark, or the session ended. */
   drained(node: string): Promise<void>;
   /** Runs `module:function(args)` on a node: erpc, or rex where the peer cannot spawn. */
-  rpc(node: string, module: string, fn: string, args: readonly Term[], options?: CallOptions): Promise<Term>;
+  rpc(node: string, module: string, fn: string, args: readonly Term[], options?: RpcOptions): Promise<Term>;
   /** Starts a local process. */
   spawn(handler: ProcessHandler, options?: SpawnOptions): LocalProcessHandle;
   /** Starts a registered function of a Sallyport node (a name) or `module:function` of any node. */

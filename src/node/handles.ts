@@ -69,3 +69,8 @@ export function ownHandle(own: NodeName, handle: LocalProcessHandle): ProcessHan
     advice: "pass what spawn or register of the same node returned",
   });
 }
+
+/** Its pid; undefined where none is given. @throws as `ownHandle` */
+export function ownPid(own: NodeName, handle: LocalProcessHandle | undefined): Pid | undefined {
+  return handle === undefined ? undefined : ownHandle(own, handle).pid;
+}

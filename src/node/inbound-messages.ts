@@ -1,7 +1,7 @@
 import { BY_CAPABILITY, type Capability, type CapabilityVerb, isHeld } from "../guard/capabilities.ts";
 import { classifyMessage, type MessageVerb } from "../guard/classify.ts";
 import type { Access } from "../guard/verdicts.ts";
-import type { Grant, Verdict } from "../policy/decision.ts";
+import type { Verdict } from "../policy/decision.ts";
 import { SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import { TupleHead } from "../term/peek.ts";
 import { type Term, Tuple } from "../term/types.ts";
@@ -129,9 +129,8 @@ export class Deliveries {
       this.#answers.refuse(session, control, this.#head, verb, grant, buffer, end);
       return undefined;
     }
-    const handed = verdict === BY_CAPABILITY ? capability : undefined;
-    const ctx = contextOf(this.#core, session, control, process, grant, handed);
-    if (!this.deliver(session, control, process, ctx, verb, grant, buffer, start, end)) return undefined;
+    const ctx = contextOf(this.#core, session, control, process, grant, capability);
+    if (!this.deliver(session, control, process, ctx, verb, buffer, start, end)) return undefined;
     if (capability !== undefined) this.#core.capabilities.use(capability);
     this.#refusals.allowed(session, verb, targetOf(control), verdict, grant);
     return ctx;
@@ -144,7 +143,6 @@ export class Deliveries {
     process: NodeProcess,
     ctx: MessageContext,
     verb: MessageVerb,
-    grant: Grant | undefined,
     buffer: Buffer,
     start: number,
     end: number,
@@ -154,7 +152,7 @@ export class Deliveries {
     counters.messagesIn++;
     const call = verb === "call" && term instanceof Tuple ? readGenCall(term) : undefined;
     if (call !== undefined && !goesTo(call.replyTo, session.node, session.creation)) throw answerElsewhere();
-    let fault = this.#contentFault(session, verb, term, call !== undefined, grant);
+    let fault = this.#contentFault(session, verb, term, call !== undefined, ctx);
     const isCounted = fault === undefined && call !== undefined && services.has(process);
     // Counted as the service gives it back: by what the context holds.
     if (isCounted && !session.inflight.begin(process, ctx.admission?.grant)) fault = BY_LIMIT;
@@ -179,9 +177,9 @@ export class Deliveries {
     verb: MessageVerb,
     term: Term,
     isCall: boolean,
-    grant: Grant | undefined,
+    { admission }: MessageContext,
   ): Why | undefined {
-    if (holdsUnwanted(session, grant)) return BY_LIMIT;
+    if (holdsUnwanted(session, admission?.grant, admission?.capability)) return BY_LIMIT;
     // What was let in for what its head said must be that.
     if (verbOf(term) !== verb) return BY_DEFAULT;
     if (verb === "call" && !isCall) return BY_DEFAULT;

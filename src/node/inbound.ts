@@ -64,7 +64,7 @@ export class Inbound {
     if (warm?.control === control && warm.generation === this.#core.processes.names.generation && warm.process.alive) {
       const verb = classifyMessage(buffer, start, end, this.#head, session.connection.terms.atomRefs);
       if ((verb === "send" && warm.send) || (verb === "call" && warm.call) || (verb === "cast" && warm.cast)) {
-        this.#deliveries.deliver(session, warm.control, warm.process, warm.ctx, verb, undefined, buffer, start, end);
+        this.#deliveries.deliver(session, warm.control, warm.process, warm.ctx, verb, buffer, start, end);
         return;
       }
     }

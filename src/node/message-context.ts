@@ -41,7 +41,7 @@ export interface Admission {
   readonly grant: Grant | undefined;
   /** Epoch of the node in which it was let in. */
   readonly epoch: number;
-  /** The grant of the process by which it came, where no rule allows it. */
+  /** The grant of the process that the sender holds for it. */
   readonly capability: Capability<object> | undefined;
   /** Of the session over which it came, which may have ended since. */
   readonly guard: SessionGuard;

@@ -56,9 +56,13 @@ export function contextOf(
   });
 }
 
-/** Whether what was decoded last holds a fun or an identifier of a third node that nothing lets this peer send. */
-export function holdsUnwanted({ watch, guard }: Session, grant: Grant | undefined): boolean {
-  return (watch.hasFun && !guard.mayFuns(grant)) || (watch.hasForeign && !guard.mayForeign(grant));
+/**
+ * Whether what was decoded last holds a fun or an identifier of a third node that nothing lets this peer send: neither the rule by
+ * which it came, nor what the peer holds on the target.
+ */
+export function holdsUnwanted({ watch, guard }: Session, grant: Grant | undefined, held?: Capability<object>): boolean {
+  const hasFun = watch.hasFun && held?.funs !== true && !guard.mayFuns(grant);
+  return hasFun || (watch.hasForeign && held?.foreign !== true && !guard.mayForeign(grant));
 }
 
 /** True when a message of a peer was let in by rules that are not in force any more. */

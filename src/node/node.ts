@@ -25,6 +25,7 @@ import type {
   ProcessHandler,
   RegisteredFunction,
   RegisterOptions,
+  RpcOptions,
   RuleInCode,
   ServiceHandlers,
   SpawnOptions,
@@ -36,7 +37,7 @@ import { Deadlines } from "./deadlines.ts";
 import { PEERS_PROCESS } from "./exchange-words.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
-import { ownHandle, spawnHandle } from "./handles.ts";
+import { ownHandle, ownPid, spawnHandle } from "./handles.ts";
 import { healthOf } from "./health-of.ts";
 import { Inbound } from "./inbound.ts";
 import { Joining } from "./joining.ts";
@@ -233,9 +234,9 @@ export class SallyportNode implements Node {
     return this.#host.drained(node);
   }
 
-  async rpc(node: string, module: string, fn: string, args: readonly Term[], options: CallOptions = {}): Promise<Term> {
+  async rpc(node: string, module: string, fn: string, args: readonly Term[], options: RpcOptions = {}): Promise<Term> {
     this.#checkOpen();
-    return this.#outbound.rpc(node, module, fn, args, options);
+    return this.#outbound.rpc(node, module, fn, args, options, ownPid(this.name, options.groupLeader));
   }
 
   spawn(handler: ProcessHandler, options: SpawnOptions = {}): LocalProcessHandle {
@@ -243,12 +244,8 @@ export class SallyportNode implements Node {
     const tag = AllowRule.compile(options.allow);
     const { trapExit = false, exposeReasons = false } = options;
     const behaviour = new SpawnedBehaviour(handler, (reason) => this.#processes.exit(handle.process, reason));
-    const handle = spawnHandle(
-      this.#processes,
-      behaviour,
-      { tag, trapExit, exposeReasons },
-      this.#waiting.stillAllowed,
-    );
+    const its = { tag, trapExit, exposeReasons };
+    const handle = spawnHandle(this.#processes, behaviour, its, this.#waiting.stillAllowed);
     return handle;
   }
 
@@ -256,7 +253,8 @@ export class SallyportNode implements Node {
     this.#checkOpen();
     const session = await this.#connected(node, options);
     const linkTo = options.link === undefined ? undefined : ownHandle(this.name, options.link).process;
-    return (await this.#spawns.spawn(session, fn, args, options, linkTo)) as Pid;
+    const leader = ownPid(this.name, options.groupLeader);
+    return (await this.#spawns.spawn(session, fn, args, options, linkTo, leader)) as Pid;
   }
 
   monitor(target: Target, onDown: (down: Down) => void): Reference {

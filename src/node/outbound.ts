@@ -146,10 +146,23 @@ export class Outbound {
   }
 
   /** See Node.rpc. */
-  async rpc(node: string, module: string, fn: string, args: readonly Term[], options: CallOptions): Promise<Term> {
+  async rpc(
+    node: string,
+    module: string,
+    fn: string,
+    args: readonly Term[],
+    options: CallOptions,
+    groupLeader: Pid | undefined,
+  ): Promise<Term> {
     const session = this.#routes.session(node) ?? (await this.#routes.connected(node, options));
-    if (session.hasSpawn) return this.#spawns.rpc(session, module, fn, args, options);
-    const request = new Tuple([new Atom("call"), new Atom(module), new Atom(fn), args, new Atom("user")]);
+    if (session.hasSpawn) return this.#spawns.rpc(session, module, fn, args, options, groupLeader);
+    const request = new Tuple([
+      new Atom("call"),
+      new Atom(module),
+      new Atom(fn),
+      args,
+      groupLeader ?? new Atom("user"),
+    ]);
     const result = await this.#callOver(session, "rex", request, options);
     if (!(result instanceof Tuple) || !isAtom(result.elements[0], "badrpc")) return result;
     throw remoteException(session.peer.name, `${module}:${fn}/${args.length}`, "badrpc", result.elements[1]);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { Atom, Pid } from "../term/types.ts";
+import type { PolicyDocument } from "../policy/document.ts";
+import { Atom, ExportFun, Pid, type Term, tuple } from "../term/types.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { ScriptedNode } from "../testkit/scripted-peer.ts";
-import { exit } from "./api.ts";
+import { exit, type GrantOptions } from "./api.ts";
 import { SPENT_LOOK_MS } from "./own-grants.ts";
 
 async function make(maxGrants?: number) {
@@ -131,6 +132,87 @@ describe("what rests on a grant", () => {
     world.clock.advance(SPENT_LOOK_MS);
     expect(kindsOf(await p.answers())).toEqual(["exit", "monitor-exit"]);
     expect(world.clock.pendingTimers).toBe(await idleTimers());
+  });
+});
+
+describe("a process handed over as a group leader", () => {
+  async function makeLeader(options: Partial<GrantOptions> = {}, policy?: PolicyDocument) {
+    const world = new ScriptedNode(policy === undefined ? {} : { policy });
+    const heard: Term[] = [];
+    const leader = world.node.spawn((message) => void heard.push(message));
+    const p = await world.connect();
+    const q = await world.connect({ name: "q@h" });
+    world.node.grant(leader, { to: "p@h", verbs: ["io", "monitor"], ...options });
+    const request = (what: Term) => tuple(new Atom("io_request"), p.from, p.ref(), what);
+    return { world, heard, leader, p, q, request };
+  }
+
+  it("takes io requests of its holder, and nothing else", async () => {
+    const { world, heard, leader, p, q, request } = await makeLeader();
+    p.send(leader.pid, request(1));
+    q.send(leader.pid, request(2));
+    p.send(leader.pid, "plain");
+    p.send(leader.pid, tuple(new Atom("EXIT"), p.from, new Atom("kill")));
+    p.send(leader.pid, tuple(new Atom("$gen_cast"), 1));
+    p.write({ kind: "link", from: p.from, to: leader.pid });
+    p.write({ kind: "exit2", from: p.from, to: leader.pid, reason: "payload" }, new Atom("kill"));
+    await world.settle();
+    expect(heard).toHaveLength(1);
+    expect(leader.alive).toBe(true);
+    expect(world.refusals()).toHaveLength(6);
+  });
+
+  it("takes funs and identifiers of third nodes in them where the grant says so", async () => {
+    const third = new Pid("third@h", 1, 0, 1);
+    for (const [options, taken] of [
+      [{}, 0],
+      [{ funs: true }, 1],
+      [{ foreign: true }, 1],
+      [{ funs: true, foreign: true }, 2],
+    ] as const) {
+      const { world, heard, leader, p, request } = await makeLeader(options);
+      p.send(leader.pid, request(new ExportFun("m", "f", 1)));
+      p.send(leader.pid, request(third));
+      await world.settle();
+      expect(heard).toHaveLength(taken);
+    }
+  });
+
+  it("takes them also where a rule lets the peer send io without them", async () => {
+    const peer = (name: string) => ({ names: [name], assurance: "cookie" }) as const;
+    const policy: PolicyDocument = {
+      version: 1,
+      node: "n@h",
+      peers: { p: peer("p@h"), q: peer("q@h") },
+      rules: [{ id: "io", from: "p", allow: "io", to: "any-pid" }],
+    };
+    const { world, heard, leader, p, request } = await makeLeader({ funs: true }, policy);
+    p.send(leader.pid, request(new ExportFun("m", "f", 1)));
+    await world.settle();
+    expect(heard).toHaveLength(1);
+  });
+
+  it("is named as group leader of what is run and started, and the output of that comes to nobody else", async () => {
+    const { world, leader, p } = await makeLeader();
+    void world.node.rpc("p@h", "m", "f", [], { groupLeader: leader }).catch(() => undefined);
+    void world.node.spawnRemote("p@h", "m:f", [], { groupLeader: leader }).catch(() => undefined);
+    const asked = (await p.answers()).filter((answer) => answer.kind === "spawn-request");
+    expect(asked.map((answer) => answer.kind === "spawn-request" && answer.groupLeader)).toEqual([
+      leader.pid,
+      leader.pid,
+    ]);
+    void world.node.rpc("p@h", "m", "f", []).catch(() => undefined);
+    const [other] = await p.answers();
+    const sink = other?.kind === "spawn-request" ? other.groupLeader : leader.pid;
+    expect(sink).not.toEqual(leader.pid);
+    p.send(sink, tuple(new Atom("io_request"), p.from, p.ref(), tuple(new Atom("put_chars"), "taken")));
+    expect(world.refusals()).toEqual([]);
+
+    const elsewhere = await makeLeader();
+    void elsewhere.world.node.rpc("p@h", "m", "f", [], { groupLeader: elsewhere.leader }).catch(() => undefined);
+    elsewhere.p.send(sink, tuple(new Atom("io_request"), p.from, p.ref(), tuple(new Atom("put_chars"), "refused")));
+    await elsewhere.world.settle();
+    expect(elsewhere.world.refusals()).toEqual(["io output deny-default"]);
   });
 });
 

@@ -13,7 +13,7 @@ import type { NodeCore } from "./node-core.ts";
 import type { NodeProcess } from "./node-process.ts";
 import type { Session } from "./session.ts";
 
-const VERBS: readonly string[] = ["send", "call", "cast", "monitor", "link", "exit"];
+const VERBS: readonly string[] = ["send", "call", "cast", "io", "monitor", "link", "exit"];
 
 /** Longest time a timer of the platform can be set for, milliseconds. */
 const MAX_TIMER_MS = 2_147_483_647;
@@ -66,6 +66,8 @@ export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag
       alias: refs.next(),
       usesLeft: Math.floor(uses),
       expiresAt: ttlMs === undefined ? undefined : addMs(now, ttlMs),
+      funs: options.funs === true,
+      foreign: options.foreign === true,
     };
     capabilities.add(capability, now);
     process.observe(this);
@@ -168,6 +170,6 @@ export class OwnGrants implements DeathObserver<MessageContext, NodeProcess["tag
 
 function invalid(option: string, value: string): SallyportError {
   return new SallyportError("ERR_API_MISUSE", "GRANT_INVALID", `${option} of a grant cannot be ${value}`, {
-    advice: "give verbs out of send, call, cast, monitor, link and exit, uses of 1 or more, and ttlMs above 0",
+    advice: "give verbs out of send, call, cast, io, monitor, link and exit, uses of 1 or more, and ttlMs above 0",
   });
 }

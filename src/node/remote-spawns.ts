@@ -47,7 +47,14 @@ export class RemoteSpawns {
   }
 
   /** erpc: runs `module:fn(args)` on the peer and resolves with its value. */
-  rpc(session: Session, module: string, fn: string, args: readonly Term[], options: CallOptions): Promise<Term> {
+  rpc(
+    session: Session,
+    module: string,
+    fn: string,
+    args: readonly Term[],
+    options: CallOptions,
+    groupLeader?: Pid,
+  ): Promise<Term> {
     const peer = session.peer.name;
     const what = `${module}:${fn}/${args.length}`;
     const resultRef = this.#core.refs.next();
@@ -76,6 +83,7 @@ export class RemoteSpawns {
             refused: (reason) => this.#fail(ref, session, spawnRefused(peer, what, reason)),
             ended: (reason) => this.#rpcEnded(ref, session, resultRef, what, reason),
           },
+          groupLeader,
         );
       },
     });
@@ -88,6 +96,7 @@ export class RemoteSpawns {
     args: readonly Term[],
     options: SpawnRemoteOptions,
     linkTo: NodeProcess | undefined,
+    groupLeader?: Pid,
   ): Promise<Term> {
     const peer = session.peer.name;
     // A peer that did not offer it may drop the connection over it.
@@ -126,6 +135,7 @@ export class RemoteSpawns {
           wanted,
           args,
           { session, from, asked, child: undefined, replied, refused, ended: undefined },
+          groupLeader,
           from,
         );
       },
@@ -182,19 +192,20 @@ export class RemoteSpawns {
     options: readonly Term[],
     args: readonly Term[],
     open: OpenSpawn,
+    groupLeader: Pid | undefined,
     from: Pid = this.#core.mainPid,
   ): void {
     const control: Control = {
       kind: "spawn-request",
       ref,
       from,
-      groupLeader: this.#outputSink,
+      groupLeader: groupLeader ?? this.#outputSink,
       module,
       function: fn,
       arity: args.length,
       options,
     };
-    session.takesOutput = true;
+    if (groupLeader === undefined) session.takesOutput = true;
     session.connection.message(control, args);
     this.#open.set(ownRefKey(ref), { ...open, ref });
   }
