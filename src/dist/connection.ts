@@ -43,14 +43,11 @@ import { IdleQuestion } from "./idle-question.ts";
 import { longestFrameMs } from "./limits.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
 import { OwedAnswers } from "./owed-answers.ts";
-import { Reading } from "./reading.ts";
+import { RELEASED_BYTES, Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
 import { TickMonitor } from "./tick.ts";
-
-/** Chunks at least this long are given back at once where nothing of them is kept. New memory costs more than that. In bytes. */
-const RELEASED_BYTES = 8 * 1024;
 
 /**
  * One distribution connection: joins a carrier, the handshake, the receive and send paths and the clock. The one place
@@ -489,10 +486,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const isNarrow = fragments && peer.native !== undefined;
     this.#deframer.setMaxFrameBytes(isNarrow ? limits.maxFrameBytes : limits.maxMessageBytes);
     this.#hasWideFrames = fragments && !isNarrow;
-    if (this.#parts.passesOn === true) this.#deframer.reuseMemory();
     this.#now = clock.now();
-    const { passesOn = false } = this.#parts;
-    const receiver = new Receiver(style, limits, this.#sink, { release: this.#release, passesOn });
+    const memory = { release: this.#release, passesOn: this.#parts.passesOn === true };
+    if (memory.passesOn) this.#deframer.reuseMemory();
+    const receiver = new Receiver(style, limits, this.#sink, memory);
     const liveness =
       peer.native === undefined ? new TickMonitor(ticks, this.#now) : new HeartbeatMonitor(heartbeat, this.#now);
     this.#state = { kind: "up", peer, receiver, sender, liveness };

@@ -66,7 +66,7 @@ describe("the rule that an event names", () => {
     expect(filter.takeEvents()).toMatchObject([
       { why: "fun", rule: undefined },
       { why: "fun", rule: undefined },
-      { why: "operation", rule: 'inbox: { to: "other", shape: "any" }' },
+      { why: "operation", rule: 'inbox: { "to": "other", "shape": "any" }' },
     ]);
   });
 
