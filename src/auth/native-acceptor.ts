@@ -20,6 +20,7 @@ import {
   secretDiffers,
   staleIncarnation,
   successionForeign,
+  turnedAway,
   unexpected,
 } from "./native-failures.ts";
 import {
@@ -255,9 +256,8 @@ function askTrust(
 }
 
 function trusted({ agreed, cookie, verdict, trust, inviteId }: In<"await-trust">, answer: TrustAnswer): Step {
-  const { name, incarnation, method } = agreed.peer;
-  if (answer.kind === "refused") return fail({ error: answer.error, tell: "auth" });
-  if (answer.kind === "full") return fail({ error: answer.error, tell: "busy" });
+  const { name, incarnation, creation, flags, method } = agreed.peer;
+  if (answer.kind !== "granted") return fail(turnedAway(answer));
   if (verdict === "wrong") return fail(secretDiffers(name, "proof"));
   if (verdict === "one-sided") return fail(secretDiffers(name, "set on one side only"));
   const granted = { trust, assurance: capped(method, answer.assurance), inviteId };
@@ -265,7 +265,7 @@ function trusted({ agreed, cookie, verdict, trust, inviteId }: In<"await-trust">
     { kind: "await-arbitration", agreed, cookie, granted },
     {
       kind: "arbitrate",
-      question: { role: "acceptor", name, incarnation, peerHoldsSession: false, isProven: true },
+      question: { role: "acceptor", name, incarnation, creation, flags, peerHoldsSession: false, isProven: true },
     },
   );
 }
@@ -273,6 +273,7 @@ function trusted({ agreed, cookie, verdict, trust, inviteId }: In<"await-trust">
 function arbitrated(state: In<"await-arbitration">, answer: Arbitration): Step {
   const { agreed, cookie, granted } = state;
   const { name, incarnation } = agreed.peer;
+  if (typeof answer === "object") return fail(turnedAway(answer));
   switch (answer) {
     case "go":
       return commit(state);

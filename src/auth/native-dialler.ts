@@ -22,6 +22,7 @@ import {
   selfConnect,
   staleIncarnation,
   successionForeign,
+  turnedAway,
   unexpected,
   versionUnknown,
   wrongNode,
@@ -254,9 +255,10 @@ function trusted({ agreed, cookie, trust }: In<"await-trust">, answer: TrustAnsw
 
 /** In cookie-only mode the acceptor's proof comes last: until then its word counts for less. */
 function arbitrate(agreed: Agreed, peerHoldsSession: boolean, isConfirmed = false): NativeOutput {
-  const { name, incarnation, method } = agreed.peer;
+  const { name, incarnation, creation, flags, method } = agreed.peer;
   const isProven = method !== "cookie" || isConfirmed;
-  return { kind: "arbitrate", question: { role: "dialler", name, incarnation, peerHoldsSession, isProven } };
+  const question = { role: "dialler", name, incarnation, creation, flags, peerHoldsSession, isProven } as const;
+  return { kind: "arbitrate", question };
 }
 
 function arbitrated(context: DiallerContext, state: DiallerState, answer: Arbitration): Step {
@@ -264,6 +266,7 @@ function arbitrated(context: DiallerContext, state: DiallerState, answer: Arbitr
     return proceed(state);
   }
   const { agreed, granted } = state;
+  if (typeof answer === "object") return fail(turnedAway(answer));
   if (answer === "stale") return fail(staleIncarnation(agreed.peer.name, agreed.peer.incarnation));
   if (state.kind === "await-alive") {
     const { cookie } = state;

@@ -168,6 +168,17 @@ export function otherWins(peer: NodeName, tell: "other-wins" | undefined): Nativ
   return { error, tell };
 }
 
+/** The owner said no: to somebody who is not trusted `auth`, else `busy`. */
+export function turnedAway({
+  kind,
+  error,
+}: {
+  readonly kind: "refused" | "full";
+  readonly error: SallyportError;
+}): NativeFailure {
+  return { error, tell: kind === "full" ? "busy" : "auth" };
+}
+
 export function peerGaveUp(peer: NodeName): NativeFailure {
   const error = new SallyportError(
     "ERR_CLOSED",

@@ -6,6 +6,7 @@ import { makeStatement } from "../identity/succession.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { type NativeAnswers, NativeEnd, nativeChannel, nativeTestNode, runNative } from "../testkit/native-end.ts";
 import { testInvite } from "../testkit/native-invite.ts";
+import { DEFAULT_FLAGS } from "../wire/flags.ts";
 import { decodeNative, type NativeMessage } from "../wire/native-handshake.ts";
 import type { RefuseReason } from "../wire/refuse-reason.ts";
 import type { CookieKey } from "./native-cookie.ts";
@@ -298,8 +299,12 @@ describe("an invite", () => {
 describe("arbitration", () => {
   it("comes after all proofs, with the name and incarnation that were proven", () => {
     const { acceptor, dialler } = run();
+    const facts = { peerHoldsSession: false, isProven: true, flags: DEFAULT_FLAGS };
     expect(acceptor.arbitrations).toEqual([
-      { role: "acceptor", name: A, incarnation: 1_700_000_000_001n, peerHoldsSession: false, isProven: true },
+      { role: "acceptor", name: A, incarnation: 1_700_000_000_001n, creation: 1001, ...facts },
+    ]);
+    expect(dialler.arbitrations).toEqual([
+      { role: "dialler", name: B, incarnation: 1_700_000_000_002n, creation: 1002, ...facts },
     ]);
     expect(dialler.log).toEqual(["send", "trust", "arbitrate", "send", "commit", "send", "up"]);
     expect(acceptor.log).toEqual(["send", "send", "trust", "arbitrate", "commit", "send", "up"]);
@@ -316,6 +321,21 @@ describe("arbitration", () => {
       expect(failed(mine)).toBe(pairName);
       expect(failed(other)).toBe(pairName);
       expect(told(mine.sent)).toBe(answer);
+      expect([mine.session, other.session, ...mine.commits, ...other.commits]).toEqual([undefined, undefined]);
+    }
+  });
+
+  it.each([
+    ["refused", "auth", "ERR_DENIED REFUSED_BY_PEER"],
+    ["full", "busy", "ERR_CLOSED PEER_BUSY"],
+  ] as const)("with a no that comes as late, %s, tells %s on either side", (kind, word, heard) => {
+    const error = new SallyportError("ERR_UNREACHABLE", "PORT_CLOSED", "nobody there");
+    for (const who of ["dialler", "acceptor"] as const) {
+      const side: Side = { answers: { arbitration: { kind, error } } };
+      const { dialler, acceptor } = who === "dialler" ? run(side) : run({}, side);
+      const [mine, other] = who === "dialler" ? [dialler, acceptor] : [acceptor, dialler];
+      expect(mine.error).toBe(error);
+      expect([told(mine.sent), failed(other)]).toEqual([word, heard]);
       expect([mine.session, other.session, ...mine.commits, ...other.commits]).toEqual([undefined, undefined]);
     }
   });

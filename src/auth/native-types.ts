@@ -105,6 +105,9 @@ export interface ArbitrationQuestion {
   readonly role: NativeRole;
   readonly name: NodeName;
   readonly incarnation: bigint;
+  /** What the peer's HELLO shows. */
+  readonly creation: number;
+  readonly flags: bigint;
   /** Dialler: the other side says that a session with us stands there. `alive` means then: keep that one. */
   readonly peerHoldsSession: boolean;
   /** False only for a dialler in cookie-only mode before it has the CONFIRM: end no session for it yet. */
@@ -113,9 +116,10 @@ export interface ArbitrationQuestion {
 
 /**
  * `go` this connection goes on; `alive` a session with the peer stands here (the acceptor then asks the dialler);
- * `other-wins` another connection attempt goes on; `stale` a younger incarnation of the peer was seen.
+ * `other-wins` another connection attempt goes on; `stale` a younger incarnation of the peer was seen. A `TrustAnswer` that
+ * is a no may come as late as this, from an owner that joins two handshakes.
  */
-export type Arbitration = "go" | "alive" | "other-wins" | "stale";
+export type Arbitration = "go" | "alive" | "other-wins" | "stale" | Exclude<TrustAnswer, { kind: "granted" }>;
 
 /** What is to be made durable before we confirm. */
 export interface CommitRequest {

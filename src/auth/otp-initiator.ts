@@ -25,8 +25,8 @@ export interface OtpInitiatorSink {
 export interface InitiatorHold {
   /** The acceptor's status. After `alive` the machine waits for `answerAlive`. */
   status(status: "ok" | "ok_simultaneous" | "alive"): void;
-  /** The acceptor's challenge is there. The machine waits for `reply`: our proof of the cookie. */
-  challenged(session: OtpSession): void;
+  /** The acceptor's challenge is there, with all its flags. The machine waits for `reply`: our proof of the cookie. */
+  challenged(session: OtpSession, peerFlags: bigint): void;
 }
 
 type State =
@@ -183,7 +183,7 @@ export class OtpInitiator {
       return;
     }
     this.#state = { kind: "held-reply", challenge: message.challenge, session };
-    this.#hold.challenged(session);
+    this.#hold.challenged(session, message.flags);
   }
 
   #reply(challenge: number, session: OtpSession): void {

@@ -122,7 +122,15 @@ function comesUp(onEnd: (world: { isAllowed: boolean; pinned: boolean; isUp: boo
   } as unknown as Session;
   sessions.add(old);
   sink.attach(connection);
-  const question = { role: "acceptor", name: PEER, incarnation: 6n, peerHoldsSession: false, isProven: true } as const;
+  const question = {
+    role: "acceptor",
+    name: PEER,
+    incarnation: 6n,
+    creation: 9,
+    flags: 0n,
+    peerHoldsSession: false,
+    isProven: true,
+  } as const;
   const newcomer = { key: Buffer.alloc(32), assurance: "pinned", holdsName: true, succeeds: undefined } as const;
   expect(sessions.arbitrate(question, newcomer, connection)).toBe("go");
   sink.up({ name: PEER, role: "acceptor", info: {} } as unknown as ProvenPeer);

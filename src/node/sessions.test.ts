@@ -23,6 +23,8 @@ describe("who takes the place of a standing session", () => {
     role: "acceptor",
     name: name("a@h"),
     incarnation: 6n,
+    creation: 9,
+    flags: 0n,
     peerHoldsSession: false,
     isProven: true,
   } as const;
