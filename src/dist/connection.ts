@@ -528,7 +528,11 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     if (this.#deframer.partialBytes === 0) this.#deframer.trim();
     // We do not listen, so we cannot say that it is silent. What it does not read ends it all the same.
     const { liveness, sender, peer } = state;
-    if (this.#reading.isStopped) liveness.read(now);
+    if (this.#reading.isStopped) {
+      liveness.read(now);
+      // Its PINGs are not answered meanwhile; every byte of ours says that we live.
+      this.#ping(liveness, sender);
+    }
     const pending = this.#carrier.pendingBytes();
     switch (liveness.check(now, pending, this.#writtenBytes - pending)) {
       case "send-tick":

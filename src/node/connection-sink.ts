@@ -12,12 +12,13 @@ import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
+import { nativeOnly } from "./native-only.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
-import { isSameParty, type Newcomer } from "./standing.ts";
+import { isSameParty, newcomerOf } from "./standing.ts";
 
 /** An authenticated peer on one connection. */
 export interface KnownConnection {
@@ -338,23 +339,4 @@ export class ConnectionSink implements DistSink {
     const key = this.#pending?.question.publicKey;
     return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
-}
-
-function newcomerOf({ question, decision }: PendingTrust): Newcomer {
-  const commit = decision?.commit;
-  return {
-    key: question.publicKey,
-    assurance: decision?.assurance ?? "cookie",
-    holdsName: commit?.kind !== "pending",
-    succeeds: commit?.kind === "succession" ? commit.from : undefined,
-  };
-}
-
-/** A name with a pinned key is spoken to by key only, in both directions (rulings S1). */
-function nativeOnly(name: NodeName): SallyportError {
-  return new SallyportError("ERR_DENIED", "NATIVE_ONLY", `${name} has a pinned key and may not connect without it`, {
-    peer: name,
-    stage: "identity",
-    advice: "run the peer with its identity key, or remove its pin if it is a BEAM node now",
-  });
 }

@@ -1,4 +1,5 @@
 import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
+import type { PendingTrust } from "./identity-keeper.ts";
 import type { Session } from "./session.ts";
 
 /** A native connection whose peer is proven and trusted, as it asks to become the session of a name. */
@@ -10,6 +11,17 @@ export interface Newcomer {
   readonly holdsName: boolean;
   /** The key it follows by a signed succession, if it does. */
   readonly succeeds: Uint8Array | undefined;
+}
+
+/** What was decided of a peer, as it asks to become the session. */
+export function newcomerOf({ question, decision }: PendingTrust): Newcomer {
+  const commit = decision?.commit;
+  return {
+    key: question.publicKey,
+    assurance: decision?.assurance ?? "cookie",
+    holdsName: commit?.kind !== "pending",
+    succeeds: commit?.kind === "succession" ? commit.from : undefined,
+  };
 }
 
 /** Whether the standing session is with the same party: the same key, or both known by the cookie alone. */
