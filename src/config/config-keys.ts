@@ -116,6 +116,39 @@ const DNS: Readonly<Record<keyof DnsOption, Field>> = {
   },
 };
 
+export const IDENTITY: Shape = {
+  kind: "object",
+  keys: {
+    dir: {
+      shape: { kind: "string", path: true, example: "data/keys" },
+      says: "Key directory, made at first start.",
+      required: true,
+    },
+    trust: { shape: { kind: "choice", values: ["strict", "tofu"] }, says: "Default strict." },
+    cookieOnly: {
+      shape: { kind: "list", of: { kind: "string", example: "*@lan.example" } },
+      says: "Peers known by the cookie alone: name@host, each half a word or *. Both sides must list each other.",
+    },
+    allowReusedKeys: {
+      shape: { kind: "boolean" },
+      says: "One key may stand for several names. Default false.",
+    },
+    limits: { shape: { kind: "object", keys: TRUST_LIMITS }, says: "Bounds of what is kept of peers." },
+  },
+};
+
+export const HEARTBEAT: Shape = {
+  kind: "object",
+  keys: {
+    profile: {
+      shape: { kind: "choice", values: ["lan", "wan"] },
+      says: "lan: 15 s and 10 s (default). wan: 60 s and 15 s.",
+    },
+    intervalMs: { shape: HEARTBEAT_MS, says: "A peer that sent nothing for so long is asked whether it lives." },
+    timeoutMs: { shape: HEARTBEAT_MS, says: "It is taken for dead when nothing came for so long after that." },
+  },
+};
+
 const DISCOVERY: Readonly<Record<keyof DiscoveryOption, Field>> = {
   directory: {
     shape: { kind: "string", path: true, example: "/mnt/shared/nodes" },
@@ -153,29 +186,7 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     },
     says: "Certificates. Without them, and without identity, no TLS peer can be reached.",
   },
-  identity: {
-    shape: {
-      kind: "object",
-      keys: {
-        dir: {
-          shape: { kind: "string", path: true, example: "data/keys" },
-          says: "Key directory, made at first start.",
-          required: true,
-        },
-        trust: { shape: { kind: "choice", values: ["strict", "tofu"] }, says: "Default strict." },
-        cookieOnly: {
-          shape: { kind: "list", of: { kind: "string", example: "*@lan.example" } },
-          says: "Peers known by the cookie alone: name@host, each half a word or *. Both sides must list each other.",
-        },
-        allowReusedKeys: {
-          shape: { kind: "boolean" },
-          says: "One key may stand for several names. Default false.",
-        },
-        limits: { shape: { kind: "object", keys: TRUST_LIMITS }, says: "Bounds of what is kept of peers." },
-      },
-    },
-    says: "Identity by key: sessions with other Sallyport nodes prove it.",
-  },
+  identity: { shape: IDENTITY, says: "Identity by key: sessions with other Sallyport nodes prove it." },
   policy: {
     shape: { kind: "string", path: true, example: "policy.jsonc" },
     says: "Policy file: what peers may do here. Without it they may ping, and do what allow of a registration grants.",
@@ -244,17 +255,7 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "When connections that nothing needs are ended. Default false without listen.",
   },
   heartbeat: {
-    shape: {
-      kind: "object",
-      keys: {
-        profile: {
-          shape: { kind: "choice", values: ["lan", "wan"] },
-          says: "lan: 15 s and 10 s (default). wan: 60 s and 15 s.",
-        },
-        intervalMs: { shape: HEARTBEAT_MS, says: "A peer that sent nothing for so long is asked whether it lives." },
-        timeoutMs: { shape: HEARTBEAT_MS, says: "It is taken for dead when nothing came for so long after that." },
-      },
-    },
+    shape: HEARTBEAT,
     says: "Liveness of sessions with Sallyport nodes. A dead peer is found within both times and a second.",
   },
   limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },

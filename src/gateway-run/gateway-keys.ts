@@ -1,4 +1,14 @@
-import { ACCEPT_LIMITS, COOKIE, COUNT, LIMITS, TEXT, TIME_MS, TLS_FILES } from "../config/config-keys.ts";
+import {
+  ACCEPT_LIMITS,
+  COOKIE,
+  COUNT,
+  HEARTBEAT,
+  IDENTITY,
+  LIMITS,
+  TEXT,
+  TIME_MS,
+  TLS_FILES,
+} from "../config/config-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
 import type { GatewayLimits } from "../gateway/limits.ts";
 import type {
@@ -58,10 +68,17 @@ const OUTSIDE: Keys<OutsideOption> = {
     shape: { kind: "by-node", of: text("tls://203.0.113.7:9100") },
     says: "Where the inside node reaches them. Default: it does not dial.",
   },
-  cookie: { shape: COOKIE, says: "Cookie of this side.", required: true },
+  cookie: {
+    shape: COOKIE,
+    says: "Cookie of this side: of nodes without keys, and a second secret of those with. Default none: keys only.",
+  },
   tls: {
     shape: object(TLS_FILES),
     says: "Certificate that they are shown: it names the inside node. Its CA vouches for theirs.",
+  },
+  identity: {
+    shape: IDENTITY,
+    says: "Identity by key, of this pair alone: it stands for the inside node. Default: none, no keys are looked at.",
   },
 };
 
@@ -210,6 +227,7 @@ export const GATEWAY_KEYS: Readonly<Record<keyof FileOptions | "$schema" | "vers
     says: "Port mappers of the gateway. Default none.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime of the nodes, in milliseconds. Default 60000." },
+  heartbeat: { shape: HEARTBEAT, says: "Liveness of sessions by key." },
   limits: { shape: object(LIMITS), says: "Bounds of each connection." },
   acceptLimits: { shape: object(ACCEPT_LIMITS), says: "Bounds of connections that are not authenticated yet." },
   control: {

@@ -1,5 +1,6 @@
 import { OpenChallenges } from "../auth/otp-types.ts";
 import { AcceptGate } from "../carrier/accept-gate.ts";
+import { heartbeatOf } from "../dist/heartbeat.ts";
 import { DEFAULT_DIST_LIMITS } from "../dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
@@ -45,6 +46,7 @@ export function makeWorld(
       clock: system.clock,
       limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
       ticks: { ...DEFAULT_TICK_OPTIONS, ...(tickTimeMs === undefined ? {} : { tickTimeMs }) },
+      heartbeat: heartbeatOf(options.heartbeat ?? {}),
       judgeCertificate: judgeWith("standard"),
       readCertificate: readCertificateFacts,
     },

@@ -4,6 +4,7 @@ import type { GatewayReload } from "../gateway/api.ts";
 import type { FilterFactory } from "../gateway/message-filter.ts";
 import type { GatewayOptions, GatewayPairOption } from "../gateway/options.ts";
 import type { PairWorld } from "./gateway-world.ts";
+import { IdentityPool, type IdentityUse } from "./identity-pool.ts";
 import { OwnRules, type RulesChange } from "./own-rules.ts";
 import { pairReplaced } from "./pair-ends.ts";
 import { pairInvalid } from "./pair-invalid.ts";
@@ -17,6 +18,7 @@ interface Start {
   readonly plan: PairPlan;
   readonly rules: OwnRules | undefined;
   readonly old: RunningPair | undefined;
+  readonly use: IdentityUse | undefined;
 }
 
 /** A pair that goes on, with other rules and certificates perhaps. */
@@ -27,24 +29,29 @@ interface Keep {
   readonly commit: () => RulesChange;
 }
 
+/** The identities that were opened for pairs; `unopened`: none is. */
+type Identities = ReadonlyMap<GatewayPairOption, IdentityUse> | "unopened";
+
 type PairOptions = Pick<GatewayOptions, "pairs" | "dangerous">;
 
 /** The pairs of a gateway, by name, and how others take their place. */
 export class PairBook {
   readonly #world: PairWorld;
+  readonly #identities: IdentityPool;
   #pairs: readonly RunningPair[] = [];
 
   constructor(world: PairWorld) {
     this.#world = world;
+    this.#identities = new IdentityPool(world);
   }
 
   get all(): readonly RunningPair[] {
     return this.#pairs;
   }
 
-  /** Reads pairs with all their files, and starts nothing. @throws {SallyportError} ERR_CONFIG */
+  /** Reads pairs with all their files but keys, and starts nothing. @throws {SallyportError} ERR_CONFIG */
   check(options: PairOptions): readonly PairPlan[] {
-    return this.#readAll(options).map(({ plan }) => plan);
+    return this.#readAll(options, "unopened").map(({ plan }) => plan);
   }
 
   /**
@@ -53,7 +60,17 @@ export class PairBook {
    * @throws {SallyportError} ERR_CONFIG
    */
   async take(options: PairOptions): Promise<GatewayReload> {
-    const wanted = this.#readAll(options);
+    const identities = await this.#identities.take(options.pairs);
+    try {
+      return await this.#take(options, identities);
+    } finally {
+      // Those that run have a use of their own.
+      for (const use of identities.values()) use.release();
+    }
+  }
+
+  async #take(options: PairOptions, identities: Identities): Promise<GatewayReload> {
+    const wanted = this.#readAll(options, identities);
     const kept = wanted.filter((one) => one.kind === "keep");
     const starts = wanted.filter((one) => one.kind === "start");
     const leaving = this.#pairs.filter((pair) => !kept.some((one) => one.pair === pair));
@@ -84,19 +101,22 @@ export class PairBook {
     await Promise.all(this.#pairs.map((pair) => pair.close(causeOf?.(pair.name))));
   }
 
-  #readAll({ pairs, dangerous }: PairOptions): readonly (Start | Keep)[] {
+  #readAll({ pairs, dangerous }: PairOptions, identities: Identities): readonly (Start | Keep)[] {
     if (pairs.length === 0) throw pairInvalid("a gateway without pairs", "give at least one pair");
     const plaintext = dangerous?.plaintext ?? false;
-    const wanted = pairs.map((option, index) => inPair(option, index, () => this.#read(option, plaintext)));
+    const wanted = pairs.map((option, index) => inPair(option, index, () => this.#read(option, plaintext, identities)));
     this.#checkNames(wanted);
     return wanted;
   }
 
-  #read(option: GatewayPairOption, plaintext: boolean | "any"): Start | Keep {
+  #read(option: GatewayPairOption, plaintext: boolean | "any", identities: Identities): Start | Keep {
     const world = this.#world;
     const name = pairName(option);
     const old = this.#pairs.find((pair) => pair.name === name);
-    const planned = (filterFor: FilterFactory) => planPair(option, plaintext, world, filterFor);
+    const use = identities === "unopened" ? undefined : identities.get(option);
+    const isUnopened = identities === "unopened" && option.outside.identity !== undefined;
+    const identity = isUnopened ? "unopened" : use?.identity;
+    const planned = (filterFor: FilterFactory) => planPair(option, plaintext, world, filterFor, identity);
     if (old !== undefined) {
       const plan = planned(old.filterFor);
       if (isSamePair(plan, old.plan)) {
@@ -105,12 +125,12 @@ export class PairBook {
       }
     }
     if (world.filterFor !== undefined) {
-      return { kind: "start", plan: planned(world.filterFor), rules: undefined, old };
+      return { kind: "start", plan: planned(world.filterFor), rules: undefined, old, use };
     }
     const outside = option.outside.nodes.map(parseNodeName);
     const parts = { pair: name, inside: parseNodeName(option.inside.node), outside, world };
     const rules = new OwnRules(parts, option.filter ?? {});
-    return { kind: "start", plan: planned(rules.filterFor), rules, old };
+    return { kind: "start", plan: planned(rules.filterFor), rules, old, use };
   }
 
   /** Each pair has a name of its own, and so has each node at a port mapper. */
@@ -133,7 +153,7 @@ export class PairBook {
   /** The ports of `leaving` are free for others; when those cannot have what they need, `leaving` has them again. */
   async #exchange(starts: readonly Start[], leaving: readonly RunningPair[]): Promise<readonly RunningPair[]> {
     const { mappers } = this.#world;
-    const starting = starts.map(({ plan, rules }) => new RunningPair(plan, rules, this.#world));
+    const starting = starts.map(({ plan, rules, use }) => new RunningPair(plan, rules, this.#world, use?.again()));
     await Promise.all(leaving.map((pair) => pair.unlisten()));
     try {
       mappers.expect(registering([...this.#pairs, ...starting]));
@@ -161,9 +181,10 @@ export class PairBook {
   }
 
   #tell(plans: readonly PairPlan[]): void {
-    for (const { name, sides } of plans) {
+    for (const { name, sides, identity } of plans) {
       for (const side of SIDES) {
-        for (const { reason, message } of sides[side].warnings) {
+        const ofKeys = side === "outside" ? (identity?.warnings ?? []) : [];
+        for (const { reason, message } of [...sides[side].warnings, ...ofKeys]) {
           this.#world.notice({ kind: "warning", reason, message: `pair ${name}, ${side}: ${message}` });
         }
       }

@@ -1,11 +1,15 @@
 import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
+import { ExpectedInside } from "../gateway/expected-inside.ts";
 import type { FilterFactory, Side } from "../gateway/message-filter.ts";
+import type { LegIdentity } from "../gateway/native-steps.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
+import { OutsideBook } from "../gateway/outside-book.ts";
 import type { Route } from "../gateway/pair.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import type { PairWorld } from "./gateway-world.ts";
+import type { OutsideIdentity } from "./outside-identity.ts";
 import { pairInvalid } from "./pair-invalid.ts";
 import { SIDES } from "./port-mappers.ts";
 import { checkedAddress, dialerOf, readSide, type SideParts } from "./read-side.ts";
@@ -34,6 +38,8 @@ export interface PairPlan {
   readonly dialledAt: DialAddress | undefined;
   /** No outside node dials it: it only dials itself. */
   readonly onlyDials: boolean;
+  /** Of its outside legs, where they have one. */
+  readonly identity: OutsideIdentity | undefined;
 }
 
 /** What a pair is called. */
@@ -45,6 +51,7 @@ export function pairName({ name, inside }: GatewayPairOption): string {
  * Reads a pair option with its files, and checks it.
  * @param plaintext whether the outside may be plain TCP
  * @param filterFor makes the filters of its sessions
+ * @param identity that of its outside legs, where it has one
  * @throws {SallyportError} ERR_CONFIG
  */
 export function planPair(
@@ -52,6 +59,7 @@ export function planPair(
   plaintext: boolean | "any",
   world: PairWorld,
   filterFor: FilterFactory,
+  identity?: OutsideIdentity | "unopened",
 ): PairPlan {
   const { inside, outside, fragments } = option;
   const target = parseNodeName(inside.node);
@@ -61,10 +69,14 @@ export function planPair(
     throw pairInvalid(`neither side of the pair of ${target} may dial`, "set outside.listen or outside.addresses");
   if (inside.address === undefined && !world.mappers.has("inside"))
     throw pairInvalid(`nothing says where ${target} listens`, "set inside.address, or epmd.inside");
+  if (outside.cookie === undefined && identity === undefined)
+    throw pairInvalid(`nothing proves the outside nodes of ${target}`, "set outside.identity, or outside.cookie");
   const mask = fragments === false ? DEFAULT_FLAGS & ~FRAGMENTS : DEFAULT_FLAGS;
-  const sides = { inside: readSide(inside, true, world), outside: readSide(outside, plaintext, world) };
+  const sides = { inside: readSide(inside, true, world), outside: readSide(outside, plaintext, world, identity) };
   const tools = { inside: sides.inside.tools, outside: sides.outside.tools };
-  const common = { mask, world: world.legs, tools, filterFor };
+  const native = identity === undefined || identity === "unopened" ? undefined : identity;
+  const legs = native === undefined ? {} : { identity: legIdentity(native, target, mask, world) };
+  const common = { mask, world: world.legs, tools, filterFor, ...legs };
   const listeners: PlannedListener[] = [];
   const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
   if (outside.listen !== undefined) {
@@ -96,11 +108,17 @@ export function planPair(
     registers: fixed === undefined,
     dialledAt: fixed,
     onlyDials,
+    identity: native,
   };
 }
 
+function legIdentity({ keeper }: OutsideIdentity, inside: NodeName, mask: bigint, { mappers }: PairWorld): LegIdentity {
+  const expected = new ExpectedInside(mask, () => mappers.registeredCreation(inside));
+  return { keeper, book: new OutsideBook(inside), expected };
+}
+
 function planned(route: Route, text: string, side: SideParts): PlannedListener {
-  return { route, listen: parseListen(text, side.plaintext, side.material !== undefined), side };
+  return { route, listen: parseListen(text, side.plaintext, side.hasTls), side };
 }
 
 /** Whether a pair can go on as it is: same nodes, addresses, cookies and certificate paths. */

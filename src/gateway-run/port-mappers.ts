@@ -80,12 +80,17 @@ export class PortMappers {
   registered(target: NodeName): DialAddress {
     const at = this.#servers.inside.registeredAt(localPart(target));
     if (at === undefined) throw notRegistered(target);
-    return { scheme: "tcp", ...at };
+    return { scheme: "tcp", host: at.host, port: at.port };
   }
 
   /** The port with which an inside node has registered. */
   registeredPort(inside: NodeName): number | undefined {
     return this.#servers.inside.registeredAt(localPart(inside))?.port;
+  }
+
+  /** The creation that an inside node was given when it registered. */
+  registeredCreation(inside: NodeName): number | undefined {
+    return this.#servers.inside.registeredAt(localPart(inside))?.creation;
   }
 
   /** `host:port` of each. */

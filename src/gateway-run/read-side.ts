@@ -2,12 +2,13 @@ import type { OtpHandshakeTools } from "../auth/otp-types.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierDialer, DialAddress } from "../carrier/carrier.ts";
 import { createTcpDialer } from "../carrier/tcp.ts";
-import { createTlsDialer, type TlsDialer } from "../carrier/tls.ts";
+import { createTlsDialer, type TlsCarrierOptions, type TlsDialer } from "../carrier/tls.ts";
 import { loadTlsMaterial, type TlsFiles, type TlsMaterial } from "../carrier/tls-material.ts";
 import { parseAddress } from "../discovery/address.ts";
 import { type CookieBook, type CookieSetting, readCookies } from "../identity/cookies.ts";
 import { checkPlaintext, guardedTcp } from "../node/listen-option.ts";
 import type { PairWorld } from "./gateway-world.ts";
+import { NATIVE_TLS, type OutsideIdentity } from "./outside-identity.ts";
 import { pairInvalid } from "./pair-invalid.ts";
 
 /** One side of one pair option, read. */
@@ -15,30 +16,43 @@ export interface SideParts {
   readonly tools: OtpHandshakeTools;
   readonly cookies: CookieBook;
   readonly material: TlsMaterial | undefined;
+  /** A certificate is there, or will be. */
+  readonly hasTls: boolean;
+  readonly tlsOptions: TlsCarrierOptions;
   readonly dialers: { readonly tls?: TlsDialer; readonly tcp?: CarrierDialer };
   readonly plaintext: boolean | "any";
   /** What the operator should know of its files. */
   readonly warnings: readonly { readonly reason: string; readonly message: string }[];
 }
 
-/** Reads the cookie and the certificate of one side. @throws {SallyportError} ERR_CONFIG */
+/**
+ * Reads the cookie and the certificate of one side.
+ * @param identity that of the outside, where it has one; `unopened` when nothing is to be locked
+ * @throws {SallyportError} ERR_CONFIG
+ */
 export function readSide(
-  { cookie, tls }: { readonly cookie: CookieSetting; readonly tls?: TlsFiles | undefined },
+  { cookie, tls }: { readonly cookie?: CookieSetting | undefined; readonly tls?: TlsFiles | undefined },
   plaintext: boolean | "any",
   { system, openChallenges }: Pick<PairWorld, "system" | "openChallenges">,
+  identity?: OutsideIdentity | "unopened",
 ): SideParts {
   const { crypto, random, clock, files } = system;
   const { book, warnings } = readCookies(cookie, files);
   const cookieFor = (peer: NodeName): Uint8Array | undefined => book.cookieFor(peer);
   const loaded = tls === undefined ? undefined : loadTlsMaterial(files, tls, clock.wallMs());
-  const material = loaded?.material;
+  const ofKey = identity === "unopened" ? undefined : identity?.material;
+  const material = loaded?.material ?? ofKey;
+  const tlsOptions = identity === undefined ? {} : NATIVE_TLS;
+  const hasTls = material !== undefined || identity === "unopened";
   return {
     cookies: book,
     warnings: [...warnings, ...(loaded?.warnings ?? [])],
     tools: { crypto, random, openChallenges, cookieFor },
     material,
+    hasTls,
+    tlsOptions,
     dialers: {
-      ...(material === undefined ? {} : { tls: createTlsDialer(system, material) }),
+      ...(material === undefined ? {} : { tls: createTlsDialer(system, material, tlsOptions) }),
       ...(plaintext === false ? {} : { tcp: guardedTcp(createTcpDialer(system), plaintext) }),
     },
     plaintext,
@@ -49,7 +63,7 @@ export function readSide(
 export function checkedAddress(text: string, scheme: DialAddress["scheme"], side: SideParts): DialAddress {
   const address = parseAddress(text, scheme);
   if (address.scheme === "tcp") checkPlaintext(address.host, side.plaintext);
-  dialerOf(side, address);
+  if (address.scheme === "tcp" || !side.hasTls) dialerOf(side, address);
   return address;
 }
 

@@ -9,6 +9,7 @@ import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
 import type { FilterFactory } from "../gateway/message-filter.ts";
 import { PairTotals } from "../gateway/pair-totals.ts";
 import type { PairWorld } from "./gateway-world.ts";
+import type { IdentityUse } from "./identity-pool.ts";
 import type { OwnRules } from "./own-rules.ts";
 import { rulesChanged } from "./pair-ends.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
@@ -31,8 +32,11 @@ export class RunningPair {
   readonly #links = new Map<PlannedListener, Link>();
   readonly #totals = new PairTotals();
   #bound: readonly Bound[] = [];
+  readonly #use: IdentityUse | undefined;
+  readonly #unwatch: (() => void) | undefined;
 
-  constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld) {
+  /** @param use of the identity of the plan, where it has one: it is released with the pair */
+  constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld, use: IdentityUse | undefined) {
     this.plan = plan;
     this.rules = rules;
     this.#world = world;
@@ -40,6 +44,10 @@ export class RunningPair {
       const link: Link = new Link(planned.route, (event) => this.#happened(event, link));
       this.#links.set(planned, link);
     }
+    this.#use = use;
+    this.#unwatch = use?.identity.watch((changes) => {
+      for (const link of this.#links.values()) link.cut(changes);
+    });
     rules?.start((over) => void this.end(over));
   }
 
@@ -90,6 +98,8 @@ export class RunningPair {
     const closed = this.unlisten();
     for (const link of this.#links.values()) link.close(cause);
     await closed;
+    this.#unwatch?.();
+    this.#use?.release();
   }
 
   /** Ends sessions that may not go on under the rules as they are; tells how many. */
@@ -147,11 +157,11 @@ export class RunningPair {
     const { route, listen, side } = planned;
     const { system, gate, mappers } = this.#world;
     const parts = { ...system, gate };
-    const { material } = side;
+    const { material, tlsOptions } = side;
     const listener =
       listen.scheme === "tcp" || material === undefined
         ? await listenTcp(parts, listen, link.accept)
-        : await listenTls(parts, listen, material, link.accept);
+        : await listenTls(parts, listen, material, link.accept, tlsOptions);
     const { from, target } = route;
     const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
     const endpoint = { from, target, endpoint: `${listen.scheme}://${host}:${listener.port}` };

@@ -43,6 +43,7 @@ export interface EpmdServerParts {
 interface Registered {
   readonly host: string;
   readonly port: number;
+  readonly creation: number;
   readonly connection: EpmdConnection;
 }
 
@@ -81,8 +82,8 @@ export class EpmdServer {
     return connection;
   }
 
-  /** Where a registered node listens. */
-  registeredAt(name: string): { readonly host: string; readonly port: number } | undefined {
+  /** Where a registered node listens, and the creation that it was given. */
+  registeredAt(name: string): { readonly host: string; readonly port: number; readonly creation: number } | undefined {
     return this.#registered.get(name);
   }
 
@@ -114,7 +115,7 @@ export class EpmdServer {
       };
     }
     const creation = this.#nextCreation(name);
-    this.#registered.set(name, { host, port, connection });
+    this.#registered.set(name, { host, port, creation, connection });
     return { answer: encodeAliveAnswer({ result: 0, creation }, highVersion), isRegistered: true };
   }
 

@@ -1,24 +1,35 @@
-import type { OtpHandshakeTools, OtpIdentity, OtpSession } from "../auth/otp-types.ts";
+import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
+import type { OtpHandshakeTools, OtpIdentity, OtpSession, ShownIdentity } from "../auth/otp-types.ts";
 import type { Assurance } from "../base/assurance.ts";
 import type { Clock } from "../base/clock.ts";
-import type { SallyportError } from "../base/errors.ts";
+import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
 import { DistConnection } from "../dist/connection.ts";
-import type { HandshakeHold } from "../dist/handshake.ts";
+import { type HandshakeHold, NATIVE_ALPN, type NativeParts } from "../dist/handshake.ts";
+import type { HeartbeatOptions } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
-import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import type { ClaimAnswer, DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
+import type { PublicKey } from "../identity/public-key.ts";
+import { nativeOnly } from "../node/native-only.ts";
 import { checkChain, checkName } from "../node/peer-certificate.ts";
 import type { CertificateJudge, CertificateReader } from "../node/ports.ts";
+import { newcomerOf } from "../node/standing.ts";
 import type { Control } from "../wire/control-types.ts";
-import type { Side } from "./message-filter.ts";
+import { otherSide, type Side } from "./message-filter.ts";
+import { type LegIdentity, NativeFarSteps, NativeNearSteps, type NativeSteps } from "./native-steps.ts";
+import type { OutsideParty } from "./outside-book.ts";
+import { otherLegEnded } from "./pair-failures.ts";
+import type { PairHandshake } from "./pair-handshake.ts";
 
 /** What all legs of a gateway share. */
 export interface LegWorld {
   readonly clock: Clock;
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
+  /** Liveness of native legs. Default profile `lan`. */
+  readonly heartbeat?: HeartbeatOptions;
   readonly judgeCertificate: CertificateJudge;
   readonly readCertificate?: CertificateReader;
 }
@@ -28,6 +39,8 @@ export interface LegParts {
   readonly side: Side;
   readonly world: LegWorld;
   readonly tools: OtpHandshakeTools;
+  /** Undefined where the leg speaks OTP only. */
+  readonly identity: LegIdentity | undefined;
   /** The node whose part the gateway plays here. */
   readonly own: OtpIdentity;
   /** The node that is dialled; undefined on the accepting leg. */
@@ -36,12 +49,7 @@ export interface LegParts {
 }
 
 /** What a leg tells its pair. */
-export interface LegOwner {
-  claimed(claim: PeerClaim): void;
-  confirmed(): void;
-  status(status: "ok" | "ok_simultaneous" | "alive"): void;
-  challenged(session: OtpSession): void;
-  proven(leg: Leg): void;
+export interface LegOwner extends PairHandshake {
   up(leg: Leg): void;
   turnStarted(): void;
   message(leg: Leg, control: Control, buffer: Buffer, start: number, end: number): void;
@@ -49,7 +57,7 @@ export interface LegOwner {
   down(leg: Leg, cause: SallyportError | undefined): void;
 }
 
-/** One of the two connections of a pair: what its transport proves, and the way up to the pair. */
+/** One of the two connections of a pair: what its transport and its key prove, and the way up to the pair. */
 export class Leg implements DistSink, HandshakeHold {
   readonly side: Side;
   readonly connection: DistConnection;
@@ -61,41 +69,110 @@ export class Leg implements DistSink, HandshakeHold {
   /** The same for answers of the gateway: nothing is read from this one. */
   answersWait = false;
   readonly #owner: LegOwner;
-  readonly #target: NodeName | undefined;
-  readonly #judge: CertificateJudge;
-  readonly #read: CertificateReader | undefined;
+  readonly #parts: LegParts;
+  /** What the HELLO of this leg shows. */
+  #shown: ShownIdentity;
+  #native: NativeSteps | undefined;
 
   /** Throws what `makeCarrier` throws. */
-  constructor({ side, world, tools, own, target, makeCarrier }: LegParts, owner: LegOwner) {
+  constructor(parts: LegParts, owner: LegOwner) {
+    const { side, world, tools, own, target, makeCarrier } = parts;
     this.side = side;
     this.peer = target;
     this.#owner = owner;
-    this.#target = target;
-    this.#judge = world.judgeCertificate;
-    this.#read = world.readCertificate;
-    const { clock, limits, ticks } = world;
-    const parts = { own, target, tools, clock, limits, ticks, hold: this, passesOn: true };
-    this.connection = new DistConnection(parts, this, makeCarrier);
+    this.#parts = parts;
+    this.#shown = own;
+    const { clock, limits, ticks, heartbeat } = world;
+    const native = parts.identity === undefined ? undefined : this.#nativeParts(parts.identity);
+    const connection = { own, target, tools, native, clock, limits, ticks, heartbeat, hold: this, passesOn: true };
+    this.connection = new DistConnection(connection, this, makeCarrier);
   }
 
-  /** `spki:SHA256:...` of a certificate. */
-  spkiOf(certDer: Buffer): string | undefined {
-    return this.#read?.(certDer)?.spki;
+  /** The key is that of the inside node; the rest of the HELLO is whoever's part this leg plays. */
+  #nativeParts({ keeper, expected }: LegIdentity): NativeParts {
+    return {
+      ...keeper.native,
+      identity: () => {
+        const { own, target } = this.#parts;
+        if (target === undefined) this.#shown = expected.shown;
+        const { creation, flags } = this.#shown;
+        return { ...keeper.native.identity(), name: own.name, creation, flags };
+      },
+    };
   }
 
-  /** Judges the certificate of whoever claims a name. @throws {SallyportError} those of checkChain and checkName */
+  get isNative(): boolean {
+    return this.#native !== undefined;
+  }
+
+  /** Judges the certificate of whoever claims a name. @throws {SallyportError} those of checkChain and checkName; NATIVE_ONLY */
   authenticate({ name, info }: PeerClaim): void {
+    // Its key has said who it is.
+    if (this.#native !== undefined) return;
     checkChain(info, "acceptor", undefined);
-    this.assurance = checkName(info, name, this.#judge);
+    if (this.#parts.identity?.keeper.hasPin(name) === true) throw nativeOnly(name);
+    this.assurance = checkName(info, name, this.#parts.world.judgeCertificate);
   }
 
   secured(info: CarrierInfo): void {
-    const target = this.#target;
+    const { identity, target, world } = this.#parts;
+    if (info.alpn === NATIVE_ALPN && identity !== undefined) {
+      const leg = this;
+      const parts = {
+        identity,
+        connection: this.connection,
+        info,
+        owner: this.#owner,
+        get shown() {
+          return leg.#shown;
+        },
+      };
+      this.#native = target === undefined ? new NativeNearSteps(parts) : new NativeFarSteps(parts);
+      return;
+    }
     // Who dials is judged when it has said its name.
     if (target === undefined) return;
+    if (identity?.keeper.needsKey(target) === true) throw nativeOnly(target);
     checkChain(info, "initiator", target);
-    this.assurance = checkName(info, target, this.#judge);
+    this.assurance = checkName(info, target, world.judgeCertificate);
   }
+
+  // What the pair says.
+
+  /** Accepting leg: the status for the claim. */
+  answerClaim(answer: ClaimAnswer): void {
+    (this.#native ?? this.connection).answerClaim(answer);
+  }
+
+  /** Accepting leg: shows whom the peer has reached. */
+  challenge(shown: ShownIdentity): void {
+    (this.#native ?? this.connection).challenge(shown);
+  }
+
+  /** Accepting leg: the claim is refused for this reason. */
+  refuseClaim(error: unknown): void {
+    if (this.#native === undefined) this.connection.refuseClaim(error);
+    else if (isSallyportError(error)) this.abandon(error);
+    else throw error;
+  }
+
+  /** Accepting leg: the other one came to nothing. */
+  abandon(error: SallyportError): void {
+    if (this.#native === undefined) this.connection.destroy(error);
+    else this.#native.abandon(error, otherLegEnded(otherSide(this.side), this.#parts.own.name, error.reason));
+  }
+
+  /** Dialling leg: our proof. */
+  reply(): void {
+    (this.#native ?? this.connection).reply();
+  }
+
+  /** The last word of the handshake. A native leg that was dialled stands only with the peer's answer to it. */
+  admit(): void {
+    (this.#native ?? this.connection).admit();
+  }
+
+  // What the connection says.
 
   claimed(claim: PeerClaim): void {
     this.peer = claim.name;
@@ -110,16 +187,36 @@ export class Leg implements DistSink, HandshakeHold {
     this.#owner.status(status);
   }
 
-  challenged(session: OtpSession): void {
-    this.#owner.challenged(session);
+  challenged(session: OtpSession, peerFlags: bigint): void {
+    this.#owner.challenged(session, peerFlags);
   }
 
-  proven(_peer: ProvenPeer): void {
-    this.#owner.proven(this);
+  proven({ name }: ProvenPeer): void {
+    // Its key may have been pinned since it was asked.
+    if (this.#parts.identity?.keeper.hasPin(name) === true) this.connection.destroy(nativeOnly(name));
+    else if (this.#parts.target === undefined) this.#owner.nearProven();
+    else this.#owner.farProven();
   }
 
-  up(_peer: ProvenPeer): void {
-    this.#owner.up(this);
+  trustAsked(question: TrustQuestion): void {
+    this.peer = question.name;
+    this.#native?.trustAsked(question);
+  }
+
+  arbitrationAsked(question: ArbitrationQuestion): void {
+    this.#native?.arbitrationAsked(question);
+  }
+
+  commitAsked(request: CommitRequest): void {
+    this.#native?.commitAsked(request);
+  }
+
+  up({ native, info }: ProvenPeer): void {
+    if (native !== undefined) this.assurance = native.assurance;
+    const pending = this.#native?.pending;
+    const lost = pending === undefined ? undefined : this.#parts.identity?.keeper.lostStanding(pending, info);
+    if (lost === undefined) this.#owner.up(this);
+    else this.connection.destroy(lost);
   }
 
   /** Whole messages are judged, so all are put together within the limits. */
@@ -144,16 +241,8 @@ export class Leg implements DistSink, HandshakeHold {
   }
 
   down(cause: SallyportError | undefined): void {
-    this.#owner.down(this, cause);
+    this.#owner.down(this, this.#native?.cause ?? cause);
   }
-
-  // Legs speak OTP's handshake only.
-
-  trustAsked(): void {}
-
-  arbitrationAsked(): void {}
-
-  commitAsked(): void {}
 
   strayPong(): void {}
 
@@ -163,4 +252,30 @@ export class Leg implements DistSink, HandshakeHold {
   }
 
   idleKept(): void {}
+
+  // What is known of the peer, once its session stands.
+
+  /** `spki:SHA256:...` of a certificate. */
+  spkiOf(certDer: Buffer): string | undefined {
+    return this.#parts.world.readCertificate?.(certDer)?.spki;
+  }
+
+  /** Of the proven key, then of those it follows. Reads the trust store. */
+  fingerprintsOf(name: NodeName, key: PublicKey): readonly string[] {
+    return this.#parts.identity?.keeper.fingerprintsOf(name, key) ?? [];
+  }
+
+  /** As which party it competes with other connections of its name. */
+  partyOf({ name, native }: ProvenPeer): OutsideParty {
+    const newcomer = this.#native?.pending === undefined ? undefined : newcomerOf(this.#native.pending);
+    return {
+      name,
+      protocol: native === undefined ? "otp" : "native",
+      key: native?.publicKey,
+      assurance: this.assurance,
+      incarnation: native?.peerIncarnation,
+      succeeds: newcomer?.succeeds,
+      isDialled: this.#parts.target !== undefined,
+    };
+  }
 }

@@ -2,6 +2,7 @@ import type { MonotonicMs } from "../base/clock.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
 import type { DutyEvent } from "./duty.ts";
 import type { FilterReport } from "./filter-report.ts";
 import type { Leg } from "./leg.ts";
@@ -104,7 +105,12 @@ export class Link implements PairWatcher {
 
   #end(pair: Pair, cause: SallyportError | undefined): void {
     if (cause !== undefined) this.#causes.set(pair, cause);
-    pair.end();
+    pair.end("stopping");
+  }
+
+  /** Trust has changed: ends the pairs that rest on what is gone. */
+  cut(changes: readonly TrustChange[]): void {
+    for (const pair of [...this.#pairs.keys()]) pair.cut(changes);
   }
 
   #now(): MonotonicMs {

@@ -1,7 +1,9 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { TlsFiles } from "../carrier/tls-material.ts";
+import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { CookieSetting } from "../identity/cookies.ts";
+import type { IdentityOption } from "../node/options.ts";
 import type { PolicyDocument, ShapeEntry } from "../policy/document.ts";
 import type { GatewayLimits } from "./limits.ts";
 import type { GatewayEvent } from "./link.ts";
@@ -31,9 +33,15 @@ export interface OutsideOption {
   readonly listen?: string;
   /** Where the inside node reaches them, by name. Default: it does not dial. */
   readonly addresses?: Readonly<Record<string, string>>;
-  readonly cookie: CookieSetting;
+  /** Of nodes that come by OTP's handshake, and a second secret of those with keys. Default none: keys only. */
+  readonly cookie?: CookieSetting;
   /** Certificate that they are shown: it names the inside node. Its CA vouches for theirs. */
   readonly tls?: TlsFiles;
+  /**
+   * Identity by key, as of a node: it stands for the inside node. Outside nodes that have one too prove theirs; a name with a
+   * pin speaks by key only. Its directory belongs to this pair alone. Default: OTP's handshake only.
+   */
+  readonly identity?: IdentityOption;
 }
 
 /** One inside node and who may meet it. */
@@ -111,6 +119,8 @@ export interface GatewayOptions {
   };
   /** `net_ticktime` of the nodes, milliseconds. Default 60,000. */
   readonly tickTimeMs?: number;
+  /** Liveness of legs by key: a profile, or its figures. Default `lan`. */
+  readonly heartbeat?: Partial<HeartbeatOptions> & { readonly profile?: HeartbeatProfile };
   readonly limits?: Partial<DistLimits>;
   readonly acceptLimits?: AcceptGateLimits;
   /** Keeps a hash-chained record of connections and refusals. Default none. */

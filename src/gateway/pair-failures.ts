@@ -39,6 +39,45 @@ export function notRegistered(target: NodeName): SallyportError {
   );
 }
 
+/** A HELLO has shown what the inside node is not any more, or never was. By now it is known better. */
+export function creationChanged(peer: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "CREATION_CHANGED",
+    `the node behind the gateway is in another life than ${peer} was shown, or has other capabilities`,
+    {
+      stage: "session",
+      peer,
+      advice:
+        "nothing, if the node dials again and gets through; let the inside node register with the gateway's port mapper",
+    },
+  );
+}
+
+/** First use gives a stranger no name, and the node behind a gateway knows peers by name only. */
+export function strangerRefused(peer: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "KEY_UNTRUSTED", `the key of ${peer} waits for the operator's word`, {
+    stage: "identity",
+    peer,
+    advice: "pin its key, give it an invite, or let the inside node dial it first",
+  });
+}
+
+/** More than fits before the other leg stands. */
+export function tooEarly(peer: NodeName, max: number): SallyportError {
+  return new SallyportError(
+    "ERR_LIMIT",
+    "EARLY_MESSAGES",
+    `${peer} sent more than ${max} messages before the other node was there`,
+    {
+      stage: "session",
+      peer,
+      detail: { limit: max, option: "MAX_EARLY_MESSAGES" },
+      advice: "let it dial again; messages that small and that many at once are none of a BEAM node's",
+    },
+  );
+}
+
 /** A leg ended because the other one did. */
 export function otherLegEnded(side: Side, peer: NodeName, reason: string): SallyportError {
   return new SallyportError("ERR_CLOSED", "OTHER_LEG_ENDED", `the ${side} leg, to ${peer}, has ended: ${reason}`, {

@@ -1,15 +1,28 @@
-import type { OtpHandshakeTools, OtpSession } from "../auth/otp-types.ts";
-import type { MonotonicMs } from "../base/clock.ts";
+import type { OtpHandshakeTools, OtpIdentity, OtpSession, ShownIdentity } from "../auth/otp-types.ts";
+import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Admission, Carrier, CarrierSink } from "../carrier/carrier.ts";
-import type { PeerClaim } from "../dist/sink.ts";
+import type { PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
+import { isCut, trustWithdrawn } from "../node/identity-keeper.ts";
+import { otherConnectionWins } from "../node/sessions.ts";
 import type { Control } from "../wire/control-types.ts";
 import { expandDigest } from "../wire/flags.ts";
+import type { ByeReason } from "../wire/link-frames.ts";
+import { EarlyMessages } from "./early-messages.ts";
 import { Leg, type LegOwner, type LegWorld } from "./leg.ts";
 import { type FilterFactory, type MessageFilter, otherSide, type PairedNode, type Side } from "./message-filter.ts";
-import { cacheNotNegotiated, notForwardable, notPaired, otherLegEnded } from "./pair-failures.ts";
+import type { LegIdentity } from "./native-steps.ts";
+import { cacheNotNegotiated, creationChanged, notForwardable, notPaired, otherLegEnded } from "./pair-failures.ts";
 import type { Outgoing } from "./verdict.ts";
+
+/** Dials of an outside node for one of the inside node, while its own crosses them. */
+export const MAX_FAR_DIALS = 4;
+
+/** Before another such dial, milliseconds: where the inside node's goes on, and where the outside node's own should come first. */
+export const FAR_REDIAL_MS = 50;
+export const FAR_REDIAL_LATER_MS = 500;
 
 /** One way of being dialled: the node that is meant, who may dial it, and how the gateway reaches it. */
 export interface Route {
@@ -22,6 +35,8 @@ export interface Route {
   readonly mask: bigint;
   readonly world: LegWorld;
   readonly tools: Readonly<Record<Side, OtpHandshakeTools>>;
+  /** The outside leg also speaks the native handshake. */
+  readonly identity?: LegIdentity;
   readonly filterFor: FilterFactory;
   /** Dials the target. @throws {SallyportError} when there is nothing to dial */
   dial(sink: CarrierSink): Carrier;
@@ -39,6 +54,8 @@ export interface PairWatcher {
 type Phase =
   | { readonly kind: "idle" }
   | { readonly kind: "dialling" | "answering"; readonly far: Leg; readonly claim: PeerClaim }
+  /** The outside node's own dial won; ours is made anew. */
+  | { readonly kind: "waiting"; readonly claim: PeerClaim; readonly timer: Timer }
   | { readonly kind: "up"; readonly far: Leg; readonly filter: MessageFilter }
   | { readonly kind: "closed" };
 
@@ -54,8 +71,12 @@ export class Pair implements LegOwner {
   readonly #admission: Admission;
   #phase: Phase = { kind: "idle" };
   #hasAnswered = false;
-  #flags = 0n;
-  #farCreation = 0;
+  /** What the near node was told of the far one. */
+  #shown: ShownIdentity | undefined;
+  #isNearProven = false;
+  #farDials = 0;
+  readonly #early = new EarlyMessages();
+  #bye: ByeReason = "disconnect";
   #wasUp = false;
   #now: MonotonicMs;
 
@@ -64,18 +85,15 @@ export class Pair implements LegOwner {
     this.#watcher = watcher;
     this.#admission = admission;
     this.#now = route.world.clock.now();
-    this.near = new Leg(
-      {
-        side: route.from,
-        world: route.world,
-        tools: route.tools[route.from],
-        // Only the name counts: what else is shown comes with the challenge.
-        own: { name: route.target, creation: 0, flags: route.mask },
-        target: undefined,
-        makeCarrier: () => carrier,
-      },
-      this,
-    );
+    // Only the name counts: what else is shown comes with the challenge, or is expected of the inside node.
+    const own = { name: route.target, creation: 0, flags: route.mask };
+    this.near = this.#leg(route.from, own, undefined, () => carrier);
+  }
+
+  #leg(side: Side, own: OtpIdentity, target: NodeName | undefined, makeCarrier: (sink: CarrierSink) => Carrier): Leg {
+    const { world, tools, identity } = this.#route;
+    const parts = { world, tools: tools[side], identity: side === "outside" ? identity : undefined };
+    return new Leg({ side, own, target, makeCarrier, ...parts }, this);
   }
 
   get route(): Route {
@@ -99,77 +117,133 @@ export class Pair implements LegOwner {
     return "far" in this.#phase ? this.#phase.far : undefined;
   }
 
-  /** Ends both legs in good order. Idempotent. */
-  end(): void {
-    this.near.connection.end();
+  get #outside(): Leg | undefined {
+    return this.near.side === "outside" ? this.near : this.far;
   }
 
-  // Handshake. The far node hears of the near one when that was judged by its certificate, and gets our proof of the cookie
-  // when that has proven its own.
+  /** Ends both legs in good order. Idempotent. */
+  end(reason: ByeReason = "disconnect"): void {
+    this.#bye = reason;
+    this.near.connection.end(reason);
+  }
+
+  /** Ends it at once. */
+  giveWay(error: SallyportError): void {
+    this.near.connection.destroy(error);
+  }
+
+  /** Trust has changed: ends the pair when it rests on what is gone. */
+  cut(changes: readonly TrustChange[]): void {
+    const leg = this.#outside;
+    const peer = leg?.connection.peer;
+    if (leg === undefined || peer === undefined) return;
+    const key = peer.native?.publicKey;
+    const fingerprint = key === undefined ? undefined : this.#route.identity?.keeper.fingerprintOf(key);
+    if (isCut(changes, peer.name, fingerprint)) leg.connection.destroy(trustWithdrawn(peer.name));
+  }
+
+  // Handshake. The far node hears of the near one when that was judged by its certificate or key, and gets our proof when
+  // that has proven all it has to prove.
+
+  named(name: NodeName): void {
+    const { target, mayDial } = this.#route;
+    if (!mayDial.has(name)) throw notPaired(name, target);
+  }
 
   claimed(claim: PeerClaim): void {
-    const { target, mayDial, mask, tools, world } = this.#route;
-    const { connection } = this.near;
     try {
-      if (!mayDial.has(claim.name)) throw notPaired(claim.name, target);
+      this.named(claim.name);
       this.near.authenticate(claim);
       this.#watcher.attempted(this, claim.name);
     } catch (error) {
-      connection.refuseClaim(error);
+      this.near.refuseClaim(error);
       return;
     }
+    this.#dialFar(claim);
+  }
+
+  #dialFar(claim: PeerClaim): void {
+    const { target, mask } = this.#route;
     const side = otherSide(this.near.side);
     const own = { name: claim.name, creation: claim.creation, flags: expandDigest(claim.flags) & mask };
+    this.#farDials++;
     try {
-      const makeCarrier = (sink: CarrierSink): Carrier => this.#route.dial(sink);
-      const far = new Leg({ side, world, tools: tools[side], own, target, makeCarrier }, this);
+      const far = this.#leg(side, own, target, (sink) => this.#route.dial(sink));
       this.#phase = { kind: "dialling", far, claim };
     } catch (error) {
       if (!isSallyportError(error)) throw error;
-      connection.destroy(error);
+      this.near.abandon(error);
     }
   }
 
   status(status: "ok" | "ok_simultaneous" | "alive"): void {
+    if (this.#hasAnswered) return;
     this.#hasAnswered = true;
-    this.near.connection.answerClaim(status);
+    this.near.answerClaim(status);
   }
 
   confirmed(): void {
     this.far?.connection.answerAlive(true);
   }
 
-  challenged({ peerCreation, flags }: OtpSession): void {
+  challenged({ peerCreation: creation, flags }: OtpSession, peerFlags: bigint): void {
     const phase = this.#phase;
     if (phase.kind !== "dialling") return;
-    this.#flags = flags;
-    this.#farCreation = peerCreation;
+    const { far } = phase;
     this.#phase = { ...phase, kind: "answering" };
-    this.near.connection.challenge({ creation: peerCreation, flags });
+    if (far.side === "inside") this.#route.identity?.expected.learn({ creation, flags: peerFlags });
+    if (this.#shown === undefined) {
+      this.#shown = { creation, flags };
+      this.near.challenge(this.#shown);
+    } else if (this.#shown.creation !== creation || this.#shown.flags !== flags) {
+      this.near.abandon(creationChanged(this.#route.target));
+    } else if (this.#isNearProven) far.reply();
   }
 
-  proven(leg: Leg): void {
-    if (leg === this.near) {
-      this.far?.connection.reply();
-      return;
-    }
+  nearProven(): void {
+    const phase = this.#phase;
+    this.#isNearProven = true;
+    if (this.near.side === "inside" && "claim" in phase) this.#route.identity?.expected.learn(phase.claim);
+    this.far?.reply();
+  }
+
+  farProven(): void {
     // The near leg first: what the far node sends from now on has somewhere to go.
-    this.near.connection.admit();
-    leg.connection.admit();
+    this.near.admit();
+    this.far?.admit();
   }
 
   up(leg: Leg): void {
     const phase = this.#phase;
-    if (leg === this.near || phase.kind !== "answering") return;
+    if (phase.kind !== "answering") return;
+    const { near } = this;
+    const { far } = phase;
+    const [nearPeer, farPeer] = [near.connection.peer, far.connection.peer];
+    if (nearPeer === undefined || farPeer === undefined) {
+      // Our last word to the near node is out, and its answer is not here.
+      if (leg === far) far.connection.holdReading();
+      return;
+    }
     this.#admission.release();
-    const { route, near } = this;
-    const nearNode = pairedNode(near, phase.claim.creation);
-    const farNode = pairedNode(leg, this.#farCreation);
+    const { route } = this;
+    const [outsideLeg, outsidePeer] = near.side === "outside" ? [near, nearPeer] : [far, farPeer];
+    if (route.identity?.book.up(this, outsideLeg.partyOf(outsidePeer)) === false) {
+      this.giveWay(otherConnectionWins(outsidePeer.name));
+      return;
+    }
+    const [nearNode, farNode] = [pairedNode(near, nearPeer), pairedNode(far, farPeer)];
     const [outside, inside] = near.side === "outside" ? [nearNode, farNode] : [farNode, nearNode];
-    const filter = route.filterFor({ outside, inside, dialledBy: near.side, flags: this.#flags });
-    this.#phase = { kind: "up", far: leg, filter };
+    const filter = route.filterFor({ outside, inside, dialledBy: near.side, flags: farPeer.flags });
+    this.#phase = { kind: "up", far, filter };
     this.#wasUp = true;
     this.#watcher.up(this);
+    try {
+      for (const { control, payload } of this.#early.take()) this.message(far, control, payload, 0, payload.length);
+    } catch (error) {
+      if (!isSallyportError(error)) throw error;
+      far.connection.destroy(error);
+    }
+    this.#settle(near, far);
   }
 
   // Messages
@@ -180,8 +254,12 @@ export class Pair implements LegOwner {
 
   message(leg: Leg, control: Control, buffer: Buffer, start: number, end: number): void {
     const phase = this.#phase;
-    if (phase.kind !== "up") return;
-    if (leg.connection.terms.atomRefs !== undefined) throw cacheNotNegotiated(leg.peer as NodeName);
+    if (leg.connection.isUp && leg.connection.terms.atomRefs !== undefined)
+      throw cacheNotNegotiated(leg.peer as NodeName);
+    if (phase.kind !== "up") {
+      if (phase.kind === "answering") this.#early.keep(leg.peer as NodeName, control, buffer, start, end);
+      return;
+    }
     const verdict = phase.filter.judge(leg.side, control, buffer, start, end, this.#now);
     const other = leg === this.near ? phase.far : this.near;
     if (verdict.close !== undefined) throw verdict.close;
@@ -223,19 +301,35 @@ export class Pair implements LegOwner {
 
   down(leg: Leg, cause: SallyportError | undefined): void {
     const phase = this.#phase;
-    if (phase.kind === "closed") return;
+    if (phase.kind === "closed" || this.#dialsAnew(leg, cause)) return;
     this.#phase = { kind: "closed" };
     if (phase.kind === "up") {
       // What was forwarded still leaves; then the other node sees the connection end, as it would without a gateway.
-      (leg === this.near ? phase.far : this.near).connection.end();
+      (leg === this.near ? phase.far : this.near).connection.end(this.#bye);
       phase.filter.ended?.();
-    } else if (phase.kind !== "idle") this.#giveUp(leg, phase.far, cause);
+    } else if (phase.kind === "waiting") phase.timer.cancel();
+    else if (phase.kind !== "idle") this.#giveUp(leg, phase.far, cause);
+    this.#route.identity?.book.release(this, this.near.side === "outside" ? this.near.peer : this.#route.target);
     this.#watcher.ended(this, leg, cause);
   }
 
+  /** The outside node prefers its own dial, which this gateway has sent away: the inside node's goes on. */
+  #dialsAnew(leg: Leg, cause: SallyportError | undefined): boolean {
+    const phase = this.#phase;
+    if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || !leg.isNative) return false;
+    if (cause?.reason !== "OTHER_CONNECTION_WINS" || this.#farDials >= MAX_FAR_DIALS) return false;
+    const { world, target, identity } = this.#route;
+    const { clock } = world;
+    const afterMs = identity?.book.prefersInside(target) === false ? FAR_REDIAL_LATER_MS : FAR_REDIAL_MS;
+    const timer = clock.at(addMs(clock.now(), afterMs), () => this.#dialFar(phase.claim), true);
+    this.#phase = { kind: "waiting", claim: phase.claim, timer };
+    identity?.book.release(this, target);
+    return true;
+  }
+
   #giveUp(leg: Leg, far: Leg, cause: SallyportError | undefined): void {
-    const near = this.near.connection;
-    if (leg === this.near) {
+    const { near } = this;
+    if (leg === near) {
       // Without effect unless the far node waits for just that.
       far.connection.answerAlive(false);
       far.connection.destroy(otherLegEnded(leg.side, leg.peer ?? this.#route.target, cause?.reason ?? "CLOSED"));
@@ -243,8 +337,8 @@ export class Pair implements LegOwner {
     }
     // The far node's own words, where it had some.
     if (!this.#hasAnswered && cause?.reason === "OTHER_CONNECTION_WINS") near.answerClaim("nok");
-    else if (!this.#hasAnswered && cause?.reason === "NOT_ALLOWED") near.answerClaim("not_allowed");
-    near.destroy(cause ?? otherLegEnded(leg.side, this.#route.target, "CLOSED"));
+    else if (!this.#hasAnswered && cause?.reason === "NOT_ALLOWED" && !near.isNative) near.answerClaim("not_allowed");
+    near.abandon(cause ?? otherLegEnded(leg.side, this.#route.target, "CLOSED"));
   }
 }
 
@@ -253,11 +347,16 @@ function hold(leg: Leg, stops: boolean): void {
   else leg.connection.releaseReading();
 }
 
-function pairedNode(leg: Leg, creation: number): PairedNode {
-  const { peer } = leg.connection;
-  if (peer === undefined) throw otherLegEnded(leg.side, leg.peer as NodeName, "CLOSED");
-  const { name, info } = peer;
-  const spki = info.chainTrusted && info.peerCertDer !== undefined ? leg.spkiOf(info.peerCertDer) : undefined;
-  const { assurance } = leg;
-  return { name, creation, assurance, info, protocol: "otp", fingerprints: [], publicKey: undefined, spki };
+function pairedNode(leg: Leg, { name, creation, info, native }: ProvenPeer): PairedNode {
+  const publicKey = native?.publicKey;
+  return {
+    name,
+    creation,
+    assurance: leg.assurance,
+    info,
+    protocol: native === undefined ? "otp" : "native",
+    fingerprints: publicKey === undefined ? [] : leg.fingerprintsOf(name, publicKey),
+    publicKey,
+    spki: info.chainTrusted && info.peerCertDer !== undefined ? leg.spkiOf(info.peerCertDer) : undefined,
+  };
 }

@@ -1,0 +1,99 @@
+import type { Clock } from "../base/clock.ts";
+import { parseNodeName } from "../base/node-name.ts";
+import { createTlsDialer, type TlsCarrierOptions } from "../carrier/tls.ts";
+import type { TlsMaterial } from "../carrier/tls-material.ts";
+import { NATIVE_ALPN } from "../dist/handshake.ts";
+import type { GatewayPairOption } from "../gateway/options.ts";
+import { readCookies } from "../identity/cookies.ts";
+import type { IdentityWarning } from "../identity/key-layout.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
+import type { CertificatePair } from "../node/certificate-pair.ts";
+import type { IdentityKeeper } from "../node/identity-keeper.ts";
+import { lockIdentity } from "../node/identity-lock.ts";
+import { loadIdentity } from "../node/load-identity.ts";
+import type { IdentityOption } from "../node/options.ts";
+import { materialOf, OwnCertificate } from "../node/own-certificate.ts";
+import { DEFAULT_FLAGS } from "../wire/flags.ts";
+import type { PairWorld } from "./gateway-world.ts";
+
+/** How TLS says that it speaks the native handshake. */
+export const NATIVE_TLS: TlsCarrierOptions = { alpn: [NATIVE_ALPN] };
+
+/** The identity that stands for one inside node on its outside legs. */
+export interface OutsideIdentity {
+  readonly keeper: IdentityKeeper;
+  /** The certificate of the key directory; undefined where the pair has one of its own. */
+  readonly material: TlsMaterial | undefined;
+  readonly warnings: readonly IdentityWarning[];
+  /** Calls `changed` when trust in somebody has changed, until the function that it returns is called. */
+  watch(changed: (changes: readonly TrustChange[]) => void): () => void;
+  /** Overwrites the key and lets the directory go. */
+  close(): void;
+}
+
+export function directoryOf({ dir }: IdentityOption): string {
+  return dir.replace(/\/+$/, "");
+}
+
+/**
+ * Locks and loads the key directory of a pair as a node does its own (docs/identity.md).
+ * @throws {SallyportError} ERR_CONFIG ALREADY_RUNNING and those of `parseNodeName`; those of `loadIdentity`
+ */
+export async function openOutsideIdentity(
+  { inside, outside }: GatewayPairOption,
+  option: IdentityOption,
+  { system, legs, notice }: Pick<PairWorld, "system" | "legs" | "notice">,
+): Promise<OutsideIdentity> {
+  const name = parseNodeName(inside.node);
+  const directory = directoryOf(option);
+  const { clock, random, files, identityCrypto: crypto } = system;
+  const world = { clock, random, files, crypto, profile: "standard" } as const;
+  // Before anything is written there: a node with the same identity would end the sessions of this one.
+  const lock = await lockIdentity(directory, world);
+  try {
+    // Creation and capabilities are those of the inside node, in each handshake its present ones.
+    const own = { name, creation: 0, flags: DEFAULT_FLAGS };
+    const { keeper, warnings } = loadIdentity(option, own, {
+      ...world,
+      cookies: readCookies(outside.cookie, files).book,
+      judgeCertificate: legs.judgeCertificate,
+      allowShortCookie: false,
+    });
+    // It secures the channel and says nothing about who; the key does.
+    const usable = (pair: CertificatePair): boolean => isUsable(pair, clock);
+    const opened =
+      outside.tls === undefined ? await OwnCertificate.open({ ...world, directory, name, usable }) : undefined;
+    const watchers = new Set<(changes: readonly TrustChange[]) => void>();
+    keeper.watch({
+      warned: ({ reason, message }) => notice({ kind: "warning", reason, message }),
+      changed: (changes) => {
+        for (const changed of watchers) changed(changes);
+      },
+    });
+    return {
+      keeper,
+      material: opened?.certificate.current,
+      warnings: [...(lock.warning === undefined ? [] : [lock.warning]), ...warnings, ...(opened?.warnings ?? [])],
+      watch(changed) {
+        watchers.add(changed);
+        return () => void watchers.delete(changed);
+      },
+      close() {
+        keeper.stop();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function isUsable(pair: CertificatePair, clock: Clock): boolean {
+  try {
+    createTlsDialer({ clock }, materialOf(pair), NATIVE_TLS);
+    return true;
+  } catch {
+    return false;
+  }
+}
