@@ -526,13 +526,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     if (this.#reading.partialMs(now) > maxFrameMs) throw frameTooSlow(maxFrameMs);
     state.receiver.expire(this.#reading.time(now));
     if (this.#deframer.partialBytes === 0) this.#deframer.trim();
-    // We do not listen, so we cannot say that it is silent. What it does not read ends it all the same.
+    // We do not listen: it may say something, and must hear that we live. What it does not read ends it all the same.
     const { liveness, sender, peer } = state;
-    if (this.#reading.isStopped) {
-      liveness.read(now);
-      // Its PINGs are not answered meanwhile; every byte of ours says that we live.
-      this.#ping(liveness, sender);
-    }
+    if (this.#reading.isStopped) liveness.read(now);
+    if (this.#reading.isStopped) this.#ping(liveness, sender);
     const pending = this.#carrier.pendingBytes();
     switch (liveness.check(now, pending, this.#writtenBytes - pending)) {
       case "send-tick":
