@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from "node:path";
 import { isSallyportError, SallyportError, systemCode, withNote } from "../base/errors.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
-import { parseGatewayConfig } from "../gateway-run/gateway-config.ts";
+import { controlIn, parseGatewayConfig } from "../gateway-run/gateway-config.ts";
 import type { SettingsWorld } from "./settings.ts";
 
 /** Name of the configuration file that is read when none is named. */
@@ -37,16 +37,23 @@ export interface GatewayFile {
  * @throws {SallyportError} ERR_CONFIG CONFIG_UNREADABLE and what `parseGatewayConfig` throws
  */
 export function readGatewayFile(flags: GatewayFlags, world: SettingsWorld): GatewayFile {
-  const file = resolve(world.directory, flags.config ?? GATEWAY_FILE);
-  let text: string;
+  const { file, text } = readText(flags, world);
+  return parsed(file, text, flags, world);
+}
+
+function readText({ config }: GatewayFlags, { directory, files }: SettingsWorld): { file: string; text: string } {
+  const file = resolve(directory, config ?? GATEWAY_FILE);
   try {
-    text = world.files.readText(file);
+    return { file, text: files.readText(file) };
   } catch (cause) {
     throw new SallyportError("ERR_CONFIG", "CONFIG_UNREADABLE", `cannot read ${file} (${systemCode(cause)})`, {
       advice: "name the configuration of the gateway with --config; docs/gateway.md has one to begin with",
       cause,
     });
   }
+}
+
+function parsed(file: string, text: string, flags: GatewayFlags, world: SettingsWorld): GatewayFile {
   const config = parseGatewayConfig(text, { file, environment: world.environment });
   const audit = config.audit ?? { dir: join(dirname(file), DEFAULT_GATEWAY_AUDIT) };
   return {
@@ -58,12 +65,21 @@ export function readGatewayFile(flags: GatewayFlags, world: SettingsWorld): Gate
 }
 
 /**
- * Where a command looks for the running gateway. A named socket needs no configuration.
+ * Where a command looks for the running gateway. A named socket needs no configuration, and one that is broken still says
+ * where the gateway is that was started with it.
  * @throws as `readGatewayFile`
  */
 export function gatewaySocketOf(flags: GatewayFlags, world: SettingsWorld): string {
   if (typeof flags.control === "string") return resolve(world.directory, flags.control);
-  const { control } = readGatewayFile(flags, world);
+  const { file, text } = readText(flags, world);
+  let control: string | undefined;
+  try {
+    ({ control } = parsed(file, text, flags, world));
+  } catch (failure) {
+    const path = controlOf(flags, file, controlIn(text, { file, environment: world.environment }), world);
+    if (path !== undefined && world.files.exists(path)) return path;
+    throw failure;
+  }
   if (control !== undefined) return control;
   throw new SallyportError("ERR_CONFIG", "CONTROL_NEEDED", "this gateway has no control socket", {
     advice: "set control in its configuration, and start it again",

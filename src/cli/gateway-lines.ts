@@ -99,7 +99,7 @@ function linesOf(output: GatewayOutput, c: Colours): readonly Line[] {
     case "stopped": {
       const { reason, ended, cut } = output;
       return [
-        { word: "stopped", text: `${reason}; ${ended} sessions ended by themselves, ${cut} were cut`, paint: c.dim },
+        { word: "stopped", text: `${reason}; ${sessionsText(ended)} ended by themselves, ${cut} cut`, paint: c.dim },
       ];
     }
   }
@@ -145,12 +145,17 @@ export function reloadText(result: Readonly<Record<string, unknown>>): string {
     const names = result[what];
     return Array.isArray(names) && names.length > 0 ? `${what} ${names.join(", ")}` : [];
   });
-  return [...parts, `${String(result["ended"])} sessions ended`].join("; ");
+  return [...parts, `${sessionsText(Number(result["ended"]))} ended`].join("; ");
 }
 
 function draining({ sessions, timeoutMs, handOver }: Of<"draining">): string {
   const next = handOver ? "ports and files are free for another gateway" : "no new connections";
-  return `${next}; ${sessions} sessions may go on for ${timeoutMs / 1_000} s`;
+  return `${next}; ${sessionsText(sessions)} may go on for ${timeoutMs / 1_000} s`;
+}
+
+/** `1 session`, `2 sessions`. */
+export function sessionsText(count: number): string {
+  return `${count} ${count === 1 ? "session" : "sessions"}`;
 }
 
 function withoutCode(message: string): string {

@@ -1,5 +1,7 @@
+import { dirname, resolve } from "node:path";
+import { expandVariables } from "../config/expand-variables.ts";
 import { fileSchema } from "../config/json-schema.ts";
-import { JsoncText } from "../config/jsonc-text.ts";
+import { JsoncText, type JsonNode } from "../config/jsonc-text.ts";
 import { type ConfigSource, readConfigText } from "../config/parse-config.ts";
 import type { JsonObject } from "../config/shape.ts";
 import type { GatewayAuditOption, GatewayOptions, GatewayPairOption } from "../gateway/options.ts";
@@ -34,6 +36,21 @@ export function parseGatewayConfig(content: string, source: ConfigSource): Gatew
   return { options: { ...options, pairs }, audit, control, places: placesOf(content) };
 }
 
+/** What a text that may be broken elsewhere says of the control socket; undefined when that cannot be read. */
+export function controlIn(content: string, source: ConfigSource): GatewayConfig["control"] {
+  const reading = new JsoncText(content).read();
+  const node = reading.ok ? childOf(reading.root, "control") : undefined;
+  if (node?.value === false) return false;
+  const path: unknown = childOf(node, "path")?.value;
+  if (typeof path !== "string") return undefined;
+  const expansion = expandVariables(path, source.environment);
+  return expansion.ok ? { path: resolve(dirname(source.file), expansion.text) } : undefined;
+}
+
+function childOf(node: JsonNode | undefined, key: string): JsonNode | undefined {
+  return node?.children?.find(({ children }) => children?.[0]?.value === key)?.children?.[1];
+}
+
 /** The JSON Schema (draft 2020-12) of `gateway.jsonc`, made from the table that the loader checks against. */
 export function gatewaySchema(): JsonObject {
   return fileSchema("Sallyport gateway", "Configuration of a gateway: gateway.jsonc.", GATEWAY_KEYS);
@@ -51,6 +68,5 @@ function placesOf(content: string): readonly string[] {
   const text = new JsoncText(content);
   const reading = text.read();
   if (!reading.ok) return [];
-  const pairs = reading.root.children?.find(({ children }) => children?.[0]?.value === "pairs")?.children?.[1];
-  return (pairs?.children ?? []).map(({ offset }) => text.place(offset));
+  return (childOf(reading.root, "pairs")?.children ?? []).map(({ offset }) => text.place(offset));
 }

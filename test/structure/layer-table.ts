@@ -95,7 +95,11 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     rank: 9,
     why: "the built-in resolvers for chains of the user's own, with the real disk, sockets and clock",
   },
-  "gateway-run": { rank: 9, why: "a running gateway: its pairs, listeners and port mappers, and how they change" },
+  "gateway-run": {
+    rank: 9,
+    why: "a running gateway: its pairs, listeners and port mappers, and how they change; its configuration",
+    outside: { "node:path": "paths relative to the configuration file; computes, touches no disk" },
+  },
   "create-gateway": {
     rank: 10,
     why: "composition root of the gateway: names the concrete clock, cryptography and disk",

@@ -6,7 +6,7 @@ import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines } from "../decision-lines.ts";
 import type { GatewayDrainFlags } from "../gateway-commands.ts";
 import { type GatewayFlags, gatewaySocketOf } from "../gateway-file.ts";
-import { reloadText } from "../gateway-lines.ts";
+import { reloadText, sessionsText } from "../gateway-lines.ts";
 import { reportResult } from "../report.ts";
 import { moment } from "../table.ts";
 import { printable } from "../terminal.ts";
@@ -56,8 +56,8 @@ export async function gatewayDrain(world: CommandWorld, flags: GatewayDrainFlags
   const result = await askGateway(world, flags, "gateway.drain", args, waitMs + LOCAL_MS);
   const { sessions, ended, cut } = result;
   const human = handOver
-    ? `ports and files are free; ${String(sessions)} sessions may go on for ${drainMs / 1_000} s`
-    : `drained: ${String(ended)} sessions ended by themselves, ${String(cut)} were cut`;
+    ? `ports and files are free; ${sessionsText(Number(sessions))} may go on for ${drainMs / 1_000} s`
+    : `drained: ${sessionsText(Number(ended))} ended by themselves, ${String(cut)} cut`;
   reportResult(world.terminal, result, human);
 }
 
