@@ -134,6 +134,7 @@ const PAIR_LIMITS: Keys<GatewayLimits> = {
   maxRevealed: { shape: COUNT, says: "Processes of the commander that the worker may monitor. Default 16384." },
   maxWorkerMonitors: { shape: COUNT, says: "Monitors of the worker. Default 4096." },
   maxLeaders: { shape: COUNT, says: "Group leaders of the commander. Default 256." },
+  maxPrinting: { shape: COUNT, says: "Requests of the worker to print that are not answered. Default 4096." },
   leaderBytesPerSecond: { shape: COUNT, says: "What may be printed to one of them. Default 1 MiB." },
   maxScannedTerms: { shape: COUNT, says: "Terms of a message that are looked through. Default 20000." },
   maxPidsPerAnswer: { shape: COUNT, says: "Pids that one expected answer may go to. Default 64." },

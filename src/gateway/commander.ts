@@ -22,7 +22,7 @@ import {
   learnTokens,
   readCall,
 } from "./learn.ts";
-import { needsNoGrant } from "./needs-no-grant.ts";
+import { needsNoGrant, watchesFreely } from "./needs-no-grant.ts";
 import { PayloadFacts, referencesIn, walkPayload } from "./payload.ts";
 import type { CommanderDecision, Denial } from "./profile.ts";
 import { reasonClass } from "./reasons.ts";
@@ -136,7 +136,7 @@ export class CommanderSide {
     const call = verb === "call" || verb === "system" ? readCall(this.#parts, b, start) : undefined;
     if (this.#facts.hasForeign) return this.#refuseCall("foreign", control, call, NOCONNECTION, b, start, end);
     const wanted = control.kind === "reg-send" && control.name === "rex" ? rexFunction(b, start, end) : undefined;
-    if (!needsNoGrant(control, verb, this.#head, b, start, call)) {
+    if (!needsNoGrant(this.#parts, control, b, start, call)) {
       const asked: Target =
         control.kind === "reg-send"
           ? wanted === undefined
@@ -190,11 +190,8 @@ export class CommanderSide {
       return this.#refuse("foreign", control, undefined, 0, 0, downFor(target, from, ref, NOCONNECTION));
     }
     const asked: Target = typeof target === "string" ? { kind: "name", name: target } : PROCESS;
-    // A ping begins with this one.
-    const decision =
-      target === "net_kernel"
-        ? PERMITTED
-        : this.#decide("monitor", asked, typeof target === "string" ? undefined : target);
+    const pid = typeof target === "string" ? undefined : target;
+    const decision = watchesFreely(this.#parts, target) ? PERMITTED : this.#decide("monitor", asked, pid);
     if (!decision.allowed) {
       const down = downFor(target, from, ref, encoded(denied(decision.id)));
       return this.#refuse("policy", control, undefined, 0, 0, down, decision);

@@ -176,16 +176,47 @@ describe("the default profile", () => {
 });
 
 describe("a narrowed profile", () => {
-  it("calls: names alone; pids only of own children; answers to requests to print always", () => {
+  it("calls: names alone; pids only of own children", () => {
     const { wire } = world({ calls: ["srv"] });
     expect(wire.c(named("srv"), 1).forward).toBeDefined();
     expect(wire.c(named("code_server"), 1)).toEqual({});
     expect(wire.c(toServer, 1)).toEqual({});
-    expect(wire.c(toServer, tuple(a("io_reply"), wRef(1), a("ok"))).forward).toBeDefined();
     expect(wire.c(toServer, tuple(a("EXIT"), wRef(1), a("ok")))).toEqual({});
     wire.c(spawn(1, "f", 0), []);
     wire.w({ kind: "spawn-reply", ref: cRef(1), to: ME, flags: 2, result: SERVER });
     expect(wire.c(toServer, 1).forward).toBeDefined();
+  });
+
+  it("calls: answers to requests to print, each once, to the one that asked", () => {
+    const { wire, paths } = world({ calls: ["srv"] });
+    const answer = (n: number) => tuple(a("io_reply"), wRef(n), a("ok"));
+    expect(wire.c(toServer, answer(1))).toEqual({});
+    wire.c({ ...spawn(1, "f", 0), options: [] } as Control, []);
+    const put = tuple(a("put_chars"), a("unicode"), [65]);
+    for (const n of [1, 2])
+      wire.w({ kind: "send", from: SERVER, to: ME }, tuple(a("io_request"), SERVER, wRef(n), put));
+    expect(wire.c(toServer, answer(3))).toEqual({});
+    expect(wire.c({ kind: "send", from: ME, to: wPid(51) }, answer(1))).toEqual({});
+    expect(wire.c(toServer, answer(1)).forward).toBeDefined();
+    expect(wire.c(toServer, answer(1))).toEqual({});
+    expect(wire.c(toServer, answer(2)).forward).toBeDefined();
+    expect(paths.printing.size).toBe(0);
+  });
+
+  it("calls: asks whether the other is there, unless it has no rules at all", () => {
+    const ask = (mayAsk: boolean) => {
+      const { wire } = world({ calls: [] }, { mayAsk, decide: () => ({ allowed: false, id: "ID7", rule: "none" }) });
+      const ping = genCall(ME, aliasTag(cRef(1)), tuple(a("is_auth"), a("c@h")));
+      return [
+        wire.c(monitor(1, "net_kernel")),
+        wire.c(monitor(2, "rex")),
+        wire.c(named("net_kernel"), ping),
+        wire.c(named("rex"), tuple(ME, a("features_request"))),
+        wire.c(monitor(3, "srv")),
+      ].map(({ forward }) => forward !== undefined);
+    };
+    expect(ask(true)).toEqual([true, true, true, true, false]);
+    expect(ask(false)).toEqual([false, false, false, false, false]);
   });
 
   it.each<[string, Control, Term]>([

@@ -12,6 +12,8 @@ export interface FilterOptions {
   readonly worker: Incarnation;
   /** Says what the commander may do (`commanderProfile` for the default). */
   readonly decide: Decide;
+  /** The commander may ask whether the worker is there, and what its `rex` can. Default true; false for one that has no rules. */
+  readonly mayAsk?: boolean;
   readonly limits?: Partial<GatewayLimits>;
   /** Messages that the worker may send unasked. Default none. Another list counts from then on, with uses and rates anew. */
   readonly inbox?: readonly InboxEntry[];

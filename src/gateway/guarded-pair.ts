@@ -78,11 +78,12 @@ export class GuardedPair implements MessageFilter {
 }
 
 function tablesOf(paths: ReturnPaths, prefix: string): Record<string, { size: number; limit: number }> {
-  const { monitors, links, spawns, children, workerMonitors, calls, expected, leaders, revealed } = paths;
+  const { monitors, links, spawns, children, workerMonitors, calls, expected, leaders, printing, revealed } = paths;
   const hard = [monitors, links, spawns, children, workerMonitors, calls].map((t) => [t.name, t] as const);
   const soft = [
     ["maxExpectedAnswers", expected],
     ["maxLeaders", leaders],
+    ["maxPrinting", printing],
     ["maxRevealed", revealed],
   ] as const;
   return Object.fromEntries([...hard, ...soft].map(([name, { size, limit }]) => [prefix + name, { size, limit }]));

@@ -22,6 +22,8 @@ export interface GatewayLimits {
   readonly maxWorkerMonitors: number;
   /** Group leaders of the commander. Full: the one unused longest is forgotten. Default 256. */
   readonly maxLeaders: number;
+  /** Requests of the worker to print that are not answered. Full: the oldest is forgotten, and its answer needs a grant. Default 4,096. */
+  readonly maxPrinting: number;
   /** Bytes a second that the worker may print to one group leader. Default 1 MiB. */
   readonly leaderBytesPerSecond: number;
   /** Terms of one message that are looked through for references and pids. Default 20,000. */
@@ -52,6 +54,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = Object.freeze({
   maxRevealed: 16_384,
   maxWorkerMonitors: 4_096,
   maxLeaders: 256,
+  maxPrinting: 4_096,
   leaderBytesPerSecond: 1_048_576,
   maxScannedTerms: 20_000,
   maxPidsPerAnswer: 64,

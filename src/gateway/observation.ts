@@ -31,5 +31,6 @@ export class Observation {
 }
 
 function isSystem({ verb, target }: CommanderRequest): boolean {
-  return verb === "system" || (target.kind === "name" && SYSTEM_NAMES.includes(target.name));
+  const isWatched = verb === "monitor";
+  return verb === "system" || (!isWatched && target.kind === "name" && SYSTEM_NAMES.includes(target.name));
 }

@@ -143,7 +143,7 @@ class Live {
     const only = decides.outside === undefined ? "inside" : "outside";
     const other = decides[otherSide(only)];
     const hasOne = decides[only] !== undefined && other === undefined && this.observation === undefined;
-    const optionsOf = (side: Side) => this.#optionsOf(side, decides[side] ?? this.#denyAll(side), side === commander);
+    const optionsOf = (side: Side) => this.#optionsOf(side, decides[side], side === commander);
     this.judging = hasOne
       ? { kind: "commander", commander: only, options: optionsOf(only) }
       : { kind: "peers", options: { outside: optionsOf("outside"), inside: optionsOf("inside") } };
@@ -230,13 +230,17 @@ class Live {
     };
   }
 
-  #optionsOf(side: Side, decide: Decide, isCommander: boolean): FilterOptions {
+  /** @param decides undefined: nothing of its own */
+  #optionsOf(side: Side, decides: Decide | undefined, isCommander: boolean): FilterOptions {
+    const decide = decides ?? this.#denyAll(side);
+    const mayAsk = decides !== undefined;
     const { leaders, wholeReasons, limits } = this.#settings;
     const inbox = (): readonly InboxEntry[] => (isCommander ? this.#settings.inbox : NO_ENTRIES);
     return {
       commander: incarnation(this.#facts, side),
       worker: incarnation(this.#facts, otherSide(side)),
       decide,
+      mayAsk,
       limits,
       get inbox() {
         return inbox();

@@ -89,9 +89,12 @@ export class ReturnPaths {
   readonly calls: HardTable<Right>;
   readonly expected: SoftTable<Right>;
   readonly leaders: SoftTable<Leader>;
+  /** Requests of the worker to print that were let through and not answered. */
+  readonly printing: SoftTable<true>;
   readonly revealed: SoftTable<true>;
   readonly #byRef: Map<string, Set<Right>> = new Map();
   readonly #maxPids: number;
+  readonly #maxTagBytes: number;
   readonly #leaderBytes: number;
   /** Places promised to spawns under way. */
   #spawnMonitors = 0;
@@ -107,8 +110,10 @@ export class ReturnPaths {
     this.calls = new HardTable<Right>("maxCalls", limits.maxCalls, filling);
     this.expected = new SoftTable<Right>(limits.maxExpectedAnswers, limits.answerMs, (right) => this.#unindex(right));
     this.leaders = new SoftTable<Leader>(limits.maxLeaders);
+    this.printing = new SoftTable<true>(limits.maxPrinting);
     this.revealed = new SoftTable<true>(limits.maxRevealed);
     this.#maxPids = limits.maxPidsPerAnswer;
+    this.#maxTagBytes = limits.maxTagBytes;
     this.#leaderBytes = limits.leaderBytesPerSecond;
   }
 
@@ -183,6 +188,16 @@ export class ReturnPaths {
     const key = pidKey(pid);
     if (this.leaders.use(key) !== undefined) return;
     this.leaders.set(key, { bytes: new TokenBucket({ count: this.#leaderBytes, perMs: 1_000 }, now) }, now);
+  }
+
+  /** A request of the worker to print went to a leader; `tag` is what its answer carries. */
+  addPrinting(from: string, tag: string, now: MonotonicMs): void {
+    if (tag.length <= this.#maxTagBytes) this.printing.set(`${from} ${tag}`, true, now);
+  }
+
+  /** True when that answer was still to come. */
+  endPrinting(from: string, tag: string): boolean {
+    return this.printing.delete(`${from} ${tag}`);
   }
 
   /** False when there is no room. */

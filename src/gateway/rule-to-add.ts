@@ -1,6 +1,7 @@
 import type { Decision } from "../policy/decision.ts";
 import { otherSide } from "./message-filter.ts";
 import type { GatewayMessage } from "./notices.ts";
+import { SHELL_RULE } from "./refusal-advice.ts";
 
 type Denied = Extract<GatewayMessage, { readonly kind: "denied" }>;
 
@@ -14,6 +15,7 @@ const LISTS: readonly string[] = ["functions", "calls", "granted"];
 export function ruleToAdd(message: Denied): string | undefined {
   const { decision, rule, from } = message;
   if (decision === undefined) {
+    if (rule === SHELL_RULE) return 'set filter.leaders to "shell", where somebody means to be asked';
     const inbox = rule?.startsWith("inbox: ") === true ? rule.slice("inbox: ".length) : undefined;
     return inbox === undefined ? undefined : `add to filter.inbox: ${inbox}`;
   }

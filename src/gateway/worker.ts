@@ -49,7 +49,6 @@ export class WorkerSide {
   readonly #childBytes: TokenBucket;
   readonly #refusals: TokenBucket;
   readonly #step: Step = new Step();
-
   readonly #initiative: Initiative | undefined;
 
   /** @param initiative what it may do besides answering; undefined: nothing */
@@ -348,6 +347,7 @@ export class WorkerSide {
     if (isWide || !leader.bytes.take(allowed.cost, now)) {
       return this.#refuse("rate", control, b, start, end, now, reply(EAGAIN), "leaderBytesPerSecond");
     }
+    paths.addPrinting(pidKey(from), b.toString("latin1", asStart, request), now);
     if (allowed.cleaned === undefined) return { forward: { control, buffer: b, start, end } };
     return { forward: withPayload(control, allowed.cleaned) };
   }

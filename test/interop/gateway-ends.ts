@@ -29,7 +29,7 @@ export const DIRECT = "direct@127.0.0.1";
 const INSIDE_COOKIE = "cookie-of-the-inside-alone";
 
 /** Tables that forget by themselves; all others are empty when nothing is under way. */
-const SOFT = /(maxExpectedAnswers|maxLeaders|maxRevealed)$/;
+const SOFT = /(maxExpectedAnswers|maxLeaders|maxPrinting|maxRevealed)$/;
 
 export interface ThroughChoice {
   readonly filter?: PairFilterOption;
