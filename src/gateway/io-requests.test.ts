@@ -18,6 +18,12 @@ const format = (text: Term, args: Term, fn = "format"): Term =>
 /** `{put_chars, unicode, io_lib, Fn, Args}` */
 const ofIoLib = (fn: Term, args: Term): Term => tuple(a("put_chars"), a("unicode"), a("io_lib"), fn, args);
 
+function nestedLists(depth: number, innermost: Term): Term {
+  let term = innermost;
+  for (let i = 0; i < depth; i++) term = [term];
+  return term;
+}
+
 /** The request as it passes; undefined when it does not. */
 function passed(request: Term, profile: "output" | "shell" = "output"): Term | undefined {
   const bytes = bytesOf(request);
@@ -143,7 +149,7 @@ describe("formats", () => {
   it("tell how each argument is printed, and what is added", () => {
     expect(readFormat("a~~~n~-5.10.*c")).toBeUndefined();
     expect(readFormat("~-5.10.0s~tp~ts~2W~.*")).toBeUndefined();
-    expect(readFormat("~-5.10.0s~tp~ts~2W")).toEqual({
+    expect(readFormat("~-5.10.0s~tp~ts~2W")).toMatchObject({
       uses: ["latin1", "written", "utf8", "written", "written"],
       padding: 17,
     });
@@ -259,6 +265,26 @@ describe("printing at the commander (L6, D10a)", () => {
     expect(filter.takeEvents()).toMatchObject([{ why: "rate", rule: "leaderBytesPerSecond" }]);
     wire.now = 2_000 as MonotonicMs;
     expect(wire.w(toLeader, wide).forward).toBeDefined();
+  });
+
+  it("never lets more padding through than the rate holds, also when nothing was printed before", () => {
+    const { wire } = world({ leaderBytesPerSecond: 2_000 });
+    expect(wire.w(toLeader, request(format(chars("~999c~999c~999c"), [65, 65, 65]))).forward).toBeUndefined();
+    expect(wire.w(toLeader, request(put(Buffer.alloc(3_000, 65)))).forward).toBeDefined();
+  });
+
+  it.each<[string, string, Term]>([
+    ["indentation that the format asks for", "~1.999p", [chars("\u0007\u0007\u0007\u0007")]],
+    ["text in front", `${"x".repeat(999)}~p`, [[1, 2, 3, 4]]],
+    ["an argument in front", "~s~p", [Buffer.alloc(999, 120), [1, 2, 3, 4]]],
+    ["tabs in front", `${"\t".repeat(125)}~p`, [[1, 2, 3, 4]]],
+    ["depth", "~p", [nestedLists(60, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17])]],
+    ["tags", "~999p", [tuple(a("t".repeat(250)), tuple(a("t".repeat(250)), [1, 2, 3, 4]))]],
+  ])("charges what ~p makes of it: %s", (_, text, args) => {
+    const bytes = bytesOf(format(chars(text), args));
+    const asText = bytesOf(format(chars(text.replace("p", "w").replace(/[.\d]/g, "")), args));
+    const cost = (b: Buffer): number => judgeRequest(b, 0, b.length, 0, "output")?.cost ?? 0;
+    expect(cost(bytes)).toBeGreaterThan(cost(asText) + 4_000 - 1_000);
   });
 
   it("is learned from a call of rex and from group_leader/2 too (L7)", () => {

@@ -10,6 +10,7 @@ import {
 } from "../term/tags.ts";
 import { atomAt, Step, stepInto, termEnd, tupleAt } from "./encoded-terms.ts";
 import { readFormat } from "./io-format.ts";
+import { prettyPadding } from "./io-pretty.ts";
 import { isPlainAtom, TextCleaner } from "./io-text.ts";
 import type { LeaderProfile } from "./return-paths.ts";
 
@@ -126,7 +127,7 @@ class Judge {
     const format = text === undefined ? undefined : readFormat(text);
     if (format === undefined) return false;
     this.padding += format.padding;
-    const { uses } = format;
+    const { uses, steps } = format;
     // A binary is read byte by byte as a format.
     if (!this.#isShell && !this.#cleaner.text(formatAt, "latin1")) return false;
     if (b[argsAt] === STRING_EXT) {
@@ -138,6 +139,7 @@ class Judge {
     }
     const args = elementsAt(b, argsAt, uses.length);
     if (args?.length !== uses.length) return false;
+    this.padding += prettyPadding(b, steps, args);
     if (this.#isShell) return true;
     return args.every((place, index) => {
       switch (uses[index]) {

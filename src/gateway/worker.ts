@@ -331,7 +331,7 @@ export class WorkerSide {
     end: number,
     now: MonotonicMs,
   ): Verdict | undefined {
-    const { paths, options } = this.#parts;
+    const { paths, options, limits } = this.#parts;
     const leader = paths.leaders.use(pidKey(control.to));
     if (leader === undefined) return undefined;
     const [, fromAt = 0, asStart = 0, request = 0] = places;
@@ -354,7 +354,9 @@ export class WorkerSide {
       const rule = judgeRequest(b, start, end, request, "shell") === undefined ? undefined : SHELL_RULE;
       return this.#refuse("io-request", control, b, start, end, now, reply(ENOTSUP), rule);
     }
-    if (!leader.bytes.take(allowed.cost, now)) {
+    // What is not there yet has no size of its own: a full budget does not let more of it through than it holds.
+    const isWide = allowed.cost - (end - start) > limits.leaderBytesPerSecond;
+    if (isWide || !leader.bytes.take(allowed.cost, now)) {
       return this.#refuse("rate", control, b, start, end, now, reply(EAGAIN), "leaderBytesPerSecond");
     }
     if (allowed.cleaned === undefined) return { forward: { control, buffer: b, start, end } };
