@@ -8,6 +8,8 @@
 
 %% Once per node. Third: a node that this one could reach.
 start(Third) ->
+    %% What is loaded on first use would look like atoms of an attack.
+    [ok = code:ensure_modules_loaded(Modules) || App <- [kernel, stdlib], {ok, Modules} <- [application:get_key(App, modules)]],
     Self = self(),
     spawn(?MODULE, keeper, [Self]),
     receive ready -> ok end,
