@@ -143,6 +143,19 @@ describe("a shell", () => {
     expect(passed(tuple(a("put_chars"), a("unicode"), a("os"), a("cmd"), []), "shell")).toBeUndefined();
     expect(passed(format(chars("~*w"), [1, 1]), "shell")).toBeUndefined();
   });
+
+  it("has prompts of text only: a leader also takes a format for one", () => {
+    const wide = tuple(a("format"), chars("~*c"), [1_000_000_000, 120]);
+    for (const request of [
+      tuple(a("get_line"), wide),
+      tuple(a("get_line"), a("unicode"), wide),
+      tuple(a("get_chars"), wide, 1),
+      tuple(a("get_chars"), a("unicode"), wide, 1),
+      tuple(a("get_until"), a("unicode"), wide, a("erl_scan"), a("tokens"), [1]),
+    ]) {
+      expect(passed(request, "shell")).toBeUndefined();
+    }
+  });
 });
 
 describe("formats", () => {

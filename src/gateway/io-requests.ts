@@ -159,16 +159,24 @@ class Judge {
     const b = this.#b;
     switch (name) {
       case "get_line":
-        return rest.length === 1 || rest.length === 2;
+        return (rest.length === 1 && this.#prompt(rest[0])) || (rest.length === 2 && this.#prompt(rest[1]));
       case "get_chars":
-        return rest.length === 2 || rest.length === 3;
+        return (rest.length === 2 && this.#prompt(rest[0])) || (rest.length === 3 && this.#prompt(rest[1]));
       case "get_until":
         return (
-          rest.length === 5 && atomAt(b, rest[2] as number) === "erl_scan" && atomAt(b, rest[3] as number) === "tokens"
+          rest.length === 5 &&
+          this.#prompt(rest[1]) &&
+          atomAt(b, rest[2] as number) === "erl_scan" &&
+          atomAt(b, rest[3] as number) === "tokens"
         );
       default:
         return false;
     }
+  }
+
+  /** Text: a leader also takes `{format, Format, Args}`, of any width. */
+  #prompt(at: number | undefined): boolean {
+    return at !== undefined && (atomAt(this.#b, at) !== undefined || this.#cleaner.text(at, "utf8"));
   }
 }
 

@@ -8,6 +8,8 @@
 
 %% Once per node. Third: a node that this one could reach.
 start(Third) ->
+    %% What is loaded on first use would look like atoms of an attack.
+    [ok = code:ensure_modules_loaded(Modules) || App <- [kernel, stdlib], {ok, Modules} <- [application:get_key(App, modules)]],
     Self = self(),
     spawn(?MODULE, keeper, [Self]),
     receive ready -> ok end,
@@ -175,10 +177,14 @@ snapshot() ->
     State = {
         Rows, lists:sort(registered()), lists:sort(nodes(connected)), erlang:get_cookie(), init:get_status(),
         code:get_path(), logger:get_config(), global:registered_names(), pg:which_groups(), application:get_all_env(kernel),
-        io:getopts(user), supervisor:which_children(kernel_safe_sup), length(erlang:loaded()),
+        io:getopts(user), supervisor:which_children(kernel_safe_sup), strange_modules(),
         lists:sort([{P, erlang:port_info(P, name)} || P <- erlang:ports(), not is_connection(P)])
     },
     {erlang:system_info(atom_count), erlang:memory(total), State}.
+
+%% Those that came from nowhere: what belongs to OTP is loaded when it is needed first.
+strange_modules() ->
+    lists:sort([M || {M, File} <- code:all_loaded(), is_list(File), not lists:prefix(code:root_dir(), File)]).
 
 row({links, L}) -> {links, lists:sort([P || P <- L, is_kept(P)])};
 row({monitored_by, L}) -> {monitored_by, lists:sort([P || P <- L, is_pid(P), node(P) =:= node(), P =/= self()])};
