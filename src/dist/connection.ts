@@ -269,7 +269,6 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
 
   bytes(_channel: ChannelId, chunk: Buffer): void {
     if (this.#state.kind === "closed") return;
-    const isSpent = this.#parts.passesOn === true && this.#state.kind === "up" && chunk.length >= RELEASED_BYTES;
     this.#now = this.#parts.clock.now();
     this.#inChunk = true;
     this.#sink.turnStarted();
@@ -282,7 +281,6 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     }
     this.#sink.turnEnded();
     this.#inChunk = false;
-    if (isSpent) this.#release([chunk]);
     // Not at once: what the continuations of this turn's promises send then leaves in the same write.
     if (this.#flushAsked) this.#parts.clock.afterTurn(this.#flushTurn);
   }

@@ -94,6 +94,7 @@ function rig(wanted = true, limits: DistLimits = DEFAULT_DIST_LIMITS, passesOn =
       seen.chunk = chunk;
       deframer.receive(chunk, sink);
       at += chunk.length;
+      // Longer ones were given back already.
       if (passesOn) chunk.fill(0xee);
     }
   };

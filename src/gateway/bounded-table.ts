@@ -66,6 +66,8 @@ export class SoftTable<V> {
   readonly #forgotten: (value: V) => void;
   /** In the order of last use. */
   readonly #entries: Map<string, Kept<V>> = new Map();
+  /** No entry ends before. */
+  #firstUntil: number = Number.POSITIVE_INFINITY;
 
   /**
    * @param lifetimeMs from `set` on; Infinity for no end
@@ -107,7 +109,9 @@ export class SoftTable<V> {
   set(key: string, value: V, now: number): void {
     this.expire(now);
     if (!this.#entries.delete(key) && this.#entries.size >= this.limit) this.#forgetFirst();
-    this.#entries.set(key, { value, until: now + this.#lifetimeMs });
+    const until = now + this.#lifetimeMs;
+    this.#entries.set(key, { value, until });
+    if (until < this.#firstUntil) this.#firstUntil = until;
   }
 
   delete(key: string): boolean {
@@ -116,11 +120,16 @@ export class SoftTable<V> {
 
   /** Forgets what has ended. Entries stand in the order of their end, so it looks at no more than goes, and one. */
   expire(now: number): void {
+    if (now < this.#firstUntil) return;
     for (const [key, kept] of this.#entries) {
-      if (now < kept.until) return;
+      if (now < kept.until) {
+        this.#firstUntil = kept.until;
+        return;
+      }
       this.#entries.delete(key);
       this.#forgotten(kept.value);
     }
+    this.#firstUntil = Number.POSITIVE_INFINITY;
   }
 
   #forgetFirst(): void {

@@ -87,6 +87,7 @@ export class CommanderSide {
     }
     this.#facts.hasFun = false;
     this.#facts.hasForeign = false;
+    this.#facts.identifiers = 0;
     if (end > start) walkPayload(b, start, end, nodes, this.#facts);
     if (this.#facts.hasForeign && options.observation?.isOn === true) {
       this.#note("foreign", control, b, start, end, undefined, true);
@@ -171,7 +172,7 @@ export class CommanderSide {
     const parts = this.#parts;
     if (call !== undefined) {
       const leave = this.#leave;
-      if (!learnCall(parts, b, call, now, leave))
+      if (!learnCall(parts, b, call, this.#facts.identifiers, now, leave))
         return this.#refuseCall("full", control, call, NOCONNECTION, b, start, end);
       this.#leave = undefined;
       const leader = control.kind === "reg-send" && control.name === "rex" ? rexLeader(b, call.start) : undefined;
@@ -179,7 +180,7 @@ export class CommanderSide {
     } else if (!(control.kind === "reg-send" && control.name === "rex" && learnFeatures(parts, b, start, now))) {
       const io = learnIoRequest(parts, b, start, now);
       if (io === false) return this.#refuseIo(control, b, start, end);
-      if (io === undefined) learnTokens(parts, b, start, end, [], now);
+      if (io === undefined && this.#facts.identifiers > 0) learnTokens(parts, b, start, end, [], now);
     }
     return pass(control, b, start, end);
   }
@@ -276,6 +277,7 @@ export class CommanderSide {
     this.#leave = undefined;
     learnLeader(parts, control.groupLeader, now);
     // The first argument of execute_call comes back in the reason alone: no right of its own, or each call would leave one.
+    if (this.#facts.identifiers === 0) return pass(control, b, start, end);
     if (first === undefined) learnTokens(parts, b, start, end, [pidKey(from)], now);
     else for (const at of args.slice(1)) learnTokens(parts, b, at, termEnd(b, at), [pidKey(from)], now);
     return pass(control, b, start, end);
@@ -293,7 +295,8 @@ export class CommanderSide {
   }
 
   #decide(verb: Verb, target: Target, pid?: Pid, payload?: PayloadBytes): CommanderDecision {
-    const isOwnChild = pid !== undefined && this.#parts.paths.children.get(pidKey(pid)) !== undefined;
+    const { children } = this.#parts.paths;
+    const isOwnChild = pid !== undefined && children.size > 0 && children.get(pidKey(pid)) !== undefined;
     const decision = this.#parts.options.decide({ verb, target, hasFun: this.#facts.hasFun, isOwnChild, payload });
     if (decision.allowed) {
       this.#observed = decision.observed;

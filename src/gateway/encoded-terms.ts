@@ -31,6 +31,7 @@ import {
   V4_PORT_EXT,
 } from "../term/tags.ts";
 import { Pid } from "../term/types.ts";
+import { pidKeyOf, refKeyOf } from "./identifier-keys.ts";
 
 // All here is for bytes that `skipTerm` has walked: bounds and structure are not checked again.
 
@@ -156,6 +157,23 @@ export function atomAt(b: Buffer, at: number): string | undefined {
   }
 }
 
+/** Whether the atom `name` is written out at `at`. */
+export function atomIs(b: Buffer, at: number, name: string): boolean {
+  const tag = b[at];
+  const isSmall = tag === SMALL_ATOM_UTF8_EXT || tag === SMALL_ATOM_EXT;
+  if (!isSmall && tag !== ATOM_UTF8_EXT && tag !== ATOM_EXT) return false;
+  const from = isSmall ? at + 2 : at + 3;
+  const size = isSmall ? (b[at + 1] as number) : b.readUInt16BE(at + 1);
+  if (size < name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i);
+    // Where a character may take several bytes the text is compared.
+    if (code >= 0x80) return atomAt(b, at) === name;
+    if (b[from + i] !== code) return false;
+  }
+  return size === name.length;
+}
+
 /** Offset of the node's name in the identifier at `at`. */
 export function nodeOf(b: Buffer, at: number): number {
   const tag = b[at];
@@ -183,30 +201,32 @@ function identifierEnd(b: Buffer, at: number): number {
 
 /** The key (`pidKey`) of the pid at `at` when it belongs to `node` in that life. */
 export function ownPidKey(b: Buffer, at: number, node: string, creation: number): string | undefined {
-  if (!isPid(b[at]) || atomAt(b, at + 1) !== node) return undefined;
+  if (!isPid(b[at]) || !atomIs(b, at + 1, node)) return undefined;
   const p = atomEnd(b, at + 1);
   const made = b[at] === NEW_PID_EXT ? b.readUInt32BE(p + 8) : (b[p + 8] as number);
-  return made === creation ? `${b.readUInt32BE(p)}.${b.readUInt32BE(p + 4)}.${made}@${node}` : undefined;
+  return made === creation ? pidKeyOf(b.readUInt32BE(p), b.readUInt32BE(p + 4), made, node) : undefined;
 }
 
 /** The key (`refKey`) of the reference at `at` when it belongs to `node` in that life. */
 export function ownRefKey(b: Buffer, at: number, node: string, creation: number): string | undefined {
   const tag = b[at];
   if (tag !== NEWER_REFERENCE_EXT && tag !== NEW_REFERENCE_EXT) return undefined;
-  if (atomAt(b, at + 3) !== node) return undefined;
+  if (!atomIs(b, at + 3, node)) return undefined;
   let p = atomEnd(b, at + 3);
   const made = tag === NEWER_REFERENCE_EXT ? b.readUInt32BE(p) : (b[p] as number);
   if (made !== creation) return undefined;
   p += tag === NEWER_REFERENCE_EXT ? 4 : 1;
-  let key = "";
-  const words = b.readUInt16BE(at + 1);
-  for (let i = 0; i < words; i++) key += `${i === 0 ? "" : "."}${b.readUInt32BE(p + i * 4)}`;
-  return `${key}:${made}@${node}`;
+  const count = b.readUInt16BE(at + 1);
+  const word = (n: number): number => (n < count ? b.readUInt32BE(p + n * 4) : 0);
+  return refKeyOf(count, word(0), word(1), word(2), word(3), word(4), made, node);
 }
+
+/** Of `termEnd` and `tupleAt`, which call nothing that uses it meanwhile. */
+const STEP: Step = new Step();
 
 /** Offset after the whole term at `at`. */
 export function termEnd(b: Buffer, at: number): number {
-  const step = new Step();
+  const step = STEP;
   let left = 1;
   let p = at;
   while (left > 0) {
@@ -219,7 +239,7 @@ export function termEnd(b: Buffer, at: number): number {
 
 /** Offsets of the elements of the tuple at `at`, and behind them the offset after it; undefined when it is none of `arity` elements. */
 export function tupleAt(b: Buffer, at: number, arity: number): number[] | undefined {
-  const step = new Step();
+  const step = STEP;
   stepInto(b, at, step);
   if ((step.tag !== SMALL_TUPLE_EXT && step.tag !== LARGE_TUPLE_EXT) || step.inside !== arity) return undefined;
   const places = [step.next];

@@ -1,19 +1,11 @@
 import type { Incarnation } from "../guard/ownership.ts";
 import { DEFAULT_TERM_LIMITS, type TermLimits } from "../term/limits.ts";
-import { skipTerm } from "../term/skip.ts";
-import {
-  ATOM_CACHE_REF,
-  EXPORT_EXT,
-  LARGE_TUPLE_EXT,
-  LIST_EXT,
-  NEW_FUN_EXT,
-  NIL_EXT,
-  SMALL_TUPLE_EXT,
-  STRING_EXT,
-} from "../term/tags.ts";
+import { TermSkipper } from "../term/skip.ts";
+import { LARGE_TUPLE_EXT, LIST_EXT, NIL_EXT, SMALL_TUPLE_EXT, STRING_EXT } from "../term/tags.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import {
   atomAt,
+  atomIs,
   isAtom,
   isIdentifier,
   isPid,
@@ -33,7 +25,13 @@ export class PayloadFacts {
   hasFun = false;
   /** An identifier, also that of a fun's maker, of a node that is neither of the two. */
   hasForeign = false;
+  /** Pids, ports and references, those of the makers of funs included. */
+  identifiers = 0;
 }
+
+/** One term after another: walking calls nothing that walks. */
+const SKIPPER: TermSkipper = new TermSkipper();
+const STEP: Step = new Step();
 
 /**
  * Walks a payload once: exactly one term, within the limits on depth and integers, without references to a distribution
@@ -51,18 +49,21 @@ export function walkPayload(
 ): void {
   facts.hasFun = false;
   facts.hasForeign = false;
-  const after = skipTerm(b, start, end, LIMITS);
+  const after = SKIPPER.skip(b, start, end, LIMITS);
   if (after !== end) {
     throw misbehaved("PACKET_TRAILING_BYTES", `${end - after} bytes follow the payload of a message`);
   }
-  const step = new Step();
+  if (SKIPPER.hasAtomRef) throw cacheRef();
+  facts.hasFun = SKIPPER.hasFun;
+  facts.identifiers = SKIPPER.identifiers;
+  // Most payloads need no second look: it is for names of nodes, and for atoms where those are counted.
+  if (facts.identifiers === 0 && (atoms === undefined || SKIPPER.atoms === 0)) return;
+  const step = STEP;
   for (let p = start; p < end; p = step.next) {
     stepInto(b, p, step);
     const { tag } = step;
-    if (isAtom(tag)) atoms?.add(atomAt(b, p) as string);
-    else if (isIdentifier(tag)) noteNode(b, nodeOf(b, p), nodes, facts, atoms);
-    else if (tag === NEW_FUN_EXT || tag === EXPORT_EXT) facts.hasFun = true;
-    else if (tag === ATOM_CACHE_REF) throw cacheRef();
+    if (isIdentifier(tag)) noteNode(b, nodeOf(b, p), nodes, facts, atoms);
+    else if (atoms !== undefined && isAtom(tag)) atoms.add(atomAt(b, p) as string);
   }
 }
 
@@ -73,10 +74,9 @@ function noteNode(
   facts: PayloadFacts,
   atoms: Set<string> | undefined,
 ): void {
-  const name = atomAt(b, at);
-  if (name === undefined) throw cacheRef();
-  atoms?.add(name);
-  if (name !== nodes[0] && name !== nodes[1]) facts.hasForeign = true;
+  const known = atomIs(b, at, nodes[0]) ? nodes[0] : atomIs(b, at, nodes[1]) ? nodes[1] : undefined;
+  if (known === undefined) facts.hasForeign = true;
+  atoms?.add(known ?? (atomAt(b, at) as string));
 }
 
 function cacheRef(): Error {

@@ -1,9 +1,8 @@
 import { quotePeerText } from "../base/escape.ts";
 import { peekTupleHead, TupleHead } from "../term/peek.ts";
-import { Pid } from "../term/types.ts";
+import { Pid, type Reference } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Filled } from "./bounded-table.ts";
-import { refKey } from "./identifier-keys.ts";
 import type { FilterEvent, Refusal } from "./verdict.ts";
 
 /** Collects what the operator is to hear of, and tells what is new from what was there before. */
@@ -96,6 +95,10 @@ function targetOf(control: Control): Pid | string | undefined {
 
 function targetText(control: Control): string {
   const target = targetOf(control);
-  if (target === undefined) return control.kind === "alias-send" ? refKey(control.alias) : "";
+  if (target === undefined) return control.kind === "alias-send" ? refText(control.alias) : "";
   return target instanceof Pid ? `<${target.id}.${target.serial}>@${target.node}` : target;
+}
+
+function refText({ words, creation, node }: Reference): string {
+  return `${words.join(".")}:${creation}@${node}`;
 }

@@ -110,7 +110,7 @@ function step(paths: ReturnPaths, model: Model, number: number): void {
       const refs = choice === 0 ? [key, refKey(cRef((n + 1) % 4))] : [key];
       const tag = `${n}.${choice}`;
       const isCall = number % 12 === 2;
-      expect(paths.expect("tag", tag, new Set(["pid"]), refs, isCall, model.now)).toBe(model.expect(tag, refs, isCall));
+      expect(paths.expect("tag", tag, ["pid"], refs, isCall, model.now)).toBe(model.expect(tag, refs, isCall));
       return;
     }
     case 4: {

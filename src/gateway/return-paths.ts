@@ -12,7 +12,7 @@ export type AnswerForm = "tag" | "io" | "features";
 export interface Right {
   readonly key: string;
   /** Keys of the processes that a plain send may go to. */
-  readonly pids: ReadonlySet<string>;
+  readonly pids: readonly string[];
   /** Keys of the references in the tag: a send to an alias may go to one of them, and DEMONITOR of one ends the right. */
   readonly refs: readonly string[];
   readonly isHard: boolean;
@@ -92,7 +92,8 @@ export class ReturnPaths {
   /** Requests of the worker to print that were let through and not answered. */
   readonly printing: SoftTable<true>;
   readonly revealed: SoftTable<true>;
-  readonly #byRef: Map<string, Set<Right>> = new Map();
+  /** One right or, where several tags hold the reference, a set of them. */
+  readonly #byRef: Map<string, Right | Set<Right>> = new Map();
   readonly #maxPids: number;
   readonly #maxTagBytes: number;
   readonly #leaderBytes: number;
@@ -135,7 +136,7 @@ export class ReturnPaths {
   expect(
     form: AnswerForm,
     tag: string,
-    pids: ReadonlySet<string>,
+    pids: readonly string[],
     refs: readonly string[],
     isCall: boolean,
     now: number,
@@ -143,7 +144,7 @@ export class ReturnPaths {
   ): boolean {
     const key = rightKey(form, tag);
     const isHard = isCall && this.isCovered(refs);
-    const kept = pids.size <= this.#maxPids ? pids : new Set([...pids].slice(0, this.#maxPids));
+    const kept = pids.length <= this.#maxPids ? pids : pids.slice(0, this.#maxPids);
     const known = this.calls.get(key);
     // What was found in passing never takes the place of a call.
     if (known !== undefined && !isHard) {
@@ -157,8 +158,9 @@ export class ReturnPaths {
     else this.expected.set(key, right, now);
     for (const ref of refs) {
       const rights = this.#byRef.get(ref);
-      if (rights === undefined) this.#byRef.set(ref, new Set([right]));
-      else rights.add(right);
+      if (rights === undefined) this.#byRef.set(ref, right);
+      else if (rights instanceof Set) rights.add(right);
+      else if (rights !== right) this.#byRef.set(ref, new Set([rights, right]));
     }
     return true;
   }
@@ -216,7 +218,9 @@ export class ReturnPaths {
       this.monitors.delete(key);
       this.#untie(monitor.child);
     }
-    for (const right of this.#byRef.get(key) ?? []) this.#forget(right);
+    const rights = this.#byRef.get(key);
+    if (rights instanceof Set) for (const right of rights) this.#forget(right);
+    else this.#forget(rights);
     return monitor;
   }
 
@@ -333,8 +337,8 @@ export class ReturnPaths {
     right.leave?.();
     for (const ref of right.refs) {
       const rights = this.#byRef.get(ref);
-      rights?.delete(right);
-      if (rights?.size === 0) this.#byRef.delete(ref);
+      if (rights === right) this.#byRef.delete(ref);
+      else if (rights instanceof Set && rights.delete(right) && rights.size === 0) this.#byRef.delete(ref);
     }
   }
 
@@ -365,6 +369,7 @@ function hasMonitor(flags: number): boolean {
   return (flags & SPAWN_MONITOR) !== 0;
 }
 
+/** Most are tags, whose characters are bytes: what stands in front of the others is none. */
 function rightKey(form: AnswerForm, tag: string): string {
-  return `${form}:${tag}`;
+  return form === "tag" ? tag : `${form === "io" ? "\u0100" : "\u0101"}${tag}`;
 }

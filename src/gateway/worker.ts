@@ -223,7 +223,9 @@ export class WorkerSide {
       const right = this.#rightFor(to, head, places, b, now);
       const isMet =
         right !== undefined &&
-        (to === undefined ? right.refs.includes(refKey((control as Kind<"alias-send">).alias)) : right.pids.has(to));
+        (to === undefined
+          ? right.refs.includes(refKey((control as Kind<"alias-send">).alias))
+          : right.pids.includes(to));
       if (right !== undefined && isMet) return this.#answer(right, control, b, start, end, now);
       if (to !== undefined && isPid(b[places[0] as number])) {
         const verdict = this.#fromChild(to, places[0] as number, control, b, start, end, now);

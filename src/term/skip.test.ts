@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { isSallyportError } from "../base/errors.ts";
-import { resolveTermLimits, type TermLimits } from "./limits.ts";
-import { skipTerm } from "./skip.ts";
+import { encodeTerm } from "./encode.ts";
+import { DEFAULT_TERM_LIMITS, resolveTermLimits, type TermLimits } from "./limits.ts";
+import { skipTerm, TermSkipper } from "./skip.ts";
+import { Atom, ExportFun, Pid, Reference, type Term, Tuple } from "./types.ts";
 
 function skip(text: string, limits: Partial<TermLimits> = {}): number | string {
   const bytes = Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -55,5 +57,30 @@ describe("skipTerm", () => {
   it("takes a list in the tail of a list as no deeper", () => {
     expect(skip("6c00000001 6101 6c00000001 6102 6a", { maxDepth: 1 })).toBe(15);
     expect(skip("6c00000001 6c00000001 6102 6a 6a", { maxDepth: 1 })).toBe("ERR_LIMIT TERM_DEPTH");
+  });
+});
+
+describe("TermSkipper", () => {
+  it("tells what it has met, of each term alone, also after one that was refused", () => {
+    const skipper = new TermSkipper();
+    const met = (bytes: Buffer) => {
+      expect(skipper.skip(bytes, 0, bytes.length, DEFAULT_TERM_LIMITS)).toBe(bytes.length);
+      const { atoms, identifiers, hasFun, hasAtomRef } = skipper;
+      return { atoms, identifiers, hasFun, hasAtomRef };
+    };
+    const of = (term: Term): Buffer => encodeTerm(term).subarray(1);
+    const none = { atoms: 0, identifiers: 0, hasFun: false, hasAtomRef: false };
+    const pid = new Pid("a@h", 1, 2, 3);
+    expect(met(of(new Tuple([new Atom("x"), [pid, new Reference("a@h", 3, [1])]])))).toEqual({
+      ...none,
+      atoms: 3,
+      identifiers: 2,
+    });
+    expect(met(of(Buffer.alloc(10)))).toEqual(none);
+    expect(met(of(new ExportFun("m", "f", 1)))).toEqual({ ...none, atoms: 2, hasFun: true });
+    expect(met(Buffer.from([104, 1, 82, 0]))).toEqual({ ...none, hasAtomRef: true });
+    const deep = of([[[[[pid]]]]]);
+    expect(() => skipper.skip(deep, 0, deep.length - 1, DEFAULT_TERM_LIMITS)).toThrow();
+    expect(met(of(5))).toEqual(none);
   });
 });

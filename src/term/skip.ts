@@ -47,33 +47,65 @@ import { checkUtf8Atom } from "./utf8.ts";
  * @throws {SallyportError} ERR_PEER_MISBEHAVED TERM_*, ERR_LIMIT TERM_*
  */
 export function skipTerm(buffer: Buffer, start: number, end: number, limits: TermLimits = DEFAULT_TERM_LIMITS): number {
-  const skipper = new Skipper(buffer, start, Math.min(end, buffer.length), limits);
-  return skipper.skip();
+  return new TermSkipper().skip(buffer, start, end, limits);
 }
 
-/** Atom positions inside compound tags (node of a pid, module of a fun) are skipped as atoms, in place. */
-class Skipper {
-  readonly #b: Buffer;
-  readonly #end: number;
-  readonly #limits: TermLimits;
-  #p: number;
-  #atoms = 0;
+/**
+ * What `skipTerm` does, for many terms one after another without an allocation for each; afterwards it tells what it has met.
+ * Not reentrant.
+ */
+export class TermSkipper {
+  /** Atoms met, also names of nodes, modules and functions; references to those of a distribution header are none. */
+  atoms = 0;
+  /** Pids, ports and references met, those of the makers of funs included. */
+  identifiers = 0;
+  /** A fun was met, also one of the form `fun M:F/A`. */
+  hasFun = false;
+  /** A reference to an atom of a distribution header was met. */
+  hasAtomRef = false;
+  #b: Buffer = NOTHING;
+  #end = 0;
+  #limits: TermLimits = DEFAULT_TERM_LIMITS;
+  #p = 0;
   /** What the last tag opened: that many terms follow. */
   #opened = 0;
   #openedList = false;
+  /** Open containers with terms to come: how many, how deep those stand, and whether it is a list. */
+  readonly #counts: number[] = [];
+  readonly #depths: number[] = [];
+  readonly #lists: boolean[] = [];
 
-  constructor(buffer: Buffer, start: number, end: number, limits: TermLimits) {
+  /** As `skipTerm`. */
+  skip(buffer: Buffer, start: number, end: number, limits: TermLimits): number {
     this.#b = buffer;
     this.#p = start;
-    this.#end = end;
+    this.#end = Math.min(end, buffer.length);
     this.#limits = limits;
+    this.atoms = 0;
+    this.identifiers = 0;
+    this.hasFun = false;
+    this.hasAtomRef = false;
+    try {
+      return this.#skip();
+    } finally {
+      // The bytes are not kept from the collector.
+      this.#b = NOTHING;
+      if (this.#counts.length > 0) this.#empty();
+    }
   }
 
-  skip(): number {
-    /** Open containers with terms to come: how many, how deep those stand, and whether it is a list. */
-    const counts: number[] = [];
-    const depths: number[] = [];
-    const lists: boolean[] = [];
+  /** After an error. */
+  #empty(): void {
+    this.#counts.length = 0;
+    this.#depths.length = 0;
+    this.#lists.length = 0;
+  }
+
+  /** Atom positions inside compound tags (node of a pid, module of a fun) are skipped as atoms, in place. */
+  #skip(): number {
+    const counts = this.#counts;
+    const depths = this.#depths;
+    const lists = this.#lists;
     let depth = 0;
     let tail = false;
     for (;;) {
@@ -183,6 +215,7 @@ class Skipper {
         this.#named(1, this.#words(at));
         break;
       case EXPORT_EXT:
+        this.hasFun = true;
         this.#atom();
         this.#atom();
         this.#smallInteger();
@@ -232,6 +265,7 @@ class Skipper {
     const b = this.#b;
     const tag = b[this.#take(1)] as number;
     if (tag === ATOM_CACHE_REF) {
+      this.hasAtomRef = true;
       this.#take(1);
       return;
     }
@@ -242,12 +276,13 @@ class Skipper {
     const start = this.#take(size);
     if (tag === SMALL_ATOM_UTF8_EXT || tag === ATOM_UTF8_EXT) checkUtf8Atom(b, start, start + size);
     else if (size > MAX_ATOM_CHARS) throw malformed("TERM_ATOM_INVALID", start, `an atom of ${size} characters`);
-    if (++this.#atoms > this.#limits.maxAtoms) {
+    if (++this.atoms > this.#limits.maxAtoms) {
       throw overLimit("TERM_ATOMS", "maxAtoms", this.#limits.maxAtoms, "the number of atoms in a message");
     }
   }
 
   #named(rest: number, words: number = 0): void {
+    this.identifiers++;
     this.#atom();
     this.#take(rest + words * 4);
   }
@@ -289,6 +324,7 @@ class Skipper {
 
   #fun(at: number): void {
     const p = this.#take(29);
+    this.hasFun = true;
     this.#atom();
     this.#smallInteger();
     this.#smallInteger();
@@ -310,6 +346,8 @@ class Skipper {
     this.#open(count);
   }
 }
+
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Also empty containers stand one level deeper than what holds them. */
 function isContainer(tag: number): boolean {

@@ -107,6 +107,40 @@ describe("Deframer", () => {
     expect(counts).toEqual([1, 2, 3, 4, 5, 6, 0, 1]);
   });
 
+  it("keeps nothing of a chunk once it uses memory again, and gives long ones back when the sink is done with them", () => {
+    const released: Buffer[] = [];
+    let atFrame = 0;
+    const frames: string[] = [];
+    const sink: FrameSink = {
+      frame: (buffer, start, end) => {
+        atFrame = released.length;
+        frames.push(buffer.toString("latin1", start, end));
+      },
+      tick: () => {},
+    };
+    const body = "x".repeat(20_000);
+    const wire = Buffer.from(`\x4e\x20${body}`.repeat(3), "latin1");
+    const chunks = [0, 30_000, 40_000, 45_000].map((at, i, all) => Buffer.from(wire.subarray(at, all[i + 1])));
+    const waiting = new Deframer({ prefix: 2, maxFrameBytes: 65_535 });
+    waiting.receive(Buffer.from(chunks[1] as Buffer), { ...sink, frame: () => undefined });
+    expect(failureOf(() => waiting.reuseMemory())).toBe("ERR_API_MISUSE DEFRAMER_MID_FRAME");
+
+    const reusing = new Deframer({
+      prefix: 2,
+      maxFrameBytes: 65_535,
+      release: (given) => void released.push(...given),
+    });
+    reusing.reuseMemory();
+    for (const chunk of chunks) {
+      reusing.receive(chunk, sink);
+      chunk.fill(0);
+    }
+    expect(frames).toEqual([body, body, body]);
+    // That of 5,000 bytes is not worth it; the last was not given back before its frame was handed on.
+    expect(released).toEqual([chunks[0], chunks[1], chunks[3]]);
+    expect(atFrame).toBe(2);
+  });
+
   it("refuses a change of prefix in the middle of a frame, and being entered twice", () => {
     const deframer: Deframer = new Deframer({ prefix: 2, maxFrameBytes: 10 });
     deframer.receive(Buffer.from("\0"), new Recorder());

@@ -18,6 +18,9 @@ export interface FrameSink {
   spanned?(parts: ByteCollector, chunk: Buffer, start: number, end: number): boolean;
 }
 
+/** Chunks at least this long are given back at once where nothing of them is kept. New memory costs more than that. In bytes. */
+const RELEASED_BYTES = 8 * 1024;
+
 export interface DeframerOptions {
   readonly prefix: PrefixBytes;
   /** Largest frame body taken, in bytes, inclusive. */
@@ -40,12 +43,14 @@ export class Deframer {
   /** True when `#length` is complete and its body has not ended yet. */
   #inBody = false;
   #parts: ByteCollector;
+  readonly #release: ReleaseChunks | undefined;
   #stopped = false;
   #busy = false;
 
   constructor(options: DeframerOptions) {
     this.#prefix = options.prefix;
     this.#maxFrameBytes = options.maxFrameBytes;
+    this.#release = options.release;
     this.#parts = new ByteParts(options.release);
   }
 
@@ -83,8 +88,8 @@ export class Deframer {
   }
 
   /**
-   * From now on nothing of a chunk is kept once `receive` is over, and a frame is valid during its call only: memory is used
-   * again.
+   * From the next chunk on nothing of one is kept once `receive` is over, and a frame is valid during its call only: chunks are
+   * given back, and memory is used again.
    * @throws {SallyportError} ERR_API_MISUSE DEFRAMER_MID_FRAME when part of a frame is waiting
    */
   reuseMemory(): void {
@@ -107,6 +112,7 @@ export class Deframer {
     if (this.#stopped) return;
     if (this.#busy) throw misuse("DEFRAMER_REENTERED", "receive was called from inside its own sink");
     this.#busy = true;
+    const isSpent = this.#parts instanceof ReusedBytes && chunk.length >= RELEASED_BYTES;
     let done = false;
     try {
       this.#consume(chunk, sink);
@@ -115,6 +121,7 @@ export class Deframer {
       this.#busy = false;
       if (!done) this.stop();
     }
+    if (isSpent) this.#release?.([chunk]);
   }
 
   #consume(chunk: Buffer, sink: FrameSink): void {
