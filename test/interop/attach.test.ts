@@ -63,6 +63,7 @@ class Person implements Front {
   /** Types a line once one is asked for. */
   async types(line: string): Promise<void> {
     await eventually(() => expect(this.prompt).toBeDefined());
+    this.prompt = undefined;
     this.sink.line(line, false);
   }
 
@@ -160,7 +161,7 @@ describeWithErlang("the shell of an Erlang node", () => {
     await person.sees("[name? ]");
     await person.types("abcd");
     await person.types(".");
-    await person.sees("syntax error before: ");
+    await person.sees('{"Bob\\n","abc",{ok,d}}\n');
     await person.types('io:put_chars("Q: "), io:get_line("").');
     await person.types("é");
     await person.sees('Q: []"é\\n"\n');
@@ -256,6 +257,9 @@ describeWithErlang("a hostile worker that is attached to", () => {
     const made = await attach(t.node, t.beam.name, "erlang", limits);
     const refused: string[] = [];
     t.node.on("denied", ({ verb, count }) => refused.push(...Array(count).fill(verb)));
+    await t.beam.erl(
+      "[begin M = monitor(process, P), exit(P, kill), receive {'DOWN', M, _, _, _} -> ok end end || P <- [whereis(held)], is_pid(P)]",
+    );
     await made.person.types("register(held, spawn(fun() -> receive stop -> ok end end)).");
     await made.person.sees("]true\n");
     const run = (expressions: string) =>
@@ -298,7 +302,7 @@ describeWithErlang("a hostile worker that is attached to", () => {
     }
     expect(await run(`rpc:call(node(G), os, cmd, [${touch}])`)).toContain("badrpc");
     expect(await run(`catch erpc:call(node(G), os, cmd, [${touch}])`)).toContain("EXIT");
-    await run(`spawn(node(G), os, cmd, ${touch}), spawn_link(node(G), os, cmd, ${touch}), ok`);
+    await run(`catch spawn(node(G), os, cmd, ${touch}), catch spawn_link(node(G), os, cmd, ${touch}), ok`);
     await run(
       "G ! {'$gen_call', {self(), make_ref()}, x}, G ! {'$gen_cast', x}, G ! {system, {self(), r}, get_state}, ok",
     );
@@ -322,7 +326,7 @@ describeWithErlang("a hostile worker that is attached to", () => {
     const made = await open();
     const text = String.raw`"\e]52;c;AAAA\a\e]0;title\a\eP$q\"p\e\\\e[6n\e[c\e[?1049h\ec\x{9b}6n\x{202e}\e[31mred\e[0m\n"`;
     await made.run(
-      `io:put_chars(G, ${text}), io:format(G, "~ts", [${text}]), io:put_chars(G, latin1, <<27, "]52;c;B", 7, 155, "6n\n">>)`,
+      `io:put_chars(G, ${text}), io:format(G, "~ts", [${text}]), io:request(G, {put_chars, latin1, <<27, "]52;c;B", 7, 155, "6n\n">>})`,
     );
     // Cut between two requests.
     await made.run(
@@ -348,14 +352,18 @@ describeWithErlang("a hostile worker that is attached to", () => {
       '[G ! {io_request, self(), make_ref(), {put_chars, unicode, io_lib, format, ["~p", [x]]}} || _ <- lists:seq(1, 500)], ok',
     );
     await eventually(() => expect(shell.refused).toBeGreaterThan(900));
+    const put =
+      'R = make_ref(), G ! {io_request, self(), R, {put_chars, unicode, ""}}, receive {io_reply, R, V} -> V end';
+    await eventually(async () => expect(await run(put)).toBe("ok"));
     await run(
       'Asker = spawn(fun() -> [G ! {io_request, self(), make_ref(), {get_line, unicode, "q"}} || _ <- lists:seq(1, 500)], receive stop -> ok end end), register(asker, Asker), ok',
     );
     await eventually(() => expect(shell.refused).toBeGreaterThan(1_350));
     // Those who asked are gone, and with them their questions.
     await run("exit(whereis(asker), kill)");
-    await eventually(() => expect(made.person.text).toContain("[q]"));
     await unharmed(made);
+    await made.person.sees("[q]");
+    await made.person.sees(/3> \]/);
   });
 
   it("that asks for what is too large is cut short", async () => {
@@ -407,7 +415,7 @@ describeWithElixir("the shell of an Elixir node", () => {
     await eventually(() => expect(person.prompt).toBeUndefined());
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     person.sink.interrupt();
-    await person.sees(/interrupted[^]*interrupted/);
+    await person.sees(/interrupted[\s\S]*interrupted/);
     await person.types("40 + 2");
     await person.sees("42\n");
     expect(person.text).toMatch(ALLOWED);
@@ -490,7 +498,7 @@ describeWithErlang("sallyport attach", () => {
     await sees("syntax error before: '~'");
     await sees(/\r\npaste_b\r\n/);
     child.stdin.write("timer:sleep(60000).\r");
-    await sees("timer:sleep(60000).\r\n");
+    await sees(/timer:sleep\(60000\)\.\r+\n/);
     child.stdin.write("~.\r");
     await ended;
     expect(screen).toContain("left beam@127.0.0.1");
