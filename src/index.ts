@@ -2,8 +2,38 @@ export type { Assurance, ProtocolName } from "./base/assurance.ts";
 export { type Detail, type ErrorCode, isSallyportError, SallyportError, type Stage } from "./base/errors.ts";
 export type { NodeName } from "./base/node-name.ts";
 export type { DialAddress } from "./carrier/carrier.ts";
+export { checkGateway, createGateway } from "./create-gateway.ts";
 export { createNode } from "./create-node.ts";
 export type { DistLimits } from "./dist/limits.ts";
+export type {
+  Gateway,
+  GatewayAuditStatus,
+  GatewayDrained,
+  GatewayDrainOptions,
+  GatewayEndpoint,
+  GatewayPairStatus,
+  GatewayPairTotals,
+  GatewayPolicyStatus,
+  GatewayReload,
+  GatewaySessionStatus,
+  GatewayStatus,
+} from "./gateway/api.ts";
+export type { DutyFinding } from "./gateway/duty.ts";
+export type { FilterReport } from "./gateway/filter-report.ts";
+export type { GatewayLimits } from "./gateway/limits.ts";
+export type { GatewayEvent } from "./gateway/link.ts";
+export type { GatewayMessage, GatewayNotice } from "./gateway/notices.ts";
+export type {
+  GatewayAuditOption,
+  GatewayOptions,
+  GatewayPairOption,
+  InboxOption,
+  InsideOption,
+  OutsideOption,
+  PairFilterOption,
+  PairPolicyOption,
+} from "./gateway/options.ts";
+export type { CommanderProfile } from "./gateway/profile.ts";
 export type { Allow, AllowVerb } from "./guard/allow.ts";
 export type { CapabilityVerb } from "./guard/capabilities.ts";
 export type { GuardLimits } from "./guard/limits.ts";

@@ -142,6 +142,9 @@ export class RunningGateway implements Gateway {
       timer = clock.at(addMs(clock.now(), timeoutMs), resolve);
     });
     await Promise.all(released);
+    // What a reload that was under way has opened meanwhile.
+    await this.#reloading;
+    await Promise.all(this.#book.all.map((pair) => pair.unlisten()));
     if (this.pairs > 0) await over;
     timer?.cancel();
     const ended = this.#drain?.ended ?? 0;
@@ -158,6 +161,8 @@ export class RunningGateway implements Gateway {
     this.#drain?.empty();
     await this.#book.close();
     await this.#world.mappers.close();
+    await this.#reloading;
+    await this.#book.close();
     if (!isNew) return;
     this.#world.decisions.stop();
     this.#audit?.close();

@@ -25,7 +25,8 @@ interface Bound {
 
 /** One pair option at work: its listeners, and the sessions that come of them. */
 export class RunningPair {
-  readonly plan: PairPlan;
+  /** As it is now: certificates may be other ones than when it began. */
+  plan: PairPlan;
   /** Undefined where the filters come from elsewhere. */
   readonly rules: OwnRules | undefined;
   readonly #world: PairWorld;
@@ -119,6 +120,8 @@ export class RunningPair {
       for (const { listener, endpoint } of this.#bound) {
         if (endpoint.from === side && "replaceMaterial" in listener) listener.replaceMaterial(material);
       }
+      const own = { ...this.plan.sides[side], material };
+      this.plan = { ...this.plan, sides: { ...this.plan.sides, [side]: own } };
     }
     return changed.length > 0;
   }
@@ -154,10 +157,10 @@ export class RunningPair {
   async #bind(planned: PlannedListener): Promise<void> {
     const link = this.#links.get(planned);
     if (link === undefined) return;
-    const { route, listen, side } = planned;
+    const { route, listen } = planned;
     const { system, gate, mappers } = this.#world;
     const parts = { ...system, gate };
-    const { material, tlsOptions } = side;
+    const { material, tlsOptions } = this.plan.sides[route.from];
     const listener =
       listen.scheme === "tcp" || material === undefined
         ? await listenTcp(parts, listen, link.accept)

@@ -35,7 +35,7 @@ export interface Gateway {
   reload(options: GatewayOptions): Promise<GatewayReload>;
   /**
    * Takes no new connections, waits for sessions to end by themselves, then ends them. Ports are free when it returns its
-   * promise, so that another process can take them.
+   * promise, so that another process can take them; unless a reload is under way, which is waited for.
    */
   drain(options?: GatewayDrainOptions): Promise<GatewayDrained>;
   /** Ends all pairs and listeners. Idempotent. */

@@ -224,6 +224,7 @@ describe("a gateway that is reloaded", () => {
     await install();
     expect(await gateway.reload(secure)).toMatchObject({ changed: ["desk"], restarted: [] });
     expect(await shownAt(gateway.endpoints[0]?.endpoint ?? "")).not.toBe(before);
+    expect(await gateway.reload(secure)).toMatchObject({ unchanged: ["desk"] });
   });
 });
 

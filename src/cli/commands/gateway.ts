@@ -57,6 +57,8 @@ class RunningCommand implements Omit<GatewayTarget, "gateway"> {
   readonly #flags: GatewayRunFlags;
   readonly #printer: GatewayPrinter;
   readonly #asked: Promise<string>;
+  /** The last reload, over or not; never rejects. */
+  #reloading: Promise<unknown> = Promise.resolve();
   #gateway: Gateway | undefined;
   #control: ControlServer | undefined;
   #forgetReload = (): void => undefined;
@@ -101,7 +103,13 @@ class RunningCommand implements Omit<GatewayTarget, "gateway"> {
     return reason;
   }
 
-  async reload(): Promise<GatewayReload> {
+  reload(): Promise<GatewayReload> {
+    const result = this.#reload();
+    this.#reloading = result.catch(() => undefined);
+    return result;
+  }
+
+  async #reload(): Promise<GatewayReload> {
     let config: GatewayFile | undefined;
     try {
       config = readGatewayFile(this.#flags, this.#world);
@@ -118,6 +126,7 @@ class RunningCommand implements Omit<GatewayTarget, "gateway"> {
 
   /** Whoever asks while it drains already waits for that. */
   async drain({ timeoutMs = DRAIN_MS, handOver }: Parameters<GatewayTarget["drain"]>[0]) {
+    await this.#reloading;
     if (this.#gateway?.status().state === "running") this.#drain(timeoutMs, handOver);
     this.#wasAsked(handOver ? "handed over" : "drained");
     return handOver ? undefined : this.drained;
