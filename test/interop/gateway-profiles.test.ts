@@ -10,9 +10,9 @@ import { eventually, useRig } from "./rig.ts";
 const OBSERVED_MS = 2_500;
 
 /** The policy of `node` for the other one of the pair. */
-function policyOf(node: string, rules: readonly RuleEntry[]): PolicyDocument {
+function policyOf(node: string, rules: readonly RuleEntry[], assurance: "cookie" | "ca" = "cookie"): PolicyDocument {
   const names = [node === INSIDE ? OUTSIDE : INSIDE];
-  return { version: 1, node, peers: { other: { names, assurance: "cookie" } }, rules };
+  return { version: 1, node, peers: { other: { names, assurance } }, rules };
 }
 
 const DENIED = /sallyport_denied,<<"[0-9A-Z]{12}">>/;
@@ -358,6 +358,23 @@ describeWithErlang("profiles of a gateway between Erlang nodes", () => {
       ).toBe("7");
       await g.through.empty();
     });
+  });
+});
+
+describeWithErlang("equals of which one is known by a certificate", () => {
+  const t = useRig("tls", async (rig) => {
+    const ends = await GatewayEnds.start(rig);
+    const rules: readonly RuleEntry[] = [{ id: "node", from: "other", allow: "rpc", to: "erlang:node/0" }];
+    const policies = { inside: policyOf(INSIDE, rules, "ca"), outside: policyOf(OUTSIDE, rules) };
+    return { ends, through: await ends.through({ filter: { profile: "peer", policies } }) };
+  });
+
+  it("have what is allowed to who is known by a certificate", async () => {
+    expect(await t.ends.inside.erl(`rpc:call('${OUTSIDE}', erlang, node, [])`)).toBe(`'${OUTSIDE}'`);
+    expect(await t.ends.outside.erl(`rpc:call('${INSIDE}', erlang, node, [])`)).toBe(`'${INSIDE}'`);
+    expect(await t.ends.outside.erl(`rpc:call('${INSIDE}', erlang, nodes, [])`)).toBe("{badrpc,{'EXIT',eperm}}");
+    expect(t.through.session.assurance).toEqual({ outside: "ca", inside: "cookie" });
+    await t.through.empty();
   });
 });
 
