@@ -233,6 +233,7 @@ describe("printing at the commander (L6, D10a)", () => {
         scan(word, new ExportFun("init", "stop", 0)),
         scan(word, [], "other"),
         put(word),
+        format(chars("~p"), [word]),
         tuple(a("requests"), [scan(word)]),
       ]) {
         const { answer, forward } = wire.w(toLeader, request(bad));

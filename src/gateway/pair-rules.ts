@@ -165,7 +165,8 @@ class Live {
 
   tell(event: FilterEvent | CommandEvent, from: Side): void {
     const { outside, inside } = this.#facts;
-    if (event.kind === "denied" && event.rule !== undefined) this.rules.denied(event.rule);
+    // What the worker's refusals name is made of its own words: it would fill the counts with them.
+    if (event.kind === "denied" && event.by === "commander" && event.rule !== undefined) this.rules.denied(event.rule);
     this.#parts.tell({ ...event, from, outside: outside.name, inside: inside.name });
   }
 

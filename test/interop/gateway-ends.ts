@@ -1,23 +1,14 @@
 import { join } from "node:path";
 import { expect } from "vitest";
-import { parseNodeName } from "../../src/base/node-name.ts";
 import { createSockets } from "../../src/carrier/plain-socket.ts";
-import { openPolicy } from "../../src/config/policy-source.ts";
 import { createGateway } from "../../src/create-gateway.ts";
 import { registerAtEpmd } from "../../src/discovery/epmd-client.ts";
-import type { Gateway } from "../../src/gateway/api.ts";
-import type { GuardedPair } from "../../src/gateway/guarded-pair.ts";
+import type { Gateway, GatewaySessionStatus } from "../../src/gateway/api.ts";
+import type { FilterReport } from "../../src/gateway/filter-report.ts";
 import type { Side } from "../../src/gateway/message-filter.ts";
+import type { GatewayMessage } from "../../src/gateway/notices.ts";
 import type { PairFilterOption } from "../../src/gateway/options.ts";
-import { type MessageEvent, PairRules } from "../../src/gateway/pair-rules.ts";
-import { readRules } from "../../src/gateway/read-rules.ts";
-import type { DeniedMessage } from "../../src/gateway/verdict.ts";
-import { Budgets } from "../../src/guard/budgets.ts";
-import { DEFAULT_GUARD_LIMITS } from "../../src/guard/limits.ts";
-import { PolicyKeeper } from "../../src/node/policy-keeper.ts";
 import { RealClock } from "../../src/system/real-clock.ts";
-import { RealFiles } from "../../src/system/real-files.ts";
-import { RealIdentityCrypto } from "../../src/system/real-identity-crypto.ts";
 import { epmdEntry } from "../../src/wire/epmd.ts";
 import { type BeamNode, startEpmd } from "./erlang-node.ts";
 import { COOKIE, eventually, type Rig } from "./rig.ts";
@@ -31,6 +22,8 @@ const INSIDE_COOKIE = "cookie-of-the-inside-alone";
 /** Tables that forget by themselves; all others are empty when nothing is under way. */
 const SOFT = /(maxExpectedAnswers|maxLeaders|maxPrinting|maxRevealed)$/;
 
+type Denied = Extract<GatewayMessage, { readonly kind: "denied" }>;
+
 export interface ThroughChoice {
   readonly filter?: PairFilterOption;
   readonly fragments?: boolean;
@@ -39,11 +32,13 @@ export interface ThroughChoice {
 /** A gateway between the two nodes. */
 export interface Through {
   readonly gateway: Gateway;
-  readonly events: readonly MessageEvent[];
+  readonly events: readonly GatewayMessage[];
   /** What was refused, or while observed would have been. */
-  readonly denied: readonly (MessageEvent & DeniedMessage)[];
-  /** The pair that is up. */
-  readonly pair: GuardedPair;
+  readonly denied: readonly Denied[];
+  /** The one that is up. */
+  readonly session: GatewaySessionStatus;
+  /** Of its filter. */
+  readonly report: FilterReport;
   /** Waits until no table holds anything that has to end. */
   empty(): Promise<void>;
   /** Ends the pair and the gateway. */
@@ -126,8 +121,7 @@ export class GatewayEnds {
     const { transport, authority } = this.#rig;
     const issued = transport === "tls" ? await authority.issue(INSIDE) : undefined;
     const tls = issued && { certFile: issued.certFile, keyFile: issued.keyFile, caFile: authority.caFile };
-    const events: MessageEvent[] = [];
-    const rules = pairRules(filter, events);
+    const events: GatewayMessage[] = [];
     const pair = {
       inside: { node: INSIDE, cookie: INSIDE_COOKIE, address: `tcp://127.0.0.1:${this.#ports.inside}` },
       outside: {
@@ -138,10 +132,13 @@ export class GatewayEnds {
         ...(tls === undefined ? {} : { tls }),
       },
       fragments,
+      filter,
     };
-    const gateway = await createGateway({ pairs: [pair], dangerous: { plaintext: transport === "tcp" } }, (facts) =>
-      rules.filterFor(facts),
-    );
+    const gateway = await createGateway({
+      pairs: [pair],
+      dangerous: { plaintext: transport === "tcp" },
+      onMessage: (event) => void events.push(event),
+    });
     const portFrom = (side: Side): number => {
       const { endpoint } = gateway.endpoints.find(({ from }) => from === side) ?? { endpoint: "" };
       return Number(endpoint.split(":").at(-1));
@@ -159,7 +156,7 @@ export class GatewayEnds {
       });
     };
     this.#rig.closes(() => gateway.close());
-    return new Running(gateway, rules, events, close);
+    return new Running(gateway, events, close);
   }
 
   async #register(mapper: Side, name: string, port: number): Promise<() => Promise<void>> {
@@ -173,57 +170,35 @@ export class GatewayEnds {
 
 class Running implements Through {
   readonly gateway: Gateway;
-  readonly events: readonly MessageEvent[];
+  readonly events: readonly GatewayMessage[];
   readonly close: () => Promise<void>;
-  readonly #rules: PairRules;
 
-  constructor(gateway: Gateway, rules: PairRules, events: readonly MessageEvent[], close: () => Promise<void>) {
+  constructor(gateway: Gateway, events: readonly GatewayMessage[], close: () => Promise<void>) {
     this.gateway = gateway;
     this.events = events;
     this.close = close;
-    this.#rules = rules;
   }
 
-  get denied(): (MessageEvent & DeniedMessage)[] {
+  get denied(): Denied[] {
     return this.events.filter((event) => event.kind === "denied");
   }
 
-  get pair(): GuardedPair {
-    const [one, ...more] = this.#rules.live;
-    if (one === undefined || more.length > 0) throw new Error(`${more.length} pairs too many, or none`);
+  get session(): GatewaySessionStatus {
+    const [one, ...more] = this.gateway.status().pairs.flatMap(({ sessions }) => sessions);
+    if (one === undefined || more.length > 0) throw new Error(`${more.length} sessions too many, or none`);
     return one;
+  }
+
+  get report(): FilterReport {
+    const { report } = this.session;
+    if (report === null) throw new Error("the filter counts nothing");
+    return report;
   }
 
   empty(): Promise<void> {
     return eventually(() => {
-      const tables = Object.entries(this.pair.report().tables);
+      const tables = Object.entries(this.report.tables);
       expect(tables.filter(([name, { size }]) => size > 0 && !SOFT.test(name))).toEqual([]);
     });
   }
-}
-
-/** The rules of the option, as the gateway makes them, within reach of the test. */
-function pairRules(option: PairFilterOption, events: MessageEvent[]): PairRules {
-  const clock = new RealClock();
-  const world = { clock, files: new RealFiles(), crypto: new RealIdentityCrypto() };
-  const policies: Partial<Record<Side, PolicyKeeper>> = {};
-  for (const [side, text] of [
-    ["outside", OUTSIDE],
-    ["inside", INSIDE],
-  ] as const) {
-    const given = option.policies?.[side];
-    if (given === undefined || typeof given === "string") continue;
-    const name = parseNodeName(text);
-    policies[side] = new PolicyKeeper({ name, clock, policy: openPolicy(given, { ...world, name }).first });
-  }
-  let decisions = 0;
-  return new PairRules({
-    settings: readRules(INSIDE, option, clock.wallMs()),
-    policies,
-    clock,
-    guardLimits: DEFAULT_GUARD_LIMITS,
-    budgets: new Budgets(DEFAULT_GUARD_LIMITS.maxBudgets),
-    record: () => `ID${++decisions}`,
-    tell: (event) => void events.push(event),
-  });
 }

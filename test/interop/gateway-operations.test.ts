@@ -123,7 +123,7 @@ describeWithErlang("Erlang operations through a gateway with the default rules",
 
     it("leave every table empty, while the outside node may do nothing", async () => {
       await g.through.empty();
-      expect(g.through.pair.facts.dialledBy).toBe("inside");
+      expect(g.through.session.dialledBy).toBe("inside");
       expect(unexpected(g.through)).toEqual([]);
       expect(await t.ends.outside.erl(`rpc:call('${INSIDE}', erlang, node, [])`)).toBe("{badrpc,nodedown}");
     });

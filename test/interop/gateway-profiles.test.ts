@@ -10,12 +10,12 @@ import { eventually, useRig } from "./rig.ts";
 const OBSERVED_MS = 2_500;
 
 /** The policy of `node` for the other one of the pair. */
-function policyOf(node: string, rules: readonly RuleEntry[]): PolicyDocument {
+function policyOf(node: string, rules: readonly RuleEntry[], assurance: "cookie" | "ca" = "cookie"): PolicyDocument {
   const names = [node === INSIDE ? OUTSIDE : INSIDE];
-  return { version: 1, node, peers: { other: { names, assurance: "cookie" } }, rules };
+  return { version: 1, node, peers: { other: { names, assurance } }, rules };
 }
 
-const DENIED = /sallyport_denied,<<"ID\d+">>/;
+const DENIED = /sallyport_denied,<<"[0-9A-Z]{12}">>/;
 const down = "receive {'DOWN', R, _, _, Why} -> Why after 5000 -> none end";
 
 describeWithErlang("profiles of a gateway between Erlang nodes", () => {
@@ -142,7 +142,7 @@ describeWithErlang("profiles of a gateway between Erlang nodes", () => {
     });
 
     it("count what each rule decided", () => {
-      const { rules: counts, denied } = g.through.pair.report();
+      const { rules: counts, denied } = g.through.report;
       expect(counts["functions"]?.allowed).toBeGreaterThanOrEqual(6);
       expect(counts["no-nodes"]).toEqual({ allowed: 0, denied: 2 });
       expect(denied["commander:policy"]).toBeGreaterThanOrEqual(14);
@@ -209,9 +209,9 @@ describeWithErlang("profiles of a gateway between Erlang nodes", () => {
     it("is enforced when its time is over", async () => {
       await eventually(() => expect(Date.now()).toBeGreaterThan(endsAt));
       const { outside, inside } = t.ends;
-      expect(g.through.pair.report().isObserved).toBe(true);
+      expect(g.through.report.isObserved).toBe(true);
       expect(await outside.erl(`rpc:call('${INSIDE}', erlang, node, [])`)).toBe(`'${INSIDE}'`);
-      expect(g.through.pair.report().isObserved).toBe(false);
+      expect(g.through.report.isObserved).toBe(false);
       expect(await inside.erl(`rpc:call('${OUTSIDE}', erlang, node, [])`)).toBe("{badrpc,{'EXIT',eperm}}");
       expect(await inside.erl(`net_adm:ping('${OUTSIDE}')`)).toBe("pang");
       expect(g.through.denied.at(-1)).toMatchObject({ observed: false, from: "inside" });
@@ -257,7 +257,7 @@ describeWithErlang("profiles of a gateway between Erlang nodes", () => {
     it("lets pass and records what it only tries, and refuses what it denies whatever else it says", async () => {
       expect(await callOf("other", "{add, 1, 1}")).toBe("2");
       expect(await callOf("kernel_sup", "which_children")).toMatch(DENIED);
-      const counts = g.through.pair.report().rules;
+      const counts = g.through.report.rules;
       expect(counts["tried"]?.allowed).toBeGreaterThan(0);
       expect(counts["never"]).toEqual({ allowed: 0, denied: 1 });
       await g.through.empty();
@@ -358,6 +358,23 @@ describeWithErlang("profiles of a gateway between Erlang nodes", () => {
       ).toBe("7");
       await g.through.empty();
     });
+  });
+});
+
+describeWithErlang("equals of which one is known by a certificate", () => {
+  const t = useRig("tls", async (rig) => {
+    const ends = await GatewayEnds.start(rig);
+    const rules: readonly RuleEntry[] = [{ id: "node", from: "other", allow: "rpc", to: "erlang:node/0" }];
+    const policies = { inside: policyOf(INSIDE, rules, "ca"), outside: policyOf(OUTSIDE, rules) };
+    return { ends, through: await ends.through({ filter: { profile: "peer", policies } }) };
+  });
+
+  it("have what is allowed to who is known by a certificate", async () => {
+    expect(await t.ends.inside.erl(`rpc:call('${OUTSIDE}', erlang, node, [])`)).toBe(`'${OUTSIDE}'`);
+    expect(await t.ends.outside.erl(`rpc:call('${INSIDE}', erlang, node, [])`)).toBe(`'${INSIDE}'`);
+    expect(await t.ends.outside.erl(`rpc:call('${INSIDE}', erlang, nodes, [])`)).toBe("{badrpc,{'EXIT',eperm}}");
+    expect(t.through.session.assurance).toEqual({ outside: "ca", inside: "cookie" });
+    await t.through.empty();
   });
 });
 
