@@ -50,6 +50,22 @@ describe("acknowledgements of an unlink", () => {
   });
 });
 
+describe("unlinks of the worker", () => {
+  it("cross one of the commander once, and are acknowledged by the gateway from then on", () => {
+    const { wire } = world();
+    const fromWorker = (id: bigint): Control => ({ kind: "unlink-id", id, from: FAR, to: ME });
+    for (let round = 0; round < 2; round++) {
+      wire.c(link);
+      wire.c(unlink(1n));
+      expect(wire.w(fromWorker(1n)).forward).toBeDefined();
+      for (const id of [2n, 3n]) {
+        const { answer, forward } = wire.w(fromWorker(id));
+        expect([answer?.control, forward]).toEqual([{ kind: "unlink-id-ack", id, from: ME, to: FAR }, undefined]);
+      }
+    }
+  });
+});
+
 describe("the rule that an event names", () => {
   it("is none for a message that no inbox rule lets in", () => {
     const { wire, filter } = world({

@@ -1,6 +1,17 @@
+import { flagsMissing } from "../auth/otp-failures.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
+import { missingMandatory, REQUIRED_STRICT } from "../wire/flags.ts";
 import type { Side } from "./message-filter.ts";
+
+/**
+ * A node without all that the filter reckons with: senders of messages, reasons as payloads, spawns and aliases of the protocol
+ * (threat model HS-14). Undefined: it has them.
+ */
+export function strictlyMissing(peer: NodeName, flags: bigint): SallyportError | undefined {
+  const missing = missingMandatory(flags, REQUIRED_STRICT);
+  return missing.length === 0 ? undefined : flagsMissing(peer, missing);
+}
 
 /** A name that the gateway was not told about. Its target hears nothing of it. */
 export function notPaired(claimed: NodeName, target: NodeName): SallyportError {

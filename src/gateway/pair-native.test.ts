@@ -15,7 +15,7 @@ import { type NativeTestNode, nativeTestNode } from "../testkit/native-end.ts";
 import { testKeeper } from "../testkit/test-keeper.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
-import { DEFAULT_FLAGS, FRAGMENTS, SPAWN } from "../wire/flags.ts";
+import { DEFAULT_FLAGS, FRAGMENTS, UNICODE_IO } from "../wire/flags.ts";
 import { ExpectedInside } from "./expected-inside.ts";
 import { Link, type PairEvent } from "./link.ts";
 import type { PairFacts, Side } from "./message-filter.ts";
@@ -293,12 +293,12 @@ describe("the creation in our HELLO", () => {
   });
 
   it("and the capabilities with it", () => {
-    const w = pairUp({ inFlags: DEFAULT_FLAGS & ~SPAWN });
+    const w = pairUp({ inFlags: DEFAULT_FLAGS & ~UNICODE_IO });
     expect(w.told()).toEqual(["refused outside CREATION_CHANGED"]);
     w.listen("inside");
     const again = w.dial("outside");
     w.clock.runTurn();
-    expect([again.events.at(-1), (again.peer?.flags ?? SPAWN) & SPAWN]).toEqual(["up in@h 22", 0n]);
+    expect([again.events.at(-1), (again.peer?.flags ?? UNICODE_IO) & UNICODE_IO]).toEqual(["up in@h 22", 0n]);
   });
 });
 

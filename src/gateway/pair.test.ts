@@ -14,7 +14,16 @@ import { Pid, type Term } from "../term/types.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
-import { DEFAULT_FLAGS, FRAGMENTS, PUBLISHED, SPAWN } from "../wire/flags.ts";
+import {
+  ALIAS,
+  DEFAULT_FLAGS,
+  EXIT_PAYLOAD,
+  FRAGMENTS,
+  PUBLISHED,
+  SEND_SENDER,
+  SPAWN,
+  UNICODE_IO,
+} from "../wire/flags.ts";
 import { Link, MAX_PAIRING_ATTEMPTS, type PairEvent } from "./link.ts";
 import type { MessageFilter, PairFacts, Side } from "./message-filter.ts";
 import type { Route } from "./pair.ts";
@@ -190,9 +199,9 @@ describe("Pair", () => {
   });
 
   it("agrees on what both nodes and the mask have, the same on both legs", () => {
-    const { inside, outside } = pairUp({ outFlags: DEFAULT_FLAGS & ~SPAWN, mask: DEFAULT_FLAGS & ~FRAGMENTS });
+    const { inside, outside } = pairUp({ outFlags: DEFAULT_FLAGS & ~UNICODE_IO, mask: DEFAULT_FLAGS & ~FRAGMENTS });
     expect(inside.peer?.flags).toBe(outside.peer?.flags);
-    expect((inside.peer?.flags ?? 0n) & (SPAWN | FRAGMENTS)).toBe(0n);
+    expect((inside.peer?.flags ?? 0n) & (UNICODE_IO | FRAGMENTS)).toBe(0n);
   });
 
   it.each([DEFAULT_FLAGS, DEFAULT_FLAGS & ~FRAGMENTS])("forwards both ways with the mask %s", (mask) => {
@@ -234,6 +243,21 @@ describe("Pair, refusing", () => {
     expect(stranger.events).toEqual(["down NOT_ALLOWED"]);
     expect(inside.events).toEqual([]);
     expect(refused(w)).toEqual(["refused outside NOT_PAIRED"]);
+  });
+
+  it.each([
+    ["SEND_SENDER", SEND_SENDER],
+    ["EXIT_PAYLOAD", EXIT_PAYLOAD],
+    ["SPAWN", SPAWN],
+    ["ALIAS", ALIAS],
+  ])("joins nobody without %s, which the filter reckons with (HS-14)", (_, flag) => {
+    const dialling = pairUp({ outFlags: DEFAULT_FLAGS & ~flag });
+    expect(refused(dialling)).toEqual(["refused outside FLAGS_MISSING"]);
+    expect(dialling.inside.events).toEqual([]);
+    const dialled = pairUp({ inFlags: DEFAULT_FLAGS & ~flag });
+    expect(refused(dialled)).toEqual(["refused outside FLAGS_MISSING"]);
+    expect(dialled.outside.events.some((event) => event.startsWith("up"))).toBe(false);
+    expect(dialled.facts).toEqual([]);
   });
 
   it("gives the inside node no proof when the outside one has a wrong cookie", () => {

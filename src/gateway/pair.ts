@@ -14,7 +14,14 @@ import { EarlyMessages } from "./early-messages.ts";
 import { Leg, type LegOwner, type LegWorld } from "./leg.ts";
 import { type FilterFactory, type MessageFilter, otherSide, type PairedNode, type Side } from "./message-filter.ts";
 import type { LegIdentity } from "./native-steps.ts";
-import { cacheNotNegotiated, creationChanged, notForwardable, notPaired, otherLegEnded } from "./pair-failures.ts";
+import {
+  cacheNotNegotiated,
+  creationChanged,
+  notForwardable,
+  notPaired,
+  otherLegEnded,
+  strictlyMissing,
+} from "./pair-failures.ts";
 import type { Outgoing } from "./verdict.ts";
 
 /** Dials of an outside node for one of the inside node, while its own crosses them. */
@@ -153,6 +160,8 @@ export class Pair implements LegOwner {
   claimed(claim: PeerClaim): void {
     try {
       this.named(claim.name);
+      const lacking = strictlyMissing(claim.name, claim.flags);
+      if (lacking !== undefined) throw lacking;
       this.near.authenticate(claim);
       this.#watcher.attempted(this, claim.name);
     } catch (error) {
@@ -190,6 +199,11 @@ export class Pair implements LegOwner {
     const phase = this.#phase;
     if (phase.kind !== "dialling") return;
     const { far } = phase;
+    const lacking = strictlyMissing(this.#route.target, peerFlags);
+    if (lacking !== undefined) {
+      this.near.abandon(lacking);
+      return;
+    }
     this.#phase = { ...phase, kind: "answering" };
     if (far.side === "inside") this.#route.identity?.expected.learn({ creation, flags: peerFlags });
     if (this.#shown === undefined) {

@@ -38,6 +38,8 @@ export interface Link {
   readonly to: Pid;
   /** The id of an UNLINK_ID that was not acknowledged. */
   unlinking: bigint | undefined;
+  /** An UNLINK_ID of the worker came meanwhile. A link is unlinked once by each side. */
+  hasCrossed: boolean;
   /** Acknowledgements to come of unlinks that a new LINK or UNLINK_ID has overtaken. They mean nothing any more. */
   overtaken: number;
   readonly child: Child | undefined;
@@ -234,10 +236,18 @@ export class ReturnPaths {
     if (known !== undefined) {
       if (known.unlinking !== undefined) known.overtaken++;
       known.unlinking = undefined;
+      known.hasCrossed = false;
       return true;
     }
     if (!this.links.hasRoom(this.#spawnLinks)) return false;
-    return this.links.set(pairKey(from, to), { from, to, unlinking: undefined, overtaken: 0, child: undefined });
+    return this.links.set(pairKey(from, to), {
+      from,
+      to,
+      unlinking: undefined,
+      hasCrossed: false,
+      overtaken: 0,
+      child: undefined,
+    });
   }
 
   /** UNLINK_ID of the commander. False when there is no room to await the acknowledgement. */
@@ -295,7 +305,14 @@ export class ReturnPaths {
     if (hasLink(flags)) {
       // A link that stands already keeps its row, and the child goes with the monitor alone.
       const key = pairKey(spawn.from, child);
-      const link: Link = { from: spawn.from, to: child, unlinking: undefined, overtaken: 0, child: row };
+      const link: Link = {
+        from: spawn.from,
+        to: child,
+        unlinking: undefined,
+        hasCrossed: false,
+        overtaken: 0,
+        child: row,
+      };
       if (this.links.get(key) === undefined && this.links.set(key, link)) row.ties += 1;
     }
     if (row.ties === 0) this.#endChild(row);

@@ -202,8 +202,10 @@ export class WorkerSide {
     const { paths } = this.#parts;
     const { id, from, to } = control;
     const link = paths.link(to, from);
-    if (link === undefined) return { answer: bare({ kind: "unlink-id-ack", id, from: to, to: from }) };
+    if (link === undefined || link.hasCrossed)
+      return { answer: bare({ kind: "unlink-id-ack", id, from: to, to: from }) };
     if (link.unlinking === undefined) paths.endLink(link);
+    else link.hasCrossed = true;
     return { forward: bare(control) };
   }
 

@@ -126,10 +126,14 @@ export function read(b: Buffer, at: number): { readonly value: Value; readonly e
       return { value: b[at + 2] === 0 ? value : -value, end: at + 3 + size };
     }
     case 119:
-    case 118: {
+    case 118:
+    case 100: {
       const head = tag === 119 ? 2 : 3;
       const size = tag === 119 ? (b[at + 1] ?? 0) : b.readUInt16BE(at + 1);
-      return { value: { atom: b.toString("utf8", at + head, at + head + size) }, end: at + head + size };
+      return {
+        value: { atom: b.toString(tag === 100 ? "latin1" : "utf8", at + head, at + head + size) },
+        end: at + head + size,
+      };
     }
     case 104:
     case 105: {

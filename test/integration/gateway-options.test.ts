@@ -1,0 +1,151 @@
+import { connect } from "node:net";
+import { describe, expect, it } from "vitest";
+import { createGateway } from "../../src/create-gateway.ts";
+import type { Gateway } from "../../src/gateway/api.ts";
+import type { GatewayOptions, GatewayPairOption } from "../../src/gateway/options.ts";
+import { lookUp, names, register } from "../attack/epmd-client.ts";
+import { freePort } from "../interop/erlang-node.ts";
+import { failure } from "../interop/rig.ts";
+
+const COOKIE = "cookie-of-these-tests";
+const INSIDE = "inside@127.0.0.1";
+const OUTSIDE = "outside@127.0.0.1";
+
+function pair(over: { inside?: object; outside?: object } = {}): GatewayPairOption {
+  return {
+    inside: { node: INSIDE, address: "tcp://127.0.0.1:9", cookie: COOKIE, ...over.inside },
+    outside: { nodes: [OUTSIDE], listen: "tcp://127.0.0.1:0", cookie: COOKIE, ...over.outside },
+  } as GatewayPairOption;
+}
+
+function of(pairs: readonly GatewayPairOption[], more: Partial<GatewayOptions> = {}): GatewayOptions {
+  return { pairs, dangerous: { plaintext: true }, ...more };
+}
+
+async function withGateway(options: GatewayOptions, use: (gateway: Gateway) => Promise<void>): Promise<void> {
+  const gateway = await createGateway(options);
+  try {
+    await use(gateway);
+  } finally {
+    await gateway.close();
+  }
+}
+
+describe("a gateway is not made with", () => {
+  it.each<[string, () => GatewayOptions, RegExp]>([
+    ["no pairs", () => of([]), /without pairs|no pairs/],
+    ["a pair without outside nodes", () => of([pair({ outside: { nodes: [] } })]), /no outside nodes/],
+    ["a pair that neither side may dial", () => of([pair({ outside: { listen: undefined } })]), /neither side/],
+    ["an inside node that is nowhere", () => of([pair({ inside: { address: undefined } })]), /nothing says where/],
+    ["nothing that proves the outside", () => of([pair({ outside: { cookie: undefined } })]), /nothing proves/],
+    [
+      "an address of a node that is not of the pair",
+      () => of([pair({ outside: { addresses: { "other@127.0.0.1": "tcp://127.0.0.1:9" } } })]),
+      /other@127.0.0.1 has an address/,
+    ],
+    [
+      "an address that differs in case from the node",
+      () => of([pair({ outside: { addresses: { "OUTSIDE@127.0.0.1": "tcp://127.0.0.1:9" } } })]),
+      /OUTSIDE@127.0.0.1 has an address/,
+    ],
+    [
+      "TLS to dial and no certificate",
+      () => of([pair({ outside: { addresses: { [OUTSIDE]: "tls://127.0.0.1:9" } } })]),
+      /no certificate/,
+    ],
+    [
+      "TLS to dial the inside and no certificate",
+      () => of([pair({ inside: { address: "tls://127.0.0.1:9" } })]),
+      /no certificate/,
+    ],
+    [
+      "two outside nodes of one policy",
+      () => ({
+        ...of([
+          {
+            ...pair({ outside: { nodes: [OUTSIDE, "outside2@127.0.0.1"] } }),
+            filter: { policies: { outside: { version: 1, node: OUTSIDE, rules: [] } as never } },
+          },
+        ]),
+      }),
+      /one policy cannot be that of 2 outside nodes/,
+    ],
+    [
+      "two inside nodes of one name at one port mapper",
+      () =>
+        of([pair(), pair({ inside: { node: "inside@127.0.0.2" }, outside: { nodes: ["outside2@127.0.0.1"] } })], {
+          epmd: { outside: "127.0.0.1:0" },
+        }),
+      /two nodes are called inside/,
+    ],
+    [
+      "two outside nodes of one name at one port mapper",
+      () =>
+        of(
+          [
+            pair({
+              outside: {
+                nodes: [OUTSIDE, "outside@127.0.0.2"],
+                addresses: { [OUTSIDE]: "tcp://127.0.0.1:9", "outside@127.0.0.2": "tcp://127.0.0.1:9" },
+              },
+            }),
+          ],
+          { epmd: { inside: "127.0.0.1:0" } },
+        ),
+      /two nodes are called outside/,
+    ],
+  ])("%s", async (_, options, message) => {
+    const error = await failure(createGateway(options()).then((gateway) => gateway.close()));
+    expect(error).toMatchObject({ code: "ERR_CONFIG", reason: "GATEWAY_PAIR_INVALID" });
+    expect(error.message).toMatch(message);
+    expect(error.advice).toBeTruthy();
+  });
+
+  it("anything bound before: what was is free again", async () => {
+    const port = await freePort();
+    const two = [
+      pair({ outside: { listen: `tcp://127.0.0.1:${port}` } }),
+      pair({ inside: { node: "x@127.0.0.1" }, outside: { nodes: [] } }),
+    ];
+    await failure(createGateway(of(two)));
+    await withGateway(of([pair({ outside: { listen: `tcp://127.0.0.1:${port}` } })]), async ({ endpoints }) => {
+      expect(endpoints[0]?.endpoint).toBe(`tcp://127.0.0.1:${port}`);
+    });
+  });
+});
+
+describe("the port mapper of the outside", () => {
+  it("finds inside nodes and no others, registers nobody, and lists no more than that", async () => {
+    const port = await freePort();
+    const addresses = { [OUTSIDE]: "tcp://127.0.0.1:9" };
+    const options = of([pair({ outside: { addresses } })], { epmd: { outside: `127.0.0.1:${port}` } });
+    await withGateway(options, async ({ endpoints }) => {
+      const at = Number(
+        endpoints
+          .find(({ from }) => from === "outside")
+          ?.endpoint.split(":")
+          .at(-1),
+      );
+      expect(await lookUp(port, "inside")).toEqual({ found: true, port: at });
+      // The outside nodes are found by the inside ones alone, who have no port mapper here.
+      for (const name of ["outside", "other", "INSIDE", "inside@127.0.0.1", ""]) {
+        expect(await lookUp(port, name)).toEqual({ found: false });
+      }
+      for (const name of ["inside", "outside", "other"]) expect(await register(port, name, 4_711)).toBe(false);
+      expect(await names(port)).toBe(`name inside at port ${at}\n`);
+      expect(await lookUp(port, "inside")).toEqual({ found: true, port: at });
+    });
+    expect(await refuses(port)).toBe(true);
+  });
+});
+
+function refuses(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1" });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once("error", () => resolve(true));
+  });
+}
