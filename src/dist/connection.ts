@@ -43,7 +43,7 @@ import { IdleQuestion } from "./idle-question.ts";
 import { longestFrameMs } from "./limits.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
 import { OwedAnswers } from "./owed-answers.ts";
-import { RELEASED_BYTES, Reading } from "./reading.ts";
+import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";

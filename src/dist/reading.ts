@@ -1,9 +1,6 @@
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
 import type { Carrier } from "../carrier/carrier.ts";
 
-/** Chunks at least this long are given back at once where nothing of them is kept. New memory costs more than that. In bytes. */
-export const RELEASED_BYTES = 8 * 1024;
-
 /**
  * Whether a connection reads, and since when what it has begun to read is unfinished. Time in which its owner lets it
  * read nothing does not count against the peer.
