@@ -22,6 +22,9 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        test: { name: "soak", include: ["test/soak/*.test.ts"], testTimeout: 3_600_000, hookTimeout: 120_000 },
+      },
       { test: { name: "fuzz", include: ["test/fuzz/*.test.ts"], testTimeout: 3_600_000, fileParallelism: false } },
     ],
   },

@@ -29,16 +29,21 @@ let built: Promise<void> | undefined;
 
 /** Compiles the sources once per test file: the process runs what is being tested, not an older build. */
 function build(): Promise<void> {
-  built ??= new Promise((resolve, reject) => {
+  built ??= compile(LIB);
+  return built;
+}
+
+/** Compiles the sources into `directory`. */
+export function compile(directory: string): Promise<void> {
+  return new Promise((resolve, reject) => {
     const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-    const args = [tsc, "-p", "tsconfig.build.json", "--outDir", LIB];
+    const args = [tsc, "-p", "tsconfig.build.json", "--outDir", directory];
     execFile(process.execPath, args, { cwd: ROOT }, (error, stdout) => {
       // Type errors are for `npm run check` to report; the compiler writes its output all the same.
       if (error !== null && typeof error.code !== "number") reject(new Error(`the compiler did not run: ${stdout}`));
       else resolve();
     });
   });
-  return built;
 }
 
 /** Starts it and waits until it listens. */
