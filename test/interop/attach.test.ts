@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, it } from "vitest";
+import { addMs, type MonotonicMs } from "../../src/base/clock.ts";
 import { type ConsoleEnd, RemoteConsole } from "../../src/cli/attach/console.ts";
 import type { Front, FrontSink } from "../../src/cli/attach/front.ts";
 import { type ConsoleLimits, DEFAULT_CONSOLE_LIMITS } from "../../src/cli/attach/limits.ts";
@@ -17,6 +18,19 @@ import { COOKIE, eventually, type Rig, useRig } from "./rig.ts";
 
 const SALLY = "'sally@127.0.0.1'";
 const MAIN = fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
+
+/** Real time, which a test can put forward. */
+class PushedClock extends RealClock {
+  #aheadMs = 0;
+
+  override now(): MonotonicMs {
+    return addMs(super.now(), this.#aheadMs);
+  }
+
+  push(ms: number): void {
+    this.#aheadMs += ms;
+  }
+}
 
 /** Everything that may ever reach a screen. */
 const ALLOWED = /^(?:[^\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]|[\n\r\t]|\x1b\[[0-9;]{0,64}[A-DGHJKfm])*$/u;
@@ -79,6 +93,7 @@ function literally(text: string): RegExp {
 }
 
 interface Attached {
+  readonly clock: PushedClock;
   readonly shell: RemoteConsole;
   readonly person: Person;
   readonly over: Promise<ConsoleEnd>;
@@ -99,7 +114,7 @@ async function attach(
     person = new Person(sink);
     return person;
   };
-  const clock = new RealClock();
+  const clock = new PushedClock();
   const shell = new RemoteConsole({
     node,
     worker: peer,
@@ -108,7 +123,7 @@ async function attach(
     front,
   });
   expect(await shell.start(kind, 20_000)).toBe(true);
-  const made = { shell, person: person as unknown as Person, over: shell.over };
+  const made = { clock, shell, person: person as unknown as Person, over: shell.over };
   attached.push(made);
   return made;
 }
@@ -185,7 +200,7 @@ describeWithErlang("the shell of an Erlang node", () => {
   });
 
   it("is interrupted: an evaluation, and a question", async () => {
-    const { person } = await open();
+    const { clock, person } = await open();
     await person.types("timer:sleep(60000).");
     await eventually(() => expect(person.prompt).toBeUndefined());
     await eventually(async () =>
@@ -198,7 +213,7 @@ describeWithErlang("the shell of an Erlang node", () => {
     );
     person.sink.interrupt();
     await person.sees("** exception exit: killed");
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    clock.push(1_000);
     await person.types("[1,");
     await eventually(() => expect(person.prompt).toBeDefined());
     person.sink.interrupt();
@@ -393,7 +408,7 @@ describeWithElixir("the shell of an Elixir node", () => {
   it("evaluates, reads over lines, is interrupted, and left", async () => {
     const denied: string[] = [];
     t.node.on("denied", ({ verb }) => denied.push(verb));
-    const { person, over } = await attach(t.node, t.beam.name, "elixir");
+    const { clock, person, over } = await attach(t.node, t.beam.name, "elixir");
     await person.types("1 + 1");
     await person.sees("[iex(ex@127.0.0.1)1> ]2\n");
     await person.types("Enum.map(1..3,");
@@ -413,7 +428,7 @@ describeWithElixir("the shell of an Elixir node", () => {
     await person.sees("** (EXIT) interrupted");
     await person.types("Process.sleep(:infinity)");
     await eventually(() => expect(person.prompt).toBeUndefined());
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    clock.push(1_000);
     person.sink.interrupt();
     await person.sees(/interrupted[\s\S]*interrupted/);
     await person.types("40 + 2");

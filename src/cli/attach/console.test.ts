@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Atom, Pid, type Term, type Tuple, tuple } from "../../term/types.ts";
+import { Atom, ExportFun, Pid, type Term, type Tuple, tuple } from "../../term/types.ts";
 import { type Answer, ScriptedNode, type ScriptedPeer } from "../../testkit/scripted-peer.ts";
 import { type ConsoleEnd, RemoteConsole } from "./console.ts";
 import type { Front, FrontSink } from "./front.ts";
@@ -150,6 +150,7 @@ describe("the console of a worker", () => {
 
   it.each<[string, Term]>([
     ["a process of another node", new Pid("x@h", 40, 0, 77)],
+    ["a process of this node", new Pid("n@h", 40, 0, 77)],
     ["a process of another life", new Pid("p@h", 40, 0, 78)],
     ["no process", a("ok")],
   ])("does not start when the worker answers with %s", async (_, answer) => {
@@ -212,6 +213,15 @@ describe("the console of a worker", () => {
     expect(replies).toEqual([tokens]);
   });
 
+  it("takes requests that hold funs and identifiers of third nodes, which go back as they came", async () => {
+    const stage = await Stage.make();
+    const held = [new ExportFun("m", "f", 1), new Pid("x@h", 1, 0, 1)];
+    for (const one of held) await stage.request(tuple(a("put_chars"), a("unicode"), a("io_lib"), a("write"), [one]));
+    expect(await stage.answerCall([0x31])).toBe("io_lib:write/1");
+    expect(await stage.answerCall([0x32])).toBe("io_lib:write/1");
+    expect(stage.saw()).toEqual(["1", "2"]);
+  });
+
   it("fails a request whose call hangs, after its time", async () => {
     const stage = await Stage.make({ callMs: 100 });
     await stage.request(tuple(a("put_chars"), a("unicode"), a("io_lib"), a("write"), [1]));
@@ -238,12 +248,13 @@ describe("the console of a worker", () => {
     const stage = await Stage.make({ bytesPerSecond: 100 });
     await stage.put("a".repeat(90));
     await stage.put("b".repeat(90));
+    await stage.put("c".repeat(90));
     expect(stage.saw()).toEqual(["a".repeat(90)]);
     for (let i = 0; i < 3; i++) {
       stage.world.clock.advance(900);
       await stage.world.settle();
     }
-    expect(stage.saw()).toEqual(["b".repeat(90)]);
+    expect(stage.saw()).toEqual(["b".repeat(90), "c".repeat(90)]);
   });
 
   it("asks the next one when the one that asked is gone", async () => {
@@ -304,7 +315,11 @@ describe("the person in front of it", () => {
     expect(stage.end).toEqual({ kind: "left" });
     const stubborn = await Stage.make();
     stubborn.front.ended();
-    stubborn.world.clock.advance(500);
+    stubborn.world.clock.advance(400);
+    const { pendingTimers } = stubborn.world.clock;
+    stubborn.front.ended();
+    expect(stubborn.world.clock.pendingTimers).toBe(pendingTimers);
+    stubborn.world.clock.advance(100);
     expect(await stubborn.signals()).toEqual(["kill"]);
     expect(stubborn.end).toEqual({ kind: "left" });
   });

@@ -71,7 +71,6 @@ export class RemoteConsole implements LeaderSink, FrontSink {
     this.#leader = new IoLeader(this, limits, clock.now());
     this.#process = node.spawn((message) => this.#message(message), { trapExit: true });
     node.grant(this.#process, { to: worker.name, verbs: ["io", "monitor", "link"], funs: true, foreign: true });
-    node.on("nodedown", this.#down);
     this.#front = parts.front(this);
     this.#filter = new TerminalFilter(this.#front.mode);
   }
@@ -97,14 +96,13 @@ export class RemoteConsole implements LeaderSink, FrontSink {
 
   /** Ends the console: with time for the shell to end by itself, or at once. */
   leave(isUrgent: boolean): void {
-    if (this.#isClosed || (this.#leaving !== undefined && !isUrgent)) return;
+    if (this.#leaving !== undefined && !isUrgent) return;
     const { clock, node } = this.#parts;
     const kill = (): void => {
       const shell = this.#shell;
       if (shell !== undefined) this.#attempt(() => node.exit(shell, new Atom("kill")));
       this.#settle({ kind: "left" });
     };
-    this.#leaving?.cancel();
     if (isUrgent) kill();
     else {
       this.#leaving = clock.at(addMs(clock.now(), LEAVE_MS), kill);
@@ -117,7 +115,6 @@ export class RemoteConsole implements LeaderSink, FrontSink {
     this.#isClosed = true;
     this.#wake?.cancel();
     this.#leaving?.cancel();
-    this.#parts.node.off("nodedown", this.#down);
     this.#front.close();
   }
 
@@ -238,10 +235,6 @@ export class RemoteConsole implements LeaderSink, FrontSink {
     else if (this.#leaving === undefined) this.#settle({ kind: "shell-ended", reason });
     else this.#settle({ kind: "left" });
   }
-
-  readonly #down = (peer: Peer): void => {
-    if (peer.name === this.#parts.worker.name) this.#settle({ kind: "lost" });
-  };
 
   #call(module: string, fn: string, args: readonly Term[]): Promise<Term> {
     const { node, worker, limits } = this.#parts;
