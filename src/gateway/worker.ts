@@ -5,6 +5,7 @@ import { LARGE_TUPLE_EXT, SMALL_TUPLE_EXT } from "../term/tags.ts";
 import { Atom, type Pid, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
+import { ChildBudget } from "./child-budget.ts";
 import { atomAt, isPid, ownPidKey, pidAt, Step, stepInto, tupleAt } from "./encoded-terms.ts";
 import type { FilterParts } from "./filter-parts.ts";
 import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
@@ -45,8 +46,7 @@ export class WorkerSide {
   readonly #parts: FilterParts;
   #entries: readonly InboxEntry[] = NO_ENTRIES;
   #inbox: Inbox;
-  readonly #childMessages: TokenBucket;
-  readonly #childBytes: TokenBucket;
+  readonly #childBudget: ChildBudget;
   readonly #refusals: TokenBucket;
   readonly #step: Step = new Step();
   readonly #initiative: Initiative | undefined;
@@ -58,8 +58,7 @@ export class WorkerSide {
     const { limits, nodes } = parts;
     this.values = new ValueFilter(nodes, limits.maxAtoms);
     this.#inbox = new Inbox(NO_ENTRIES, now);
-    this.#childMessages = new TokenBucket({ count: limits.childMessagesPerSecond, perMs: 1_000 }, now);
-    this.#childBytes = new TokenBucket({ count: limits.childBytesPerSecond, perMs: 1_000 }, now);
+    this.#childBudget = new ChildBudget(limits, now);
     this.#refusals = new TokenBucket({ count: limits.maxRefusals, perMs: REFUSAL_WINDOW_MS }, now);
   }
 
@@ -308,13 +307,8 @@ export class WorkerSide {
     const { objection } = this.values;
     if (objection !== undefined) return this.#refuse(objection, control, b, start, end, now);
     const size = end - start;
-    const hasRate = this.#childMessages.has(1, now);
-    if (!hasRate || !this.#childBytes.has(size, now)) {
-      const limit = hasRate ? "childBytesPerSecond" : "childMessagesPerSecond";
-      return this.#refuse("rate", control, b, start, end, now, undefined, limit);
-    }
-    this.#childMessages.take(1, now);
-    this.#childBytes.take(size, now);
+    const limit = this.#childBudget.take(size, now);
+    if (limit !== undefined) return this.#refuse("rate", control, b, start, end, now, undefined, limit);
     return { forward: { control, buffer: b, start, end } };
   }
 
