@@ -44,11 +44,11 @@ export function judgeRequest(
 
 /**
  * True when each fun of the payload `b[start..end)`, whose request stands at `at`, is the one by which the shell of a BEAM
- * tells reserved words. It runs in the leader, so no other one may be there, and none in another request.
+ * tells reserved words. It runs in the leader, so no other one may be there, and none in another request than `get_until`,
+ * which alone is a tuple of six.
  */
 export function readsReservedWords(b: Buffer, start: number, end: number, at: number): boolean {
-  const [name] = tupleAt(b, at, 6) ?? [];
-  if (name === undefined || atomAt(b, name) !== "get_until") return false;
+  if (tupleAt(b, at, 6) === undefined) return false;
   const step = new Step();
   for (let p = start; p < end; p = step.next) {
     stepInto(b, p, step);

@@ -275,6 +275,9 @@ describe("a pair that is observed", () => {
     wire.now = world.clock.now();
     expect(passes(wire.w(byWorker(2), run("node", wRef(9))))).toBe(false);
     expect(passes(wire.c(execute(3), run()))).toBe(true);
+    const ping = genCall(W, aliasTag(wRef(5)), tuple(a("is_auth"), a("w@h")));
+    expect(passes(wire.w({ kind: "monitor", from: W, target: "net_kernel", ref: wRef(5) }))).toBe(false);
+    expect(passes(wire.w(named("net_kernel", W), ping))).toBe(false);
     expect(pair.report().isObserved).toBe(false);
   });
 
