@@ -1,6 +1,4 @@
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { createGateway } from "../../src/create-gateway.ts";
 import type { Gateway } from "../../src/gateway/api.ts";
 import { type Heard, Peer, Raw } from "../attack/client.ts";
@@ -22,6 +20,7 @@ import {
 } from "../attack/etf.ts";
 import { firstFragment, op, sendName, status } from "../attack/frames.ts";
 import { FOREIGN_PID, WORKER } from "../attack/gateway-session.ts";
+import { calm, load, unchanged, within } from "./commander-snapshot.ts";
 import type { BeamNode } from "./erlang-node.ts";
 import { describeWithErlang } from "./need-erlang.ts";
 import { COOKIE, Rig } from "./rig.ts";
@@ -30,7 +29,6 @@ import { COOKIE, Rig } from "./rig.ts";
 // gateway, and fails through it.
 
 const INSIDE_COOKIE = "cookie-of-the-inside-alone";
-const SOURCE = join(dirname(fileURLToPath(import.meta.url)), "erlang", "gateway_victim.erl");
 const COMMANDER = "commander@127.0.0.1";
 
 /** What the worker learned of the commander: values with their bytes. */
@@ -258,8 +256,7 @@ class Guarded extends Arena {
 
 async function commanderOf(rig: Rig): Promise<BeamNode> {
   const commander = await rig.erlang("commander", { cookie: COOKIE, hidden: true });
-  const file = JSON.stringify(SOURCE);
-  await commander.erl(`{ok, M, C} = compile:file(${file}, [binary]), {module, M} = code:load_binary(M, ${file}, C)`);
+  await load(commander, "gateway_victim");
   await commander.erl("gateway_victim:start(none)");
   return commander;
 }
@@ -272,14 +269,14 @@ describeWithErlang("a raw worker and a real commander without the gateway", () =
   });
   afterEach(async () => {
     arena.drop();
-    await vi.waitFor(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
+    await within(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
   });
   afterAll(() => arena?.rig.stop());
 
   it.each(ATTACKS.map((row) => [row.name, row] as const))("does it: %s", async (_, row) => {
     const known = await arena.begin();
     row.send(known);
-    await vi.waitFor(async () => expect(await arena.effect(row)).toBe("true"), 5_000);
+    await within(async () => expect(await arena.effect(row)).toBe("true"));
   });
 
   it.each([...INVALID, ["a key twice", KEY_TWICE]] as const)(
@@ -289,7 +286,7 @@ describeWithErlang("a raw worker and a real commander without the gateway", () =
       const before = arena.commander.output.length;
       peer.send(op.sendSender(SERVER, box), tuple(call, value));
       await peer.raw.untilClosed();
-      await vi.waitFor(() => expect(arena.commander.output.slice(before)).toMatch(/Disconnecting|invalid|corrupt/i));
+      await within(() => expect(arena.commander.output.slice(before)).toMatch(/Disconnecting|invalid|corrupt/i));
     },
   );
 });
@@ -319,34 +316,27 @@ describeWithErlang("a raw worker and a real commander through the gateway", () =
   });
   afterEach(async () => {
     arena.drop();
-    await vi.waitFor(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
+    await within(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
   });
   afterAll(() => arena?.rig.stop());
 
-  const snapshot = async () => {
-    const [, atoms, memory, state] = /^\{(\d+),(\d+),(.*)\}$/su.exec(
-      await arena.commander.erl("gateway_victim:snapshot()"),
-    ) as unknown as [string, string, string, string];
-    return { atoms: Number(atoms), memory: Number(memory), state };
-  };
-
   it.each(ATTACKS.map((row) => [row.name, row] as const))("does nothing: %s", async (_, row) => {
     const known = await arena.begin();
-    const before = await snapshot();
+    const before = await calm(arena.commander);
     row.send(known);
-    const settled = arena.settle(known.peer).catch(() => "closed");
-    await Promise.race([settled, known.peer.raw.untilClosed()]);
-    if (known.peer.raw.closed) {
-      await vi.waitFor(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
+    const isCut = await arena.settle(known.peer).then(
+      () => false,
+      () => true,
+    );
+    if (isCut) await known.peer.raw.untilClosed();
+    if (isCut) {
+      await within(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
       // Of the end itself `box` hears: of its monitor and of its spawn.
       await arena.commander.erl("[interop:take(persistent_term:get(box)) || _ <- [1, 2]]");
       await arena.dial();
     }
     expect(await arena.effect(row)).toBe("false");
-    const after = await snapshot();
-    expect(after.state).toBe(before.state);
-    expect(after.atoms - before.atoms).toBeLessThanOrEqual(8);
-    expect(after.memory - before.memory).toBeLessThan(2 * 1024 * 1024);
+    await unchanged(arena.commander, before);
   });
 
   it.each(INVALID)("does not reach its log with an answer with %s", async (_, value) => {
@@ -354,19 +344,19 @@ describeWithErlang("a raw worker and a real commander through the gateway", () =
     const before = arena.commander.output.length;
     peer.send(op.sendSender(SERVER, box), tuple(call, value));
     await peer.raw.untilClosed();
-    await vi.waitFor(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
+    await within(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
     expect(arena.commander.output.slice(before)).toBe("");
   });
 
   it("ends its own session, and no more than that, by a map with a key twice", async () => {
     const { peer, box, call } = await arena.begin();
-    const before = await snapshot();
+    const before = await calm(arena.commander);
     peer.send(op.sendSender(SERVER, box), tuple(call, KEY_TWICE));
     await peer.raw.untilClosed();
-    await vi.waitFor(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
+    await within(async () => expect(await arena.commander.erl("nodes(connected)")).toBe("[]"));
     await arena.commander.erl("[interop:take(persistent_term:get(box)) || _ <- [1, 2]]");
     await arena.dial();
-    expect((await snapshot()).state).toBe(before.state);
+    await unchanged(arena.commander, before);
   });
 
   it("ends no session by a name that is not proven (HS-08)", async () => {
