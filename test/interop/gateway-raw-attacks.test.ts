@@ -311,8 +311,11 @@ describeWithErlang("a raw worker and a real commander through the gateway", () =
     // The first session brings what every session needs.
     const { peer } = await arena.begin();
     await arena.settle(peer);
-    await commander.erl("gateway_victim:snapshot(), gateway_victim:snapshot()");
     arena.drop();
+    // Nobody is found under that name any more, and what looks for it is started.
+    await within(async () => expect(await commander.erl("nodes(connected)")).toBe("[]"));
+    expect(await commander.erl(`net_adm:ping('${WORKER}')`)).toBe("pang");
+    await commander.erl("gateway_victim:snapshot(), gateway_victim:snapshot()");
   });
   afterEach(async () => {
     arena.drop();
