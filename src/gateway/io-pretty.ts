@@ -1,5 +1,5 @@
-import { BINARY_EXT, BIT_BINARY_EXT, LARGE_TUPLE_EXT, LIST_EXT, SMALL_TUPLE_EXT, STRING_EXT } from "../term/tags.ts";
-import { atomEnd, isAtom, Step, stepInto, termEnd } from "./encoded-terms.ts";
+import { BINARY_EXT, BIT_BINARY_EXT, LIST_EXT, STRING_EXT } from "../term/tags.ts";
+import { atomEnd, isAtom, isTuple, Step, stepInto, termEnd } from "./encoded-terms.ts";
 import type { FormatStep } from "./io-format.ts";
 
 /** Columns that `~p` has where the format does not say. */
@@ -71,8 +71,7 @@ function linesOf(tag: number, bytes: number): number {
 
 /** Of the atom that a tuple begins with. */
 function tagColumns(b: Buffer, { tag, next }: Step): number {
-  const isTuple = tag === SMALL_TUPLE_EXT || tag === LARGE_TUPLE_EXT;
-  return isTuple && isAtom(b[next]) ? (atomEnd(b, next) - next) * WRITTEN_BYTE : 0;
+  return isTuple(tag) && isAtom(b[next]) ? (atomEnd(b, next) - next) * WRITTEN_BYTE : 0;
 }
 
 /** Columns that an argument takes which is not pretty printed. */

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { calm, load, snapshot, unchanged, within } from "./commander-snapshot.ts";
 import { type BeamNode, startErlang } from "./erlang-node.ts";
 import { gatewayBetween, INSIDE, OUTSIDE } from "./gateway-rig.ts";
 import { describeWithErlang } from "./need-erlang.ts";
@@ -10,13 +10,7 @@ import { COOKIE, Rig } from "./rig.ts";
 // What a real worker can do to its commander (threat model, sections 2 and 3), once without the gateway, where each attack must
 // succeed or the row proves nothing, and once through it.
 
-const SOURCES = join(dirname(fileURLToPath(import.meta.url)), "erlang");
 const THIRD = "third@127.0.0.1";
-
-/** Memory of the commander that may differ after an attack, everything collected. */
-const MAX_LEFT_BYTES = 2 * 1024 * 1024;
-/** Atoms that may be new after an attack: reasons of refusals. */
-const MAX_NEW_ATOMS = 8;
 
 interface Attack {
   /** Of the threat model. */
@@ -128,13 +122,6 @@ interface Attempt {
   tookEffect(): Promise<boolean>;
 }
 
-/** What an attack must leave as it was. */
-interface Snapshot {
-  readonly atoms: number;
-  readonly memory: number;
-  readonly state: string;
-}
-
 /** A commander and a worker that know each other, and a third node that only the commander should be able to reach. */
 class Fight {
   readonly commander: BeamNode;
@@ -183,35 +170,6 @@ class Fight {
   async settle(): Promise<void> {
     await this.commander.erl(`gateway_victim:settle('${this.worker.name}')`);
   }
-
-  /** A snapshot when nothing is starting or ending any more. */
-  async calm(): Promise<Snapshot> {
-    let last = await this.snapshot();
-    return within(async () => {
-      const now = await this.snapshot();
-      const { state } = last;
-      last = now;
-      expect(now.state).toBe(state);
-      return now;
-    });
-  }
-
-  async snapshot(): Promise<Snapshot> {
-    const [, atoms, memory, state] = /^\{(\d+),(\d+),(.*)\}$/su.exec(
-      await this.commander.erl("gateway_victim:snapshot()"),
-    ) as unknown as [string, string, string, string];
-    return { atoms: Number(atoms), memory: Number(memory), state };
-  }
-}
-
-/** Waits for what comes within a second where it comes at all. */
-function within<T>(check: () => T | Promise<T>): Promise<T> {
-  return vi.waitFor(check, { timeout: 8_000, interval: 10 });
-}
-
-async function load(beam: BeamNode, module: string): Promise<void> {
-  const file = JSON.stringify(join(SOURCES, `${module}.erl`));
-  await beam.erl(`{ok, M, C} = compile:file(${file}, [binary]), {module, M} = code:load_binary(M, ${file}, C)`);
 }
 
 describeWithErlang("a hostile Erlang worker without the gateway", () => {
@@ -271,7 +229,7 @@ describeWithErlang("a hostile Erlang worker through the gateway", () => {
       await fight.prepare(attack("", "nothing"));
       await fight.commander.erl(`gateway_victim:effect("suspend of a server")`);
       await fight.settle();
-      await fight.snapshot();
+      await snapshot(fight.commander);
     }
   });
   afterAll(() => rig?.stop());
@@ -279,18 +237,11 @@ describeWithErlang("a hostile Erlang worker through the gateway", () => {
   it.each(titled([...ATTACKS, ...FATAL]))("does nothing: %s", async (_, row) => {
     await fight.prepare(row);
     await fight.settle();
-    const before = await fight.calm();
+    const before = await calm(fight.commander);
     const attempt = await fight.attack(row);
     await fight.settle();
     expect(await attempt.tookEffect(), attempt.result).toBe(false);
-    // What was started to say no has a moment to end.
-    const after = await within(async () => {
-      const now = await fight.snapshot();
-      expect(now.state).toBe(before.state);
-      return now;
-    });
-    expect(after.atoms - before.atoms).toBeLessThanOrEqual(MAX_NEW_ATOMS);
-    expect(after.memory - before.memory, attempt.result).toBeLessThan(MAX_LEFT_BYTES);
+    await unchanged(fight.commander, before);
     done.push(attempt);
   });
 
