@@ -73,7 +73,7 @@ export type GatewayOutput =
   /** So many more of a kind within a minute than were printed. */
   | {
       readonly event: "more";
-      readonly of: "refused" | "denied" | "command" | "filling";
+      readonly of: "up" | "down" | "refused" | "denied" | "command" | "filling";
       readonly pair: string;
       readonly kind: string;
       readonly count: number;

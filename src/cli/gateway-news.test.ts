@@ -74,6 +74,24 @@ describe("GatewayNews", () => {
     expect(summary.reduce((sum, output) => sum + (output.event === "more" ? output.count : 0), 0)).toBe(told);
   });
 
+  it("bounds the lines of a node that comes and goes without end", () => {
+    const news = new GatewayNews();
+    const up = {
+      event: "up",
+      pair: "desk",
+      outside: "shop@h",
+      inside: "desk@h",
+      dialledBy: "outside",
+      address: "h:1",
+    } as const;
+    const printed = Array.from({ length: 1_000 }, () => news.session(up, at(0))).filter(
+      (output) => output !== undefined,
+    );
+    expect(printed).toHaveLength(MAX_NEWS_LINES.up);
+    const kind = "shop@h and desk@h";
+    expect(news.drain()).toEqual([{ event: "more", of: "up", pair: "desk", kind, count: 1_000 - MAX_NEWS_LINES.up }]);
+  });
+
   it("tells a few failures of a node for one reason, and again in the next minute", () => {
     const news = new GatewayNews();
     const outputs = Array.from({ length: 5 }, () => news.refused(refused("evil@h"), at(0)));

@@ -6,7 +6,14 @@ import { type GatewayOutput, messageOutput } from "./gateway-events.ts";
 export const NEWS_WINDOW_MS = 60_000;
 
 /** Lines of each kind of event in one minute; more are counted. */
-export const MAX_NEWS_LINES: Readonly<Record<Counted, number>> = { refused: 60, denied: 60, command: 600, filling: 60 };
+export const MAX_NEWS_LINES: Readonly<Record<Counted, number>> = {
+  up: 60,
+  down: 60,
+  refused: 60,
+  denied: 60,
+  command: 600,
+  filling: 60,
+};
 
 /** Failed connections of one node for one reason that are printed in a minute. */
 export const MAX_NEWS_PER_REASON = 3;
@@ -73,6 +80,18 @@ export class GatewayNews {
       return this.#count("refused", pair, `${dialler ?? "somebody"}: ${reason}`);
     this.#printed.set(key, before + 1);
     return output;
+  }
+
+  /** A session that came up or ended, as it is to be printed; undefined when it was counted. */
+  session(output: Extract<GatewayOutput, { event: "up" | "down" }>, now: MonotonicMs): GatewayOutput | undefined {
+    this.#endsAt ??= now + NEWS_WINDOW_MS;
+    if (this.#printsOne(output.event)) return output;
+    const { pair } = output;
+    return this.#count(
+      output.event,
+      pair,
+      output.event === "up" ? `${output.outside} and ${output.inside}` : output.reason,
+    );
   }
 
   /** Other rules count: what is refused under them is news. */

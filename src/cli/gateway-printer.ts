@@ -23,7 +23,9 @@ export class GatewayPrinter {
       // Of two connections that crossed one goes on: nothing was refused.
       if (event.kind === "refused" && event.error?.reason === "OTHER_CONNECTION_WINS") return;
       const output = eventOutput(event);
-      this.#printNews(output.event === "refused" ? this.#news.refused(output, this.#now()) : output);
+      const isSession = output.event === "up" || output.event === "down";
+      if (isSession) this.#printNews(this.#news.session(output, this.#now()));
+      else this.#printNews(output.event === "refused" ? this.#news.refused(output, this.#now()) : output);
     },
     onMessage: (message) => this.#printNews(this.#news.message(message, this.#now())),
     onNotice: (notice) => this.print(noticeOutput(notice)),

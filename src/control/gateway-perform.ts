@@ -31,11 +31,16 @@ export async function performGateway(target: GatewayTarget, { op, args }: Contro
       return { ...(await target.reload()) };
     case "gateway.drain": {
       const drained = await target.drain({ timeoutMs: drainTime(args), handOver: args["handOver"] === true });
-      return drained === undefined ? { sessions: target.gateway.pairs } : { ...drained };
+      return drained === undefined ? { sessions: sessionsOf(target.gateway) } : { ...drained };
     }
     default:
       throw notMine("gateway", op);
   }
+}
+
+/** Sessions that are up; handshakes are none yet. */
+export function sessionsOf(gateway: Gateway): number {
+  return gateway.status().pairs.reduce((sum, { sessions }) => sum + sessions.length, 0);
 }
 
 /** The field has a name of its own: `timeoutMs` bounds the operation, which may be over long before the drain is. */

@@ -35,17 +35,14 @@ interface Rule {
 
 /** The inbox rules of one session, in order; the first that fits lets a message in. */
 export class Inbox {
-  readonly #rules: readonly Rule[];
+  readonly #entriesOf: () => readonly InboxEntry[] | undefined;
+  #entries: readonly InboxEntry[] | undefined;
+  #rules: readonly Rule[] = [];
   readonly #head: TupleHead = new TupleHead();
 
-  constructor(entries: readonly InboxEntry[], now: MonotonicMs) {
-    this.#rules = entries.map((entry) => ({
-      entry,
-      shape: compileShape(entry.shape),
-      spelled: spelledHeads(entry.shape),
-      bucket: entry.rate === undefined ? undefined : new TokenBucket(entry.rate, now),
-      uses: entry.uses ?? Number.POSITIVE_INFINITY,
-    }));
+  /** @param entriesOf asked each time: another list counts from then on, with uses and rates anew */
+  constructor(entriesOf: () => readonly InboxEntry[] | undefined) {
+    this.#entriesOf = entriesOf;
   }
 
   /**
@@ -54,7 +51,7 @@ export class Inbox {
    * @param name undefined: to a pid that was revealed
    */
   takes(name: string | undefined, b: Buffer, start: number, end: number, now: MonotonicMs): boolean {
-    return this.#rules.some((rule) => {
+    return this.#rulesAt(now).some((rule) => {
       const { to, maxBytes } = rule.entry;
       if (typeof to === "string" ? to !== name : name !== undefined) return false;
       if (rule.uses <= 0 || end - start > (maxBytes ?? Number.POSITIVE_INFINITY)) return false;
@@ -63,6 +60,20 @@ export class Inbox {
       rule.uses--;
       return true;
     });
+  }
+
+  #rulesAt(now: MonotonicMs): readonly Rule[] {
+    const entries = this.#entriesOf();
+    if (entries === this.#entries) return this.#rules;
+    this.#entries = entries;
+    this.#rules = (entries ?? []).map((entry) => ({
+      entry,
+      shape: compileShape(entry.shape),
+      spelled: spelledHeads(entry.shape),
+      bucket: entry.rate === undefined ? undefined : new TokenBucket(entry.rate, now),
+      uses: entry.uses ?? Number.POSITIVE_INFINITY,
+    }));
+    return this.#rules;
   }
 
   #isHarmless(rule: Rule, b: Buffer, start: number, end: number): boolean {

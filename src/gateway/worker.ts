@@ -8,7 +8,7 @@ import { ChildBudget } from "./child-budget.ts";
 import { atomAt, isPid, isTuple, ownPidKey, pidAt, Step, stepInto, tupleAt } from "./encoded-terms.ts";
 import type { FilterParts } from "./filter-parts.ts";
 import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
-import { Inbox, type InboxEntry } from "./inbox.ts";
+import { Inbox } from "./inbox.ts";
 import type { Initiative } from "./initiative.ts";
 import { EAGAIN, ENOTSUP, ioReply } from "./io-answers.ts";
 import { judgeRequest, readsReservedWords } from "./io-requests.ts";
@@ -37,14 +37,12 @@ const REJECTED: Buffer = encoded(new Tuple([new Atom("gateway"), new Atom("reply
 /** What passes while a pair is observed; the worker's own operations are judged by rules then. */
 const OBSERVED: readonly Refusal[] = ["fun", "foreign", "io-request", "rate"];
 const REFUSAL_WINDOW_MS = 10_000;
-const NO_ENTRIES: readonly InboxEntry[] = [];
 
 /** Judges what the worker sends (threat model 4.3, D0 to D10). */
 export class WorkerSide {
   readonly values: ValueFilter;
   readonly #parts: FilterParts;
-  #entries: readonly InboxEntry[] = NO_ENTRIES;
-  #inbox: Inbox;
+  readonly #inbox: Inbox;
   readonly #childBudget: ChildBudget;
   readonly #refusals: TokenBucket;
   readonly #step: Step = new Step();
@@ -56,7 +54,7 @@ export class WorkerSide {
     this.#initiative = initiative;
     const { limits, nodes } = parts;
     this.values = new ValueFilter(nodes, limits.maxAtoms);
-    this.#inbox = new Inbox(NO_ENTRIES, now);
+    this.#inbox = new Inbox(() => parts.options.inbox);
     this.#childBudget = new ChildBudget(limits, now);
     this.#refusals = new TokenBucket({ count: limits.maxRefusals, perMs: REFUSAL_WINDOW_MS }, now);
   }
@@ -80,16 +78,6 @@ export class WorkerSide {
     return verdict;
   }
 
-  /** The inbox by the rules of now: they may have changed since the session came up. */
-  #inboxAt(now: MonotonicMs): Inbox {
-    const entries = this.#parts.options.inbox ?? NO_ENTRIES;
-    if (entries !== this.#entries) {
-      this.#entries = entries;
-      this.#inbox = new Inbox(entries, now);
-    }
-    return this.#inbox;
-  }
-
   #judge(control: Control, b: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
     const { paths } = this.#parts;
     switch (control.kind) {
@@ -97,7 +85,7 @@ export class WorkerSide {
       case "alias-send":
         return this.#message(control, b, start, end, now);
       case "reg-send":
-        if (this.values.objection === undefined && this.#inboxAt(now).takes(control.name, b, start, end, now)) {
+        if (this.values.objection === undefined && this.#inbox.takes(control.name, b, start, end, now)) {
           return { forward: { control, buffer: b, start, end } };
         }
         return this.#refuse("operation", control, b, start, end, now);
@@ -233,8 +221,7 @@ export class WorkerSide {
       }
     }
     if (this.values.objection === undefined && to !== undefined && paths.revealed.use(to) !== undefined) {
-      if (this.#inboxAt(now).takes(undefined, b, start, end, now))
-        return { forward: { control, buffer: b, start, end } };
+      if (this.#inbox.takes(undefined, b, start, end, now)) return { forward: { control, buffer: b, start, end } };
     }
     return this.#refuse("unasked", control, b, start, end, now);
   }

@@ -1,5 +1,5 @@
 import { type ControlServer, openControlServer } from "../../control/control-server.ts";
-import { type GatewayTarget, performGateway } from "../../control/gateway-perform.ts";
+import { type GatewayTarget, performGateway, sessionsOf } from "../../control/gateway-perform.ts";
 import { checkGateway, createGateway } from "../../create-gateway.ts";
 import type { Gateway, GatewayDrained, GatewayReload } from "../../gateway/api.ts";
 import type { CommandWorld } from "../command-world.ts";
@@ -148,7 +148,7 @@ class RunningCommand implements Omit<GatewayTarget, "gateway"> {
     // Ports are free when this returns.
     this.drained = gateway.drain({ timeoutMs, handOver });
     this.drained.catch(() => undefined);
-    const sessions = gateway.pairs;
+    const sessions = sessionsOf(gateway);
     this.#printer.print({ event: "draining", sessions, timeoutMs, handOver });
     if (handOver) this.#control?.handOver();
   }
