@@ -130,6 +130,10 @@ export function isReference(tag: number | undefined): boolean {
   return tag === NEWER_REFERENCE_EXT || tag === NEW_REFERENCE_EXT || tag === REFERENCE_EXT;
 }
 
+export function isTuple(tag: number | undefined): boolean {
+  return tag === SMALL_TUPLE_EXT || tag === LARGE_TUPLE_EXT;
+}
+
 export function isAtom(tag: number | undefined): boolean {
   return tag === SMALL_ATOM_UTF8_EXT || tag === ATOM_UTF8_EXT || tag === SMALL_ATOM_EXT || tag === ATOM_EXT;
 }
@@ -241,7 +245,7 @@ export function termEnd(b: Buffer, at: number): number {
 export function tupleAt(b: Buffer, at: number, arity: number): number[] | undefined {
   const step = STEP;
   stepInto(b, at, step);
-  if ((step.tag !== SMALL_TUPLE_EXT && step.tag !== LARGE_TUPLE_EXT) || step.inside !== arity) return undefined;
+  if (!isTuple(step.tag) || step.inside !== arity) return undefined;
   const places = [step.next];
   for (let i = 0; i < arity; i++) places.push(termEnd(b, places[i] as number));
   return places;

@@ -1,11 +1,10 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import { forgedField } from "../guard/ownership.ts";
 import { TokenBucket } from "../guard/token-bucket.ts";
-import { LARGE_TUPLE_EXT, SMALL_TUPLE_EXT } from "../term/tags.ts";
 import { Atom, type Pid, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
-import { atomAt, isPid, ownPidKey, pidAt, Step, stepInto, tupleAt } from "./encoded-terms.ts";
+import { atomAt, isPid, isTuple, ownPidKey, pidAt, Step, stepInto, tupleAt } from "./encoded-terms.ts";
 import type { FilterParts } from "./filter-parts.ts";
 import { pidKey, refKey, targetKey } from "./identifier-keys.ts";
 import { Inbox, type InboxEntry } from "./inbox.ts";
@@ -397,8 +396,4 @@ export class WorkerSide {
     const ruleOf = rule === undefined ? ruleFor(why, control) : () => rule;
     this.#parts.log.denied("worker", why, control, b, start, end, ruleOf, undefined, observed);
   }
-}
-
-function isTuple(tag: number): boolean {
-  return tag === SMALL_TUPLE_EXT || tag === LARGE_TUPLE_EXT;
 }
