@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-// `npm test`: everything a change has to pass. Arguments pick parts: unit integration interop fuzz.
+// `npm test`: everything a change has to pass. Arguments pick parts: unit integration interop soak fuzz.
 // The last line is `N passed, N failed`, with `, N skipped` when something was skipped.
 //
 //   SALLYPORT_INSTALL=0      as root: do not install the programs that interop and the tests of three hosts need
 //   SALLYPORT_INTEROP=0      skip interop on purpose (a failure when CI=true)
+//   SALLYPORT_SOAK_SECONDS=N mixed traffic of the soak part, default 120 here; it runs beside interop, which leaves room
 //   SALLYPORT_FUZZ_CASES=N   mutated inputs of the fuzz part, default 50000 here
 import { spawn } from "node:child_process";
 import { accessSync, constants, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -19,12 +20,17 @@ const PARTS = {
   unit: { projects: ["unit", "structure"], maxSeconds: 240, workers: 2 },
   integration: { projects: ["integration"], maxSeconds: 420, workers: 2 },
   interop: { projects: ["interop"], maxSeconds: 420 },
+  soak: { projects: ["soak"], maxSeconds: 420, beside: "interop" },
   fuzz: { projects: ["fuzz"], maxSeconds: 120 },
 };
+
+/** Variables of parts, where they are not set. */
+const DEFAULTS = { fuzz: { SALLYPORT_FUZZ_CASES: "50000" }, soak: { SALLYPORT_SOAK_SECONDS: "120" } };
 
 /** Programs that parts need, and the Debian packages that bring them. */
 const NEEDS = {
   interop: { programs: ["erl", "epmd", "elixir", "openssl"], packages: ["erlang-nox", "elixir", "openssl"] },
+  soak: { programs: ["erl", "epmd", "elixir"], packages: ["erlang-nox", "elixir"] },
   integration: { programs: ["ip"], packages: ["iproute2"] },
 };
 const INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"];
@@ -34,12 +40,12 @@ const totals = { passed: 0, failed: 0, skipped: 0 };
 /** Lines of the final summary. */
 const steps = [];
 const notes = [];
-/** Process group of the running step, so that nothing outlives this script. */
-let running;
+/** Process groups of the running steps, so that nothing outlives this script. */
+const running = new Set();
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
-    killRunning();
+    for (const group of running) kill(group);
     console.log(`\nstopped by ${signal}`);
     process.exit(1);
   });
@@ -59,15 +65,20 @@ if (asked.length === 0) {
   await step("lint and format", node("@biomejs/biome/bin/biome", "check", "."), 120);
   await step("types", node("typescript/bin/tsc", "-p", "tsconfig.json"), 120);
 }
-for (const part of parts) await testPart(part);
+for (const part of parts) {
+  if (parts.includes(PARTS[part].beside)) continue;
+  const beside = parts.filter((other) => PARTS[other].beside === part);
+  await Promise.all([part, ...beside].map(testPart));
+}
 finish();
 
 /** Makes sure that every part can run as a whole, or says what is missing. */
 async function preparePrograms() {
   const wanted = parts.filter((part) => part in NEEDS);
-  if (process.env.SALLYPORT_INTEROP === "0" && wanted.includes("interop")) {
-    skip("interop", "SALLYPORT_INTEROP=0 is set");
-    wanted.splice(wanted.indexOf("interop"), 1);
+  for (const part of process.env.SALLYPORT_INTEROP === "0" ? ["interop", "soak"] : []) {
+    if (!wanted.includes(part)) continue;
+    skip(part, "SALLYPORT_INTEROP=0 is set");
+    wanted.splice(wanted.indexOf(part), 1);
   }
   const missing = (part) => NEEDS[part].programs.filter((name) => !onPath(name));
   const lacking = () => wanted.filter((part) => missing(part).length > 0);
@@ -85,7 +96,7 @@ async function preparePrograms() {
   }
   for (const part of lacking()) {
     const how = `${root ? "" : "sudo "}${[...INSTALL, ...NEEDS[part].packages].join(" ")}`;
-    const what = part === "interop" ? part : `${part}, the tests of three hosts:`;
+    const what = part !== "integration" ? part : `${part}, the tests of three hosts:`;
     skip(what, `${missing(part).join(", ")} not found. Install on Debian with:\n      ${how}`);
   }
 }
@@ -124,7 +135,9 @@ async function testPart(part) {
   rmSync(report, { force: true });
   const picks = projects.flatMap((project) => ["--project", project]);
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  const env = part === "fuzz" ? { SALLYPORT_FUZZ_CASES: process.env.SALLYPORT_FUZZ_CASES ?? "50000" } : {};
+  const env = Object.fromEntries(
+    Object.entries(DEFAULTS[part] ?? {}).filter(([name]) => process.env[name] === undefined),
+  );
   const { code, seconds } = await timed(
     part,
     node("vitest/vitest.mjs", "run", ...picks, ...reporters, ...(workers ? [`--maxWorkers=${workers}`] : [])),
@@ -173,15 +186,15 @@ function run([program, ...args], maxSeconds, env = {}) {
   return new Promise((done) => {
     const stdio = ["ignore", "inherit", "inherit"];
     const child = spawn(program, args, { cwd: ROOT, stdio, detached: true, env: { ...process.env, ...env } });
-    running = child.pid;
+    running.add(child.pid);
     const timer = setTimeout(() => {
       console.log(`${program} ${args[0]} ran longer than ${maxSeconds} s and was stopped`);
-      killRunning();
+      kill(child.pid);
     }, maxSeconds * 1_000);
     const end = (result) => {
       clearTimeout(timer);
-      killRunning();
-      running = undefined;
+      kill(child.pid);
+      running.delete(child.pid);
       done(result);
     };
     child.on("error", (error) => end(error.message));
@@ -189,10 +202,11 @@ function run([program, ...args], maxSeconds, env = {}) {
   });
 }
 
-function killRunning() {
-  if (running === undefined) return;
+function kill(group) {
+  // One that did not start has none.
+  if (group === undefined) return;
   try {
-    process.kill(-running, "SIGKILL");
+    process.kill(-group, "SIGKILL");
   } catch {
     // The group has ended by itself.
   }

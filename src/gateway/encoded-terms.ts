@@ -130,6 +130,10 @@ export function isReference(tag: number | undefined): boolean {
   return tag === NEWER_REFERENCE_EXT || tag === NEW_REFERENCE_EXT || tag === REFERENCE_EXT;
 }
 
+export function isTuple(tag: number | undefined): boolean {
+  return tag === SMALL_TUPLE_EXT || tag === LARGE_TUPLE_EXT;
+}
+
 export function isAtom(tag: number | undefined): boolean {
   return tag === SMALL_ATOM_UTF8_EXT || tag === ATOM_UTF8_EXT || tag === SMALL_ATOM_EXT || tag === ATOM_EXT;
 }

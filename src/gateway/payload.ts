@@ -1,7 +1,7 @@
 import type { Incarnation } from "../guard/ownership.ts";
 import { DEFAULT_TERM_LIMITS, type TermLimits } from "../term/limits.ts";
 import { TermSkipper } from "../term/skip.ts";
-import { LARGE_TUPLE_EXT, LIST_EXT, NIL_EXT, SMALL_TUPLE_EXT, STRING_EXT } from "../term/tags.ts";
+import { LIST_EXT, NIL_EXT, STRING_EXT } from "../term/tags.ts";
 import { misbehaved } from "../wire/misbehaved.ts";
 import {
   atomAt,
@@ -10,6 +10,7 @@ import {
   isIdentifier,
   isPid,
   isReference,
+  isTuple,
   nodeOf,
   ownPidKey,
   ownRefKey,
@@ -146,7 +147,7 @@ export function findTokens(b: Buffer, start: number, end: number, owner: Incarna
     }
     if (step.inside > 0) {
       const isList = tag === LIST_EXT;
-      const isPair = (tag === SMALL_TUPLE_EXT || tag === LARGE_TUPLE_EXT) && step.inside === 2;
+      const isPair = isTuple(tag) && step.inside === 2;
       stack.push({ left: step.inside, start: at, mayBeTag: isList || isPair, isList, refs: undefined, lastTag: 0 });
     }
     closeFilled(stack, p, tokens);

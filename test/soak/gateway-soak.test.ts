@@ -162,6 +162,7 @@ describeWithElixir("a gateway under load and misfortune", () => {
       await world.settled();
       const { sessions, totals } = (await world.gateway.status()).pairs[0] ?? {};
       expect([sessions?.length, totals?.up]).toEqual([1, 1]);
+      expect(Object.keys(totals?.denied ?? {}).filter((who) => who.startsWith("commander"))).toEqual([]);
       console.log(`after ${COUNT} casts and tasks: ${JSON.stringify(await world.tables())}`);
     },
     60_000 + COUNT * 10,

@@ -64,16 +64,23 @@ intrude_loop(Commander, N) ->
 
 %% On the commander
 
-%% `Count` casts, counted by the worker; the last is waited for.
-casts(Node, Count) ->
-    [rpc:cast(Node, ?MODULE, cast, []) || _ <- lists:seq(1, Count)],
-    casts_arrived(Node, Count, erlang:monotonic_time(millisecond) + 300000).
+%% `Count` casts, counted by the worker. Each is a spawn request: no more are under way at once than a gateway keeps (maxSpawns).
+casts(Node, Count) -> casts(Node, Count, 0).
+
+casts(_, Count, Count) -> Count;
+casts(Node, Count, Done) ->
+    Next = min(Count, Done + 2000),
+    [rpc:cast(Node, ?MODULE, cast, []) || _ <- lists:seq(Done + 1, Next)],
+    case casts_arrived(Node, Next, erlang:monotonic_time(millisecond) + ?WAIT_MS) of
+        Next -> casts(Node, Count, Next);
+        Other -> Other
+    end.
 
 casts_arrived(Node, Count, Until) ->
     case {rpc:call(Node, ?MODULE, cast_count, []), erlang:monotonic_time(millisecond)} of
         {Count, _} -> Count;
-        {Other, Now} when Now > Until -> Other;
-        _ -> timer:sleep(20), casts_arrived(Node, Count, Until)
+        {Other, Now} when Now > Until -> {Other, 'of', Count};
+        _ -> timer:sleep(2), casts_arrived(Node, Count, Until)
     end.
 
 %% `Count` tasks of Elixir on the worker, 32 at a time.
