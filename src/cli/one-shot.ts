@@ -78,12 +78,16 @@ export function withPeer<T>(
   return withConnection(world, flags, target, (operation) => whileWaiting(world.terminal, what, run(operation)));
 }
 
-/** As `withPeer`, for what goes on beyond `--timeout`: says nothing of waiting once the connection stands. */
+/**
+ * As `withPeer`, for what goes on beyond `--timeout`: says nothing of waiting once the connection stands. At the end it waits for
+ * `drainMs`.
+ */
 export async function withConnection<T>(
   world: CommandWorld,
   flags: CommonFlags,
   target: string,
   run: (operation: Operation) => Promise<T>,
+  drainMs: number = DRAIN_MS,
 ): Promise<T> {
   const { clock, terminal } = world;
   const deadline = clock.now() + flags.timeout;
@@ -98,7 +102,7 @@ export async function withConnection<T>(
     const peer = await whileWaiting(terminal, `connecting to ${shown} (at most ${flags.timeout} ms)`, connecting);
     return await run({ node, peer, remainingMs });
   } finally {
-    await node.close({ timeoutMs: DRAIN_MS });
+    await node.close({ timeoutMs: drainMs });
   }
 }
 

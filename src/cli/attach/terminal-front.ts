@@ -37,6 +37,8 @@ export class TerminalFront implements Front {
   #timer: Timer | undefined;
   #prompt = "";
   #isAsking = false;
+  /** Text that is shown at the end of this turn. */
+  #unshown = "";
   /** The line that the worker has begun and not ended, without sequences. */
   #tail = "";
   /** A part of the line that is being edited was pasted. */
@@ -77,12 +79,21 @@ export class TerminalFront implements Front {
     output.write(PASTE_ON);
   }
 
+  /** All text of a turn is shown at its end, so that many small pieces draw the line once. */
   show(text: string): boolean {
-    if (text === "") return true;
+    if (text !== "" && this.#unshown === "") this.#clock.afterTurn(() => this.#flush());
+    this.#unshown += text;
+    return !this.#output.writableNeedDrain;
+  }
+
+  #flush(): void {
+    const text = this.#unshown;
+    this.#unshown = "";
+    if (text === "") return;
     const isDrawn = !this.#hasEnded && (this.#isAsking || this.#editor.line !== "");
     // What is drawn begins with the tail, which goes with it.
     const before = isDrawn ? this.#erasing() + this.#tail : "";
-    const isReady = this.#output.write(before + text);
+    this.#output.write(before + text);
     this.#tail = lastLineOf(this.#tail + text);
     if (this.#tail.length >= this.#columns) {
       this.#output.write("\n");
@@ -90,7 +101,6 @@ export class TerminalFront implements Front {
     }
     if (isDrawn) this.#draw();
     else this.#editor.setPrompt(this.#tail);
-    return isReady;
   }
 
   ask(prompt: string): void {
@@ -120,6 +130,7 @@ export class TerminalFront implements Front {
 
   close(): void {
     if (this.#isClosed) return;
+    this.#flush();
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#input.off("data", this.#typed);
@@ -189,6 +200,7 @@ export class TerminalFront implements Front {
 
   /** What is drawn stays as it is, with `mark` at its end; all that follows stands below. */
   #leaveLine(mark: string): void {
+    this.#flush();
     const isBegun = this.#isAsking || this.#editor.line !== "" || this.#tail !== "" || mark !== "";
     if (isBegun) this.#output.write(`${mark}\n`);
     this.#isPasted = false;

@@ -17,13 +17,16 @@ import { whileWaiting } from "../progress.ts";
 import { clientFor } from "../running-node.ts";
 import type { Terminal } from "../terminal.ts";
 
+/** Longest wait for the shell to be told of the end, in milliseconds. */
+const DRAIN_MS = 300;
+
 /** `attach NODE`: the shell of the node, until one of the two leaves. */
 export async function attach(world: CommandWorld, flags: AttachFlags, target: string): Promise<void> {
   // A shell is long, and a second node with the name and key of the one that runs would push its sessions aside.
   const running = await clientFor(world, flags);
   running?.close();
   const own: AttachFlags = running === undefined ? flags : { ...flags, control: false };
-  await withConnection(world, own, target, (operation) => converse(world, own, operation));
+  await withConnection(world, own, target, (operation) => converse(world, own, operation), DRAIN_MS);
 }
 
 async function converse(world: CommandWorld, flags: AttachFlags, operation: Operation): Promise<void> {
