@@ -138,10 +138,6 @@ export function isAtom(tag: number | undefined): boolean {
   return tag === SMALL_ATOM_UTF8_EXT || tag === ATOM_UTF8_EXT || tag === SMALL_ATOM_EXT || tag === ATOM_EXT;
 }
 
-export function isTuple(tag: number): boolean {
-  return tag === SMALL_TUPLE_EXT || tag === LARGE_TUPLE_EXT;
-}
-
 /** Offset after the atom at `at`. */
 export function atomEnd(b: Buffer, at: number): number {
   const tag = b[at];
