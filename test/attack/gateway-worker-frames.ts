@@ -57,6 +57,8 @@ const frames = (name: string, ...bodies: ((s: Session) => Bytes)[]): Forgery =>
   });
 const reply = (s: Session): Bytes => op.aliasSend(s.server, s.callRef);
 const raw = (hex: string): Bytes => Buffer.from(hex, "hex");
+/** A header with one new atom, in slot 0. */
+const cached = (name: string): Bytes => join(raw("8344010800"), u8(name.length), Buffer.from(name));
 /** An answer that holds this value. */
 const valued = (name: string, value: () => Bytes): Forgery => forgery(name, (s) => s.reply(value()));
 
@@ -177,11 +179,14 @@ export const MALFORMED: readonly Forgery[] = [
   frames("a frame of another kind", () => raw("83470000")),
   frames("a frame without a header", (s) => message("plain", reply(s), s.answer(SNEAKED))),
   frames("a header with atoms, which were not negotiated (RS-05)", (s) =>
-    // One new entry: `sneaked` in slot 0 of segment 0, and a reference to it as the value.
-    join(raw("83440108000007"), Buffer.from("sneaked"), reply(s), tuple(alias(s.callRef), raw("5200"))),
+    join(cached("sneaked"), reply(s), tuple(alias(s.callRef), raw("5200"))),
   ),
+  frames("a header with the sender's node (RS-05)", (s) => {
+    const sender = join(u8(88), raw("5200"), s.server.subarray(3 + s.worker.name.length));
+    return join(cached(s.worker.name), op.aliasSend(sender, s.callRef), s.answer(SNEAKED));
+  }),
   frames("a header that refers to an atom which was never set (RS-05)", (s) =>
-    join(raw("8344010000"), reply(s), tuple(alias(s.callRef), raw("5200"))),
+    join(raw("83440100"), u8(0), reply(s), tuple(alias(s.callRef), raw("5200"))),
   ),
   // Fragments
   frames("a fragment without its first (RS-04)", () => nextFragment(1n, 1n, SNEAKED)),
