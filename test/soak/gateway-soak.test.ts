@@ -7,6 +7,7 @@
 //
 //   npx vitest run --project soak
 import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it, vi } from "vitest";
@@ -15,7 +16,7 @@ import { registerAtEpmd } from "../../src/discovery/epmd-client.ts";
 import type { GatewayOptions } from "../../src/gateway/options.ts";
 import { RealClock } from "../../src/system/real-clock.ts";
 import { epmdEntry } from "../../src/wire/epmd.ts";
-import { type BeamNode, freePort, startElixir, startEpmd } from "../interop/erlang-node.ts";
+import { type BeamNode, startElixir, startEpmd } from "../interop/erlang-node.ts";
 import { describeWithElixir } from "../interop/need-erlang.ts";
 import { COOKIE, eventually, type Rig, useRig } from "../interop/rig.ts";
 import { compile } from "../interop/sallyport-process.ts";
@@ -27,6 +28,8 @@ const SEED = Number(process.env["SALLYPORT_SEED"] ?? Math.floor(Math.random() * 
 const SECONDS = Number(process.env["SALLYPORT_SOAK_SECONDS"] ?? 60);
 const COUNT = Number(process.env["SALLYPORT_SOAK_COUNT"] ?? 10_000);
 const LOOPS = 12;
+/** What a worker that has just started never answers is forgotten after that: sooner than the end is waited for. */
+const ANSWER_MS = 10_000;
 /** Between two disturbances. */
 const PAUSE_MS = { least: 2_000, most: 6_000 };
 /** What may be there more at the end than when the last gateway had warmed up. */
@@ -34,7 +37,7 @@ const MOST_GROWTH_BYTES = 8 * 1024 * 1024;
 const MOST_RESIDENT_GROWTH_BYTES = 48 * 1024 * 1024;
 const LIBRARY = resolve(fileURLToPath(new URL("../../.tmp/soak-lib", import.meta.url)));
 const SOURCE = readFileSync(new URL("soak.erl", import.meta.url), "utf8");
-/** These forget by themselves: whom the worker has heard of, and answers to what was no call. */
+/** These forget when they are full, and not before: whom the worker has heard of, and who prints for it. */
 const SOFT = ["maxRevealed", "maxLeaders"];
 
 /** The nodes, the gateway, and what happens to them. */
@@ -63,12 +66,13 @@ class World {
   static async start(rig: Rig): Promise<World> {
     const [insideEpmd, outside] = await Promise.all([startEpmd(), rig.elixir("outside"), compile(LIBRARY)]);
     rig.closes(() => insideEpmd.stop());
-    const [listen, insidePort] = [await freePort(), await freePort()];
+    const [listen, insidePort] = [await lastingPort(), await lastingPort()];
     const options: GatewayOptions = {
       pairs: [
         {
           inside: { node: INSIDE, address: `tcp://127.0.0.1:${insidePort}`, cookie: COOKIE },
           outside: { nodes: [OUTSIDE], listen: `tcp://127.0.0.1:${listen}`, cookie: COOKIE },
+          filter: { limits: { answerMs: ANSWER_MS } },
         },
       ],
       dangerous: { plaintext: true },
@@ -116,7 +120,7 @@ class World {
   /** Another list of granted names, which nothing here uses. */
   async reload(): Promise<void> {
     const allow = { granted: this.#reloads++ % 2 === 0 ? ["init"] : [] };
-    const pairs = this.#options.pairs.map((pair) => ({ ...pair, filter: { allow } }));
+    const pairs = this.#options.pairs.map((pair) => ({ ...pair, filter: { ...pair.filter, allow } }));
     await this.gateway.reload({ ...this.#options, pairs });
   }
 
@@ -219,6 +223,23 @@ async function inTime(node: BeamNode, text: string): Promise<string> {
     },
     { timeout: (SECONDS + COUNT / 100 + 60) * 1_000, interval: 100 },
   );
+}
+
+/**
+ * A free port that no dialling socket is given while its owner is away: below those that the system chooses from. Chance, since two
+ * runs at once must not meet.
+ */
+async function lastingPort(): Promise<number> {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 18_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((done) => {
+      server.once("error", () => done(false));
+      server.listen(port, "127.0.0.1", () => done(true));
+    });
+    await new Promise((closed) => server.close(closed));
+    if (isFree) return port;
+  }
 }
 
 /** Numbers that a seed gives. */
