@@ -14,6 +14,8 @@ export interface CarrierInfo {
   readonly localAddress: string;
   /** TLS version as Node names it (`TLSv1.3`), or undefined. */
   readonly tlsVersion: string | undefined;
+  /** Negotiated cipher suite as OpenSSL names it; absent without TLS. */
+  readonly tlsCipher?: string | undefined;
   /** Negotiated ALPN protocol, or undefined when none was selected. */
   readonly alpn: string | undefined;
   readonly ownCertDer: Buffer | undefined;

@@ -4,14 +4,13 @@ import {
   connect,
   createSecureContext,
   createServer as createTlsServer,
-  DEFAULT_CIPHERS,
   type SecureContextOptions,
-  type SecureVersion,
   type TLSSocket,
   type TlsOptions,
   type Server as TlsServer,
 } from "node:tls";
 import { SallyportError, systemCode } from "../base/errors.ts";
+import { readPemCertificates } from "../x509/check-key.ts";
 import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
 import {
@@ -24,6 +23,7 @@ import {
   type Listener,
   UNSECURED,
 } from "./carrier.ts";
+import { countIntermediates } from "./chain-depth.ts";
 import { bindServer, type ListenAddress } from "./listen.ts";
 import { formatAddress } from "./socket-address.ts";
 import {
@@ -35,10 +35,9 @@ import {
   type SocketCarrierParts,
 } from "./socket-carrier.ts";
 import type { TlsMaterial } from "./tls-material.ts";
+import { DEFAULT_CHAIN_DEPTH, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
 
-export interface TlsCarrierOptions extends SocketCarrierLimits {
-  /** Lowest TLS version; default TLSv1.2, which OTP 25 nodes speak unless told otherwise. */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+export interface TlsCarrierOptions extends SocketCarrierLimits, TlsProtocolOptions {
   /**
    * ALPN protocols of this node, best first; default none. An acceptor lets in a client that offers only others and reports
    * no protocol, as with a client that offers none; TLS then has to confirm one of the client's, as OpenSSL in Node cannot
@@ -63,9 +62,9 @@ export interface TlsListener extends Listener {
 interface CheckedMaterial {
   readonly secureContext: ReturnType<typeof createSecureContext>;
   readonly certDer: Buffer;
+  /** The certificates of `caPem`, to count the way from a peer's to a root. */
+  readonly authorities: readonly X509Certificate[];
 }
-
-const LEVEL_2 = ":@SECLEVEL=2";
 
 /** Every session proves itself anew: nothing is resumed, nothing renegotiated. */
 const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION;
@@ -90,14 +89,14 @@ export function createTlsDialer(
       current = checkedMaterial(next, options);
     },
     dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier {
-      const { secureContext, certDer } = current;
+      const checked = current;
       const socket = connect({
         ...DIAL_OPTIONS,
         host: address.host,
         port: address.port,
         // RFC 6066 section 3 allows names only, and Node warns about addresses.
         ...(isIP(serverName) === 0 && serverName !== "" ? { servername: serverName } : {}),
-        secureContext,
+        secureContext: checked.secureContext,
         rejectUnauthorized: false,
         checkServerIdentity: () => undefined,
         ...(options.alpn === undefined || options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
@@ -110,7 +109,7 @@ export function createTlsDialer(
       const opening = openingInfo(formatAddress(address.host, address.port), socket);
       const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
       carrier.listen(sink);
-      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, certDer, options));
+      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, checked, options));
       return carrier;
     },
   };
@@ -128,7 +127,7 @@ export async function listenTls(
   accept: AcceptHandler,
   options: TlsCarrierOptions = {},
 ): Promise<TlsListener> {
-  const { certDer } = checkedMaterial(material, options);
+  const checked = checkedMaterial(material, options);
   const tls = createTlsServer({
     ...contextOptions(material, options),
     ...alpnOptions(options),
@@ -137,7 +136,7 @@ export async function listenTls(
     handshakeTimeout: HANDSHAKE_BACKSTOP_MS,
     ...{ highWaterMark: HIGH_WATER_BYTES },
   });
-  const handshakes = new Handshakes(tls, certDer, options);
+  const handshakes = new Handshakes(tls, checked, options);
   const server = createServer(SOCKET_OPTIONS, (socket) => {
     const admission = admitSocket(parts.gate, socket);
     if (admission === undefined) return;
@@ -150,7 +149,7 @@ export async function listenTls(
   return {
     ...listener,
     replaceMaterial(next: TlsMaterial): void {
-      handshakes.certDer = checkedMaterial(next, options).certDer;
+      handshakes.checked = checkedMaterial(next, options);
       tls.setSecureContext(contextOptions(next, options));
     },
   };
@@ -162,18 +161,18 @@ export async function listenTls(
  */
 class Handshakes {
   /** What the next handshake shows; one that runs keeps what it began with. */
-  certDer: Buffer;
+  checked: CheckedMaterial;
   readonly #tls: TlsServer;
   readonly #running: Map<string, Running> = new Map<string, Running>();
 
-  constructor(tls: TlsServer, certDer: Buffer, options: TlsCarrierOptions) {
+  constructor(tls: TlsServer, checked: CheckedMaterial, options: TlsCarrierOptions) {
     this.#tls = tls;
-    this.certDer = certDer;
+    this.checked = checked;
     tls.on("secureConnection", (socket) => {
       const running = this.#take(keyOf(socket));
       if (running === undefined) socket.destroy();
       else
-        open(running.carrier, socket, formatAddress(socket.remoteAddress, socket.remotePort), running.certDer, options);
+        open(running.carrier, socket, formatAddress(socket.remoteAddress, socket.remotePort), running.checked, options);
     });
     // The socket closes after this; its carrier then tells the cause. A peer that hung up has no address any more.
     tls.on("tlsClientError", (error, socket) => this.#running.get(keyOf(socket))?.carrier.fail(error));
@@ -181,7 +180,7 @@ class Handshakes {
 
   start(socket: Socket, carrier: SocketCarrier): void {
     const key = keyOf(socket);
-    const running = { carrier, certDer: this.certDer };
+    const running = { carrier, checked: this.checked };
     this.#running.set(key, running);
     socket.once("close", () => {
       if (this.#running.get(key) === running) this.#running.delete(key);
@@ -198,8 +197,8 @@ class Handshakes {
 
 interface Running {
   readonly carrier: SocketCarrier;
-  /** The certificate shown in this handshake. */
-  readonly certDer: Buffer;
+  /** What is shown and trusted in this handshake. */
+  readonly checked: CheckedMaterial;
 }
 
 function keyOf(socket: Socket): string {
@@ -210,33 +209,36 @@ function open(
   carrier: SocketCarrier,
   socket: TLSSocket,
   remoteAddress: string,
-  ownCertDer: Buffer,
+  checked: CheckedMaterial,
   options: TlsCarrierOptions,
 ): void {
   // TLS 1.3 has no renegotiation, and this guard would mistake its key updates for one.
   if (socket.getProtocol() === "TLSv1.2") socket.disableRenegotiation();
-  carrier.opened(socket, openInfo(socket, remoteAddress, ownCertDer, options));
+  carrier.opened(socket, openInfo(socket, remoteAddress, checked, options));
 }
 
 function openInfo(
   socket: TLSSocket,
   remoteAddress: string,
-  ownCertDer: Buffer,
+  { certDer: ownCertDer, authorities }: CheckedMaterial,
   options: TlsCarrierOptions,
 ): CarrierInfo {
-  const peerCertDer = socket.getPeerX509Certificate()?.raw;
+  const peer = socket.getPeerX509Certificate();
+  const peerCertDer = peer?.raw;
+  const chainError = peer === undefined ? "NO_CERTIFICATE" : chainErrorOf(socket, peer, authorities, options);
   const alpn = socket.alpnProtocol;
   return {
     transport: "tls",
     remoteAddress,
     localAddress: formatAddress(socket.localAddress, socket.localPort),
     tlsVersion: socket.getProtocol() ?? undefined,
+    tlsCipher: socket.getCipher().name,
     alpn: typeof alpn === "string" && options.alpn?.includes(alpn) === true ? alpn : undefined,
     ownCertDer,
     peerCertDer,
     // For a client without certificate the verdict is about nothing; only the absent certificate tells.
-    chainTrusted: socket.authorized && peerCertDer !== undefined,
-    chainError: peerCertDer === undefined ? "NO_CERTIFICATE" : chainErrorOf(socket),
+    chainTrusted: chainError === undefined,
+    chainError,
     exporter: (label, length) => exportKey(socket, label, length),
   };
 }
@@ -250,11 +252,23 @@ function openingInfo(remoteAddress: string, socket: Socket): CarrierInfo {
   };
 }
 
-/** Node types the verdict as Error; it is the stable code as text, or null. */
-function chainErrorOf(socket: TLSSocket): string | undefined {
+/**
+ * Node types the verdict as Error; it is the stable code as text, or null. OpenSSL's limit of the chain's length is out of
+ * Node's reach, so its own code for it comes from here.
+ */
+function chainErrorOf(
+  socket: TLSSocket,
+  peer: X509Certificate,
+  authorities: readonly X509Certificate[],
+  options: TlsCarrierOptions,
+): string | undefined {
   const error: unknown = socket.authorizationError;
-  if (socket.authorized) return undefined;
-  return typeof error === "string" ? error : error instanceof Error ? error.message : "UNSPECIFIED";
+  if (!socket.authorized) {
+    return typeof error === "string" ? error : error instanceof Error ? error.message : "UNSPECIFIED";
+  }
+  const intermediates = countIntermediates(peer, authorities);
+  const isTooLong = intermediates === undefined || intermediates > (options.depth ?? DEFAULT_CHAIN_DEPTH);
+  return isTooLong ? "CERT_CHAIN_TOO_LONG" : undefined;
 }
 
 function exportKey(socket: TLSSocket, label: string, length: number): Buffer {
@@ -281,24 +295,29 @@ function alpnOptions(options: TlsCarrierOptions): TlsOptions {
 }
 
 function contextOptions(material: TlsMaterial, options: TlsCarrierOptions): SecureContextOptions {
-  const minVersion: SecureVersion = options.minVersion ?? "TLSv1.2";
   return {
     cert: material.certPem,
     key: material.keyPem,
     ...(material.passphrase === undefined ? {} : { passphrase: material.passphrase }),
     // An empty list, not undefined: that would mean every public authority of the world.
     ca: material.caPem === undefined ? [] : material.caPem,
-    minVersion,
-    maxVersion: "TLSv1.3",
-    ciphers: DEFAULT_CIPHERS + LEVEL_2,
+    ...protocolOptions(options),
+    honorCipherOrder: options.honorCipherOrder ?? true,
     secureOptions: SECURE_OPTIONS,
   };
 }
 
 function checkedMaterial(material: TlsMaterial, options: TlsCarrierOptions): CheckedMaterial {
+  const context = contextOptions(material, options);
   try {
-    const secureContext = createSecureContext(contextOptions(material, options));
-    return { secureContext, certDer: new X509Certificate(material.certPem).raw };
+    const secureContext = createSecureContext(context);
+    const { caPem } = material;
+    const authorities = caPem === undefined ? [] : readPemCertificates(caPem, "caFile");
+    return {
+      secureContext,
+      certDer: new X509Certificate(material.certPem).raw,
+      authorities: authorities.map((der) => new X509Certificate(der)),
+    };
   } catch (cause) {
     const system = systemCode(cause);
     throw new SallyportError("ERR_CONFIG", "TLS_MATERIAL", `TLS cannot use this certificate or key (${system})`, {

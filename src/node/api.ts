@@ -18,6 +18,8 @@ export interface Peer {
   readonly protocol: ProtocolName;
   /** DER of the certificate the peer showed, or null. */
   readonly certificate: Buffer | null;
+  /** TLS version (`TLSv1.3`) and cipher suite (`TLS_AES_256_GCM_SHA384`) of the connection; null without TLS. */
+  readonly tls: { readonly version: string; readonly cipher: string } | null;
   /** The peer's creation: changes when it restarts. */
   readonly incarnation: number;
   /** `host:port` of the other end. */

@@ -38,6 +38,8 @@ function chainFailure(code: string, shown: string, target: NodeName | undefined)
     case "SELF_SIGNED_CERT_IN_CHAIN":
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
       return untrusted("CERT_UNKNOWN_ISSUER", "give both sides certificates of the same CA, with their intermediates");
+    case "CERT_CHAIN_TOO_LONG":
+      return untrusted("CHAIN_TOO_LONG", "issue it closer to the root, or raise tls.depth (depth in ssl_dist.conf)");
     case "INVALID_PURPOSE":
       return untrusted("CERT_WRONG_USE", "issue the certificate for both server and client authentication");
     default:

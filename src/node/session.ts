@@ -1,4 +1,5 @@
 import { isSallyportError } from "../base/errors.ts";
+import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { connectionBug } from "../dist/connection-failures.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
@@ -18,6 +19,10 @@ import { Inflight } from "./inflight.ts";
 import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { OpenWorks } from "./open-work.ts";
+
+function tlsOf({ tlsVersion, tlsCipher }: CarrierInfo): Peer["tls"] {
+  return tlsVersion === undefined || tlsCipher === undefined ? null : { version: tlsVersion, cipher: tlsCipher };
+}
 
 /** Control messages kept ready for names this node sends to, per session. */
 const MAX_KEPT_CONTROLS = 1024;
@@ -108,6 +113,7 @@ export class Session implements RemoteEnd, Incarnation {
       assurance: guard.facts.assurance,
       protocol: guard.facts.protocol,
       certificate: proven.info.peerCertDer ?? null,
+      tls: tlsOf(proven.info),
       incarnation: proven.creation,
       address: proven.info.remoteAddress,
     };

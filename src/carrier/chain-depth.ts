@@ -1,0 +1,42 @@
+import type { X509Certificate } from "node:crypto";
+
+/** Longest path that is followed, certificates. OpenSSL has followed one of up to 100 before. */
+const MAX_PATH = 20;
+
+/**
+ * How many intermediates stand between a verified certificate and its root; undefined when no path is found within
+ * 20 certificates. Each step is a signature that holds, so a peer cannot show a shorter way than there is.
+ *
+ * @param leaf with the certificates the peer sent behind it, as the TLS session gives them
+ * @param authorities the roots, and intermediates beside them
+ */
+export function countIntermediates(leaf: X509Certificate, authorities: readonly X509Certificate[]): number | undefined {
+  // A certificate that is trusted by itself has no way to go.
+  if (isRoot(leaf, authorities)) return 0;
+  const sent: X509Certificate[] = [];
+  for (let next = leaf.issuerCertificate; next !== undefined && sent.length < MAX_PATH; next = next.issuerCertificate) {
+    sent.push(next);
+  }
+  let current = leaf;
+  for (let steps = 0; steps < MAX_PATH; steps++) {
+    const issuer = issuerOf(current, authorities) ?? issuerOf(current, sent);
+    if (issuer === undefined) return undefined;
+    if (isRoot(issuer, authorities)) return steps;
+    current = issuer;
+  }
+  return undefined;
+}
+
+/** A root among the issuers comes before all others: the shortest way counts, as for OpenSSL. */
+function issuerOf(certificate: X509Certificate, among: readonly X509Certificate[]): X509Certificate | undefined {
+  return among.find(
+    (candidate) =>
+      candidate.subject === certificate.issuer &&
+      !candidate.raw.equals(certificate.raw) &&
+      certificate.verify(candidate.publicKey),
+  );
+}
+
+function isRoot(certificate: X509Certificate, authorities: readonly X509Certificate[]): boolean {
+  return certificate.subject === certificate.issuer && authorities.some(({ raw }) => raw.equals(certificate.raw));
+}
