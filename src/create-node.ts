@@ -12,12 +12,8 @@ import { createSockets } from "./carrier/plain-socket.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
-import {
-  type LoadedTlsMaterial,
-  loadTlsMaterial,
-  type TlsMaterial,
-  type TlsMaterialWarning,
-} from "./carrier/tls-material.ts";
+import type { TlsMaterial, TlsMaterialWarning } from "./carrier/tls-material.ts";
+import { withErlangFiles } from "./config/node-settings.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { parseAddress } from "./discovery/address.ts";
 import { type DiscoveryWorld, dnsSeeds, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
@@ -36,9 +32,11 @@ import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
-import type { IdentityOption, NodeOptions } from "./node/options.ts";
+import type { IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { readSeeds } from "./node/seeds.ts";
+import { loadTlsSides, type TlsSides } from "./node/tls-sides.ts";
+import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
 import { RealFiles } from "./system/real-files.ts";
@@ -55,13 +53,15 @@ const FIRST_CREATION = 4;
 /**
  * Makes a node, binds its listeners and registers it where asked. Warnings of the start arrive as `warning` events in the
  * next turn, so listeners set right after this resolves hear them.
- * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory; ALREADY_RUNNING), ERR_UNREACHABLE
- * EPMD_UNREACHABLE
+ * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory; ALREADY_RUNNING, CONFIG_CONFLICT),
+ * ERR_UNREACHABLE EPMD_UNREACHABLE
  */
-export async function createNode(options: NodeOptions): Promise<Node> {
+export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
   const held: { lock?: IdentityLock } = {};
+  const warnings: Warning[] = [];
+  const world = { files: new RealFiles(), directory: ".", hostname: hostName() };
   try {
-    return await makeNode(options, held);
+    return await makeNode(withErlangFiles(options, world, warnings), held, warnings);
   } catch (error) {
     held.lock?.release();
     throw error;
@@ -69,11 +69,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
 }
 
 /** Puts what it takes of the system before the node stands into `held`. */
-async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Promise<Node> {
+async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, warnings: Warning[]): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const heartbeat = heartbeatOf(options.heartbeat ?? {});
-  const warnings: { reason: string; message: string }[] = [];
   const seeds = readSeeds(options.seeds ?? [], name, dnsSeeds(options.discovery));
   const reconnect = checkedReconnect(options.reconnect);
   const exchange = readExchange(options.exchange, name, system.clock, () =>
@@ -118,20 +117,21 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Pr
   if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
-  const tlsOptions: TlsCarrierOptions = {
-    ...(options.tls?.minVersion === undefined ? {} : { minVersion: options.tls.minVersion }),
-    ...(identity === undefined ? {} : { alpn: [NATIVE_ALPN] }),
-  };
+  const alpn = identity === undefined ? {} : { alpn: [NATIVE_ALPN] };
+  const serverOptions: TlsCarrierOptions = { ...tls?.server.protocol, ...alpn };
+  const clientOptions: TlsCarrierOptions = { ...tls?.client.protocol, ...alpn };
   const opened =
     tls !== undefined || options.identity === undefined
       ? undefined
-      : await openOwnCertificate(options.identity, { ...system, name, profile, tlsOptions });
+      : await openOwnCertificate(options.identity, { ...system, name, profile, tlsOptions: alpn });
   warnings.push(...(opened?.warnings ?? []));
-  const material = tls?.material ?? opened?.certificate.current;
+  const ownMaterial = opened?.certificate.current;
+  const material = tls?.server.loaded.material ?? ownMaterial;
+  const dialMaterial = tls?.client.loaded.material ?? ownMaterial;
   const tlsUsers: TlsUser[] = [];
   const dialers: { tls?: CarrierDialer; tcp?: CarrierDialer } = {};
-  if (material !== undefined) {
-    const dialer = createTlsDialer(system, material, tlsOptions);
+  if (dialMaterial !== undefined) {
+    const dialer = createTlsDialer(system, dialMaterial, clientOptions);
     dialers.tls = dialer;
     tlsUsers.push(dialer);
   }
@@ -191,7 +191,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }): Pr
   try {
     const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
-    for (const listen of listeners) await bind(node, listen, { ...system, gate, tlsUsers }, material, tlsOptions);
+    for (const listen of listeners) await bind(node, listen, { ...system, gate, tlsUsers }, material, serverOptions);
     const endpoints = publishedEndpoints(name, node.endpoints, options.advertise);
     const registrars = makeRegistrars(options, discovery, (reason, message) => node.warn(reason, message));
     const registered = await registerEverywhere({ name, creation: own.creation, endpoints }, registrars);
@@ -263,14 +263,17 @@ function openOwnCertificate(
   });
 }
 
-function loadTls(options: NodeOptions, files: Files, clock: Clock, warnings: Warning[]): LoadedTlsMaterial | undefined {
+function loadTls(options: NodeOptions, files: Files, clock: Clock, warnings: Warning[]): TlsSides | undefined {
   if (options.tls === undefined) return undefined;
-  const loaded = loadTlsMaterial(files, options.tls, clock.wallMs());
-  for (const warning of loaded.warnings) {
+  const sides = loadTlsSides(files, options.tls, clock.wallMs());
+  const { server, client } = sides;
+  const exposed = server.loaded === client.loaded ? [server.loaded] : [server.loaded, client.loaded];
+  for (const warning of exposed.flatMap(({ warnings: own }) => own)) {
     if (options.profile === "strict") throw exposedKey(warning);
     warnings.push(warning);
   }
-  return loaded;
+  warnings.push(...sides.warnings);
+  return sides;
 }
 
 /** In profile strict nobody else may have a hand on the key file. */

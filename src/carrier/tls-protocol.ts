@@ -11,7 +11,7 @@ export interface TlsProtocolOptions {
   /** Highest TLS version; default TLSv1.3. */
   readonly maxVersion?: TlsVersion;
   /** Cipher suites, best first, by names of OpenSSL or IANA. Default those of Node. Suites of one version only leave the other out. */
-  readonly ciphers?: readonly string[];
+  readonly ciphers?: readonly string[] | undefined;
   /** Groups of the key agreement, best first: `x25519`, `secp256r1`, ... Default those of Node. */
   readonly groups?: readonly string[];
   /** Signature schemes that are taken, best first, by the names of RFC 8446. Default those of OpenSSL. */

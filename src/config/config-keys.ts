@@ -1,9 +1,11 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import { CIPHER_SUITE_NAMES, GROUP_NAMES, SIGNATURE_SCHEMES } from "../carrier/cipher-suites.ts";
+import { MAX_CHAIN_DEPTH } from "../carrier/tls-protocol.ts";
 import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
-import type { DiscoveryOption, DnsOption, NodeOptions } from "../node/options.ts";
+import type { DiscoveryOption, DnsOption, NodeOptions, TlsSideOption } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Field, Shape } from "./shape.ts";
 
@@ -40,11 +42,40 @@ export const COOKIE: Shape = {
   ],
 };
 
+const VERSION: Shape = { kind: "choice", values: ["TLSv1.2", "TLSv1.3"] };
+
+function namesOf(values: readonly string[]): Shape {
+  return { kind: "list", of: { kind: "choice", values } };
+}
+
+const TLS_SIDE = {
+  certFile: { shape: FILE, says: "PEM certificate of this node, then its intermediates." },
+  keyFile: { shape: { ...FILE, example: "data/tls/node.key" }, says: "PEM private key." },
+  caFile: { shape: { ...FILE, example: "data/tls/ca.crt" }, says: "PEM certificates of trusted CAs." },
+  passphrase: { shape: SECRET, says: "Passphrase of an encrypted keyFile." },
+  minVersion: { shape: VERSION, says: "Default TLSv1.2, for OTP 25." },
+  maxVersion: { shape: VERSION, says: "Default TLSv1.3." },
+  ciphers: {
+    shape: namesOf(CIPHER_SUITE_NAMES),
+    says: "Cipher suites, best first, names of OpenSSL or IANA. Suites of one TLS version only leave the other out.",
+  },
+  groups: { shape: namesOf(GROUP_NAMES), says: "Groups of the key agreement, best first." },
+  signatureAlgorithms: { shape: namesOf(SIGNATURE_SCHEMES), says: "Signature schemes that are taken, best first." },
+  honorCipherOrder: {
+    shape: { kind: "boolean" },
+    says: "This node's order of suites counts when it accepts. Default true.",
+  },
+  depth: {
+    shape: { kind: "integer", min: 0, max: MAX_CHAIN_DEPTH },
+    says: "Intermediates between a peer's certificate and its root. Default 2.",
+  },
+} as const satisfies Readonly<Record<keyof TlsSideOption, Field>>;
+
 /** Certificate, key and trust anchors, as PEM files. */
 export const TLS_FILES: Readonly<Record<"certFile" | "keyFile" | "caFile", Field>> = {
-  certFile: { shape: FILE, says: "PEM certificate of this node, then its intermediates.", required: true },
-  keyFile: { shape: { ...FILE, example: "data/tls/node.key" }, says: "PEM private key.", required: true },
-  caFile: { shape: { ...FILE, example: "data/tls/ca.crt" }, says: "PEM certificates of trusted CAs.", required: true },
+  certFile: { ...TLS_SIDE.certFile, required: true },
+  keyFile: { ...TLS_SIDE.keyFile, required: true },
+  caFile: { ...TLS_SIDE.caFile, required: true },
 };
 
 export const LIMITS: Readonly<Record<keyof DistLimits, Field>> = {
@@ -180,11 +211,21 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     shape: {
       kind: "object",
       keys: {
+        ...TLS_SIDE,
         ...TLS_FILES,
-        minVersion: { shape: { kind: "choice", values: ["TLSv1.2", "TLSv1.3"] }, says: "Default TLSv1.2, for OTP 25." },
+        server: { shape: { kind: "object", keys: TLS_SIDE }, says: "What counts only when this node accepts." },
+        client: { shape: { kind: "object", keys: TLS_SIDE }, says: "What counts only when this node dials." },
       },
     },
     says: "Certificates. Without them, and without identity, no TLS peer can be reached.",
+  },
+  sslDistOptfile: {
+    shape: { ...FILE, example: "/etc/distribute/ssl_dist.conf" },
+    says: "ssl_dist.conf of Erlang, instead of tls. Paths in it start at the working directory.",
+  },
+  vmArgs: {
+    shape: { ...FILE, example: "vm.args" },
+    says: "vm.args of Erlang: name, cookie, listener and more. It counts more than this file.",
   },
   identity: { shape: IDENTITY, says: "Identity by key: sessions with other Sallyport nodes prove it." },
   policy: {

@@ -136,8 +136,13 @@ describe("parseConfig", () => {
 
 describe("expandVariables", () => {
   it("leaves text without dollars alone and looks at a filled-in value only once", () => {
-    expect(expandVariables("plain", () => undefined)).toEqual({ ok: true, text: "plain" });
-    expect(expandVariables("$$${A}", () => "$$")).toEqual({ ok: true, text: "$$$" });
+    expect(expandVariables("plain", () => undefined)).toEqual({
+      ok: true,
+      text: "plain",
+      fromFile: false,
+      hasPair: false,
+    });
+    expect(expandVariables("$$${A}", () => "$$")).toMatchObject({ ok: true, text: "$$$", hasPair: true });
     expect(expandVariables("${1}", () => "x")).toEqual({ ok: false, why: "syntax" });
     expect(expandVariables("end$", () => "x")).toEqual({ ok: false, why: "syntax" });
   });

@@ -7,14 +7,17 @@ import type { AuditOption, NodeOptions } from "../node/options.ts";
 import { checkShape } from "../policy/check/check-shape.ts";
 import { ProblemList } from "../policy/problem.ts";
 import { CONFIG_KEYS } from "./config-keys.ts";
-import { type Environment, expandVariables } from "./expand-variables.ts";
+import { type Environment, expandVariables, explainExpansion, type VariableFile } from "./expand-variables.ts";
 import { JSONC_ADVICE, JsoncText, type JsonNode } from "./jsonc-text.ts";
 import { expectation, type Field, type Shape } from "./shape.ts";
 
 /** What a configuration file says: options of `createNode`; the name may come from elsewhere. And what `start` takes. */
-export type ConfigOptions = Omit<Partial<NodeOptions>, "audit" | "policy"> & {
+export type ConfigOptions = Omit<Partial<NodeOptions>, "audit" | "policy" | "sslDistOptfile" | "vmArgs"> & {
   /** Absolute path of the policy file. */
   readonly policy?: string;
+  /** Absolute paths of Erlang's files. */
+  readonly sslDistOptfile?: string;
+  readonly vmArgs?: string;
   /** False for none; when nothing is said, `start` keeps one. */
   readonly audit?: AuditOption | false;
   /** The control socket of the running node; false for none. */
@@ -26,6 +29,17 @@ export interface ConfigSource {
   readonly file: string;
   /** Source of `${VARIABLE}`. */
   readonly environment: Environment;
+  /** Source of `${file:PATH}`; without it that is refused. */
+  readonly variableFile?: VariableFile;
+}
+
+/** A configuration file as it was read. */
+export interface ReadConfig {
+  readonly options: ConfigOptions;
+  /** `file:line:column` of each value, by key: `tls.certFile`, `resolve["a@h"]`. */
+  readonly places: ReadonlyMap<string, string>;
+  /** Keys whose value came out of a file of `${file:PATH}`: it is not shown. */
+  readonly fromFiles: ReadonlySet<string>;
 }
 
 /** Largest configuration file, in UTF-16 units. */
@@ -35,16 +49,26 @@ export const MAX_CONFIG_CHARS: number = 1024 * 1024;
  * Reads the text of a `sallyport.jsonc`: JSON with comments and trailing commas. Unknown keys, wrong types and unset
  * variables are errors, each with line and column; nothing is guessed and nothing defaults to an empty string.
  * @throws {SallyportError} ERR_CONFIG CONFIG_SYNTAX, CONFIG_UNKNOWN_KEY, CONFIG_DUPLICATE_KEY, CONFIG_VALUE,
- * CONFIG_MISSING_KEY, ENV_UNSET; ERR_LIMIT CONFIG_TOO_LARGE
+ * CONFIG_MISSING_KEY, ENV_UNSET, VARIABLE_FILE; ERR_LIMIT CONFIG_TOO_LARGE
  */
 export function parseConfig(text: string, source: ConfigSource): ConfigOptions {
-  const { $schema: _, ...options } = readConfigText(text, source, CONFIG_KEYS);
+  return readNodeConfig(text, source).options;
+}
+
+/** The same with the place of each value. @throws as `parseConfig` */
+export function readNodeConfig(text: string, source: ConfigSource): ReadConfig {
+  const reader = readerOf(text, source);
+  const { $schema: _, ...options } = reader.read(CONFIG_KEYS);
   // The reader built exactly what the table says, and the table has exactly the keys of ConfigOptions.
-  return options as ConfigOptions;
+  return { options: options as ConfigOptions, places: reader.places, fromFiles: reader.fromFiles };
 }
 
 /** Reads a configuration text by the table of its keys. @throws as `parseConfig` */
 export function readConfigText(text: string, source: ConfigSource, keys: Readonly<Record<string, Field>>): Values {
+  return readerOf(text, source).read(keys);
+}
+
+function readerOf(text: string, source: ConfigSource): ConfigReader {
   if (text.length > MAX_CONFIG_CHARS) {
     throw new SallyportError(
       "ERR_LIMIT",
@@ -53,13 +77,15 @@ export function readConfigText(text: string, source: ConfigSource, keys: Readonl
       { advice: "check that this is the configuration file" },
     );
   }
-  return new ConfigReader(text, source).read(keys);
+  return new ConfigReader(text, source);
 }
 
 /** What an object of a file was read as. */
 export type Values = Record<string, unknown>;
 
 class ConfigReader {
+  readonly places: Map<string, string> = new Map<string, string>();
+  readonly fromFiles: Set<string> = new Set<string>();
   readonly #text: JsoncText;
   readonly #source: ConfigSource;
 
@@ -75,6 +101,7 @@ class ConfigReader {
   }
 
   #value(node: JsonNode, shape: Shape, path: string): unknown {
+    this.places.set(path, this.#place(node.offset));
     switch (shape.kind) {
       case "string":
         if (node.type !== "string") throw this.#wrong(node, shape, path);
@@ -177,15 +204,16 @@ class ConfigReader {
   }
 
   #string(node: JsonNode, isPath: boolean, path: string): string {
-    const expansion = expandVariables(String(node.value), this.#source.environment);
+    const { environment, variableFile } = this.#source;
+    const world = variableFile === undefined ? { environment } : { environment, file: variableFile };
+    const expansion = expandVariables(String(node.value), world);
     if (!expansion.ok) {
-      if (expansion.why === "unset") {
-        const message = `${path} uses \${${expansion.variable}}, which is not set or empty`;
-        throw this.#fault(node, "ENV_UNSET", message, `set ${expansion.variable} in the environment`);
-      }
-      const message = `${path} has a "$" that is neither \${NAME} nor $$`;
-      throw this.#fault(node, "CONFIG_VALUE", message, `write $$ for a dollar, \${NAME} for a variable`);
+      const { reason, message, advice } = explainExpansion(expansion, path);
+      if (reason === "ENV_UNSET") throw this.#fault(node, "ENV_UNSET", message, advice);
+      if (reason === "VARIABLE_FILE") throw this.#fault(node, "VARIABLE_FILE", message, advice);
+      throw this.#fault(node, "CONFIG_VALUE", message, advice);
     }
+    if (expansion.fromFile) this.fromFiles.add(path.replace(/\[\d+\]$/, ""));
     if (expansion.text === "")
       throw this.#fault(node, "CONFIG_VALUE", `${path} is empty`, "give a value, or remove the key");
     return isPath ? resolve(dirname(this.#source.file), expansion.text) : expansion.text;
@@ -243,7 +271,13 @@ class ConfigReader {
   }
 }
 
-type FaultReason = "CONFIG_VALUE" | "CONFIG_UNKNOWN_KEY" | "CONFIG_DUPLICATE_KEY" | "CONFIG_MISSING_KEY" | "ENV_UNSET";
+type FaultReason =
+  | "CONFIG_VALUE"
+  | "CONFIG_UNKNOWN_KEY"
+  | "CONFIG_DUPLICATE_KEY"
+  | "CONFIG_MISSING_KEY"
+  | "ENV_UNSET"
+  | "VARIABLE_FILE";
 
 function join(path: string, key: string): string {
   return path === "" ? key : `${path}.${key}`;

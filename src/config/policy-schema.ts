@@ -18,7 +18,7 @@ type Keys<T> = Readonly<Record<keyof T, JsonObject>>;
 const ASSURANCES: readonly Exclude<Assurance, "none">[] = ["cookie", "tofu", "ca", "pinned"];
 const TRANSPORTS: readonly ProtocolName[] = ["native", "otp", "barrel"];
 /** Text that holds a variable can be anything once it is filled in. */
-const VARIABLE = "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}";
+const VARIABLE = "\\$\\{[A-Za-z_][A-Za-z0-9_]*(?::-.*)?\\}";
 
 const KEY = "(?:ed25519:[A-Za-z0-9+/]{43}=?|(?:spki:)?SHA256:[A-Za-z0-9+/]{43}=?)";
 const NODE = "[A-Za-z0-9_-]+@[A-Za-z0-9._:-]+";

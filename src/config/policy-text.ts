@@ -1,5 +1,5 @@
 import { formatPath, type JsonPath } from "../policy/problem.ts";
-import { type Environment, expandVariables } from "./expand-variables.ts";
+import { type Environment, expandVariables, explainExpansion } from "./expand-variables.ts";
 import { JSONC_ADVICE, JsoncText, type JsonNode } from "./jsonc-text.ts";
 
 /** What is wrong at one place of a policy file. */
@@ -103,15 +103,9 @@ export class PolicyText {
     const text = String(node.value);
     const expansion = expandVariables(text, this.#environment);
     if (expansion.ok) return expansion.text;
-    if (expansion.why === "unset") {
-      const { variable } = expansion;
-      const message = `${formatPath(path)} uses \${${variable}}, which is not set or empty`;
-      const advice = `set ${variable} in the environment`;
-      problems.push({ reason: "ENV_UNSET", place: this.#text.place(node.offset), message, advice });
-    } else {
-      const message = `${formatPath(path)} has a "$" that is neither \${NAME} nor $$`;
-      problems.push(this.#problem(node.offset, message, `write $$ for a dollar, \${NAME} for a variable`));
-    }
+    const { reason, message, advice } = explainExpansion(expansion, formatPath(path));
+    if (reason === "ENV_UNSET") problems.push({ reason, place: this.#text.place(node.offset), message, advice });
+    else problems.push(this.#problem(node.offset, message, advice));
     return text;
   }
 

@@ -36,6 +36,9 @@ export type Shape =
   /** `true`, or an object. */
   | { readonly kind: "true-or"; readonly object: Shape & { readonly kind: "object" } };
 
+/** More values than these are not all named in a message. */
+const MAX_SHOWN = 8;
+
 /** Names a shape in a message: `a string`, `true, false or "any"`. */
 export function expectation(shape: Shape): string {
   switch (shape.kind) {
@@ -46,7 +49,9 @@ export function expectation(shape: Shape): string {
     case "integer":
       return `a whole number from ${shape.min} to ${shape.max}`;
     case "choice":
-      return oneOf(shape.values.map((value) => JSON.stringify(value)));
+      return shape.values.length > MAX_SHOWN
+        ? `a name such as ${JSON.stringify(shape.values[0])} (there are ${shape.values.length})`
+        : oneOf(shape.values.map((value) => JSON.stringify(value)));
     case "list":
       return `a list in which each entry is ${expectation(shape.of)}`;
     case "by-node":

@@ -12,21 +12,28 @@ export interface ListenOption extends ListenAddress {
   readonly scheme: "tls" | "tcp";
 }
 
-/** Parses `tls://HOST[:PORT]`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
+/** Parses `tls://HOST[:PORT]` and `tls://HOST:FIRST-LAST`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, PORT_RANGE_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
 export function parseListen(text: string, plaintext: boolean | "any", hasTls: boolean): ListenOption {
-  const match = /^(tls|tcp):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const match = /^(tls|tcp):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5})(?:-(\d{1,5}))?)?$/.exec(text);
   const host = match?.[2] ?? match?.[3];
   const port = match?.[4] === undefined ? undefined : Number(match[4]);
-  if (match === null || host === undefined || (port !== undefined && port > 65_535)) {
+  const last = match?.[5] === undefined ? port : Number(match[5]);
+  if (match === null || host === undefined || Math.max(port ?? 0, last ?? 0) > 65_535) {
     throw new SallyportError(
       "ERR_CONFIG",
       "LISTEN_INVALID",
       `"${quotePeerText(text)}" is not an address to listen on`,
       {
         stage: "port",
-        advice: "write tls://HOST or tls://HOST:PORT, for example tls://0.0.0.0:9100",
+        advice: "write tls://HOST, tls://HOST:PORT or tls://HOST:FIRST-LAST, for example tls://0.0.0.0:9100",
       },
     );
+  }
+  if (port !== undefined && last !== undefined && (last < port || (port === 0 && last > 0))) {
+    throw new SallyportError("ERR_CONFIG", "PORT_RANGE_INVALID", `the ports ${port}-${last} are no range`, {
+      stage: "port",
+      advice: "write the lower port first, for example tls://0.0.0.0:9100-9155",
+    });
   }
   const scheme = match[1] === "tcp" ? "tcp" : "tls";
   if (scheme === "tcp") checkPlaintext(host, plaintext);
@@ -36,7 +43,8 @@ export function parseListen(text: string, plaintext: boolean | "any", hasTls: bo
       advice: "set tls with certFile, keyFile and caFile (on the command line --tls-cert, --tls-key and --tls-ca)",
     });
   }
-  return { scheme, host, ports: port ?? DEFAULT_PORTS };
+  const ports = port === undefined || last === undefined ? DEFAULT_PORTS : port === last ? port : { first: port, last };
+  return { scheme, host, ports };
 }
 
 /** Plain TCP leaves this machine only when that was asked for by name (rulings U12). */

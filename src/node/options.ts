@@ -1,4 +1,5 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import type { TlsProtocolOptions } from "../carrier/tls-protocol.ts";
 import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { Allow } from "../guard/allow.ts";
@@ -78,6 +79,31 @@ export interface ExchangeOption {
   readonly allow?: Allow;
 }
 
+/** Certificate, trust and what is agreed to on one side of TLS; what is absent is that of both sides. */
+export interface TlsSideOption extends TlsProtocolOptions {
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  readonly caFile?: string;
+  /** Of an encrypted `keyFile`. */
+  readonly passphrase?: SecretSource;
+}
+
+/** Certificates and TLS of a node; `server` and `client` hold what counts only when it accepts, or only when it dials. */
+export interface TlsOption extends TlsSideOption {
+  /** PEM certificate of this node, then its intermediates. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** PEM certificates of trusted CAs. */
+  readonly caFile: string;
+  readonly server?: TlsSideOption;
+  readonly client?: TlsSideOption;
+}
+
+/** A file of Erlang's own configuration; `environment` gives the variables in it. Default: none is set. */
+export type ErlangFileOption =
+  | string
+  | { readonly file: string; readonly environment?: (name: string) => string | undefined };
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -85,7 +111,7 @@ export interface NodeOptions {
   /** Needed to talk to BEAM nodes. No default. */
   readonly cookie?: CookieOption;
   /**
-   * `tls://HOST:PORT`; without a port the first free one of 9100 to 9155, port 0 any. `tcp://` needs
+   * `tls://HOST:PORT`; without a port the first free one of 9100 to 9155, of `FIRST-LAST` the first free one, port 0 any. `tcp://` needs
    * `dangerous.plaintext`. Default none: the node only dials.
    */
   readonly listen?: readonly string[];
@@ -95,13 +121,11 @@ export interface NodeOptions {
    */
   readonly advertise?: string;
   /** CA profile: PEM files. Without it, and with `identity`, a certificate of its own is made and kept: native peers only. */
-  readonly tls?: {
-    readonly certFile: string;
-    readonly keyFile: string;
-    readonly caFile: string;
-    /** Default TLSv1.2, which OTP 25 speaks unless told otherwise. */
-    readonly minVersion?: "TLSv1.2" | "TLSv1.3";
-  };
+  readonly tls?: TlsOption;
+  /** An `ssl_dist.conf` of Erlang: `tls` from a file (docs/erlang-config.md). */
+  readonly sslDistOptfile?: ErlangFileOption;
+  /** A `vm.args` of Erlang: name, cookie, listener and more from a file (docs/erlang-config.md). */
+  readonly vmArgs?: ErlangFileOption;
   /** Identity by key: sessions with other Sallyport nodes prove it. Without it the node speaks to BEAM nodes only. */
   readonly identity?: IdentityOption;
   /**
@@ -174,3 +198,9 @@ export interface NodeOptions {
     readonly shortCookie?: boolean;
   };
 }
+
+/** The same where the name comes from `vmArgs`. */
+export type NamedByVmArgs = Omit<NodeOptions, "name" | "vmArgs"> & {
+  readonly name?: string;
+  readonly vmArgs: ErlangFileOption;
+};

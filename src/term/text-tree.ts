@@ -194,7 +194,11 @@ class TreeReader {
   }
 
   #missing(mark: string, where: string): Error {
-    return this.#fault(`"${mark}" is missing ${this.#token.kind === "end" ? "at the end of the text" : where}`);
+    const { kind } = this.#token;
+    if (kind === "stop" && mark !== ".") {
+      return this.#fault(`"${mark}" is missing before this "."; an atom with a dot needs quotes: 'tlsv1.3'`);
+    }
+    return this.#fault(`"${mark}" is missing ${kind === "end" ? "at the end of the text" : where}`);
   }
 
   #code(at: number): Error {
