@@ -8,6 +8,10 @@ export interface CommonFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
+  /** `ssl_dist.conf` of Erlang. */
+  readonly sslDistOptfile?: string;
+  /** `vm.args` of Erlang. */
+  readonly vmArgs?: string;
   /** `NODE=HOST:PORT` or `NODE=none` each. */
   readonly resolve?: readonly string[];
   readonly discoveryDir?: string;
@@ -47,6 +51,8 @@ export function nodeOptions(): Option[] {
     new Option("--tls-cert <file>", "certificate of this node, PEM"),
     new Option("--tls-key <file>", "its private key, PEM"),
     new Option("--tls-ca <file>", "certificates of the CAs to trust, PEM"),
+    new Option("--ssl-dist-optfile <file>", "ssl_dist.conf of Erlang: certificates and TLS of this node"),
+    new Option("--vm-args <file>", "vm.args of Erlang: name, cookie, listener and TLS of this node"),
     keyDirOption(),
     policyOption("policy file of this node: what others may do to it"),
     ...controlOptions(),

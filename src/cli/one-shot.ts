@@ -1,5 +1,6 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import type { ConfigWarning } from "../config/erlang-text.ts";
 import { type ControlOp, type Fields, MAX_OPERATION_MS } from "../control/control-protocol.ts";
 import { createNode } from "../create-node.ts";
 import type { Node, Peer } from "../node/api.ts";
@@ -29,6 +30,8 @@ const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
   tlsCert: "--tls-cert",
   tlsKey: "--tls-key",
   tlsCa: "--tls-ca",
+  sslDistOptfile: "--ssl-dist-optfile",
+  vmArgs: "--vm-args",
   listen: "--listen",
   policy: "--policy",
   resolve: "--resolve",
@@ -92,10 +95,14 @@ export async function withConnection<T>(
   const { clock, terminal } = world;
   const deadline = clock.now() + flags.timeout;
   const remainingMs = (): number => Math.max(1, Math.ceil(deadline - clock.now()));
-  const node = await createNode(settingsOfOneShot(flags, world));
-  node.on("warning", ({ message }) => {
+  const warn = ({ message }: { readonly message: string }): void => {
     if (!terminal.json) terminal.note(`${terminal.errorColours.yellow("warning:")} ${quotePeerText(message)}`);
-  });
+  };
+  const early: ConfigWarning[] = [];
+  const settings = settingsOfOneShot(flags, world, early);
+  for (const warning of early) warn(warning);
+  const node = await createNode(settings);
+  node.on("warning", warn);
   try {
     const shown = quotePeerText(target);
     const connecting = node.connect(target, { timeoutMs: flags.timeout });

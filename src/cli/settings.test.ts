@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import type { Files } from "../base/files.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import type { CommonFlags } from "./common-options.ts";
 import { type SettingsWorld, settingsOfNode, settingsOfOneShot } from "./settings.ts";
@@ -9,7 +8,12 @@ function world(disk: Readonly<Record<string, string>>): SettingsWorld {
   const missing = (path: string): never => {
     throw Object.assign(new Error(path), { code: "ENOENT" });
   };
-  const files: Files = {
+  const files: SettingsWorld["files"] = {
+    facts: (path) => {
+      const bytes = disk[path]?.length;
+      const facts = { kind: "file", mode: 0o600, changedMs: 0, stamp: "", link: false, foreign: false } as const;
+      return bytes === undefined ? undefined : { ...facts, bytes };
+    },
     read: (path) => Buffer.from(disk[path] ?? missing(path)),
     readText: (path) => disk[path] ?? missing(path),
     exists: (path) => path in disk,

@@ -1,19 +1,23 @@
 import { dirname, join, resolve } from "node:path";
 import { SallyportError, systemCode } from "../base/errors.ts";
-import { quotePeerText } from "../base/escape.ts";
 import type { Files } from "../base/files.ts";
-import { tryNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
+import type { StoreFiles } from "../base/store-files.ts";
+import { putErlangFiles } from "../config/erlang-files.ts";
+import type { ConfigWarning } from "../config/erlang-text.ts";
 import type { Environment } from "../config/expand-variables.ts";
-import { type ConfigOptions, parseConfig } from "../config/parse-config.ts";
+import { type ConfigOptions, type ReadConfig, readConfigText } from "../config/parse-config.ts";
+import { type Setting, SettingsBook } from "../config/settings-book.ts";
+import { variableFilesIn } from "../config/variable-file.ts";
 import { quotePath } from "../identity/key-layout.ts";
-import type { NodeOptions } from "../node/options.ts";
+import type { NodeOptions, TlsOption } from "../node/options.ts";
 import type { CommonFlags } from "./common-options.ts";
 import { ownerOfCertificate, throwawayName } from "./own-name.ts";
+import { putConfig, putEnvironment, putFlags, variableOf } from "./settings-sources.ts";
 
 /** What settings are read from besides the arguments. */
 export interface SettingsWorld {
-  readonly files: Files;
+  readonly files: Files & Pick<StoreFiles, "facts">;
   readonly random: Random;
   readonly environment: Environment;
   /** Working directory: relative paths of options start here. */
@@ -32,19 +36,21 @@ export const CLI_CERT = "cli.crt";
 export const CLI_KEY = "cli.key";
 
 /**
- * Options of a node that runs until it is stopped: configuration file, then command line. Listens on 127.0.0.1 at the
- * first free port of 9100 to 9155 unless told otherwise.
+ * Options of a node that runs until it is stopped, from all sources (docs/erlang-config.md). Listens on 127.0.0.1 at the first
+ * free port of 9100 to 9155 unless told otherwise.
+ * @param warnings what the operator should hear before the node starts is added
  * @throws {SallyportError} ERR_CONFIG
  */
-export function settingsOfNode(flags: CommonFlags, world: SettingsWorld): NodeOptions {
-  const merged = merge(flags, readConfig(flags, world) ?? {}, world);
+export function settingsOfNode(flags: CommonFlags, world: SettingsWorld, warnings: ConfigWarning[] = []): NodeOptions {
+  const merged = merge(gatherSettings(flags, world, warnings), world);
   const secure = merged.tls !== undefined || merged.identity !== undefined;
   const listen = merged.listen ?? [secure ? "tls://127.0.0.1" : "tcp://127.0.0.1"];
   return { ...merged, listen, name: merged.name ?? ownName(merged.tls?.certFile, world) };
 }
 
 /**
- * Options of a short-lived node for one operation. From a configuration file it takes all but the listeners and the nodes to connect to.
+ * Options of a short-lived node for one operation. From everything but the command line it takes all but the listeners and the
+ * nodes to connect to.
  *
  * With an identity by key it is that node, since no other name goes with the key, and since the running node would have
  * done the operation itself. Without one, or when the running node may not be asked, it takes neither name nor identity nor
@@ -53,30 +59,54 @@ export function settingsOfNode(flags: CommonFlags, world: SettingsWorld): NodeOp
  * beside the node's certificate where they exist.
  * @throws {SallyportError} ERR_CONFIG, NAME_NEEDED among them
  */
-export function settingsOfOneShot(flags: CommonFlags, world: SettingsWorld): NodeOptions {
-  const {
-    listen: _listen,
-    advertise: _advertise,
-    seeds: _seeds,
-    exchange: _exchange,
-    ...config
-  } = readConfig(flags, world) ?? {};
-  const epmd = config.epmd === "register" ? { epmd: "lookup" as const } : {};
+export function settingsOfOneShot(
+  flags: CommonFlags,
+  world: SettingsWorld,
+  warnings: ConfigWarning[] = [],
+): NodeOptions {
+  const book = gatherSettings(flags, world, warnings);
+  const config = book.options() as ConfigOptions;
   const mayAsk = flags.control !== false && config.control !== false;
-  const merged = merge(
-    flags,
-    { ...(mayAsk && config.identity !== undefined ? config : asStranger(config, world)), ...epmd },
-    world,
-  );
+  const isStranger = !(mayAsk && hasOwnIdentity(book));
+  for (const key of ["listen", "advertise", "seeds", "exchange"]) book.drop([key], isOfNode);
+  if (isStranger) for (const key of ["name", "identity", "policy"]) book.drop([key], isOfNode);
+  if (book.find(["epmd"])?.value === "register") {
+    book.drop(["epmd"], isOfNode);
+    if (book.find(["epmd"]) === undefined) {
+      book.put({ path: ["epmd"], value: "lookup", level: "default", place: "one-shot commands", secret: false });
+    }
+  }
+  const isOwnCertificate = ["certFile", "keyFile"].some((key) => book.find(["tls", key])?.level === "flag");
+  const merged = merge(book, world);
   if (merged.identity !== undefined && merged.name === undefined) throw nameNeeded(merged.identity.dir);
-  return { ...merged, name: merged.name ?? ownName(merged.tls?.certFile, world) };
+  const takesOwn = merged.tls === undefined || isOwnCertificate || !isStranger;
+  const tls = takesOwn ? merged.tls : cliCertificate(merged.tls, world.files);
+  return { ...merged, ...(tls === undefined ? {} : { tls }), name: merged.name ?? ownName(tls?.certFile, world) };
 }
 
-function asStranger(
-  { name: _name, identity: _identity, policy: _policy, ...config }: ConfigOptions,
-  world: SettingsWorld,
-): ConfigOptions {
-  return config.tls === undefined ? config : { ...config, tls: cliCertificate(config.tls, world.files) };
+/** Whether it is about the node that runs, and not about this command. */
+function isOfNode({ level }: Setting): boolean {
+  return level !== "flag";
+}
+
+function hasOwnIdentity(book: SettingsBook): boolean {
+  return book.winners().some((setting) => setting.path[0] === "identity" && isOfNode(setting));
+}
+
+/**
+ * All that is said about a node, by configuration file, `vm.args`, environment and command line.
+ * @throws {SallyportError} ERR_CONFIG what reading the sources throws, CONFIG_CONFLICT
+ */
+export function gatherSettings(flags: CommonFlags, world: SettingsWorld, warnings: ConfigWarning[]): SettingsBook {
+  const book = new SettingsBook();
+  const config = findConfig(flags, world);
+  if (config !== undefined) putConfig(book, config.read);
+  putEnvironment(book, world);
+  putFlags(book, flags, world);
+  // An identity would offer the protocol that is asked not to be spoken.
+  if (flags.protocol === "otp") book.drop(["identity"]);
+  putErlangFiles(book, world, warnings);
+  return book;
 }
 
 /** A key is known under one name, so a command that uses it must know that name. */
@@ -87,14 +117,10 @@ export function nameNeeded(directory: string): SallyportError {
   });
 }
 
-function cliCertificate(tls: NonNullable<NodeOptions["tls"]>, files: Files): NonNullable<NodeOptions["tls"]> {
+function cliCertificate(tls: TlsOption, files: Files): TlsOption {
   const certFile = join(dirname(tls.certFile), CLI_CERT);
   const keyFile = join(dirname(tls.certFile), CLI_KEY);
   return files.exists(certFile) && files.exists(keyFile) ? { ...tls, certFile, keyFile } : tls;
-}
-
-function readConfig(flags: ConfigFlags, world: SettingsWorld): ConfigOptions | undefined {
-  return findConfig(flags, world)?.options;
 }
 
 /** The flags that say which configuration file counts. */
@@ -104,9 +130,11 @@ export type ConfigFlags = Pick<CommonFlags, "config">;
 export interface FoundConfig {
   /** Absolute path. */
   readonly file: string;
-  /** Whether the command line names it; else it lies in the working directory. */
+  /** Whether the command line or the environment names it; else it lies in the working directory. */
   readonly named: boolean;
   readonly options: ConfigOptions;
+  /** The same, with the place of each value. */
+  readonly read: ReadConfig;
 }
 
 /**
@@ -115,7 +143,7 @@ export interface FoundConfig {
  */
 export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfig | undefined {
   if (flags.config === false) return undefined;
-  const named = typeof flags.config === "string" ? flags.config : undefined;
+  const named = typeof flags.config === "string" ? flags.config : variableOf("SALLYPORT_CONFIG", world.environment);
   const file = resolve(world.directory, named ?? CONFIG_FILE);
   if (named === undefined && !world.files.exists(file)) return undefined;
   let text: string;
@@ -127,7 +155,9 @@ export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfi
       cause,
     });
   }
-  return { file, named: named !== undefined, options: parseConfig(text, { file, environment: world.environment }) };
+  const variableFile = variableFilesIn(dirname(file), world.files);
+  const read = readConfigText(text, { file, environment: world.environment, variableFile });
+  return { file, named: named !== undefined, options: read.options, read };
 }
 
 /** A policy file, with the variables that may stand in it. */
@@ -135,59 +165,26 @@ function policyOf(file: string | undefined, { environment }: SettingsWorld): Pic
   return file === undefined ? {} : { policy: { file, environment } };
 }
 
-type Merged = Omit<NodeOptions, "name"> & { readonly name?: string };
+type Merged = Omit<NodeOptions, "name" | "sslDistOptfile" | "vmArgs"> & { readonly name?: string };
 
-function merge(
-  flags: CommonFlags,
-  { control: _control, audit: _audit, ...all }: ConfigOptions,
-  world: SettingsWorld,
-): Merged {
-  // An identity would offer the protocol that is asked not to be spoken.
-  const { identity: _identity, ...withoutKey } = all;
-  const config: typeof all = flags.protocol === "otp" ? withoutKey : all;
-  const path = (file: string): string => resolve(world.directory, file);
-  const plaintext = flags.dangerousPlaintext;
-  const tls = mergeTls(flags, config.tls, path);
-  const merged = {
-    ...config,
-    ...(flags.name === undefined ? {} : { name: flags.name }),
-    ...(flags.cookieFile === undefined ? {} : { cookie: { file: path(flags.cookieFile) } }),
-    ...(flags.keyDir === undefined || flags.protocol === "otp"
-      ? {}
-      : { identity: { ...config.identity, dir: path(flags.keyDir) } }),
-    ...policyOf(flags.policy === undefined ? config.policy : path(flags.policy), world),
-    ...(flags.listen === undefined ? {} : { listen: flags.listen }),
-    ...(flags.resolve === undefined
-      ? {}
-      : { resolve: { ...staticTable(config.resolve), ...resolveTable(flags.resolve) } }),
-    ...(flags.discoveryDir === undefined
-      ? {}
-      : { discovery: { ...config.discovery, directory: path(flags.discoveryDir) } }),
-    ...(flags.epmd === undefined ? {} : { epmd: flags.epmd }),
-    ...(flags.epmdPort === undefined ? {} : { epmdPort: flags.epmdPort }),
-    ...(flags.visible === undefined ? {} : { visible: flags.visible }),
-    ...(flags.tickTime === undefined ? {} : { tickTimeMs: flags.tickTime }),
-    ...(plaintext === undefined ? {} : { dangerous: { plaintext: plaintext === "any" ? ("any" as const) : true } }),
-    ...(tls === undefined ? {} : { tls }),
-  };
-  const unproven = tls === undefined && merged.identity === undefined;
+/** What the sources say together. @throws {SallyportError} ERR_CONFIG TLS_INCOMPLETE, TLS_MISSING */
+function merge(book: SettingsBook, world: SettingsWorld): Merged {
+  const {
+    control: _control,
+    audit: _audit,
+    sslDistOptfile: _optfile,
+    vmArgs: _vmArgs,
+    policy,
+    ...merged
+  } = book.options() as ConfigOptions;
+  if (merged.tls !== undefined) demandWhole(merged.tls);
+  const unproven = merged.tls === undefined && merged.identity === undefined;
   if (unproven && (merged.dangerous?.plaintext ?? false) === false) throw noCertificates();
-  return merged;
+  return { ...merged, ...policyOf(policy, world) };
 }
 
-function mergeTls(
-  flags: CommonFlags,
-  config: NodeOptions["tls"],
-  path: (file: string) => string,
-): NodeOptions["tls"] | undefined {
-  const given = [flags.tlsCert, flags.tlsKey, flags.tlsCa];
-  if (given.every((file) => file === undefined)) return config;
-  const certFile = flags.tlsCert === undefined ? config?.certFile : path(flags.tlsCert);
-  const keyFile = flags.tlsKey === undefined ? config?.keyFile : path(flags.tlsKey);
-  const caFile = flags.tlsCa === undefined ? config?.caFile : path(flags.tlsCa);
-  if (certFile !== undefined && keyFile !== undefined && caFile !== undefined) {
-    return { ...config, certFile, keyFile, caFile };
-  }
+function demandWhole({ certFile, keyFile, caFile }: Partial<TlsOption>): void {
+  if (certFile !== undefined && keyFile !== undefined && caFile !== undefined) return;
   const missing = certFile === undefined ? "--tls-cert" : keyFile === undefined ? "--tls-key" : "--tls-ca";
   throw new SallyportError(
     "ERR_CONFIG",
@@ -207,30 +204,6 @@ function noCertificates(): SallyportError {
       "give --tls-cert, --tls-key and --tls-ca, or a --config FILE that names them; " +
       "`sallyport init` makes a set to start with",
   });
-}
-
-function staticTable(resolvers: NodeOptions["resolve"]): Readonly<Record<string, string>> {
-  return resolvers === undefined || Array.isArray(resolvers) ? {} : (resolvers as Readonly<Record<string, string>>);
-}
-
-/** `NODE=[SCHEME://]HOST:PORT` and `NODE=none` entries as a table. */
-function resolveTable(entries: readonly string[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    entries.map((entry) => {
-      const equals = entry.indexOf("=");
-      const name = entry.slice(0, equals);
-      if (equals > 0 && tryNodeName(name) !== undefined) return [name, entry.slice(equals + 1)];
-      throw new SallyportError(
-        "ERR_CONFIG",
-        "RESOLVE_INVALID",
-        `--resolve "${quotePeerText(entry)}" is not NODE=HOST:PORT or NODE=none`,
-        {
-          stage: "resolve",
-          advice: "write for example --resolve worker@db1=203.0.113.7:9100",
-        },
-      );
-    }),
-  );
 }
 
 function ownName(certFile: string | undefined, world: SettingsWorld): string {

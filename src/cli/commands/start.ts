@@ -1,3 +1,4 @@
+import type { ConfigWarning } from "../../config/erlang-text.ts";
 import { type ControlServer, openControlServer } from "../../control/control-server.ts";
 import { NodeTarget } from "../../control/node-target.ts";
 import { perform } from "../../control/perform.ts";
@@ -76,7 +77,9 @@ async function startNode(
   events: EventPrinter,
   control: ControlServer | undefined,
 ): Promise<Node> {
-  const settings = { ...settingsOfNode(flags, world), ...auditOf(flags, world) };
+  const early: ConfigWarning[] = [];
+  const settings = { ...settingsOfNode(flags, world, early), ...auditOf(flags, world) };
+  for (const { reason, message } of early) events.print({ event: "warning", reason, message });
   const services = flags.services === undefined ? [] : [await loadServices(world.directory, flags.services)];
   const node = await createNode(settings);
   listen(node, events);
