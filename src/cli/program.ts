@@ -13,6 +13,7 @@ import {
 import type { MessageArguments } from "./commands/message.ts";
 import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
 import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
+import { addConfigCommands, type ConfigActions } from "./config-commands.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import { addGatewayCommands, type GatewayActions } from "./gateway-commands.ts";
 import { addIdentityCommands, type IdentityActions } from "./identity-commands.ts";
@@ -21,7 +22,12 @@ import { addPolicyCommands, type PolicyActions } from "./policy-commands.ts";
 import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 
 /** What each command does, once its arguments are read. */
-export interface Actions extends GatewayActions, IdentityActions, PolicyActions, RunningActions {
+export interface Actions
+  extends ConfigActions,
+    GatewayActions,
+    IdentityActions,
+    PolicyActions,
+    RunningActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
   ping(flags: CommonFlags, node: string): Promise<void>;
@@ -152,6 +158,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   addPolicyCommands(program, actions);
   addRunningCommands(program, actions);
   addGatewayCommands(program, actions);
+  addConfigCommands(program, actions);
 
   add("demo", "play three machines that trust each other unequally, on this one", {
     long:

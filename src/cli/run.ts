@@ -81,6 +81,7 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     gatewayReload: async (flags) => (await import("./commands/gateway-control.ts")).gatewayReload(world, flags),
     gatewayDrain: async (flags) => (await import("./commands/gateway-control.ts")).gatewayDrain(world, flags),
     gatewayWhy: async (flags, id) => (await import("./commands/gateway-control.ts")).gatewayWhy(world, flags, id),
+    configExplain: async (flags) => (await import("./commands/config-explain.ts")).configExplain(world, flags),
     demo: async (flags) => ends(await (await import("./demo/demo.ts")).demo(world, flags)),
   };
 }

@@ -201,7 +201,9 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
   cookie: { shape: COOKIE, says: "Shared secret of the network; needed to talk to Erlang nodes. No default." },
   listen: {
     shape: { kind: "list", of: { kind: "string", example: "tls://0.0.0.0:9100" } },
-    says: "Addresses to accept connections on. Without a port the first free one of 9100 to 9155.",
+    says:
+      "Addresses to accept connections on; HOST:FIRST-LAST takes the first free port of a range. Without a port that of 9100 to " +
+      "9155. Default for start tls://127.0.0.1, else none.",
   },
   advertise: {
     shape: { kind: "string", example: "home.example:9100" },
@@ -279,7 +281,7 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
   visible: { shape: { kind: "boolean" }, says: "Take part in nodes() and global of Erlang nodes. Default false." },
   profile: {
     shape: { kind: "choice", values: ["standard", "strict"] },
-    says: "strict refuses what standard warns of.",
+    says: "strict refuses what standard warns of. Default standard.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime in milliseconds, the same on all nodes. Default 60000." },
   idle: {

@@ -14,7 +14,7 @@ export function fileSchema(title: string, says: string, keys: Readonly<Record<st
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title,
-    description: `${says} Strings take \${VARIABLE} from the environment, and $$ for a dollar.`,
+    description: `${says} Strings take \${VARIABLE} and \${VARIABLE:-text} from the environment, \${file:PATH} from a file, and $$ for a dollar.`,
     ...schema,
     ...(usesShapes ? { $defs: { shape: MESSAGE_SHAPE_SCHEMA } } : {}),
   };
@@ -31,7 +31,10 @@ function schemaOf(shape: Shape): JsonObject {
     case "integer":
       return { type: "integer", minimum: shape.min, maximum: shape.max };
     case "choice":
-      return { enum: shape.values };
+      // A variable may stand for one of the texts.
+      return shape.values.some((value) => typeof value === "string")
+        ? { anyOf: [{ enum: shape.values }, { type: "string", pattern: "\\$\\{" }] }
+        : { enum: shape.values };
     case "list":
       return { type: "array", items: schemaOf(shape.of) };
     case "by-node":

@@ -189,7 +189,7 @@ class TreeReader {
   #expect(mark: string): void {
     if (this.#accept(mark)) return;
     const { kind, at } = this.#token;
-    if (kind === "mark" && OPERATORS.has(this.#token.mark)) throw this.#code(at);
+    if (kind === "variable" || (kind === "mark" && OPERATORS.has(this.#token.mark))) throw this.#code(at);
     throw this.#missing(mark, "before what stands here");
   }
 
@@ -214,4 +214,4 @@ class TreeReader {
 const CODE_WORDS: ReadonlySet<string> = new Set(["fun", "case", "if", "begin", "try", "receive", "catch", "not"]);
 
 /** Marks that join expressions where a comma or a bracket should stand. */
-const OPERATORS: ReadonlySet<string> = new Set(["+", "-", "/", "|", "=", "(", ":"]);
+const OPERATORS: ReadonlySet<string> = new Set(["+", "-", "=", "(", ":"]);
