@@ -207,7 +207,8 @@ function optionOf(file: ErlangText, item: TermNode): SslOption {
 
 function unknownOption({ name, at, text }: SslOption): Error {
   const near = nearestName(name, SSL_OPTION_NAMES);
-  const shown = /^[a-z][a-z0-9_]{0,63}$/.test(name) ? ` "${name}"` : "";
+  // "passwordhunter2" has lost its comma: the rest of it is a secret.
+  const shown = /^(?!password)[a-z][a-z0-9_]{0,63}$/.test(name) ? ` "${name}"` : "";
   const message = `there is no option${shown} of ssl${near === undefined ? "" : `; did you mean "${near}"?`}`;
   const advice = near === undefined ? "correct or remove it" : `write ${near}`;
   return text.fault("CONF_OPTION_UNKNOWN", at, message, advice);

@@ -37,11 +37,21 @@ export const KNOWN_FLAGS: readonly string[] = [
   "extra",
 ];
 
+/** Other flags of `erl` that files of arguments have. Unknown ones are shown by their place: a slip may hold a secret. */
+const OTHER_FLAGS: ReadonlySet<string> = new Set(
+  (
+    "heart env noshell noinput nostick detached daemon pa pz path config configfd boot boot_var mode smp eval s run start_epmd " +
+    "epmd_module erl_epmd_port connect_all dist_auto_connect rsh remsh instr loader hosts id init_debug root home bindir progname " +
+    "shutdown_time ssl_dist sasl stdlib mnesia logger os_mon emu_type emu_flavor code_path_choice cookie proto_dist_args noaccept " +
+    "pidfile user elixir mix expires nokill embedded env_check dist net_ticktime"
+  ).split(" "),
+);
+
 /** The flags of a file and those it includes, and what of them means nothing here. */
 export interface FlagList {
   readonly flags: readonly Flag[];
-  /** Names of flags that are ignored, with their sign; no values. */
-  readonly ignored: readonly string[];
+  /** Flags that are ignored. */
+  readonly ignored: readonly Word[];
   /** Words that belong to no flag. */
   readonly strayWords: number;
 }
@@ -54,7 +64,7 @@ export function readFlags(text: string, source: ErlangSource, readFile: ReadFile
   const words: Word[] = [];
   gather(new ErlangText(text, source, warnings), readFile, words, 0);
   const flags: Flag[] = [];
-  const ignored: string[] = [];
+  const ignored: Word[] = [];
   let strayWords = 0;
   let values: Word[] | undefined;
   for (const item of words) {
@@ -64,7 +74,7 @@ export function readFlags(text: string, source: ErlangSource, readFile: ReadFile
       values = [];
       flags.push({ name: word.slice(1), at, text: item.text, values });
     } else if (isFlag || /^\+./.test(word)) {
-      ignored.push(word);
+      ignored.push(item);
       values = [];
     } else if (word === "--") values = undefined;
     else if (values === undefined) strayWords++;
@@ -76,17 +86,20 @@ export function readFlags(text: string, source: ErlangSource, readFile: ReadFile
 /** Warns once of all that is ignored. */
 export function tellIgnored({ ignored, strayWords }: FlagList, file: string, warnings: ConfigWarning[]): void {
   if (ignored.length === 0 && strayWords === 0) return;
-  const names = [...new Set(ignored)].map(shownFlag);
+  const names = [...new Set(ignored.map(shownFlag))];
   const stray = strayWords === 0 ? [] : [`${strayWords} words without a flag`];
   const message = `${file}: ignored, since they mean nothing here: ${shortList([...stray, ...names])}`;
   warnings.push({ reason: "VMARGS_IGNORED", message });
 }
 
-/** A flag as it may be shown: what does not look like one could be a part of a secret. */
-function shownFlag(flag: string): string {
-  if (!/^[-+][A-Za-z][A-Za-z0-9_]{0,31}$/.test(flag)) return `${flag.slice(0, 1)}...`;
-  const near = flag.startsWith("-") ? nearestName(flag.slice(1), KNOWN_FLAGS) : undefined;
-  return near === undefined ? flag : `${flag} (did you mean -${near}?)`;
+function shownFlag({ word, at, text }: Word): string {
+  const name = word.slice(1);
+  if (word.startsWith("+")) return /^[A-Za-z]{1,8}$/.test(name) ? word : text.place(at);
+  if (OTHER_FLAGS.has(name)) return word;
+  const near = nearestName(name, KNOWN_FLAGS);
+  return near === undefined
+    ? `the flag at ${text.place(at)}`
+    : `the flag at ${text.place(at)} (did you mean -${near}?)`;
 }
 
 function gather(text: ErlangText, readFile: ReadFile, into: Word[], depth: number): void {

@@ -16,6 +16,7 @@ import {
   type Placed,
   wrong,
 } from "./vm-args-values.ts";
+import type { Word } from "./vm-args-words.ts";
 
 /** A key of the configuration as a file of arguments sets it. */
 export interface VmArgsSetting {
@@ -184,12 +185,8 @@ class VmArgsReader {
         case "net_ticktime":
           this.#put(single, ["tickTimeMs"], numberOf(single, 1, MAX_TICK_SECONDS).value * 1000);
           break;
-        default: {
-          const near = nearestName(key.word, KERNEL_PARAMETERS);
-          this.#kernelIgnored.add(
-            near === undefined ? shownName(key.word) : `${shownName(key.word)} (did you mean ${near}?)`,
-          );
-        }
+        default:
+          this.#kernelIgnored.add(shownParameter(key));
       }
     }
   }
@@ -251,9 +248,21 @@ const KERNEL_PARAMETERS: readonly string[] = [
   "net_ticktime",
 ];
 
-/** Names of options and parameters may be shown, when they look like names. */
-function shownName(word: string): string {
-  return /^[a-z][a-z0-9_]{0,63}$/.test(word) ? word : "one that is no name";
+/** Other parameters of `kernel` that files of arguments have. */
+const OTHER_PARAMETERS: ReadonlySet<string> = new Set(
+  (
+    "logger_level logger logger_sasl_compatible net_tickintensity net_setuptime dist_auto_connect connect_all inetrc shell_history " +
+    "shell_history_path shell_history_drop prevent_overlapping_partitions start_pg global_groups sync_nodes_mandatory " +
+    "sync_nodes_optional sync_nodes_timeout distributed permissions error_logger inet_dist_listen_options " +
+    "inet_dist_connect_options inet_default_connect_options inet_default_listen_options raw_files standard_io_encoding"
+  ).split(" "),
+);
+
+/** An unknown parameter is shown by its place. */
+function shownParameter({ word, at, text }: Word): string {
+  if (OTHER_PARAMETERS.has(word)) return word;
+  const near = nearestName(word, KERNEL_PARAMETERS);
+  return near === undefined ? `the one at ${text.place(at)}` : `the one at ${text.place(at)} (did you mean ${near}?)`;
 }
 
 function kernelWarning({ text }: Flag, names: ReadonlySet<string>): ConfigWarning {
