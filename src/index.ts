@@ -75,10 +75,14 @@ export type {
   CookieOption,
   DiscoveryOption,
   DnsOption,
+  ErlangFileOption,
   ExchangeOption,
   IdentityOption,
+  NamedByVmArgs,
   NodeOptions,
   SecretSource,
+  TlsOption,
+  TlsSideOption,
 } from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
 export type { SeedHealth, SeedState } from "./node/seed.ts";

@@ -35,6 +35,7 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   "ERR_LIMIT POLICY_TOO_LARGE": 2,
   // Bounds of what was given on the command line or in a file.
   "ERR_LIMIT CONFIG_TOO_LARGE": 2,
+  "ERR_LIMIT VMARGS_TOO_MANY": 2,
   "ERR_LIMIT TERM_DEPTH": 2,
   "ERR_LIMIT TERM_INTEGER_BYTES": 2,
 };

@@ -97,7 +97,6 @@ export class ErlangText {
 
 export type ErlangReason =
   | "CONF_SYNTAX"
-  | "CONF_SECTION_MISSING"
   | "CONF_OPTION_MISSING"
   | "CONF_OPTION_UNKNOWN"
   | "CONF_OPTION_UNSUPPORTED"

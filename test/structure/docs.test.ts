@@ -26,6 +26,26 @@ const REQUIRED = [
 const COMPUTED: Readonly<Record<string, readonly string[]>> = {
   // A copy of an error that was made elsewhere.
   "src/base/errors.ts": [],
+  // `ErlangText.fault`: its type `ErlangReason` lists them; the files that read options and flags call it.
+  "src/config/erlang-text.ts": [
+    "ERR_CONFIG CONF_OPTION_MISSING",
+    "ERR_CONFIG CONF_OPTION_UNKNOWN",
+    "ERR_CONFIG CONF_OPTION_UNSUPPORTED",
+    "ERR_CONFIG CONF_SYNTAX",
+    "ERR_CONFIG CONF_VALUE",
+    "ERR_CONFIG CONFIG_CONFLICT",
+    "ERR_CONFIG VERIFY_DISABLED",
+    "ERR_CONFIG CLIENT_CERT_OPTIONAL",
+    "ERR_CONFIG VERSION_UNKNOWN",
+    "ERR_CONFIG CIPHER_UNKNOWN",
+    "ERR_CONFIG CIPHER_UNSUPPORTED",
+    "ERR_CONFIG VMARGS_SYNTAX",
+    "ERR_CONFIG VMARGS_VALUE",
+    "ERR_CONFIG PORT_RANGE_INVALID",
+    "ERR_CONFIG COOKIE_EMPTY",
+    "ERR_CONFIG ENV_UNSET",
+    "ERR_CONFIG VARIABLE_FILE",
+  ],
   // Errors of a running node, made there and told over its control socket.
   "src/control/answer-error.ts": [],
   // Reasons of `TrustRefusal`: what the trust store decided about a proven key.
