@@ -27,14 +27,22 @@ export function countIntermediates(leaf: X509Certificate, authorities: readonly 
   return undefined;
 }
 
-/** A root among the issuers comes before all others: the shortest way counts, as for OpenSSL. */
 function issuerOf(certificate: X509Certificate, among: readonly X509Certificate[]): X509Certificate | undefined {
   return among.find(
     (candidate) =>
       candidate.subject === certificate.issuer &&
       !candidate.raw.equals(certificate.raw) &&
-      certificate.verify(candidate.publicKey),
+      isSignedBy(certificate, candidate),
   );
+}
+
+/** Never throws: a peer may send certificates with keys that nobody here can read. */
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return certificate.verify(issuer.publicKey);
+  } catch {
+    return false;
+  }
 }
 
 function isRoot(certificate: X509Certificate, authorities: readonly X509Certificate[]): boolean {

@@ -9,13 +9,18 @@ import type { IdentityOption } from "../node/options.ts";
 import type { CommandWorld } from "./command-world.ts";
 import { type ControlFlags, DEFAULT_KEY_DIRECTORY, keyDirectoryOf } from "./control-path.ts";
 import { ownerOfCertificate } from "./own-name.ts";
-import { findConfig, nameNeeded } from "./settings.ts";
+import { findConfig, gatherSettings, nameNeeded } from "./settings.ts";
 import { printable } from "./terminal.ts";
 
 /** Flags of every command that works on a key directory. */
 export interface KeyFlags extends ControlFlags {
   readonly name?: string;
   readonly json?: boolean;
+}
+
+/** Which configuration counts, and nothing else of the command line. */
+function withoutKeys({ config }: KeyFlags): Pick<KeyFlags, "config"> {
+  return config === undefined ? {} : { config };
 }
 
 /** What Erlang calls a node without a name. Nobody can have it as a pin's name by accident. */
@@ -41,8 +46,12 @@ export class KeyDirectory {
     const named = flags.keyDir === undefined ? undefined : resolve(world.directory, flags.keyDir);
     this.path =
       named ?? (config === undefined ? resolve(world.directory, DEFAULT_KEY_DIRECTORY) : keyDirectoryOf(config));
-    this.certFile = config?.options.tls?.certFile;
-    const name = flags.name ?? config?.options.name;
+    // What start would take: vm.args and the environment name the node and its certificate too.
+    const book = gatherSettings({ ...withoutKeys(flags), timeout: 0, protocol: "auto" }, world, []);
+    const certFile = book.find(["tls", "certFile"])?.value;
+    this.certFile = typeof certFile === "string" ? certFile : undefined;
+    const configured = book.find(["name"])?.value;
+    const name = flags.name ?? (typeof configured === "string" ? configured : undefined);
     this.name =
       name === undefined
         ? this.certFile === undefined
