@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import { isSallyportError, SallyportError, systemCode, withNote } from "../base/errors.ts";
+import { variableFilesIn } from "../config/variable-file.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
 import { controlIn, parseGatewayConfig } from "../gateway-run/gateway-config.ts";
 import type { SettingsWorld } from "./settings.ts";
@@ -54,7 +55,8 @@ function readText({ config }: GatewayFlags, { directory, files }: SettingsWorld)
 }
 
 function parsed(file: string, text: string, flags: GatewayFlags, world: SettingsWorld): GatewayFile {
-  const config = parseGatewayConfig(text, { file, environment: world.environment });
+  const variableFile = variableFilesIn(dirname(file), world.files);
+  const config = parseGatewayConfig(text, { file, environment: world.environment, variableFile });
   const audit = config.audit ?? { dir: join(dirname(file), DEFAULT_GATEWAY_AUDIT) };
   return {
     file,

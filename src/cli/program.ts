@@ -22,12 +22,7 @@ import { addPolicyCommands, type PolicyActions } from "./policy-commands.ts";
 import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 
 /** What each command does, once its arguments are read. */
-export interface Actions
-  extends ConfigActions,
-    GatewayActions,
-    IdentityActions,
-    PolicyActions,
-    RunningActions {
+export interface Actions extends ConfigActions, GatewayActions, IdentityActions, PolicyActions, RunningActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
   ping(flags: CommonFlags, node: string): Promise<void>;

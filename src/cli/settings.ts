@@ -6,7 +6,7 @@ import type { StoreFiles } from "../base/store-files.ts";
 import { putErlangFiles } from "../config/erlang-files.ts";
 import type { ConfigWarning } from "../config/erlang-text.ts";
 import type { Environment } from "../config/expand-variables.ts";
-import { type ConfigOptions, type ReadConfig, readConfigText } from "../config/parse-config.ts";
+import { type ConfigOptions, type ReadConfig, readNodeConfig } from "../config/parse-config.ts";
 import { type Setting, SettingsBook } from "../config/settings-book.ts";
 import { variableFilesIn } from "../config/variable-file.ts";
 import { quotePath } from "../identity/key-layout.ts";
@@ -156,7 +156,7 @@ export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfi
     });
   }
   const variableFile = variableFilesIn(dirname(file), world.files);
-  const read = readConfigText(text, { file, environment: world.environment, variableFile });
+  const read = readNodeConfig(text, { file, environment: world.environment, variableFile });
   return { file, named: named !== undefined, options: read.options, read };
 }
 
