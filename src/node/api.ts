@@ -6,7 +6,10 @@ import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
+import type { Metric } from "./metric.ts";
 import type { SeedHealth } from "./seed.ts";
+
+export type { Metric } from "./metric.ts";
 
 /** A peer as an application sees it: who it is, how sure we are, and over what it came. */
 export interface Peer {
@@ -307,24 +310,6 @@ export interface Health {
   /** Counters since start, by stable name. */
   readonly counters: Readonly<Record<string, number>>;
 }
-
-/** One number, or one distribution of numbers, since the start of the node. Names and labels are stable. */
-export type Metric =
-  | {
-      readonly kind: "counter";
-      readonly name: string;
-      readonly labels: Readonly<Record<string, string>>;
-      readonly value: number;
-    }
-  | {
-      readonly kind: "histogram";
-      readonly name: string;
-      readonly labels: Readonly<Record<string, string>>;
-      /** `count` values were at most `le`; those above the last are only in `count` of the whole. */
-      readonly buckets: readonly { readonly le: number; readonly count: number }[];
-      readonly sum: number;
-      readonly count: number;
-    };
 
 /** A node: the whole public surface. Made by `createNode`. */
 export interface Node {
