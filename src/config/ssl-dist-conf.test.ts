@@ -389,7 +389,7 @@ describe("a broken file", () => {
     );
     fc.assert(
       fc.property(fc.array(token, { maxLength: 40 }), (tokens) => judge(tokens.join(" "))),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
     fc.assert(fc.property(fc.string({ maxLength: 200, unit: "binary" }), judge), { numRuns: 200 });
   });
