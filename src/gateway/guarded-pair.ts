@@ -56,6 +56,11 @@ export class GuardedPair implements MessageFilter {
     return verdict;
   }
 
+  isPressed(side: Side): boolean {
+    if (this.#one === undefined) return this.#peerPaths(side).isPressed;
+    return side === this.#commander && this.#one.paths.isPressed;
+  }
+
   report(): FilterReport {
     const { rules, observation } = this.#parts;
     const tables =

@@ -22,6 +22,7 @@ import { type LegIdentity, NativeFarSteps, NativeNearSteps, type NativeSteps } f
 import type { OutsideParty } from "./outside-book.ts";
 import { otherLegEnded } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
+import { Pressure } from "./pressure.ts";
 
 /** What all legs of a gateway share. */
 export interface LegWorld {
@@ -54,6 +55,7 @@ export interface LegOwner extends PairHandshake {
   turnStarted(): void;
   message(leg: Leg, control: Control, buffer: Buffer, start: number, end: number): void;
   drained(leg: Leg): void;
+  pressureOver(leg: Leg): void;
   down(leg: Leg, cause: SallyportError | undefined): void;
 }
 
@@ -68,6 +70,8 @@ export class Leg implements DistSink, HandshakeHold {
   isFull = false;
   /** The same for answers of the gateway: nothing is read from this one. */
   answersWait = false;
+  /** The same for requests that the other one has not answered. */
+  readonly pressure: Pressure;
   readonly #owner: LegOwner;
   readonly #parts: LegParts;
   /** What the HELLO of this leg shows. */
@@ -83,6 +87,7 @@ export class Leg implements DistSink, HandshakeHold {
     this.#parts = parts;
     this.#shown = own;
     const { clock, limits, ticks, heartbeat } = world;
+    this.pressure = new Pressure(clock, () => owner.pressureOver(this));
     const native = parts.identity === undefined ? undefined : this.#nativeParts(parts.identity);
     const connection = { own, target, tools, native, clock, limits, ticks, heartbeat, hold: this, passesOn: true };
     this.connection = new DistConnection(connection, this, makeCarrier);

@@ -56,6 +56,8 @@ export interface MessageFilter {
   judge(from: Side, control: Control, buffer: Buffer, start: number, end: number, now: MonotonicMs): Verdict;
   /** The two nodes that it stands between. */
   readonly facts?: PairFacts;
+  /** More requests of this side should wait until the other one has answered some. Asked after each message. */
+  isPressed?(side: Side): boolean;
   /** What it holds and has counted, for an operator. */
   report?(): FilterReport;
   /** The pair is over. */

@@ -88,6 +88,7 @@ interface WorldOptions {
   readonly inFlags?: bigint;
   readonly mask?: bigint;
   readonly judge?: (from: Side, control: Control) => Verdict | undefined;
+  readonly isPressed?: (side: Side) => boolean;
   readonly limits?: Partial<DistLimits>;
   readonly memory?: Omit<MemoryOptions, "clock">;
 }
@@ -122,6 +123,7 @@ function world(options: WorldOptions = {}) {
           judge: (side, control, ...bytes) =>
             options.judge?.(side, control) ?? pass(control, bytes[0], bytes[1], bytes[2]),
           ended: () => void over.push("x"),
+          ...(options.isPressed === undefined ? {} : { isPressed: options.isPressed }),
         };
       },
       dial: (sink) => network.dial({ scheme: "tcp", host: target, port: 1 }, target, sink),
@@ -396,5 +398,30 @@ describe("Pair, congested", () => {
     }
     expect(refused(w)).toEqual(["up", "down inside WRITE_STALLED"]);
     expect(w.outside.connection.isClosed).toBe(true);
+  });
+
+  it("does not read a leg that asks for more than the other answers, until it has answered or ten seconds are over", () => {
+    let isPressed = false;
+    const w = pairUp({ isPressed: (side) => isPressed && side === "outside" });
+    const say = (from: "outside" | "inside") => {
+      w[from].connection.message(from === "outside" ? toInside : toOutside, from);
+      w.clock.runTurn();
+    };
+    isPressed = true;
+    say("outside");
+    say("outside");
+    expect(w.inside.got).toHaveLength(1);
+    isPressed = false;
+    say("inside");
+    w.clock.runTurn();
+    expect([w.inside.got.length, w.outside.got.length]).toEqual([2, 1]);
+    isPressed = true;
+    say("outside");
+    say("outside");
+    expect(w.inside.got).toHaveLength(3);
+    w.clock.advance(10_000);
+    w.clock.runTurn();
+    say("outside");
+    expect(w.inside.got).toHaveLength(5);
   });
 });

@@ -286,6 +286,10 @@ export class Pair implements LegOwner {
       leg.answersWait = true;
       this.#settle(leg, other);
     }
+    const { filter } = phase;
+    if (filter.isPressed === undefined) return;
+    const isChanged = leg.pressure.update(filter.isPressed(leg.side));
+    if (other.pressure.update(filter.isPressed(other.side)) || isChanged) this.#settle(leg, other);
   }
 
   #send(from: Leg, to: Leg, { control, buffer, start, end }: Outgoing): boolean {
@@ -301,16 +305,20 @@ export class Pair implements LegOwner {
   }
 
   drained(leg: Leg): void {
-    const other = leg === this.near ? this.far : this.near;
     leg.isFull = false;
     leg.answersWait = false;
+    this.pressureOver(leg);
+  }
+
+  pressureOver(leg: Leg): void {
+    const other = leg === this.near ? this.far : this.near;
     if (other !== undefined) this.#settle(leg, other);
   }
 
   /** Each leg is read while there is room for what may come of it. */
   #settle(one: Leg, other: Leg): void {
-    hold(one, other.isFull || one.answersWait);
-    hold(other, one.isFull || other.answersWait);
+    hold(one, other.isFull || one.answersWait || one.pressure.isOn);
+    hold(other, one.isFull || other.answersWait || other.pressure.isOn);
   }
 
   down(leg: Leg, cause: SallyportError | undefined): void {
@@ -318,6 +326,8 @@ export class Pair implements LegOwner {
     if (phase.kind === "closed" || this.#dialsAnew(leg, cause)) return;
     this.#phase = { kind: "closed" };
     if (phase.kind === "up") {
+      this.near.pressure.stop();
+      phase.far.pressure.stop();
       // What was forwarded still leaves; then the other node sees the connection end, as it would without a gateway.
       (leg === this.near ? phase.far : this.near).connection.end(this.#bye);
       phase.filter.ended?.();

@@ -103,6 +103,7 @@ export class ReturnPaths {
   #spawnMonitors = 0;
   #spawnLinks = 0;
   #spawnChildren = 0;
+  #isPressed = false;
 
   constructor(limits: GatewayLimits, filling: (table: Filled) => void) {
     this.monitors = new HardTable<Monitor>("maxMonitors", limits.maxMonitors, filling);
@@ -123,6 +124,13 @@ export class ReturnPaths {
   /** References that some right is indexed under. */
   get indexedRefs(): number {
     return this.#byRef.size;
+  }
+
+  /** There are so many spawn requests without a reply that more should wait: from three quarters of the limit down to half of it. */
+  get isPressed(): boolean {
+    const { size, limit } = this.spawns;
+    this.#isPressed = this.#isPressed ? size * 2 > limit : size * 4 > limit * 3;
+    return this.#isPressed;
   }
 
   /** A hard right ends with a monitor of the commander: without one that stands, nothing would free it, and it is soft. */
