@@ -8,6 +8,7 @@ import { type ConsoleEnd, RemoteConsole } from "../../src/cli/attach/console.ts"
 import type { Front, FrontSink } from "../../src/cli/attach/front.ts";
 import { type ConsoleLimits, DEFAULT_CONSOLE_LIMITS } from "../../src/cli/attach/limits.ts";
 import { hasElixir, type ShellKind } from "../../src/cli/attach/worker-calls.ts";
+import { createGateway } from "../../src/create-gateway.ts";
 import type { Node } from "../../src/node/api.ts";
 import { RealClock } from "../../src/system/real-clock.ts";
 import { isAtom } from "../../src/term/types.ts";
@@ -391,6 +392,39 @@ describeWithErlang("a hostile worker that is attached to", () => {
       'R = make_ref(), G ! {io_request, self(), R, {put_chars, unicode, io_lib, format, ["~p", [lists:seq(1, 100000)]]}}, receive {io_reply, R, V} -> V end';
     expect(await made.run(long)).toBe("{error,eagain}");
     await unharmed(made);
+  });
+});
+
+describeWithErlang("the shell of an Erlang node behind a gateway", () => {
+  const t = useRig("tcp", async (rig: Rig) => {
+    const beam = await rig.erlang("beam");
+    const port = await beam.erl("interop:dist_port()");
+    const gateway = await createGateway({
+      pairs: [
+        {
+          inside: { node: beam.name, address: `tcp://127.0.0.1:${port}`, cookie: COOKIE },
+          outside: { nodes: ["sally@127.0.0.1"], listen: "tcp://127.0.0.1:0", cookie: COOKIE },
+          filter: { commander: "outside", leaders: "shell", allow: {} },
+        },
+      ],
+      dangerous: { plaintext: true },
+    });
+    rig.closes(() => gateway.close());
+    const resolve = { [beam.name]: gateway.endpoints[0]?.endpoint ?? "" };
+    return { node: await rig.sallyport("sally", { resolve }), beam, gateway };
+  });
+
+  it("is run where leaders are shells", async () => {
+    const { person, over } = await attach(t.node, t.beam.name, "erlang");
+    expect(t.gateway.pairs).toBe(1);
+    await person.types("[1,");
+    await person.types('2]. io:format("~p~n", [x]).');
+    await person.sees(/\[1,2\]\n(\[.*\])?x\nok\n/);
+    await person.types("exit(self(), kill).");
+    await person.sees("** exception exit: killed");
+    person.sink.ended();
+    expect(await over).toEqual({ kind: "left" });
+    expect(await t.beam.erl("1 + 1")).toBe("2");
   });
 });
 
