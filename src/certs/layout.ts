@@ -57,3 +57,7 @@ export function isFolderFile(file: string): boolean {
   if ([CA_CERT, CA_KEY, CA_NEXT, CA_OLD].includes(file)) return true;
   return isStem(file.slice(0, -CERT_SUFFIX.length)) && (file.endsWith(CERT_SUFFIX) || file.endsWith(KEY_SUFFIX));
 }
+
+/** The steps of a rotation of the CA, in their order. */
+export const ROTATION_STEPS = ["trust", "issue", "drop"] as const;
+export type RotationStep = (typeof ROTATION_STEPS)[number];

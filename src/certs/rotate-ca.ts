@@ -5,14 +5,10 @@ import { createAuthority } from "../x509/issue.ts";
 import { BACKDATE_MS, type KeyKind } from "../x509/signing.ts";
 import type { Plan } from "./change-folder.ts";
 import type { CertsWorld, FolderTexts } from "./folder-view.ts";
-import { CA_CERT, CA_KEY, CA_NEXT, CA_OLD } from "./layout.ts";
+import { CA_CERT, CA_KEY, CA_NEXT, CA_OLD, type RotationStep } from "./layout.ts";
 import type { FileChange } from "./pending.ts";
 import { type Leaf, pemOf, readIssuer, readLeaf, readNext, readOld, readRoots } from "./read-folder.ts";
 import { type Renewal, renewLeaf } from "./renew.ts";
-
-/** The steps of a rotation, in their order. */
-export const ROTATION_STEPS = ["trust", "issue", "drop"] as const;
-export type RotationStep = (typeof ROTATION_STEPS)[number];
 
 /**
  * Where a rotation stands: `steady` none is under way; `trusted` the new CA is trusted and issues nothing yet; `issued` it

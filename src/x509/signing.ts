@@ -17,13 +17,17 @@ const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 365;
 
 /** Certificates are valid from a little before now, since the clocks of two machines are never equal. */
-export const BACKDATE_MS = 5 * 60_000;
+export const BACKDATE_MS: number = 5 * 60_000;
 
 /** RFC 5280, ub-common-name: a longer one makes an Erlang node refuse the whole certificate. */
 const MAX_COMMON_NAME_CHARS = 64;
 
-export const SIGN_EC = { name: "ECDSA", hash: "SHA-256" };
-export const SIGN_RSA = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+/** How an authority signs, by the kind of its key. */
+export const SIGN_EC: { readonly name: string; readonly hash: string } = { name: "ECDSA", hash: "SHA-256" };
+export const SIGN_RSA: { readonly name: string; readonly hash: string } = {
+  name: "RSASSA-PKCS1-v1_5",
+  hash: "SHA-256",
+};
 
 /** What a certificate to be made says. */
 export interface Profile {
@@ -33,6 +37,7 @@ export interface Profile {
   readonly extensions: readonly Extension[];
 }
 
+/** A pair of keys that can be exported. */
 export async function generateKeys(kind: KeyKind, rsaBits: number): Promise<CryptoKeyPair> {
   if (kind === "ec")
     return webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
@@ -40,6 +45,7 @@ export async function generateKeys(kind: KeyKind, rsaBits: number): Promise<Cryp
   return webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
 }
 
+/** The key of an authority for signing. @throws {SallyportError} ERR_CONFIG KEY_PARSE */
 export async function importSigner(keyPem: string): Promise<{ key: CryptoKey; algorithm: typeof SIGN_EC }> {
   const key = createPrivateKey(keyPem);
   const isEc = key.asymmetricKeyType === "ec";
@@ -62,6 +68,7 @@ export async function importSigner(keyPem: string): Promise<{ key: CryptoKey; al
   return { key: imported, algorithm };
 }
 
+/** Whether a certificate may issue, and still. @throws {SallyportError} ERR_CONFIG NOT_A_CA, CA_EXPIRED */
 export function checkAuthority(names: { authority: boolean; notAfterMs: number }, now: number): void {
   if (!names.authority) {
     throw new SallyportError(
@@ -89,6 +96,7 @@ export function checkAuthority(names: { authority: boolean; notAfterMs: number }
   }
 }
 
+/** A validity in milliseconds. @throws {SallyportError} ERR_CONFIG DAYS_INVALID */
 export function daysMs(days: number | undefined): number {
   const value = days ?? DEFAULT_DAYS;
   if (!(value > 0 && value <= 36_500)) {
@@ -105,6 +113,7 @@ export function daysMs(days: number | undefined): number {
   return value * DAY_MS;
 }
 
+/** What the library takes for every kind of certificate. */
 export function commonParams(
   parts: IssueParts,
   profile: Profile,
@@ -120,6 +129,7 @@ export function commonParams(
   };
 }
 
+/** The subject of a profile: its name as CN, where that is not too long. */
 export function subjectOf(profile: Profile): { CN: string[] }[] {
   return [{ CN: [profile.subject.length <= MAX_COMMON_NAME_CHARS ? profile.subject : "Sallyport node"] }];
 }
