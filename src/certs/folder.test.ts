@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseNodeName } from "../base/node-name.ts";
-import { CERTS_DAY_MS, CERTS_START, certFilesIn, certsWorld, issuerOf } from "../testkit/certs-world.ts";
+import { CERTS_DAY_MS, CERTS_START, certFilesIn, certsWorld } from "../testkit/certs-world.ts";
 import { failureOf } from "../testkit/failure.ts";
 import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { readCertificateNames } from "../x509/certificate-names.ts";
@@ -51,6 +51,7 @@ function folder(files: FaultyFiles = new FaultyFiles(), afterDays = 0) {
   };
 }
 
+const issuerOf = ({ issuer }: X509Certificate): string => issuer.replace(/^CN=/, "");
 const outcomes = ({ result }: Changed<readonly Renewal[]>): Record<string, string> =>
   Object.fromEntries(result.map(({ stem, outcome }) => [stem, outcome]));
 

@@ -10,6 +10,7 @@ import type { CertificateReloadResult, NodeCertificate } from "./certificate-api
 import type { Metric } from "./metric.ts";
 import type { SeedHealth } from "./seed.ts";
 
+export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 export type { Metric } from "./metric.ts";
 
 /** A peer as an application sees it: who it is, how sure we are, and over what it came. */

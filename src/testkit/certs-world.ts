@@ -1,4 +1,3 @@
-import type { X509Certificate } from "node:crypto";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -32,9 +31,4 @@ export function certsWorld(files: FaultyFiles = new FaultyFiles(), afterDays = 0
 export function certFilesIn(files: FaultyFiles, directory: string): Readonly<Record<string, string>> {
   const names = files.list(directory).filter((name) => /\.(?:crt|key)$/.test(name));
   return Object.fromEntries(names.map((name) => [name, files.readText(`${directory}/${name}`)]));
-}
-
-/** The CN of a certificate's issuer. */
-export function issuerOf(certificate: X509Certificate): string {
-  return certificate.issuer.replace(/^CN=/, "");
 }

@@ -38,7 +38,6 @@ export async function certsRenew(
     result: { directory, certificates: certificates.map(renewalJson), ...filesOf(changed) },
     human: certificates.length === 0 ? "no certificates" : renewalTable(certificates, world.terminal.colours),
     failure: failureOf(certificates),
-    exit: 1,
   });
 }
 
@@ -85,7 +84,6 @@ export async function certsRotateCa(
       stateText(state, colours),
     ].join("\n"),
     failure: failureOf(renewals),
-    exit: 1,
   });
 }
 
