@@ -1,8 +1,6 @@
 import { openAuditTrail } from "./audit/open-trail.ts";
 import { OpenChallenges } from "./auth/otp-types.ts";
 import type { Clock } from "./base/clock.ts";
-import { SallyportError } from "./base/errors.ts";
-import type { Files } from "./base/files.ts";
 import { type NodeName, parseNodeName } from "./base/node-name.ts";
 import type { Random } from "./base/random.ts";
 import type { StoreFiles } from "./base/store-files.ts";
@@ -12,7 +10,7 @@ import { createSockets } from "./carrier/plain-socket.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
-import type { TlsMaterial, TlsMaterialWarning } from "./carrier/tls-material.ts";
+import type { TlsMaterial } from "./carrier/tls-material.ts";
 import { withErlangFiles } from "./config/node-settings.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { parseAddress } from "./discovery/address.ts";
@@ -27,6 +25,7 @@ import { advertisedEndpoints } from "./node/advertised.ts";
 import type { Node } from "./node/api.ts";
 import { checkedReconnect } from "./node/backoff.ts";
 import { judgeWith } from "./node/certificate-judge.ts";
+import { ConfiguredCertificate, certificateFiles } from "./node/configured-certificate.ts";
 import { readExchange } from "./node/exchange-plan.ts";
 import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option.ts";
@@ -35,7 +34,6 @@ import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { readSeeds } from "./node/seeds.ts";
-import { loadTlsSides, type TlsSides } from "./node/tls-sides.ts";
 import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
@@ -78,7 +76,21 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
   const exchange = readExchange(options.exchange, name, system.clock, () =>
     advertisedEndpoints(name, node.endpoints, options.advertise),
   );
-  const tls = loadTls(options, system.files, system.clock, warnings);
+  const alpn = options.identity === undefined ? {} : { alpn: [NATIVE_ALPN] };
+  const tls =
+    options.tls === undefined
+      ? undefined
+      : new ConfiguredCertificate({
+          ...system,
+          ...certificateFiles(options.tls, system),
+          profile: options.profile ?? "standard",
+          check({ server, client }) {
+            for (const { loaded, protocol } of [server, client]) {
+              createTlsDialer(system, loaded.material, { ...protocol, ...alpn });
+            }
+          },
+        });
+  warnings.push(...(tls?.warnings ?? []), ...(tls?.current.warnings ?? []));
   const plaintext = options.dangerous?.plaintext ?? false;
   if (plaintext !== false) {
     const message = "plain TCP is on: whoever can read the network reads and forges everything";
@@ -117,23 +129,23 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
   if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
-  const alpn = identity === undefined ? {} : { alpn: [NATIVE_ALPN] };
-  const serverOptions: TlsCarrierOptions = { ...tls?.server.protocol, ...alpn };
-  const clientOptions: TlsCarrierOptions = { ...tls?.client.protocol, ...alpn };
+  const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...alpn };
+  const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...alpn };
   const opened =
     tls !== undefined || options.identity === undefined
       ? undefined
       : await openOwnCertificate(options.identity, { ...system, name, profile, tlsOptions: alpn });
   warnings.push(...(opened?.warnings ?? []));
   const ownMaterial = opened?.certificate.current;
-  const material = tls?.server.loaded.material ?? ownMaterial;
-  const dialMaterial = tls?.client.loaded.material ?? ownMaterial;
-  const tlsUsers: TlsUser[] = [];
+  const material = tls?.current.server.loaded.material ?? ownMaterial;
+  const dialMaterial = tls?.current.client.loaded.material ?? ownMaterial;
+  const accepting: TlsUser[] = [];
+  const dialling: TlsUser[] = [];
   const dialers: { tls?: CarrierDialer; tcp?: CarrierDialer } = {};
   if (dialMaterial !== undefined) {
     const dialer = createTlsDialer(system, dialMaterial, clientOptions);
     dialers.tls = dialer;
-    tlsUsers.push(dialer);
+    dialling.push(dialer);
   }
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
   const audit = openAuditTrail(options.audit, system);
@@ -148,6 +160,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     audit,
     auditGrants: options.audit?.grants,
     ownCertificate: opened?.certificate,
+    configuredCertificate: tls,
     clock: system.clock,
     random: system.random,
     handshake: {
@@ -182,16 +195,27 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     const watch = new PolicyWatch(policyOption.file, policyWorld, () => void node.policy?.reload(), stamp);
     node.attach({ close: async () => watch.stop() });
   }
+  node.attach({ close: async () => tls?.stop() });
+  const replace = (users: readonly TlsUser[], next: TlsMaterial): void => {
+    for (const user of users) user.replaceMaterial(next);
+  };
   opened?.certificate.watch({
-    replaced: (next) => {
-      for (const user of tlsUsers) user.replaceMaterial(next);
-    },
+    replaced: (next) => replace([...accepting, ...dialling], next),
     warned: ({ reason, message }) => node.warn(reason, message),
   });
   try {
     const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
-    for (const listen of listeners) await bind(node, listen, { ...system, gate, tlsUsers }, material, serverOptions);
+    for (const listen of listeners) await bind(node, listen, { ...system, gate, accepting }, material, serverOptions);
+    // With all listeners bound, so that none misses a change.
+    tls?.watch({
+      replaced({ server, client }) {
+        replace(accepting, server.loaded.material);
+        replace(dialling, client.loaded.material);
+      },
+      warned: (reason, message) => node.warn(reason, message),
+      reloaded: (result) => node.emit("reload", { what: "certificate", ...result }),
+    });
     const endpoints = publishedEndpoints(name, node.endpoints, options.advertise);
     const registrars = makeRegistrars(options, discovery, (reason, message) => node.warn(reason, message));
     const registered = await registerEverywhere({ name, creation: own.creation, endpoints }, registrars);
@@ -263,36 +287,10 @@ function openOwnCertificate(
   });
 }
 
-function loadTls(options: NodeOptions, files: Files, clock: Clock, warnings: Warning[]): TlsSides | undefined {
-  if (options.tls === undefined) return undefined;
-  const sides = loadTlsSides(files, options.tls, clock.wallMs());
-  const { server, client } = sides;
-  const exposed = server.loaded === client.loaded ? [server.loaded] : [server.loaded, client.loaded];
-  for (const warning of exposed.flatMap(({ warnings: own }) => own)) {
-    if (options.profile === "strict") throw exposedKey(warning);
-    warnings.push(warning);
-  }
-  warnings.push(...sides.warnings);
-  return sides;
-}
-
-/** In profile strict nobody else may have a hand on the key file. */
-function exposedKey({ reason, message }: TlsMaterialWarning): SallyportError {
-  return reason === "KEY_PERMISSIONS"
-    ? new SallyportError("ERR_CONFIG", "KEY_PERMISSIONS", message, {
-        stage: "tls",
-        advice: "make the key readable by its owner only (chmod 600), or use profile standard",
-      })
-    : new SallyportError("ERR_CONFIG", "KEY_DIRECTORY_WRITABLE", message, {
-        stage: "tls",
-        advice: "let only the owner write the directory of the key (chmod go-w), or use profile standard",
-      });
-}
-
 async function bind(
   node: SallyportNode,
   listen: ListenOption,
-  parts: { readonly clock: Clock; readonly gate: AcceptGate; readonly tlsUsers: TlsUser[] },
+  parts: { readonly clock: Clock; readonly gate: AcceptGate; readonly accepting: TlsUser[] },
   material: TlsMaterial | undefined,
   tlsOptions: TlsCarrierOptions,
 ): Promise<void> {
@@ -300,7 +298,7 @@ async function bind(
   if (listen.scheme === "tcp") listener = await listenTcp(parts, listen, node.accept);
   else if (material !== undefined) {
     const secure = await listenTls(parts, listen, material, node.accept, tlsOptions);
-    parts.tlsUsers.push(secure);
+    parts.accepting.push(secure);
     listener = secure;
   } else return;
   const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;

@@ -40,6 +40,7 @@ export type { GuardLimits } from "./guard/limits.ts";
 export type { TrustLimits } from "./identity/trust-store.ts";
 export {
   type CallOptions,
+  type CertificateReloadResult,
   type Denied,
   type Down,
   ExitRequest,
@@ -52,6 +53,7 @@ export {
   type LocalProcessHandle,
   type Metric,
   type Node,
+  type NodeCertificate,
   type NodeEvents,
   type NodeIdentity,
   type NodePolicy,

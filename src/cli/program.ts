@@ -1,5 +1,6 @@
 import { Argument, Command, type Option } from "commander";
 import { addCommand, type CommandParts, placeOf } from "./add-command.ts";
+import { addCertsCommands, type CertsActions } from "./certs-commands.ts";
 import {
   type AttachFlags,
   attachOptions,
@@ -22,7 +23,13 @@ import { addPolicyCommands, type PolicyActions } from "./policy-commands.ts";
 import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 
 /** What each command does, once its arguments are read. */
-export interface Actions extends ConfigActions, GatewayActions, IdentityActions, PolicyActions, RunningActions {
+export interface Actions
+  extends ConfigActions,
+    GatewayActions,
+    IdentityActions,
+    PolicyActions,
+    RunningActions,
+    CertsActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
   ping(flags: CommonFlags, node: string): Promise<void>;
@@ -154,6 +161,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   addRunningCommands(program, actions);
   addGatewayCommands(program, actions);
   addConfigCommands(program, actions);
+  addCertsCommands(program, actions);
 
   add("demo", "play three machines that trust each other unequally, on this one", {
     long:

@@ -82,6 +82,16 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     gatewayDrain: async (flags) => (await import("./commands/gateway-control.ts")).gatewayDrain(world, flags),
     gatewayWhy: async (flags, id) => (await import("./commands/gateway-control.ts")).gatewayWhy(world, flags, id),
     configExplain: async (flags) => (await import("./commands/config-explain.ts")).configExplain(world, flags),
+    certsCa: async (flags) => (await import("./commands/certs.ts")).certsCa(world, flags),
+    certsIssue: async (flags, name) => (await import("./commands/certs.ts")).certsIssue(world, flags, name),
+    certsRenew: async (flags, names) =>
+      ends(await (await import("./commands/certs-renew.ts")).certsRenew(world, flags, names)),
+    certsShow: async (flags, files) => (await import("./commands/certs-show.ts")).certsShow(world, flags, files),
+    certsCheck: async (flags, paths) =>
+      ends(await (await import("./commands/certs-check.ts")).certsCheck(world, flags, paths)),
+    certsRotateCa: async (flags, step) =>
+      ends(await (await import("./commands/certs-renew.ts")).certsRotateCa(world, flags, step)),
+    certsRollback: async (flags, stamp) => (await import("./commands/certs.ts")).certsRollback(world, flags, stamp),
     demo: async (flags) => ends(await (await import("./demo/demo.ts")).demo(world, flags)),
   };
 }

@@ -1,6 +1,7 @@
 import type { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import type { Denied, Peer, PolicyReloadResult } from "../node/api.ts";
+import type { CertificateReloadResult } from "../node/certificate-api.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
 import { failureDocument } from "./report.ts";
 import { type Colours, printable } from "./terminal.ts";
@@ -25,6 +26,8 @@ export type StartEvent =
   /** Refused, or let through by audit mode. */
   | (Denied & { readonly event: "denied" | "audited" })
   | (PolicyReloadResult & { readonly event: "reload"; readonly what: "policy" })
+  /** The files of `tls` were read anew. */
+  | (CertificateReloadResult & { readonly event: "reload"; readonly what: "certificate" })
   /** The key directory was read anew. Its keys have no generation; `ended`: sessions that lost their standing. */
   | {
       readonly event: "reload";
@@ -142,6 +145,9 @@ function reloadText(event: Extract<StartEvent, { event: "reload" }>): string {
   if (event.what === "policy") {
     const { ok, generation } = event;
     return ok ? `policy, generation ${generation}` : `policy refused, generation ${generation} stays in force: ${why}`;
+  }
+  if (event.what === "certificate") {
+    return event.ok ? "certificate files, for new connections" : `certificate files refused, the old ones stay: ${why}`;
   }
   return event.ok
     ? `keys and certificate, ${event.ended} sessions ended`

@@ -1,5 +1,6 @@
-import { addMs, type Clock, type Timer } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { SallyportError, systemCode } from "../base/errors.ts";
+import { FILE_LOOK_MS, FileWatch, fileStamp } from "../base/file-watch.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
 import type { StoreFiles } from "../base/store-files.ts";
@@ -13,7 +14,7 @@ import { policyFromText, testText } from "./load-policy.ts";
 import { withFingerprints } from "./policy-keys.ts";
 
 /** How often a policy file is compared with what was read, milliseconds; a change is taken at the second look that sees it. */
-export const POLICY_LOOK_MS = 250;
+export const POLICY_LOOK_MS: number = FILE_LOOK_MS;
 
 export interface PolicyWorld {
   readonly files: StoreFiles;
@@ -43,58 +44,17 @@ export function openPolicy(option: PolicyFileOption | PolicyDocument, world: Pol
   return { first: load(1), load, compile };
 }
 
-/**
- * Calls `changed` when the file has changed and then stayed the same for one look, until it is stopped: a file that is
- * being written is not read in the middle of it.
- */
-export class PolicyWatch {
-  readonly #world: PolicyWorld;
-  readonly #file: string;
-  readonly #changed: () => void;
-  #stamp: string;
-  #lookedAt: string;
-  #timer: Timer | undefined;
-
+/** Calls `changed` when the policy file has changed and then stayed the same for one look, until it is stopped. */
+export class PolicyWatch extends FileWatch {
   /** @param stamp `policyStamp` from before the file was read; default: that of now */
   constructor(file: string, world: PolicyWorld, changed: () => void, stamp: string = policyStamp(file, world)) {
-    this.#world = world;
-    this.#file = file;
-    this.#changed = changed;
-    this.#stamp = stamp;
-    this.#lookedAt = stamp;
-    this.#arm();
-  }
-
-  stop(): void {
-    this.#timer?.cancel();
-  }
-
-  #arm(): void {
-    const { clock } = this.#world;
-    this.#timer = clock.at(
-      addMs(clock.now(), POLICY_LOOK_MS),
-      () => {
-        const stamp = policyStamp(this.#file, this.#world);
-        const hasSettled = stamp === this.#lookedAt;
-        const isChanged = hasSettled && stamp !== this.#stamp;
-        this.#lookedAt = stamp;
-        if (isChanged) this.#stamp = stamp;
-        this.#arm();
-        if (isChanged) this.#changed();
-      },
-      true,
-    );
+    super([file], world, changed, stamp);
   }
 }
 
 /** What tells one state of a policy file from another; taken before the file is read, no change goes unnoticed. Never throws. */
 export function policyStamp(file: string, { files }: Pick<PolicyWorld, "files">): string {
-  try {
-    const facts = files.facts(file);
-    return facts === undefined ? "missing" : `${facts.kind} ${facts.stamp} ${facts.changedMs} ${facts.bytes}`;
-  } catch (error) {
-    return `unreadable ${systemCode(error)}`;
-  }
+  return fileStamp([file], files);
 }
 
 function fromFile({ file, environment }: PolicyFileOption, generation: number, world: PolicyWorld): Policy {

@@ -17,7 +17,8 @@ export class NodePolicyView {
     this.#node = node;
     this.#clock = clock;
     this.#file = file ?? null;
-    node.on("reload", ({ ok, reason, message }) => {
+    node.on("reload", ({ what, ok, reason, message }) => {
+      if (what !== "policy") return;
       this.#problem = ok ? null : { reason: reason ?? "UNEXPECTED", message: message ?? "" };
     });
   }

@@ -6,9 +6,11 @@ import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
+import type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 import type { Metric } from "./metric.ts";
 import type { SeedHealth } from "./seed.ts";
 
+export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 export type { Metric } from "./metric.ts";
 
 /** A peer as an application sees it: who it is, how sure we are, and over what it came. */
@@ -146,8 +148,12 @@ export interface NodeEvents {
   denied: [denied: Denied];
   /** Something the operator should know. */
   warning: [warning: { readonly reason: string; readonly message: string }];
-  /** Another policy was to be taken; `ok` says whether it was. */
-  reload: [reload: PolicyReloadResult & { readonly what: "policy" }];
+  /** Another policy, or other certificate files, were to be taken; `ok` says whether they were. */
+  reload: [
+    reload:
+      | (PolicyReloadResult & { readonly what: "policy" })
+      | (CertificateReloadResult & { readonly what: "certificate" }),
+  ];
   /** A peer with an `io` grant on `user` wrote output of something this node started there. */
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
@@ -319,6 +325,8 @@ export interface Node {
   readonly endpoints: readonly string[];
   /** Identity by key; null for a node that runs without. */
   readonly identity: NodeIdentity | null;
+  /** The certificate files of `tls`; null for a node that makes its certificate itself, or has none. */
+  readonly certificate: NodeCertificate | null;
   /** The policy; null for a node without one. */
   readonly policy: NodePolicy | null;
   /** A refused or audited operation of late, by the id that the peer was told; undefined when it is not known any more. */

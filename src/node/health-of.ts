@@ -10,17 +10,19 @@ export interface HealthParts {
   readonly peers: readonly Peer[];
   readonly isOpen: boolean;
   readonly audit: AuditTrail | undefined;
-  readonly isPolicyRejecting: boolean;
+  /** Whether the files of these, as they are now, cannot be taken. */
+  readonly rejecting: { readonly policy: boolean; readonly certificate: boolean };
   readonly joining: Pick<Joining, "health" | "problems">;
   readonly attachments: readonly Attachment[];
 }
 
 /** How a node is, at this moment. */
-export function healthOf({ core, peers, isOpen, audit, isPolicyRejecting, joining, attachments }: HealthParts): Health {
+export function healthOf({ core, peers, isOpen, audit, rejecting, joining, attachments }: HealthParts): Health {
   const connectedNodes = peers.map((peer) => peer.name);
   const problems = [
     ...(audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
-    ...(isPolicyRejecting ? ["POLICY_REJECTED"] : []),
+    ...(rejecting.policy ? ["POLICY_REJECTED"] : []),
+    ...(rejecting.certificate ? ["RELOAD_REJECTED"] : []),
     ...joining.problems(),
   ];
   return {

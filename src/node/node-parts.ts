@@ -2,6 +2,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Random } from "../base/random.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
+import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
 import type { JoiningParts } from "./joining.ts";
 import type { OwnCertificate } from "./own-certificate.ts";
@@ -18,6 +19,8 @@ export interface NodeParts extends ConnectionParts, JoiningParts {
   readonly auditGrants?: boolean | undefined;
   /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */
   readonly ownCertificate?: OwnCertificate | undefined;
+  /** The certificate of the operator's files; undefined where the node makes its own, or there is no TLS. */
+  readonly configuredCertificate?: ConfiguredCertificate | undefined;
   /** Bounds of what one peer may use; what is not given has its default. */
   readonly guardLimits?: Partial<GuardLimits> | undefined;
   /** Undefined: only `allow` in code grants anything. */

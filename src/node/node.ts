@@ -1,6 +1,5 @@
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Clock } from "../base/clock.ts";
-import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
 import { AllowRule } from "../guard/allow.ts";
@@ -33,6 +32,7 @@ import type {
   Target,
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
+import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PEERS_PROCESS } from "./exchange-words.ts";
 import { Functions } from "./functions.ts";
@@ -43,6 +43,7 @@ import { Inbound } from "./inbound.ts";
 import { Joining } from "./joining.ts";
 import { makeCore } from "./make-core.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
+import { nodeClosed } from "./node-closed.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { Attachment, NodeParts } from "./node-parts.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
@@ -107,6 +108,7 @@ export class SallyportNode implements Node {
     this.#attempts = new Attempts(parts);
     this.#audit = parts.audit;
     this.#audit?.start(this.name);
+    this.certificate = parts.configuredCertificate ?? null;
     const { policy } = parts;
     this.#policy = new PolicyKeeper({ name: this.name, clock: parts.clock, policy: policy?.first });
     this.#host = new SessionHost(
@@ -168,6 +170,8 @@ export class SallyportNode implements Node {
   readonly identity: NodeIdentity | null;
 
   readonly policy: NodePolicy | null;
+
+  readonly certificate: ConfiguredCertificate | null;
 
   /** For listeners: whether a peer that is surely who it says came from this host before. */
   isKnownHost(host: string): boolean {
@@ -241,10 +245,9 @@ export class SallyportNode implements Node {
 
   spawn(handler: ProcessHandler, options: SpawnOptions = {}): LocalProcessHandle {
     this.#checkOpen();
-    const tag = AllowRule.compile(options.allow);
     const { trapExit = false, exposeReasons = false } = options;
     const behaviour = new SpawnedBehaviour(handler, (reason) => this.#processes.exit(handle.process, reason));
-    const its = { tag, trapExit, exposeReasons };
+    const its = { tag: AllowRule.compile(options.allow), trapExit, exposeReasons };
     const handle = spawnHandle(this.#processes, behaviour, its, this.#waiting.stillAllowed);
     return handle;
   }
@@ -311,7 +314,7 @@ export class SallyportNode implements Node {
       peers: this.peers(),
       isOpen: this.#closing === undefined,
       audit: this.#audit,
-      isPolicyRejecting: this.#policy.isRejecting,
+      rejecting: { policy: this.#policy.isRejecting, certificate: this.certificate?.isRejecting === true },
       joining: this.#joining,
       attachments: this.#attachments,
     });
@@ -338,6 +341,10 @@ export class SallyportNode implements Node {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  emit<E extends keyof NodeEvents>(event: E, ...args: NodeEvents[E]): void {
+    this.#core.events.emit(event, ...args);
   }
 
   /** Tells the operator something. */
@@ -370,10 +377,8 @@ export class SallyportNode implements Node {
 
   async #close(timeoutMs: number): Promise<void> {
     this.#joining.stop();
-    const [first, last] = [
-      this.#attachments.filter(({ isLast }) => !isLast),
-      this.#attachments.filter((a) => a.isLast),
-    ];
+    const last = this.#attachments.filter(({ isLast }) => isLast);
+    const first = this.#attachments.filter(({ isLast }) => !isLast);
     await Promise.all(first.map((attachment) => attachment.close()));
     this.#host.admitNothing(nodeClosed());
     // Peers are still served meanwhile, and what their calls wait for elsewhere may still be answered.
@@ -390,8 +395,4 @@ export class SallyportNode implements Node {
     await untilOver(() => leaving.every(({ isGone }) => isGone), this.#clock, Math.min(timeoutMs, GOODBYE_MS));
     await Promise.all(last.map((attachment) => attachment.close()));
   }
-}
-
-function nodeClosed(): SallyportError {
-  return new SallyportError("ERR_CLOSED", "NODE_CLOSED", "the node is closed", { advice: "create a new node" });
 }

@@ -120,7 +120,7 @@ export interface NodeOptions {
    * directory are told. Default the bound one; of a listener on all addresses, the host part of the name and the bound port.
    */
   readonly advertise?: string;
-  /** CA profile: PEM files. Without it, and with `identity`, a certificate of its own is made and kept: native peers only. */
+  /** CA profile: PEM files, read anew when they change. Without it, and with `identity`, a certificate of its own is made and kept: native peers only. */
   readonly tls?: TlsOption;
   /** An `ssl_dist.conf` of Erlang: `tls` from a file (docs/erlang-config.md). */
   readonly sslDistOptfile?: ErlangFileOption;

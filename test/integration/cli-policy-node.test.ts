@@ -225,6 +225,7 @@ describe("a policy that changes under a running node", () => {
     const from = node.events.length;
     node.child.kill("SIGHUP");
     expect(await event({ event: "reload", what: "policy" }, from)).toMatchObject({ ok: true });
+    expect(await event({ event: "reload", what: "certificate" }, from)).toMatchObject({ ok: true, generation: 1 });
     expect(await event({ event: "reload", what: "identity" }, from)).toMatchObject({ ok: true, ended: 0 });
   });
 });

@@ -77,6 +77,14 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       "node:path": "paths relative to the configuration file; computes, touches no disk",
     },
   },
+  certs: {
+    rank: 8,
+    why: "a folder of certificates: CA, issuing, renewing, rotation, and what is wrong in it",
+    outside: {
+      "node:crypto": "reads certificates and compares keys",
+      "node:path": "the folder of a key file; computes, touches no disk",
+    },
+  },
   gateway: { rank: 8, why: "the gate in front of unmodified nodes" },
   observe: {
     rank: 8,

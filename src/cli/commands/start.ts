@@ -48,8 +48,8 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
       fingerprint: node.identity?.fingerprint ?? null,
     });
     tellAuditMode(node, world, events);
-    node.on("reload", ({ ok }) => {
-      if (ok) tellAuditMode(node, world, events);
+    node.on("reload", ({ what, ok }) => {
+      if (ok && what === "policy") tellAuditMode(node, world, events);
     });
     forgetReload = world.onReloadSignal(() => void reload(node, events));
     const reason = await signal.came;
@@ -121,9 +121,10 @@ function tellAuditMode(node: Node, world: CommandWorld, events: EventPrinter): v
   if (event !== undefined) events.print(event);
 }
 
-/** SIGHUP: the policy file, then keys and certificate, are read anew. What cannot be taken leaves all as it was. */
-async function reload({ policy, identity }: Node, events: EventPrinter): Promise<void> {
+/** SIGHUP: the policy file, the certificate files, then keys and own certificate, are read anew. What cannot be taken leaves all as it was. */
+async function reload({ policy, certificate, identity }: Node, events: EventPrinter): Promise<void> {
   policy?.reload();
+  certificate?.reload();
   if (identity === null) return;
   const told = { event: "reload", what: "identity", generation: null } as const;
   try {
