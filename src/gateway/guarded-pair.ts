@@ -1,11 +1,14 @@
 import type { MonotonicMs } from "../base/clock.ts";
+import type { Target } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import { GatewayFilter } from "./filter.ts";
 import type { FilterOptions } from "./filter-parts.ts";
 import type { FilterReport } from "./filter-report.ts";
 import type { MessageFilter, PairFacts, Side } from "./message-filter.ts";
+import { ASKED } from "./needs-no-grant.ts";
 import type { Observation } from "./observation.ts";
 import { PeerFilter, type PeerFilterOptions } from "./peer-filter.ts";
+import type { CommanderRequest } from "./profile.ts";
 import type { ReturnPaths } from "./return-paths.ts";
 import type { RuleCounts } from "./rule-counts.ts";
 import type { FilterEvent, Verdict } from "./verdict.ts";
@@ -14,6 +17,11 @@ import type { FilterEvent, Verdict } from "./verdict.ts";
 export type Judging =
   | { readonly kind: "commander"; readonly commander: Side; readonly options: FilterOptions }
   | { readonly kind: "peers"; readonly options: PeerFilterOptions };
+
+/** What one node has set on the other, and stands. */
+export type Tie = Pick<CommanderRequest, "verb" | "target">;
+
+const PROCESS: Target = Object.freeze({ kind: "pid", name: undefined, granted: false });
 
 export interface GuardedPairParts {
   readonly facts: PairFacts;
@@ -59,6 +67,20 @@ export class GuardedPair implements MessageFilter {
   isPressed(side: Side): boolean {
     if (this.#one === undefined) return this.#peerPaths(side).isPressed;
     return side === this.#commander && this.#one.paths.isPressed;
+  }
+
+  /** Monitors and links that the node on `side` has set by rules: not those of what it spawned, nor those that need none. */
+  *ties(side: Side): IterableIterator<Tie> {
+    const paths =
+      this.#one === undefined ? this.#peerPaths(side) : side === this.#commander ? this.#one.paths : undefined;
+    for (const { target, child } of paths?.monitors.values() ?? []) {
+      const isNamed = typeof target === "string";
+      if (child !== undefined || (isNamed && ASKED.includes(target))) continue;
+      yield { verb: "monitor", target: isNamed ? { kind: "name", name: target } : PROCESS };
+    }
+    for (const { child, unlinking } of paths?.links.values() ?? []) {
+      if (child === undefined && unlinking === undefined) yield { verb: "link", target: PROCESS };
+    }
   }
 
   report(): FilterReport {

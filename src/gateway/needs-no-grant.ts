@@ -8,7 +8,7 @@ import type { CallHead } from "./learn.ts";
 type MessageControl = Extract<Control, { kind: "send" | "reg-send" | "alias-send" }>;
 
 /** Watched by pings and by calls of `rex`: that they are there goes without saying. */
-const ASKED: readonly string[] = ["net_kernel", "rex"];
+export const ASKED: readonly string[] = ["net_kernel", "rex"];
 
 /**
  * True for a message of the commander that no rule needs to allow: a ping, the question what `rex` can, and the answer to a

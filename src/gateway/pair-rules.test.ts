@@ -232,6 +232,44 @@ describe("rules of a pair with policies", () => {
   });
 });
 
+describe("ties that were set before a policy changed", () => {
+  const node: RuleEntry = { id: "node", from: "other", allow: "rpc", to: "erlang:node/0" };
+  const watch: RuleEntry = { id: "watch", from: "other", allow: ["monitor", "link"], to: ["srv", "any-pid"] };
+  const begin = () => {
+    const world = new PairWorld({ policies: { inside: pairPolicy("inside", [node, watch]) } });
+    const { wire, pair } = world.session();
+    const take = (rules: readonly RuleEntry[]) => {
+      world.policies.inside?.take((generation) => compilePolicy(pairPolicy("inside", rules), generation));
+      return world.rules.rejudge().length;
+    };
+    return { world, wire, pair, take };
+  };
+  const monitor = (target: string | ReturnType<typeof wPid>): Control => ({
+    kind: "monitor",
+    from: C,
+    target,
+    ref: cRef(1),
+  });
+
+  it("end the session that has one which no rule allows any more", () => {
+    for (const tie of [monitor("srv"), monitor(W), { kind: "link", from: C, to: W }] satisfies Control[]) {
+      const { wire, take } = begin();
+      expect(passes(wire.c(tie))).toBe(true);
+      expect([take([node, watch]), take([node])]).toEqual([0, 1]);
+    }
+  });
+
+  it("are no reason where they have ended, need no rule, or are those of what was spawned", () => {
+    const { wire, take } = begin();
+    expect(passes(wire.c(monitor("srv")))).toBe(true);
+    expect(passes(wire.c({ kind: "demonitor", from: C, target: "srv", ref: cRef(1) }))).toBe(true);
+    expect(passes(wire.c(monitor("net_kernel")))).toBe(true);
+    expect(passes(wire.c(execute(2), run()))).toBe(true);
+    expect(passes(wire.w({ kind: "spawn-reply", ref: cRef(2), to: C, flags: 2, result: wPid(70) }))).toBe(true);
+    expect(take([node])).toBe(0);
+  });
+});
+
 describe("other settings of a pair", () => {
   it("count at once where they are asked for anew, and end the pair where they are not", () => {
     const world = new PairWorld({ allow: { functions: [] } });

@@ -15,7 +15,7 @@ import type { InboxEntry } from "./inbox.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { type FilterFactory, factsOfNode, otherSide, type PairFacts, type Side } from "./message-filter.ts";
 import { Observation } from "./observation.ts";
-import { policyDecisions, type Ruling } from "./policy-decisions.ts";
+import { mayStand, policyDecisions, type Ruling } from "./policy-decisions.ts";
 import { type CommanderProfile, type CommanderRequest, commanderProfile, type Decide } from "./profile.ts";
 import type { LeaderProfile } from "./return-paths.ts";
 import { RuleCounts } from "./rule-counts.ts";
@@ -105,12 +105,13 @@ export class PairRules {
 
   /**
    * The policies have changed, or time has, or `settings` are other ones: pairs that are up go on by the new rules. Gives those
-   * that may not: a node may not connect any more, or what is set can only be set when a pair comes up.
+   * that may not: a node may not connect any more, has a monitor or link that no rule allows any more, or what is set can only
+   * be set when a pair comes up.
    */
   rejudge(settings: PairRuleSettings = this.#settings): readonly GuardedPair[] {
     const isOther = !isJudgedAlike(settings, this.#settings);
     this.#settings = settings;
-    return [...this.#live].filter(([, live]) => isOther || !live.rejudge(settings)).map(([pair]) => pair);
+    return [...this.#live].filter(([pair, live]) => isOther || !live.rejudge(settings, pair)).map(([pair]) => pair);
   }
 }
 
@@ -149,8 +150,8 @@ class Live {
       : { kind: "peers", options: { outside: optionsOf("outside"), inside: optionsOf("inside") } };
   }
 
-  /** False: one of the nodes may not connect any more. */
-  rejudge(settings: PairRuleSettings): boolean {
+  /** False: one of the nodes may not connect any more, or holds on to what it may not. */
+  rejudge(settings: PairRuleSettings, pair: GuardedPair): boolean {
     this.#settings = settings;
     for (const side of ["outside", "inside"] as const) {
       const policy = this.#parts.policies[side];
@@ -159,6 +160,8 @@ class Live {
       const standing = policy.judge(guard.facts, this.#roleTowards(side));
       if (standing.kind === "refused") return false;
       guard.rejudge(standing.rules);
+      if (this.observation?.isOn === true) continue;
+      for (const tie of pair.ties(otherSide(side))) if (!mayStand(guard, tie)) return false;
     }
     return true;
   }

@@ -73,7 +73,15 @@ function refused(parts: PolicyDecisionsParts, request: CommanderRequest, ruling:
   return { allowed: false, id: parts.record(request, ruling), rule: ruling.rule ?? ruling.outcome };
 }
 
-function verdictOn(guard: SessionGuard, { verb, target, isOwnChild }: CommanderRequest): Verdict {
+/** Whether a tie that was set before would be allowed by the rules of now. Uses up no rate. */
+export function mayStand(guard: SessionGuard, { verb, target }: Pick<CommanderRequest, "verb" | "target">): boolean {
+  return verdictOn(guard, { verb, target, isOwnChild: false }).outcome === "allow";
+}
+
+function verdictOn(
+  guard: SessionGuard,
+  { verb, target, isOwnChild }: Omit<CommanderRequest, "hasFun" | "payload">,
+): Verdict {
   const access = isOwnChild ? "by-granted-pid" : "by-pid";
   switch (target.kind) {
     case "function":
