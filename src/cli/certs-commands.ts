@@ -104,7 +104,7 @@ export function addCertsCommands(program: Command, actions: CertsActions): void 
       "Reads folders and configuration files, and compares them with each other when there are several. Exits with 0 when " +
       "there is no error, with 1 when there is one. Warnings are errors in profile strict.",
     arguments: [
-      new Argument("[PATH...]", "folders, sallyport.jsonc files (default: the configuration and the folder)"),
+      new Argument("[PATH...]", "folders, sallyport.jsonc, ssl_dist.conf, vm.args (default: configuration and folder)"),
     ],
     options: folderOptions(new Option("--strict", "as profile strict: warnings are errors")),
     examples: ["sallyport certs check", "sallyport certs check a/sallyport.jsonc b/sallyport.jsonc --strict"],

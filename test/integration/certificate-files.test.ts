@@ -155,7 +155,7 @@ describe("certificate files", () => {
   it.each<[string, string, Partial<Tls>]>([
     ["none", "KEY_PASSPHRASE", {}],
     ["the wrong one", "KEY_PASSPHRASE", { passphrase: "open barley" }],
-    ["a file that is not there", "CERT_FILE_MISSING", { passphrase: { file: at("nowhere") } }],
+    ["a file that is not there", "KEY_PASSPHRASE", { passphrase: { file: at("nowhere") } }],
   ])("stop the start where a key needs a passphrase and there is %s", async (_, reason, more) => {
     const tls = await keyAs("ec", "pkcs8", "-topk8", "-passout", "pass:open sesame");
     const starting = serving({ ...tls, ...more });

@@ -389,6 +389,56 @@ describe("sallyport certs check", () => {
     expect(codes(ran)).toEqual(["warning CERT_WEAK_PROFILE", "warning KEY_WEAK", "warning SIGNATURE_WEAK"]);
   });
 
+  /** An ssl_dist.conf with the files of the cluster; `server` and `client` are further options. */
+  function erlang(file: string, server: string, client: string = ""): void {
+    const files = `{cacertfile, "${path("ca.crt")}"}, {certfile, "${path("node.crt")}"}, {keyfile, "${path("node.key")}"}`;
+    const side = (name: string, more: string): string => `{${name}, [${files}, {verify, verify_peer}${more}]}`;
+    const demanded = server.includes("fail_if_no_peer_cert") ? server : `, {fail_if_no_peer_cert, true}${server}`;
+    writeFileSync(join(home, file), `[${side("server", demanded)},\n ${side("client", client)}].\n`);
+  }
+
+  it("reads the ssl_dist.conf of Erlang nodes, and the vm.args that names one", async () => {
+    await cluster();
+    erlang("ssl_dist.conf", ", {secure_renegotiate, true}, {versions, ['tlsv1.3', 'tlsv1.2']}");
+    expect(await certs("check", "ssl_dist.conf", "sallyport.jsonc", "--strict")).toMatchObject({
+      exit: 0,
+      result: { findings: [] },
+    });
+    writeFileSync(join(home, "vm.args"), `-name ${SHOP}\n-proto_dist inet_tls\n-ssl_dist_optfile ssl_dist.conf\n`);
+    expect(await certs("check", "vm.args")).toMatchObject({ exit: 0, result: { findings: [] } });
+    writeFileSync(
+      join(home, "vm.args"),
+      "-name desk@db1.example\n-proto_dist inet_tls\n-ssl_dist_optfile ssl_dist.conf\n",
+    );
+    expect(codes(await certs("check", "vm.args"))).toEqual(["error CERT_NAME_MISMATCH"]);
+  });
+
+  it.each<[string, string, string, string]>([
+    ["verify_none", ", {verify, verify_none}", "", "error VERIFY_DISABLED"],
+    ["no demand for a certificate", ", {fail_if_no_peer_cert, false}", "", "error CLIENT_CERT_OPTIONAL"],
+    ["code", ", {verify_fun, {fun(_, _, S) -> {valid, S} end, []}}", "", "error CONF_OPTION_UNSUPPORTED"],
+    ["a misspelled option", ", {verfy, verify_peer}", "", "error CONF_OPTION_UNKNOWN"],
+    [
+      "sides without a common version",
+      ", {versions, ['tlsv1.3']}",
+      ", {versions, ['tlsv1.2']}",
+      "error VERSIONS_DISJOINT",
+    ],
+    [
+      "sides without a common suite",
+      ", {versions, ['tlsv1.2']}, {ciphers, [\"ECDHE-ECDSA-AES256-GCM-SHA384\"]}",
+      ", {versions, ['tlsv1.2']}, {ciphers, [\"ECDHE-ECDSA-CHACHA20-POLY1305\"]}",
+      "error CIPHERS_DISJOINT",
+    ],
+    ["a version without suites", ', {ciphers, ["TLS_AES_256_GCM_SHA384"]}', "", "warning VERSION_WITHOUT_CIPHERS"],
+  ])("finds %s in an ssl_dist.conf", async (_, server, client, expected) => {
+    await cluster();
+    erlang("ssl_dist.conf", server, client);
+    const ran = await certs("check", "ssl_dist.conf");
+    expect(codes(ran)).toEqual([expected]);
+    expect(ran.exit).toBe(expected.startsWith("error") ? 1 : 0);
+  });
+
   it("compares the nodes of several files: two that share no version cannot talk", async () => {
     await cluster();
     configure({}, { minVersion: "TLSv1.3" });

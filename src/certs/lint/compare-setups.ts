@@ -1,5 +1,7 @@
+import { cipherSuite } from "../../carrier/cipher-suites.ts";
+import type { TlsVersion } from "../../carrier/tls-protocol.ts";
 import { type Finding, fault } from "./finding.ts";
-import { type TlsSetup, type TlsVersion, versionOf } from "./lint-setup.ts";
+import { type TlsSetup, versionOf } from "./lint-setup.ts";
 
 /** Whether every side that dials can agree with every side that accepts on a version and a suite. */
 export function compareSetups(setups: readonly TlsSetup[]): readonly Finding[] {
@@ -24,10 +26,16 @@ function compare(client: TlsSetup, server: TlsSetup): readonly Finding[] {
 
 function haveSuite({ ciphers: a }: TlsSetup, { ciphers: b }: TlsSetup, version: TlsVersion): boolean {
   const of = (list: readonly string[] | undefined): readonly string[] | undefined =>
-    list?.filter((cipher) => versionOf(cipher) === version);
+    list?.filter((cipher) => versionOf(cipher) === version).map(oneName);
   const [left, right] = [of(a), of(b)];
   if (left === undefined || right === undefined) return (left ?? right)?.length !== 0;
   return left.some((cipher) => right.includes(cipher));
+}
+
+/** A suite has a name of OpenSSL and one of IANA. */
+function oneName(cipher: string): string {
+  const reading = cipherSuite(cipher);
+  return reading.ok ? reading.name : cipher;
 }
 
 function listed(versions: readonly TlsVersion[]): string {

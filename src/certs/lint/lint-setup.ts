@@ -1,7 +1,9 @@
 import { dirname } from "node:path";
 import { SallyportError } from "../../base/errors.ts";
 import type { NodeName } from "../../base/node-name.ts";
+import { isTls13Suite } from "../../carrier/cipher-suites.ts";
 import { keyFileWarnings } from "../../carrier/tls-material.ts";
+import type { TlsVersion } from "../../carrier/tls-protocol.ts";
 import { readCertificateNames } from "../../x509/certificate-names.ts";
 import { buildChain } from "../../x509/chain.ts";
 import { checkKeyBelongs, readPemCertificates, readPemKey } from "../../x509/check-key.ts";
@@ -10,8 +12,6 @@ import { type CertsWorld, readFile } from "../folder-view.ts";
 import { doubt, type Finding, fault, faultOf } from "./finding.ts";
 import { lintCertificate } from "./lint-certificate.ts";
 import { lintRoots } from "./lint-roots.ts";
-
-export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 /** How one side of a node does TLS, whatever file says it: what the linter looks at. */
 export interface TlsSetup {
@@ -29,7 +29,7 @@ export interface TlsSetup {
   /** Of a server: whether a client without certificate is refused. */
   readonly demandsCertificate: boolean;
   readonly versions: readonly TlsVersion[];
-  /** OpenSSL names; undefined: the defaults of the platform. */
+  /** Names of OpenSSL or IANA; undefined: the defaults of the platform. */
   readonly ciphers?: readonly string[] | undefined;
   /** Most intermediates between a certificate and its root. */
   readonly depth: number;
@@ -64,9 +64,9 @@ function lintOptions({
   return out;
 }
 
-/** Suites of TLS 1.3 have names of their own kind. */
+/** The version that a suite is of. */
 export function versionOf(cipher: string): TlsVersion {
-  return cipher.startsWith("TLS_") ? "TLSv1.3" : "TLSv1.2";
+  return isTls13Suite(cipher.toUpperCase()) ? "TLSv1.3" : "TLSv1.2";
 }
 
 function lintFiles(setup: TlsSetup, world: Pick<CertsWorld, "files" | "clock">): readonly Finding[] {
