@@ -17,7 +17,7 @@ const CI = process.env.CI === "true";
 
 /** Vitest projects and longest time of each part. Together they stay below ten minutes. */
 const PARTS = {
-  unit: { projects: ["unit", "structure"], maxSeconds: 240, workers: 2 },
+  unit: { projects: ["unit", "structure"], maxSeconds: 300, workers: 2 },
   integration: { projects: ["integration"], maxSeconds: 420, workers: 2 },
   interop: { projects: ["interop"], maxSeconds: 420 },
   soak: { projects: ["soak"], maxSeconds: 420, beside: "interop" },

@@ -69,13 +69,13 @@ export class GuardedPair implements MessageFilter {
     return side === this.#commander && this.#one.paths.isPressed;
   }
 
-  /** Monitors and links that the node on `side` has set by rules: not those of what it spawned, nor those that need none. */
+  /** Monitors and links that the node on `side` has set by rules: not those of what it spawned or of its calls, nor those that need none. */
   *ties(side: Side): IterableIterator<Tie> {
     const paths =
       this.#one === undefined ? this.#peerPaths(side) : side === this.#commander ? this.#one.paths : undefined;
-    for (const { target, child } of paths?.monitors.values() ?? []) {
+    for (const { target, child, isOfCall } of paths?.monitors.values() ?? []) {
       const isNamed = typeof target === "string";
-      if (child !== undefined || (isNamed && ASKED.includes(target))) continue;
+      if (child !== undefined || isOfCall === true || (isNamed && ASKED.includes(target))) continue;
       yield { verb: "monitor", target: isNamed ? { kind: "name", name: target } : PROCESS };
     }
     for (const { child, unlinking } of paths?.links.values() ?? []) {

@@ -4,6 +4,7 @@ import type { Pid, Reference } from "../term/types.ts";
 import { type Filled, HardTable, SoftTable } from "./bounded-table.ts";
 import { pairKey, pidKey, refKey, targetKey } from "./identifier-keys.ts";
 import type { GatewayLimits } from "./limits.ts";
+import { hasLink, hasMonitor } from "./spawn-flags.ts";
 
 /** The form of the answer: `{Tag, Value}`, `{io_reply | file_reply, Tag, Value}`, or `{features_reply, Node, Value}`. */
 export type AnswerForm = "tag" | "io" | "features";
@@ -30,6 +31,8 @@ export interface Monitor {
   /** The first argument of `erpc:execute_call`, encoded: the reason of this monitor may be its result. */
   readonly resultTag: string | undefined;
   readonly child: Child | undefined;
+  /** It is there for a call, and goes with it. */
+  isOfCall?: boolean;
 }
 
 /** A link of the commander. */
@@ -133,9 +136,11 @@ export class ReturnPaths {
     return this.#isPressed;
   }
 
-  /** A hard right ends with a monitor of the commander: without one that stands, nothing would free it, and it is soft. */
-  isCovered(refs: readonly string[]): boolean {
-    return refs.some((ref) => this.monitors.get(ref) !== undefined);
+  /** A hard right ends with a monitor of the commander, which is there for it: without one nothing would free it, and it is soft. */
+  #isCovered(refs: readonly string[]): boolean {
+    const monitor = this.monitors.get(refs.find((ref) => this.monitors.get(ref) !== undefined) ?? "");
+    if (monitor !== undefined) monitor.isOfCall = true;
+    return monitor !== undefined;
   }
 
   /**
@@ -153,7 +158,7 @@ export class ReturnPaths {
     leave?: Leave,
   ): boolean {
     const key = rightKey(form, tag);
-    const isHard = isCall && this.isCovered(refs);
+    const isHard = isCall && this.#isCovered(refs);
     const kept = pids.length <= this.#maxPids ? pids : pids.slice(0, this.#maxPids);
     const known = this.calls.get(key);
     // What was found in passing never takes the place of a call.
@@ -284,11 +289,9 @@ export class ReturnPaths {
 
   /** SPAWN_REQUEST of the commander: also promises the places that its reply will need. False when there is no room. */
   addSpawn(spawn: Spawn): boolean {
-    const monitors = hasMonitor(spawn.flags) ? 1 : 0;
-    const links = hasLink(spawn.flags) ? 1 : 0;
     if (!this.spawns.hasRoom() || this.spawns.get(refKey(spawn.ref)) !== undefined) return false;
-    if (monitors > 0 && !this.monitors.hasRoom(this.#spawnMonitors)) return false;
-    if (links > 0 && !this.links.hasRoom(this.#spawnLinks)) return false;
+    if (hasMonitor(spawn.flags) && !this.monitors.hasRoom(this.#spawnMonitors)) return false;
+    if (hasLink(spawn.flags) && !this.links.hasRoom(this.#spawnLinks)) return false;
     if (spawn.flags !== 0 && !this.children.hasRoom(this.#spawnChildren)) return false;
     this.spawns.set(refKey(spawn.ref), spawn);
     this.#promise(spawn.flags, 1);
@@ -383,18 +386,6 @@ export class ReturnPaths {
   }
 }
 
-export const SPAWN_LINK = 1;
-export const SPAWN_MONITOR = 2;
-
-function hasLink(flags: number): boolean {
-  return (flags & SPAWN_LINK) !== 0;
-}
-
-function hasMonitor(flags: number): boolean {
-  return (flags & SPAWN_MONITOR) !== 0;
-}
-
-/** Most are tags, whose characters are bytes: what stands in front of the others is none. */
 function rightKey(form: AnswerForm, tag: string): string {
   return form === "tag" ? tag : `${form === "io" ? "\u0100" : "\u0101"}${tag}`;
 }

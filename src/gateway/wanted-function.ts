@@ -4,7 +4,7 @@ import { atomName, type Pid, type Term, Tuple } from "../term/types.ts";
 import type { Control } from "../wire/control-types.ts";
 import { pidAt, tupleAt } from "./encoded-terms.ts";
 import { elementsAt } from "./io-requests.ts";
-import { SPAWN_LINK, SPAWN_MONITOR } from "./return-paths.ts";
+import { SPAWN_LINK, SPAWN_MONITOR } from "./spawn-flags.ts";
 
 type Kind<K extends Control["kind"]> = Extract<Control, { kind: K }>;
 

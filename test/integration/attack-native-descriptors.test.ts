@@ -13,7 +13,7 @@ import { ALPN, TOLD } from "../attack/native-frames.ts";
 // A node that may open few files, and strangers who take them all: what then cannot be read must not end it.
 
 const MAIN = fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
-const OPEN_FILES = 120;
+const OPEN_FILES = 200;
 
 let root: string;
 let node: ChildProcessWithoutNullStreams;
