@@ -4,7 +4,7 @@
 //
 //   SALLYPORT_INSTALL=0      as root: do not install the programs that interop and the tests of three hosts need
 //   SALLYPORT_INTEROP=0      skip interop on purpose (a failure when CI=true)
-//   SALLYPORT_SOAK_SECONDS=N mixed traffic of the soak part, default 120 here; it runs beside interop, which leaves room
+//   SALLYPORT_SOAK_SECONDS=N mixed traffic of the soak part, default 120 here; the part runs only where it is named
 //   SALLYPORT_FUZZ_CASES=N   mutated inputs of the fuzz part, default 50000 here
 import { spawn } from "node:child_process";
 import { accessSync, constants, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -19,8 +19,8 @@ const CI = process.env.CI === "true";
 const PARTS = {
   unit: { projects: ["unit", "structure"], maxSeconds: 300, workers: 2 },
   integration: { projects: ["integration"], maxSeconds: 420, workers: 2 },
-  interop: { projects: ["interop"], maxSeconds: 420 },
-  soak: { projects: ["soak"], maxSeconds: 420, beside: "interop" },
+  interop: { projects: ["interop"], maxSeconds: 420, workers: 2 },
+  soak: { projects: ["soak"], maxSeconds: 420, onlyNamed: true },
   fuzz: { projects: ["fuzz"], maxSeconds: 120 },
 };
 
@@ -57,7 +57,7 @@ if (unknown.length > 0) {
   console.error(`unknown part: ${unknown.join(", ")}; known: ${Object.keys(PARTS).join(", ")}`);
   process.exit(2);
 }
-const parts = asked.length > 0 ? asked : Object.keys(PARTS);
+const parts = asked.length > 0 ? asked : Object.keys(PARTS).filter((name) => PARTS[name].onlyNamed !== true);
 
 await preparePrograms();
 await step("build", node("typescript/bin/tsc", "-p", "tsconfig.build.json"), 120);
@@ -66,9 +66,7 @@ if (asked.length === 0) {
   await step("types", node("typescript/bin/tsc", "-p", "tsconfig.json"), 120);
 }
 for (const part of parts) {
-  if (parts.includes(PARTS[part].beside)) continue;
-  const beside = parts.filter((other) => PARTS[other].beside === part);
-  await Promise.all([part, ...beside].map(testPart));
+  await testPart(part);
 }
 finish();
 
