@@ -19,7 +19,6 @@ export default defineConfig({
           include: ["test/interop/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
       {
