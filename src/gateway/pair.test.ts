@@ -7,10 +7,10 @@ import type { MemoryOptions } from "../carrier/memory.ts";
 import { createMemoryNetwork } from "../carrier/memory-network.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { DEFAULT_DIST_LIMITS, type DistLimits } from "../dist/limits.ts";
-import type { ClaimAnswer, DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import { RealCrypto } from "../system/real-crypto.ts";
 import { encodeTerm } from "../term/encode.ts";
-import { Pid, type Term } from "../term/types.ts";
+import { Pid } from "../term/types.ts";
+import { End } from "../testkit/end.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
@@ -34,52 +34,6 @@ const IN = parseNodeName("in@h");
 const TICKS = { tickTimeMs: 60_000, tickIntensity: 4 };
 const toInside: Control = { kind: "send", from: new Pid(OUT, 1, 0, 11), to: new Pid(IN, 2, 0, 22) };
 const toOutside: Control = { kind: "send", from: new Pid(IN, 2, 0, 22), to: new Pid(OUT, 1, 0, 11) };
-
-/** A node at one end, that does nothing by itself. */
-class End implements DistSink {
-  connection!: DistConnection;
-  readonly events: string[] = [];
-  readonly got: Term[] = [];
-  peer: ProvenPeer | undefined;
-  answer: ClaimAnswer | undefined = "ok";
-  secured(): void {}
-  claimed(claim: PeerClaim): void {
-    this.events.push(`claimed ${claim.name} ${claim.creation}`);
-    if (this.answer !== undefined) this.connection.answerClaim(this.answer);
-  }
-  proven(): void {
-    this.events.push("proven");
-    this.connection.admit();
-  }
-  up(peer: ProvenPeer): void {
-    this.peer = peer;
-    this.events.push(`up ${peer.name} ${peer.creation}`);
-  }
-  wanted(): boolean {
-    return true;
-  }
-  refused(): void {}
-  message(_control: Control, buffer: Buffer, start: number, end: number): void {
-    const term = start === end ? "signal" : this.connection.terms.decodeAt(buffer, start, end);
-    this.got.push(Buffer.isBuffer(term) && term.length < 100 ? term.toString() : term);
-  }
-  idleAsked(): boolean {
-    return false;
-  }
-  idleKept(): void {}
-  turnStarted(): void {}
-  turnEnded(): void {}
-  drained(): void {
-    this.events.push("drained");
-  }
-  down(cause: SallyportError | undefined): void {
-    this.events.push(`down ${cause?.reason ?? "in order"}`);
-  }
-  trustAsked(): void {}
-  arbitrationAsked(): void {}
-  commitAsked(): void {}
-  strayPong(): void {}
-}
 
 interface WorldOptions {
   readonly outCookie?: string;
@@ -283,7 +237,7 @@ describe("Pair, refusing", () => {
   ] as const)("relays %s", (answer, reason) => {
     const w = world();
     const inside = w.listener(IN, "inside");
-    inside.answer = answer;
+    inside.claim = answer;
     const outside = w.dial(OUT, "outside", IN);
     w.clock.runTurn();
     expect(outside.events).toEqual([`down ${reason}`]);
@@ -293,7 +247,7 @@ describe("Pair, refusing", () => {
   it.each(["ok_simultaneous", "alive"] as const)("relays %s and goes on", (answer) => {
     const w = world();
     const inside = w.listener(IN, "inside");
-    inside.answer = answer;
+    inside.claim = answer;
     const outside = w.dial(OUT, "outside", IN);
     w.clock.runTurn();
     expect(outside.events).toEqual(["proven", "up in@h 22"]);
@@ -303,7 +257,7 @@ describe("Pair, refusing", () => {
   it("ends both at one deadline, counted from the first byte of the dialling node", () => {
     const w = world({ limits: { maxHandshakeMs: 6_000 } });
     const inside = w.listener(IN, "inside");
-    inside.answer = undefined;
+    inside.claim = undefined;
     w.dial(OUT, "outside", IN);
     w.clock.runTurn();
     w.clock.advance(6_000);
@@ -324,7 +278,7 @@ describe("Pair, refusing", () => {
   it("dials for so many attempts of one name and no more", () => {
     const w = world();
     const inside = w.listener(IN, "inside");
-    inside.answer = undefined;
+    inside.claim = undefined;
     for (let n = 0; n <= MAX_PAIRING_ATTEMPTS; n++) w.dial(OUT, "outside", IN);
     w.clock.runTurn();
     expect(inside.events).toHaveLength(MAX_PAIRING_ATTEMPTS);
