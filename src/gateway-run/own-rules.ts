@@ -1,7 +1,7 @@
 import type { NodeName } from "../base/node-name.ts";
 import type { GatewayPolicyStatus } from "../gateway/api.ts";
 import type { GuardedPair } from "../gateway/guarded-pair.ts";
-import type { FilterFactory, Side } from "../gateway/message-filter.ts";
+import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.ts";
 import type { PairFilterOption } from "../gateway/options.ts";
 import { type PairRuleSettings, PairRules } from "../gateway/pair-rules.ts";
 import { readRules } from "../gateway/read-rules.ts";
@@ -11,7 +11,6 @@ import { PolicyTimer } from "../node/policy-timer.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import { pairInvalid } from "./pair-invalid.ts";
 import { PairPolicy } from "./pair-policy.ts";
-import { SIDES } from "./port-mappers.ts";
 import { sameText } from "./same-text.ts";
 
 export interface OwnRulesParts {

@@ -1,7 +1,7 @@
 import { isSallyportError, type SallyportError, withNote } from "../base/errors.ts";
 import { localPart, parseNodeName } from "../base/node-name.ts";
 import type { GatewayReload } from "../gateway/api.ts";
-import type { FilterFactory } from "../gateway/message-filter.ts";
+import { type FilterFactory, SIDES } from "../gateway/message-filter.ts";
 import type { GatewayOptions, GatewayPairOption } from "../gateway/options.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import { IdentityPool, type IdentityUse } from "./identity-pool.ts";
@@ -9,7 +9,7 @@ import { OwnRules, type RulesChange } from "./own-rules.ts";
 import { pairReplaced } from "./pair-ends.ts";
 import { pairInvalid } from "./pair-invalid.ts";
 import { isSamePair, type PairPlan, pairName, planPair } from "./plan-pair.ts";
-import { SIDES, sameName } from "./port-mappers.ts";
+import { sameName } from "./port-mappers.ts";
 import { RunningPair } from "./running-pair.ts";
 
 /** A pair that is to be started, in place of `old` where there is one. */

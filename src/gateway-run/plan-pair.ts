@@ -1,7 +1,7 @@
 import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import { ExpectedInside } from "../gateway/expected-inside.ts";
-import type { FilterFactory, Side } from "../gateway/message-filter.ts";
+import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.ts";
 import type { LegIdentity } from "../gateway/native-steps.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
 import { OutsideBook } from "../gateway/outside-book.ts";
@@ -11,7 +11,6 @@ import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { OutsideIdentity } from "./outside-identity.ts";
 import { pairInvalid } from "./pair-invalid.ts";
-import { SIDES } from "./port-mappers.ts";
 import { checkedAddress, dialerOf, readSide, type SideParts } from "./read-side.ts";
 import { sameText } from "./same-text.ts";
 

@@ -6,12 +6,10 @@ import type { DialAddress, Listener } from "../carrier/carrier.ts";
 import { listenPlain } from "../carrier/plain-listener.ts";
 import { parseAddress } from "../discovery/address.ts";
 import { EpmdServer } from "../gateway/epmd-server.ts";
-import type { Side } from "../gateway/message-filter.ts";
+import { SIDES, type Side } from "../gateway/message-filter.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
 import { notRegistered } from "../gateway/pair-failures.ts";
 import { pairInvalid } from "./pair-invalid.ts";
-
-export const SIDES: readonly Side[] = ["inside", "outside"];
 
 /** The port mappers of a gateway: what the nodes of each side find there. */
 export class PortMappers {

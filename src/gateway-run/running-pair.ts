@@ -6,14 +6,13 @@ import type { GatewayEndpoint, GatewayPairStatus, GatewaySessionStatus } from ".
 import type { DutyFinding } from "../gateway/duty.ts";
 import type { GuardedPair } from "../gateway/guarded-pair.ts";
 import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
-import type { FilterFactory } from "../gateway/message-filter.ts";
+import { type FilterFactory, SIDES } from "../gateway/message-filter.ts";
 import { PairTotals } from "../gateway/pair-totals.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { IdentityUse } from "./identity-pool.ts";
 import type { OwnRules } from "./own-rules.ts";
 import { rulesChanged } from "./pair-ends.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
-import { SIDES } from "./port-mappers.ts";
 import { sameText } from "./same-text.ts";
 
 /** A listener, where it is bound. */

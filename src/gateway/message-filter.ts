@@ -27,6 +27,8 @@ export interface PairedNode {
   readonly spki: string | undefined;
 }
 
+export const SIDES: readonly Side[] = ["inside", "outside"];
+
 /** The other one. */
 export function otherSide(side: Side): Side {
   return side === "outside" ? "inside" : "outside";

@@ -13,7 +13,7 @@ import type { FilterOptions } from "./filter-parts.ts";
 import { GuardedPair, type Judging } from "./guarded-pair.ts";
 import type { InboxEntry } from "./inbox.ts";
 import type { GatewayLimits } from "./limits.ts";
-import { type FilterFactory, factsOfNode, otherSide, type PairFacts, type Side } from "./message-filter.ts";
+import { type FilterFactory, factsOfNode, otherSide, type PairFacts, SIDES, type Side } from "./message-filter.ts";
 import { Observation } from "./observation.ts";
 import { mayStand, policyDecisions, type Ruling } from "./policy-decisions.ts";
 import { type CommanderProfile, type CommanderRequest, commanderProfile, type Decide } from "./profile.ts";
@@ -136,7 +136,7 @@ class Live {
     this.#parts = parts;
     this.#settings = settings;
     this.#facts = facts;
-    for (const side of ["outside", "inside"] as const) this.#admit(side);
+    for (const side of SIDES) this.#admit(side);
     const { observeUntilMs, commander } = settings;
     const leftMs = observeUntilMs === undefined ? 0 : observeUntilMs - parts.clock.wallMs();
     this.observation = leftMs > 0 ? new Observation(addMs(now, leftMs), now) : undefined;
@@ -153,7 +153,7 @@ class Live {
   /** False: one of the nodes may not connect any more, or holds on to what it may not. */
   rejudge(settings: PairRuleSettings, pair: GuardedPair): boolean {
     this.#settings = settings;
-    for (const side of ["outside", "inside"] as const) {
+    for (const side of SIDES) {
       const policy = this.#parts.policies[side];
       const guard = this.#guards[side];
       if (policy === undefined || guard === undefined) continue;
@@ -213,7 +213,16 @@ class Live {
     if (this.#settings.commander !== sender) return undefined;
     const refuse = (request: CommanderRequest, rule: string): string =>
       this.#record(receiver, request, { outcome: "deny-rule", rule, nearestMiss: null, mode: "enforce" });
-    return this.#watched(sender, (request) => commanderProfile(this.#settings.profile, refuse)(request));
+    let { profile } = this.#settings;
+    let decide = commanderProfile(profile, refuse);
+    return this.#watched(sender, (request) => {
+      // A reload may have brought another one.
+      if (profile !== this.#settings.profile) {
+        profile = this.#settings.profile;
+        decide = commanderProfile(profile, refuse);
+      }
+      return decide(request);
+    });
   }
 
   #denyAll(sender: Side): Decide {

@@ -5,7 +5,7 @@ import { judgeWhole } from "./filter.ts";
 import type { FilterOptions, FilterParts } from "./filter-parts.ts";
 import type { Initiative } from "./initiative.ts";
 import { DEFAULT_GATEWAY_LIMITS } from "./limits.ts";
-import type { Side } from "./message-filter.ts";
+import { SIDES, type Side } from "./message-filter.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { ReturnPaths } from "./return-paths.ts";
 import { DROP, type FilterEvent, type Verdict } from "./verdict.ts";
@@ -52,7 +52,7 @@ export class PeerFilter {
 
   /** A message of the node on the side `from`; the payload and the verdict are as in `GatewayFilter.fromCommander`. */
   from(from: Side, control: Control, buffer: Buffer, start: number, end: number, now: MonotonicMs): Verdict {
-    for (const side of ["outside", "inside"] as const) {
+    for (const side of SIDES) {
       this.paths[side].expire(now);
       this.#options[side].observation?.reach(now);
     }
@@ -61,7 +61,7 @@ export class PeerFilter {
 
   /** The session is over. */
   end(): void {
-    for (const side of ["outside", "inside"] as const) this.paths[side].end();
+    for (const side of SIDES) this.paths[side].end();
   }
 
   /** Refused so far, by who and why. */
