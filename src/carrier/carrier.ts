@@ -4,7 +4,7 @@ import type { SallyportError } from "../base/errors.ts";
 export type ChannelId = number;
 
 /** What kind of channel to open; only multiplexing carriers (QUIC) know more than the one they start with. */
-export type ChannelKind = "control" | "data" | "auth" | "user";
+export type ChannelKind = "control" | "data" | "auth" | "user" | "user-uni";
 
 /** Facts about the secured transport under a connection. Certificates are DER; present only with TLS or QUIC. */
 export interface CarrierInfo {
