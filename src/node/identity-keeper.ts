@@ -222,6 +222,20 @@ export class IdentityKeeper {
     return this.decide({ role, name, method, publicKey, ...nothing, ...cookie }, info);
   }
 
+  /**
+   * What was decided at HELLO, as trust is now that Erlang's handshake proved the cookie, made durable.
+   * @returns why the peer may not have its session after all
+   */
+  confirmBarrel({ question }: PendingTrust, info: CarrierInfo): SallyportError | undefined {
+    const { name, publicKey } = question;
+    if (publicKey === undefined) return this.hasPin(name) ? trustWithdrawn(name) : undefined;
+    const { answer, pending } = this.decide(question, info);
+    if (answer.kind !== "granted") return trustWithdrawn(name);
+    const request = { trust: question, assurance: answer.assurance, inviteId: undefined };
+    const done = this.commit(request, pending, info.remoteAddress);
+    return done.ok ? undefined : done.error;
+  }
+
   /** Addresses at which peers that the operator trusts were last seen. Reads the disk. */
   addressesOfTrusted(): readonly string[] {
     const pins = this.#parts.store.list().filter((pin) => pin.place === "trusted");

@@ -1,6 +1,9 @@
+import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
+import type { AcceptHandler, Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler, ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
+import { BarrelLink, limitsAboveLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -8,11 +11,12 @@ import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import { PUBLISHED } from "../wire/flags.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { CertificateEnds } from "./certificate-ends.ts";
-import type { ConnectionParts } from "./connection-parts.ts";
+import type { BarrelPorts, ConnectionParts } from "./connection-parts.ts";
 import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
@@ -109,6 +113,20 @@ export class SessionHost implements ConnectionHost {
     );
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return connection;
+  };
+
+  /** For listeners on QUIC: takes an accepted carrier. */
+  readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
+    const { barrel } = this.#parts;
+    if (barrel === undefined) throw schemeRefused(this.#core.name, "quic");
+    const { connection, link } = this.#newLinked(
+      barrel,
+      undefined,
+      () => admission.release(),
+      () => carrier,
+    );
+    if (this.#closing !== undefined) connection.destroy(this.#closing);
+    return link;
   };
 
   /** The session a message came over; undefined for messages of this node. */
@@ -247,7 +265,10 @@ export class SessionHost implements ConnectionHost {
     const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
-    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
+    const shown = peer.info.proven?.publicKey;
+    const fingerprint = (shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown)) as
+      | Fingerprint
+      | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
     this.#certificates.watch(session, peer.info.peerCertDer);
     this.sessions.add(session);
@@ -323,6 +344,10 @@ export class SessionHost implements ConnectionHost {
     for (const wake of waiters ?? []) wake();
   }
 
+  barrelAttempted(attempt: BarrelAttempt): void {
+    this.#attempts.barrel(attempt);
+  }
+
   strayPong(): void {
     this.#core.counters.add("pongs_stray");
   }
@@ -336,6 +361,13 @@ export class SessionHost implements ConnectionHost {
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
+    if (address.scheme === "quic") {
+      const { barrel } = this.#parts;
+      if (barrel === undefined) throw schemeRefused(target, address.scheme);
+      barrel.checkDial(target, address);
+      const dial = (sink: ChannelledSink) => barrel.dialer.dial(address, hostPart(target), sink);
+      return this.#newLinked(barrel, target, () => {}, dial).connection;
+    }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
     return this.#newConnection(
@@ -345,17 +377,42 @@ export class SessionHost implements ConnectionHost {
     );
   }
 
+  /** A connection over QUIC: the link between its streams and the connection proves keys first. */
+  #newLinked(
+    barrel: BarrelPorts,
+    target: NodeName | undefined,
+    settled: () => void,
+    makeCarrier: (sink: ChannelledSink) => ChannelledCarrier,
+  ): { readonly connection: DistConnection; readonly link: BarrelLink } {
+    const { identity, clock, limits } = this.#parts;
+    if (identity === undefined) throw schemeRefused(target ?? this.#core.name, "quic");
+    let link: BarrelLink | undefined;
+    const make = (sink: CarrierSink, owner: ConnectionSink): BarrelLink => {
+      const own = { identity: () => identity.barrelIdentity, tools: identity.native.tools };
+      link = new BarrelLink({ target, ...own, clock, limits, owner }, sink, makeCarrier);
+      owner.attachLink(link);
+      return link;
+    };
+    const flags = barrel.isVisible ? this.#parts.own.flags | PUBLISHED : this.#parts.own.flags;
+    const connection = this.#newConnection(target, settled, make, {
+      own: { ...this.#parts.own, flags },
+      limits: limitsAboveLink(limits),
+    });
+    return { connection, link: link as unknown as BarrelLink };
+  }
+
   #newConnection(
     target: NodeName | undefined,
     settled: () => void,
-    makeCarrier: ConstructorParameters<typeof DistConnection>[2],
+    makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
+    differing: Partial<Pick<ConnectionParts, "own" | "limits">> = {},
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
-    const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
+    const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
-      makeCarrier,
+      (carrierSink) => makeCarrier(carrierSink, sink),
     );
     sink.attach(connection);
     this.#handshaking.add(connection);
