@@ -5,7 +5,14 @@ import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
-import type { BarrelDiscoveryOption, DiscoveryOption, DnsOption, NodeOptions, TlsSideOption } from "../node/options.ts";
+import type {
+  BarrelDiscoveryOption,
+  DiscoveryOption,
+  DnsOption,
+  NodeOptions,
+  QuicOption,
+  TlsSideOption,
+} from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Field, Shape } from "./shape.ts";
 
@@ -180,6 +187,21 @@ export const HEARTBEAT: Shape = {
   },
 };
 
+const QUIC: Readonly<Record<keyof QuicOption, Field>> = {
+  allowPublic: {
+    shape: { kind: "boolean" },
+    says: "Also beyond loopback and private addresses, though the engine has known faults. Host names count as beyond. Default false.",
+  },
+  retry: {
+    shape: { kind: "boolean" },
+    says: "Clients prove their address before TLS. Erlang's are not proven to follow. Default false.",
+  },
+  visible: {
+    shape: { kind: "boolean" },
+    says: "Take part in nodes() and global of Erlang nodes over QUIC; they serve tagged streams to nobody else. Default false.",
+  },
+};
+
 const BARREL_DISCOVERY: Readonly<Record<keyof BarrelDiscoveryOption, Field>> = {
   nodesFile: {
     shape: { kind: "string", path: true, example: "sys.config" },
@@ -296,6 +318,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
       },
     },
     says: "Ask peers which other nodes there are and where, and answer those who may ask. Default: neither.",
+  },
+  quic: {
+    shape: { kind: "object", keys: QUIC },
+    says: "Dial and listen (quic://) over QUIC, as nodes of barrel_p2p do. Needs identity. Default: neither.",
   },
   visible: { shape: { kind: "boolean" }, says: "Take part in nodes() and global of Erlang nodes. Default false." },
   profile: {

@@ -2,6 +2,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Clock } from "../base/clock.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import { AllowRule } from "../guard/allow.ts";
 import type { Decision } from "../policy/decision.ts";
 import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
@@ -127,6 +128,7 @@ export class SallyportNode implements Node {
       (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
+    this.acceptChannels = this.#host.acceptChannels;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
     this.#outbound = new Outbound(
@@ -166,6 +168,8 @@ export class SallyportNode implements Node {
 
   /** For listeners: takes an accepted carrier. */
   readonly accept: AcceptHandler;
+  /** For listeners on QUIC. */
+  readonly acceptChannels: ChannelledAcceptHandler;
 
   readonly identity: NodeIdentity | null;
 

@@ -2,8 +2,8 @@ import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
 import type { AcceptHandler, Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
-import type { ChannelledAcceptHandler, ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
-import { BarrelLink, limitsAboveLink } from "../dist/barrel-link.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
+import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -11,12 +11,11 @@ import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
-import { PUBLISHED } from "../wire/flags.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { CertificateEnds } from "./certificate-ends.ts";
-import type { BarrelPorts, ConnectionParts } from "./connection-parts.ts";
+import type { ConnectionParts } from "./connection-parts.ts";
 import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
@@ -26,6 +25,7 @@ import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
+import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
@@ -117,16 +117,10 @@ export class SessionHost implements ConnectionHost {
 
   /** For listeners on QUIC: takes an accepted carrier. */
   readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
-    const { barrel } = this.#parts;
-    if (barrel === undefined) throw schemeRefused(this.#core.name, "quic");
-    const { connection, link } = this.#newLinked(
-      barrel,
-      undefined,
-      () => admission.release(),
-      () => carrier,
-    );
+    const linked = linkedConnection(this.#parts, undefined, () => carrier);
+    const connection = this.#newConnection(undefined, () => admission.release(), linked.make, linked.parts);
     if (this.#closing !== undefined) connection.destroy(this.#closing);
-    return link;
+    return linked.link as BarrelLink;
   };
 
   /** The session a message came over; undefined for messages of this node. */
@@ -362,11 +356,11 @@ export class SessionHost implements ConnectionHost {
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
     if (address.scheme === "quic") {
-      const { barrel } = this.#parts;
-      if (barrel === undefined) throw schemeRefused(target, address.scheme);
-      barrel.checkDial(target, address);
-      const dial = (sink: ChannelledSink) => barrel.dialer.dial(address, hostPart(target), sink);
-      return this.#newLinked(barrel, target, () => {}, dial).connection;
+      const linked = linkedConnection(this.#parts, target, (barrel, sink) => {
+        barrel.checkDial(target, address);
+        return barrel.dialer.dial(address, hostPart(target), sink);
+      });
+      return this.#newConnection(target, () => {}, linked.make, linked.parts);
     }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
@@ -375,30 +369,6 @@ export class SessionHost implements ConnectionHost {
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
     );
-  }
-
-  /** A connection over QUIC: the link between its streams and the connection proves keys first. */
-  #newLinked(
-    barrel: BarrelPorts,
-    target: NodeName | undefined,
-    settled: () => void,
-    makeCarrier: (sink: ChannelledSink) => ChannelledCarrier,
-  ): { readonly connection: DistConnection; readonly link: BarrelLink } {
-    const { identity, clock, limits } = this.#parts;
-    if (identity === undefined) throw schemeRefused(target ?? this.#core.name, "quic");
-    let link: BarrelLink | undefined;
-    const make = (sink: CarrierSink, owner: ConnectionSink): BarrelLink => {
-      const own = { identity: () => identity.barrelIdentity, tools: identity.native.tools };
-      link = new BarrelLink({ target, ...own, clock, limits, owner }, sink, makeCarrier);
-      owner.attachLink(link);
-      return link;
-    };
-    const flags = barrel.isVisible ? this.#parts.own.flags | PUBLISHED : this.#parts.own.flags;
-    const connection = this.#newConnection(target, settled, make, {
-      own: { ...this.#parts.own, flags },
-      limits: limitsAboveLink(limits),
-    });
-    return { connection, link: link as unknown as BarrelLink };
   }
 
   #newConnection(
