@@ -112,7 +112,7 @@ export interface CarrierSink {
 
 /** Where and how to dial. */
 export interface DialAddress {
-  readonly scheme: "tls" | "tcp";
+  readonly scheme: "tls" | "tcp" | "quic";
   readonly host: string;
   readonly port: number;
 }
