@@ -316,6 +316,9 @@ describe("frames of a peer", () => {
         run.clock.advance(10_000);
       }
     };
+    step(200_000);
+    const second = run.peer.open("data");
+    run.say(lane, ECHO.slice(20)).say(second, ECHO.slice(0, 20));
     step(290_000);
     expect(run.failure).toBeUndefined();
     step(20_000);
@@ -351,6 +354,19 @@ describe("the control stream", () => {
     expect(stray).toBeGreaterThan(0);
     expect(run.end.got).toEqual([]);
     expect(run.failure).toBeUndefined();
+  });
+
+  it("may tick while the session is not admitted yet", () => {
+    const run = replay(first, "listener", {
+      before: (r) => {
+        r.end.proven = () => {};
+      },
+    });
+    run.say(0, "00000000");
+    expect([run.failure, run.end.peer]).toEqual([undefined, undefined]);
+    run.end.connection.admit();
+    run.clock.advance(0);
+    expect(run.last).toMatch(/^up /);
   });
 
   it("may begin before the exchange of keys is over, with one message", () => {

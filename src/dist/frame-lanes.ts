@@ -132,11 +132,14 @@ export class FrameLanes {
     return addMs(this.#pausedAt ?? this.#parts.clock.now(), -this.#pausedMs);
   }
 
-  /** One timer for all lanes: set when a frame begins to wait, set again while one does. */
+  /** One timer for all lanes: for the frame that has waited longest when it is set. */
   #arm(): void {
     if (this.#timer !== undefined || this.#isClosed || this.#began.size === 0) return;
     const { clock } = this.#parts;
-    this.#timer = clock.at(addMs(clock.now(), this.#maxFrameMs), () => this.#look(), true);
+    let oldest = this.#time();
+    for (const began of this.#began.values()) if (began < oldest) oldest = began;
+    const leftMs = oldest + this.#maxFrameMs - this.#time();
+    this.#timer = clock.at(addMs(clock.now(), Math.max(1, leftMs)), () => this.#look(), true);
   }
 
   #look(): void {

@@ -1,10 +1,9 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { SallyportError } from "../../src/base/errors.ts";
 import { parseNodeName } from "../../src/base/node-name.ts";
 import { AcceptGate, type AcceptGateLimits } from "../../src/carrier/accept-gate.ts";
-import type { Admission, CarrierInfo } from "../../src/carrier/carrier.ts";
-import type { ChannelledCarrier, ChannelledSink } from "../../src/carrier/channels.ts";
+import type { Admission } from "../../src/carrier/carrier.ts";
+import type { ChannelledCarrier } from "../../src/carrier/channels.ts";
 import {
   listenQuic,
   type QuicCarrierOptions,
@@ -18,6 +17,7 @@ import { QuicEngine, type QuicEngineOptions } from "../../src/carrier/quic/quic-
 import { RealClock } from "../../src/system/real-clock.ts";
 import { RealRandom } from "../../src/system/real-random.ts";
 import { issueSelfSigned } from "../../src/x509/issue.ts";
+import { ChannelEar, isOpen } from "./channel-ear.ts";
 
 export const ENGINE = fileURLToPath(new URL("../../lib/quic-engine/main.js", import.meta.url));
 export const clock = new RealClock();
@@ -28,80 +28,9 @@ export async function material(): Promise<QuicMaterial> {
   return issueSelfSigned({ clock, random }, { name: parseNodeName("quic@127.0.0.1") });
 }
 
-/** Hears one end, and keeps what it heard. */
-export class QuicEar implements ChannelledSink {
-  info: CarrierInfo | undefined;
-  readonly received = new Map<number, Buffer[]>();
-  readonly octets = new Map<number, number>();
-  readonly ended = new Set<number>();
-  readonly resets = new Map<number, number>();
-  readonly drainedChannels: number[] = [];
-  isClosed = false;
-  cause: SallyportError | undefined;
-  keep = true;
-  onBytes: (channel: number, chunk: Buffer) => void = () => undefined;
-  onDrained: (channel: number) => void = () => undefined;
-  #waiting: { test: (ear: QuicEar) => boolean; done: () => void }[] = [];
-
-  opened(info: CarrierInfo): void {
-    this.info = info;
-    this.#look();
-  }
-  bytes(channel: number, chunk: Buffer): void {
-    if (this.keep) {
-      const chunks = this.received.get(channel) ?? [];
-      chunks.push(chunk);
-      this.received.set(channel, chunks);
-    }
-    this.octets.set(channel, (this.octets.get(channel) ?? 0) + chunk.length);
-    this.onBytes(channel, chunk);
-    this.#look();
-  }
-  drained(channel: number): void {
-    this.drainedChannels.push(channel);
-    this.onDrained(channel);
-    this.#look();
-  }
-  channelEnded(channel: number): void {
-    if (this.ended.has(channel)) throw new Error(`channel ${channel} ended twice`);
-    this.ended.add(channel);
-    this.#look();
-  }
-  channelReset(channel: number, code: number): void {
-    if (this.resets.has(channel)) throw new Error(`channel ${channel} was reset twice`);
-    this.resets.set(channel, code);
-    this.#look();
-  }
-  closed(cause: SallyportError | undefined): void {
-    if (this.isClosed) throw new Error("closed twice");
-    this.isClosed = true;
-    this.cause = cause;
-    this.#look();
-  }
-
-  text(channel: number): string {
-    return Buffer.concat(this.received.get(channel) ?? []).toString("latin1");
-  }
-  count(channel: number): number {
-    return this.octets.get(channel) ?? 0;
-  }
-  until(test: (ear: QuicEar) => boolean): Promise<void> {
-    if (test(this)) return Promise.resolve();
-    return new Promise((done) => this.#waiting.push({ test, done }));
-  }
-  #look(): void {
-    const ready = this.#waiting.filter((each) => each.test(this));
-    this.#waiting = this.#waiting.filter((each) => !ready.includes(each));
-    for (const each of ready) each.done();
-  }
-}
-
-export const isOpen = (ear: QuicEar): boolean => ear.info !== undefined;
-export const isClosed = (ear: QuicEar): boolean => ear.isClosed;
-
 export interface QuicEnd {
   readonly carrier: ChannelledCarrier;
-  readonly ear: QuicEar;
+  readonly ear: ChannelEar;
   readonly admission?: Admission;
 }
 
@@ -147,7 +76,7 @@ export async function serve(
     address,
     options.material ?? (await material()),
     (carrier, admission) => {
-      const end = { carrier, ear: new QuicEar(), admission };
+      const end = { carrier, ear: new ChannelEar(), admission };
       const next = waiting.shift();
       if (next === undefined) arrived.push(end);
       else next(end);
@@ -172,7 +101,7 @@ export function dial(
   port: number,
   options: QuicCarrierOptions & { readonly host?: string } = {},
 ): QuicEnd & { readonly carrier: QuicCarrier } {
-  const ear = new QuicEar();
+  const ear = new ChannelEar();
   const address = { scheme: "quic" as const, host: options.host ?? "127.0.0.1", port };
   return { carrier: quicDialer(from, options).dial(address, "localhost", ear) as QuicCarrier, ear };
 }
