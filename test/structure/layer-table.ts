@@ -67,6 +67,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       "node:stream": "the pipe to the node",
       "node:module": "loads the binding's package only when the process runs",
       "node:crypto": "the tokens of stateless retry",
+      "node:worker_threads": "a thread that ends a hung process whose node is gone",
     },
   },
   auth: { rank: 3, why: "handshake machines; pure steps" },
