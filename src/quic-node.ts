@@ -10,6 +10,8 @@ import { isOpenToStrangers } from "./carrier/quic/public-address.ts";
 import { listenQuic, type QuicListener, quicDialer } from "./carrier/quic/quic.ts";
 import { QuicEngine } from "./carrier/quic/quic-engine.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
+import { LANES } from "./dist/lane-routing.ts";
+import { FRAGMENTS_AHEAD_BYTES } from "./dist/send.ts";
 import type { BarrelPorts } from "./node/connection-parts.ts";
 import type { QuicOption } from "./node/options.ts";
 
@@ -19,6 +21,12 @@ export interface QuicNodeParts {
   /** Hears of what the operator should know while the node runs. */
   warn(reason: string, message: string): void;
 }
+
+/**
+ * A lane is told to wait from a sixteenth of what the send path keeps ahead of the carrier: however its bytes spread over the lanes, one of
+ * them says when there is room again.
+ */
+const LIMITS = { highWaterBytes: FRAGMENTS_AHEAD_BYTES / LANES } as const;
 
 /** QUIC of one node: one engine for all that it dials and accepts. Nothing is loaded before the first use. */
 export class QuicNode {
@@ -32,7 +40,7 @@ export class QuicNode {
     this.#engine = new QuicEngine({ clock, warn });
     this.#option = option;
     this.ports = {
-      dialer: quicDialer(this.#engine),
+      dialer: quicDialer(this.#engine, LIMITS),
       isVisible: option.visible === true,
       checkDial: (target, address) => checkDial(option, target, address),
     };
@@ -49,7 +57,7 @@ export class QuicNode {
     accept: ChannelledAcceptHandler,
   ): Promise<QuicListener> {
     const { allowPublic = false, retry = false } = this.#option;
-    const listener = await listenQuic(this.#engine, gate, address, material, accept, { allowPublic, retry });
+    const listener = await listenQuic(this.#engine, gate, address, material, accept, { ...LIMITS, allowPublic, retry });
     this.#listeners.push(listener);
     return listener;
   }

@@ -165,10 +165,8 @@ export class SallyportNode implements Node {
   attach(attachment: Attachment): void {
     this.#attachments.push(attachment);
   }
-
-  /** For listeners: takes an accepted carrier. */
+  /** For listeners: take an accepted carrier. */
   readonly accept: AcceptHandler;
-  /** For listeners on QUIC. */
   readonly acceptChannels: ChannelledAcceptHandler;
 
   readonly identity: NodeIdentity | null;
