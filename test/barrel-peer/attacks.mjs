@@ -61,7 +61,10 @@ const MAKERS = {
   "forged-signature": [BOTH, () => ({ bend: { signature: () => signWith(newKeys().seed, randomBytes(104)) } })],
   "wrong-binding": [BOTH, () => ({ bend: { binding: randomBytes(32) } })],
   "other-key": [BOTH, (o) => ({ bend: { name: o.as, keys: newKeys() } })],
-  "small-order-key": [BOTH, (o) => ({ bend: { name: o.as, keys: SMALL_ORDER, signature: () => SMALL_ORDER_SIGNATURE } })],
+  "small-order-key": [
+    BOTH,
+    (o) => ({ bend: { name: o.as, keys: SMALL_ORDER, signature: () => SMALL_ORDER_SIGNATURE } }),
+  ],
   "timestamp-skew": [BOTH, (o) => ({ bend: { skewMs: o.skewMs } })],
   "version-1": [BOTH, () => ({ bend: { version: 1 } })],
   "version-3": [BOTH, () => ({ bend: { version: 3 } })],

@@ -48,7 +48,6 @@ class Machine {
     Object.assign(this, setup);
     this.bend ??= {};
     this.cookieOnly ??= [];
-    this.wallAtStart = this.wallMs();
     this.reader = new FrameReader();
     this.state = "hello";
     this.streamSeen = false;

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const PROGRAM = fileURLToPath(new URL("./peer.mjs", import.meta.url));
 /** Longest wait for one event, generous: a loaded machine is not a failure. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 45_000;
 
 export interface PeerEvent {
   readonly event: string;

@@ -1,6 +1,16 @@
 // Keys and pins on disk (barrel-auth sections 5 and 7), and the certificate of section 1.2.
 import { createPrivateKey, generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { isNodeName, publicKeyOf } from "./auth-codec.mjs";
 
@@ -23,6 +33,17 @@ export function loadKeys(dir) {
   if (seed.length !== 32 || publicKey.length !== 32) throw new Error("invalid_key_size");
   if (!publicKeyOf(seed).equals(publicKey)) throw new Error("keypair_mismatch");
   return { seed, publicKey };
+}
+
+/** Copies the pair to `backups/` and writes a new one: it counts from the next handshake on. */
+export function rotateKeys(dir) {
+  const backup = join(dir, "backups", new Date().toISOString().replace(/[-:]|\.\d+/g, ""));
+  mkdirSync(backup, { recursive: true });
+  for (const file of ["node.key", "node.pub"]) {
+    copyFileSync(join(dir, file), join(backup, file));
+    rmSync(join(dir, file));
+  }
+  return loadKeys(dir);
 }
 
 /** A key pair that is not stored. */
@@ -62,6 +83,12 @@ export class TrustStore {
     if (pinned !== undefined) return pinned.equals(key) ? undefined : "key_mismatch";
     this.store(name, key);
     return undefined;
+  }
+
+  /** The operator's call: forgets a pin, in memory and on disk. */
+  drop(name) {
+    this.pins.delete(name);
+    rmSync(join(this.dir, `${name}.pub`), { force: true });
   }
 
   /** The operator's call: overwrites. */

@@ -27,7 +27,7 @@ export class Link {
 
   /**
    * @param {object} owner the peer: options, node, trust, emit, `binding` of the own certificate, links
-   * @param {import("./quic.mjs").QuicConnection} quic
+   * @param {import("./quic-connection.mjs").QuicConnection} quic
    * @param {{id: number, role: "dialer" | "listener", target?: string, attack?: object, binding?: Buffer}} of
    */
   constructor(owner, quic, of) {
@@ -51,7 +51,7 @@ export class Link {
     if (this.attack.name !== undefined || this.owner.options.trace) this.emit({ event: "saw", what, ...detail });
   }
 
-  /** @returns {import("./quic.mjs").Handler} */
+  /** @returns {import("./quic-connection.mjs").Handler} */
   handler() {
     return {
       established: () => this.#established(),
@@ -83,6 +83,12 @@ export class Link {
       return this.attack
         .script(this.script, this)
         .catch((error) => this.emit({ event: "attack_failed", error: error.message }));
+    }
+    if (!options.auth) {
+      this.auth = { rest: () => NOTHING, closed: () => {} };
+      this.#clear();
+      this.phase = "handshake";
+      return this.#startHandshake();
     }
     this.#after(options.authTimeoutMs, () => this.auth.deadline());
     const stream = this.attack.authStream ?? (this.role === "dialer" ? 2 : 3);
@@ -221,8 +227,8 @@ export class Link {
     this.authIn ??= id;
     if (id !== this.authIn) {
       // Taken without a limit, as the original does (section 14.9 b).
-      this.#early.set(id, [...(this.#early.get(id) ?? []), bytes]);
-      return undefined;
+      if (!this.#early.has(id)) this.#early.set(id, []);
+      return this.#early.get(id).push(bytes);
     }
     this.#sawFrames(bytes);
     return this.auth.bytes(bytes);

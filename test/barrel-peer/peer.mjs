@@ -8,7 +8,7 @@ import { attackFor } from "./attacks.mjs";
 import { bindingOf, encodeHello, framed } from "./auth-codec.mjs";
 import { openForgedServer } from "./forged-server.mjs";
 import { FRAGMENTS } from "./handshake.mjs";
-import { keyFits, loadCertificate, loadKeys, newKeys, TrustStore } from "./identity.mjs";
+import { keyFits, loadCertificate, loadKeys, newKeys, rotateKeys, TrustStore } from "./identity.mjs";
 import { Link } from "./link.mjs";
 import { ErlangNode } from "./node.mjs";
 import { parseAddress, parseOptions } from "./options.mjs";
@@ -48,13 +48,25 @@ class Peer {
     const certificate = o.certFile === undefined ? this.certificate : readCertificate(o);
     if (bent?.forged === true) {
       const control = o.control === true ? certificate.keyPem : undefined;
-      const forged = await openForgedServer({ host, port, certPem: certificate.certPem, keyPem: control, emit: this.emit });
+      const forged = await openForgedServer({
+        host,
+        port,
+        certPem: certificate.certPem,
+        keyPem: control,
+        emit: this.emit,
+      });
       this.#open.add(forged);
       return this.emit({ event: "listening", port: forged.port, attack });
     }
     const binding = bindingOf(certificate.der);
     const accept = (quic) => this.#link(quic, { role: "listener", attack: bent, binding });
-    const endpoint = await Endpoint.open({ host, port, certificate, parameters: { ...this.parameters, streamBytes: o.streamBytes ?? this.options.streamBytes }, accept });
+    const endpoint = await Endpoint.open({
+      host,
+      port,
+      certificate,
+      parameters: { ...this.parameters, streamBytes: o.streamBytes ?? this.options.streamBytes },
+      accept,
+    });
     this.#open.add(endpoint);
     return this.emit({ event: "listening", port: endpoint.port, attack, binding: binding.toString("hex") });
   }
@@ -166,6 +178,8 @@ class Peer {
       this.of(c).quic.flush();
     },
     close: (c) => this.of(c).close(c.code ?? 0),
+    closeAll: () => [...this.links.values()].map((link) => link.close()).length,
+    deafen: (c) => this.of(c).quic.endpoint.socket.removeAllListeners("message"),
     rebind: async (c) => ({ port: await this.of(c).quic.endpoint.rebind() }),
     stats: (c) => ({ ...this.of(c).quic.stats(), parkedFrames: this.of(c).parkedFrames }),
     memory: () => ({ rss: process.memoryUsage().rss, external: process.memoryUsage().external }),
@@ -175,6 +189,8 @@ class Peer {
       pins: Object.fromEntries([...this.trust.pins].map(([name, key]) => [name, key.toString("hex")])),
     }),
     pin: (c) => this.trust.store(c.name, Buffer.from(c.key, "hex")),
+    unpin: (c) => this.trust.drop(c.name),
+    rotate: () => ({ key: rotateKeys(this.options.keyDir).publicKey.toString("hex") }),
     identity: () => ({
       name: this.node.name,
       key: this.keys().publicKey.toString("hex"),

@@ -12,7 +12,7 @@ export class UserStreams {
 
   /**
    * @param {object} options
-   * @param {import("./quic.mjs").QuicConnection} options.quic
+   * @param {import("./quic-connection.mjs").QuicConnection} options.quic
    * @param {"dialer" | "listener"} options.role
    * @param {string} options.peer name: waiting tag bytes are kept by name and stream, beyond the connection
    * @param {Map<string, Buffer>} options.waiting shared by all connections of the node
