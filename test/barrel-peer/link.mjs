@@ -17,12 +17,13 @@ export class Link {
   /** Set when up. @type {{name: string, flags: bigint, effective: bigint, creation: number} | undefined} */
   peer;
   #early = new Map();
+  #earlyBytes = 0;
   #cutters = new Map();
   #early0 = [];
   #parked = [];
   #timers = [];
   #sequence = 1;
-  #lastTickAnswer = 0;
+  #lastTickAnswer = Number.NEGATIVE_INFINITY;
   #silent = { packets: -1, periods: 0 };
 
   /**
@@ -228,7 +229,9 @@ export class Link {
     if (id !== this.authIn) {
       // Taken without a limit, as the original does (section 14.9 b).
       if (!this.#early.has(id)) this.#early.set(id, []);
-      return this.#early.get(id).push(bytes);
+      this.#early.get(id).push(bytes);
+      this.#earlyBytes += bytes.length;
+      return this.saw("early", { stream: id, bytes: this.#earlyBytes });
     }
     this.#sawFrames(bytes);
     return this.auth.bytes(bytes);
@@ -357,6 +360,7 @@ export class Link {
   }
 
   #tick() {
+    if (this.owner.options.trace) this.emit({ event: "period" });
     const { recv } = this.quic.stats();
     this.#silent =
       recv === this.#silent.packets

@@ -169,6 +169,7 @@ class Peer {
     monitor: (c) => new Promise((resolve) => this.node.monitor(this.of(c), c.name, (reason) => resolve({ reason }))),
     kill: (c) => this.node.kill(c.name, c.reason ?? "killed"),
     burst: (c) => this.#burst(c),
+    idle: (c) => ({ ms: performance.now() - this.of(c).quic.lastSentAt }),
     tick: (c) => this.of(c).sendTick(),
     openStream: (c) => ({ stream: this.of(c).streams.open(c.tag, c.uni === true) }),
     writeStream: (c) => this.of(c).streams.write(c.stream, Buffer.from(c.hex ?? "", "hex"), c.fin === true),

@@ -161,11 +161,12 @@ describe("two peers", () => {
   });
 
   it("answer a second connection of the same name with `alive`, and let it replace the first", async () => {
-    const mark = b.mark;
+    const [mine, mark] = [a.mark, b.mark];
     await a.dial(B, address);
-    await b.wait({ event: "up", name: A }, mark);
+    await a.wait({ event: "up", name: B }, mine);
+    await a.wait({ event: "down", name: B }, mine);
     await b.wait({ event: "down", name: A }, mark);
-    await a.wait({ event: "down", name: B });
+    expect(b.since(mark, { event: "up", name: A })).toHaveLength(1);
     expect(await a.command("ping", { node: B })).toEqual({ answer: "pong" });
   });
 

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type AuthResult, DialerAuth, ListenerAuth } from "./auth.mjs";
 import {
@@ -138,6 +139,11 @@ describe("the first distribution message", () => {
     expect(toJson(read?.message)).toEqual({ tuple: [{ pid: ["ts@127.0.0.1", 100, 0, 7] }, toJson(hello)] });
   });
 
+  it("is answered by the captured first bytes", () => {
+    const [frame] = encodeMessage(false, 1, tuple(2, atom(""), self), tuple(atom("echo"), hello, atom("a@127.0.0.1")));
+    expect(frame!.subarray(4).toString("hex")).toMatch(/^708368036102770058770c7473403132372e302e302e31/);
+  });
+
   it("is refused in the form that was not negotiated", () => {
     const control = tuple(6, self, atom(""), atom("echo"));
     for (const form of [true, false]) {
@@ -158,6 +164,36 @@ describe("the first distribution message", () => {
     }
     expect(read.filter((message) => message !== undefined)).toHaveLength(1);
     expect(Buffer.alloc(150_000, 7).equals(read.at(-1)?.message as Buffer)).toBe(true);
+  });
+});
+
+// Whole frames of the distribution description, vectors V6 to V11.
+describe("a captured frame", () => {
+  it.each([
+    "0000004270836803611658770d613235403132372e302e302e3100000055000000006b00d47b58770c6a73403132372e302e302e310000006400000000010203048377026869",
+    "0000002e70836804610658770d613237403132372e302e302e3100000058000000006b00d47b770077037372768377026869",
+    "0000003d70836803610158770d613237403132372e302e302e3100000058000000006b00d47b58770c6a73403132372e302e302e31000000640000000001020304",
+    "0000003f708368046123610358770d613237403132372e302e302e3100000058000000006b00d47b58770c6a73403132372e302e302e31000000640000000001020304",
+    "0000004970836804611358770d613235403132372e302e302e3100000055000000006b00d47b77037372765a0003770d613235403132372e302e302e316b00d47b0000e1aa757800019f6b0988",
+    "0000005370836804611c77066e6f7375636858770c6a73403132372e302e302e310000006400000000010203045a0003770c6a73403132372e302e302e31010203040000000100000002000000038377066e6f70726f63",
+    "0000008370836806611d5a0003770d613237403132372e302e302e316b00d47b0001112b75780001b1376cff58770d613237403132372e302e302e3100000058000000006b00d47b58770d613237403132372e302e302e310000004b000000006b00d47b680377016d77016661016c0000000177076d6f6e69746f726a836c000000017701616a",
+    "0000006070836805611f5a0003770c6a73403132372e302e302e310102030400000001000000020000000358770c6a73403132372e302e302e31000000640000000001020304610258770d613237403132372e302e302e31000001c8000000006b00d47b",
+  ])("is read and written again without a change: %s", (hex) => {
+    const [body] = new FrameCutter().push(bytes(hex));
+    const { control, message } = new MessageReader(false).read(body!)!;
+    expect(encodeMessage(false, 1, control, message)[0]!.toString("hex")).toBe(hex);
+  });
+});
+
+describe("the peer", () => {
+  it("shares no code with the implementation: it imports Node and its own files", () => {
+    const files = readdirSync(import.meta.dirname).filter((file) => file.endsWith(".mjs"));
+    const imports = files.flatMap((file) => {
+      const text = readFileSync(`${import.meta.dirname}/${file}`, "utf8");
+      return [...text.matchAll(/\b(?:from|import\()\s*["']([^"']+)["']/g)].map((match) => match[1]);
+    });
+    expect(imports.length).toBeGreaterThan(40);
+    expect(imports.filter((from) => !/^(node:|\.\/[a-z-]+\.mjs$)/.test(from!))).toEqual([]);
   });
 });
 
