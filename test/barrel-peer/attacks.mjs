@@ -94,6 +94,7 @@ const MAKERS = {
   "half-frame-fin": [BOTH, (o, own) => ({ script: partial((hello) => hello.subarray(0, 10), "fin", o, own) })],
   "fin-early": [BOTH, (o, own) => ({ script: partial(() => Buffer.alloc(0), "fin", o, own) })],
   "reset-early": [BOTH, (o, own) => ({ script: partial((hello) => hello.subarray(0, 10), "reset", o, own) })],
+  drip: [BOTH, (o, own) => ({ script: (wire) => drip(wire, o, own) })],
   "hello-on-bidi": [BOTH, (_o, _own, role) => ({ authStream: role === "dialer" ? 0 : 1, noFin: true })],
   "no-fin": [BOTH, () => ({ noFin: true })],
   "early-stream-0": [
@@ -143,6 +144,17 @@ async function hold(wire) {
   while ((await wire.frame()) !== undefined) {
     // Read and forget.
   }
+}
+
+/** One byte of HELLO at a time: each comes in time, the whole does not. */
+async function drip(wire, o, own) {
+  if (wire.link.role === "listener") await wire.frame();
+  for (const byte of helloOf(o, own)) {
+    if (wire.link.phase === "closed") return;
+    wire.send(Buffer.of(byte));
+    await new Promise((resolve) => setTimeout(resolve, o.everyMs ?? 500));
+  }
+  await hold(wire);
 }
 
 function partial(cut, end, o, own) {

@@ -175,6 +175,7 @@ const SILENCES = [
   ["hello-then-silence", "{recv_challenge_failed,timeout}"],
   ["half-frame-fin", "{recv_hello_failed,timeout}"],
   ["fin-early", "{recv_hello_failed,timeout}"],
+  ["drip", "{recv_hello_failed,timeout}"],
 ] as const;
 
 describe("silence", () => {

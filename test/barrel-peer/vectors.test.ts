@@ -164,6 +164,9 @@ describe("the first distribution message", () => {
     }
     expect(read.filter((message) => message !== undefined)).toHaveLength(1);
     expect(Buffer.alloc(150_000, 7).equals(read.at(-1)?.message as Buffer)).toBe(true);
+    reader.read(frames[0]!.subarray(4));
+    expect(() => reader.read(frames[2]!.subarray(4))).toThrow("out of order");
+    expect(() => new MessageReader(true).read(frames[1]!.subarray(4))).toThrow("out of order");
   });
 });
 
