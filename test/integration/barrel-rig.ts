@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, vi } from "vitest";
@@ -107,6 +108,8 @@ class Inside {
 export interface BarrelRigOptions {
   readonly trust?: "strict" | "tofu";
   readonly node?: Partial<NodeOptions>;
+  /** Further options that need the fingerprint of the honest peer. */
+  readonly nodeFor?: (good: string) => Partial<NodeOptions>;
   /** Names that the node trusts with the keys of these bytes. */
   readonly pins?: Readonly<Record<string, Buffer>>;
 }
@@ -130,7 +133,7 @@ export class BarrelRig {
     this.good = new PeerProcess(this.room, GOOD, ["--auth-timeout", "60000"]);
   }
 
-  static async start({ trust = "tofu", node = {}, pins = {} }: BarrelRigOptions = {}): Promise<BarrelRig> {
+  static async start({ trust = "tofu", node = {}, nodeFor, pins = {} }: BarrelRigOptions = {}): Promise<BarrelRig> {
     const rig = new BarrelRig();
     const trusted = join(rig.keyDir, "trusted");
     mkdirSync(trusted, { recursive: true, mode: 0o700 });
@@ -138,9 +141,10 @@ export class BarrelRig {
     for (const [name, key] of Object.entries(pins)) writeFileSync(join(trusted, `${name}.pub`), key);
     // Their keys are there once they answer.
     await Promise.all([rig.good.command("identity"), rig.evil.command("identity")]);
-    if (trust === "strict")
-      writeFileSync(join(trusted, `${GOOD}.pub`), readFileSync(join(rig.good.keyDir, "node.pub")));
-    await rig.#makeNode(trust, node);
+    const goodKey = readFileSync(join(rig.good.keyDir, "node.pub"));
+    if (trust === "strict") writeFileSync(join(trusted, `${GOOD}.pub`), goodKey);
+    const fingerprint = `SHA256:${createHash("sha256").update(goodKey).digest("base64").replace(/=+$/, "")}`;
+    await rig.#makeNode(trust, { ...node, ...nodeFor?.(fingerprint) });
     return rig;
   }
 
@@ -256,7 +260,7 @@ export class BarrelRig {
       name: VICTIM,
       epmd: "off",
       cookie: { file: this.room.cookieFile },
-      identity: { dir: this.keyDir, trust, ...extra.identity },
+      identity: { ...extra.identity, dir: this.keyDir, trust },
       quic: {},
       tickTimeMs: 600_000,
       listen: ["quic://127.0.0.1:0"],
