@@ -45,7 +45,11 @@ describe("a relay with the stolen TLS key of the listener", () => {
   });
 
   it.each([
-    ["by a key never lets in", "refused", (keys: readonly string[]) => ({ keys, names: [GOOD] })],
+    [
+      "by a key never lets in",
+      "refused",
+      (keys: readonly string[]) => ({ keys, names: [GOOD], assurance: "cookie" as const }),
+    ],
     ["by its name and the cookie lets in", "up", () => ({ names: [GOOD], assurance: "cookie" as const })],
   ] as const)("is why an entry of the policy %s who dialled in: %s", async (_by, wanted, entry) => {
     const rules = [{ id: "echo", from: "good", allow: "call", to: "echo" }] as const;
