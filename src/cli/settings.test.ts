@@ -63,6 +63,18 @@ describe("an identity", () => {
     expect(settingsOfOneShot(flags, disk).identity).toBeUndefined();
   });
 
+  it("speaks QUIC to all where that is asked for", () => {
+    const resolve = ["a@h=127.0.0.1:4433", "b@h=none", "c@h=tls://127.0.0.1:9100"];
+    expect(settingsOfNode({ ...FLAGS, protocol: "barrel", resolve }, disk)).toMatchObject({
+      identity: keys,
+      quic: { retry: false },
+      epmd: "off",
+      resolve: { "a@h": "quic://127.0.0.1:4433", "b@h": "none", "c@h": "tls://127.0.0.1:9100" },
+      discovery: { barrel: { dns: true } },
+    });
+    expect(settingsOfNode(FLAGS, disk).quic).toBeUndefined();
+  });
+
   it("of which nothing says the name is not used", () => {
     const nameless = world({});
     expect(() => settingsOfOneShot({ ...FLAGS, keyDir: "keys" }, nameless)).toThrow(
