@@ -4,6 +4,7 @@ import { MAX_CHAIN_DEPTH } from "../carrier/tls-protocol.ts";
 import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
+import type { HealthOption } from "../health/health-address.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
 import type { DiscoveryOption, DnsOption, NodeOptions, TlsSideOption } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
@@ -191,6 +192,24 @@ const DISCOVERY: Readonly<Record<keyof DiscoveryOption, Field>> = {
   },
 };
 
+const HEALTH: Readonly<Record<keyof HealthOption, Field>> = {
+  listen: {
+    shape: { kind: "string", example: "9180" },
+    says: "Port on 127.0.0.1, or HOST:PORT for another address.",
+    required: true,
+  },
+  peers: {
+    shape: { kind: "boolean" },
+    says: "Its /health also names peers and asks them whether they answer. Default false.",
+  },
+};
+
+/** The endpoint of probes, of a node or a gateway. */
+export const HEALTH_FIELD: Field = {
+  shape: { kind: "object", keys: HEALTH },
+  says: "Answers probes over HTTP: /live, /ready and /health. Default none.",
+};
+
 /**
  * Every key of `sallyport.jsonc`. The names are those of `NodeOptions`, and the compiler holds the two together: a new
  * option does not build until it has a line here.
@@ -349,6 +368,7 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     },
     says: "Hash-chained record of connection attempts, ends and refused operations. Default data/audit for start; false: none.",
   },
+  health: HEALTH_FIELD,
   dangerous: {
     shape: {
       kind: "object",
