@@ -19,9 +19,10 @@ export function healthText(result: Fields, colours: Colours): string {
       ...rows,
       ...seedRows(seeds),
       ...listOf(result["certificates"]).map(certificateRow),
-      ["sessions", String(connectedCount)],
-      ["processes", String(processes)],
-      ["open calls", String(openCalls)],
+      ...pairRows(result["pairs"]),
+      ...counted("sessions", connectedCount),
+      ...counted("processes", processes),
+      ...counted("open calls", openCalls),
       ...refusalRows(asObject(result["lastRefusal"])),
       ...Object.entries(asObject(counters) ?? {})
         .filter(([, value]) => value !== 0)
@@ -30,6 +31,19 @@ export function healthText(result: Fields, colours: Colours): string {
     colours.dim,
   );
   return [...banner, text].join("\n");
+}
+
+/** A gateway counts other things than a node. */
+function counted(name: string, value: unknown): Row[] {
+  return value === undefined ? [] : [[name, String(value)]];
+}
+
+function pairRows(pairs: unknown): Row[] {
+  return listOf(pairs).map(({ name, isListening, connected, connecting }) => {
+    const state = isListening === true ? "listens" : "does not listen";
+    const sessions = Array.isArray(connected) ? connected.length : 0;
+    return ["pair", `${name}: ${state}, ${sessions} sessions, ${connecting} connecting`];
+  });
 }
 
 /** A check that is well needs no row. */

@@ -12,7 +12,7 @@ import type { Health, Vitals } from "./health-api.ts";
 import type { Metric } from "./metric.ts";
 
 export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
-export type { Health, PeerHealth, Vitals } from "./health-api.ts";
+export type { Health, LastRefusal, PeerHealth, Vitals } from "./health-api.ts";
 export type { Metric } from "./metric.ts";
 
 /** A peer as an application sees it: who it is, how sure we are, and over what it came. */
