@@ -25,18 +25,20 @@ export interface VitalsParts {
   readonly attachments: readonly Attachment[];
 }
 
-/** How a node is, at this moment. */
+/** How a node is, at this moment. Never throws: counters that cannot be had are left out, and that is a problem. */
 export function vitalsOf(parts: VitalsParts): Vitals {
-  const { core, peers, isOpen, audit, rejecting, joining, expiry, attachments } = parts;
+  const { core, peers, isOpen, audit, rejecting, joining, expiry } = parts;
   const connectedNodes = isOpen ? peers.map((peer) => peer.name) : [];
   const dates = expiry.problems();
   const checks = checksOf(parts, dates);
+  const counters = countersOf(parts);
   const problems = [
     ...dates.map(({ reason }) => reason),
     ...(audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
     ...(rejecting.policy ? ["POLICY_REJECTED"] : []),
     ...(rejecting.certificate ? ["RELOAD_REJECTED"] : []),
     ...joining.problems(),
+    ...(counters.areWhole ? [] : ["CHECK_FAILED"]),
   ];
   return {
     state: dates.some(({ isGrave }) => isGrave) ? "red" : problems.length === 0 ? "green" : "yellow",
@@ -54,12 +56,26 @@ export function vitalsOf(parts: VitalsParts): Vitals {
     trust: parts.trust,
     policyHash: parts.policyHash,
     lastRefusal: parts.lastRefusal,
-    counters: Object.assign(
-      core.counters.snapshot(),
-      audit?.counters(),
-      ...attachments.map((attachment) => attachment.counters?.()),
-    ),
+    counters: counters.values,
   };
+}
+
+interface Counted {
+  readonly values: Readonly<Record<string, number>>;
+  readonly areWhole: boolean;
+}
+
+function countersOf({ core, audit, attachments }: VitalsParts): Counted {
+  const values: Record<string, number> = core.counters.snapshot();
+  let areWhole = true;
+  for (const read of [() => audit?.counters(), ...attachments.map((one) => () => one.counters?.())]) {
+    try {
+      Object.assign(values, read());
+    } catch {
+      areWhole = false;
+    }
+  }
+  return { values, areWhole };
 }
 
 /** What peers need of this node. A policy file that was refused leaves the one before in force: it is loaded. */

@@ -130,6 +130,16 @@ describe("peers in health", () => {
     expect((await healthOf(net, a)).peers).toEqual([]);
   });
 
+  it("are told though a part of the node cannot be counted", async () => {
+    const net = new MemoryNodes(8);
+    const a = net.start("a@ha");
+    const counters = (): never => {
+      throw new Error("broken");
+    };
+    a.attach({ counters, close: async () => undefined });
+    expect(await healthOf(net, a)).toMatchObject({ state: "yellow", problems: ["CHECK_FAILED"], isReady: true });
+  });
+
   it("are none of a closed node, which says so and does not fail", async () => {
     const net = new MemoryNodes(2);
     const [a] = [net.start("a@ha"), net.start("b@hb")];
