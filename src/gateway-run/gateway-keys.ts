@@ -1,15 +1,5 @@
-import {
-  ACCEPT_LIMITS,
-  COOKIE,
-  COUNT,
-  HEALTH_FIELD,
-  HEARTBEAT,
-  IDENTITY,
-  LIMITS,
-  TEXT,
-  TIME_MS,
-  TLS_FILES,
-} from "../config/config-keys.ts";
+import { COOKIE, HEALTH_FIELD, HEARTBEAT, IDENTITY, TEXT, TLS_FILES } from "../config/config-keys.ts";
+import { ACCEPT_LIMITS, COUNT, LIMITS, TIME_MS } from "../config/limit-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
 import type { GatewayLimits } from "../gateway/limits.ts";
 import type {
