@@ -47,18 +47,18 @@ interface Answer {
 
 /** One look at a time for each path, shared by all who ask meanwhile. */
 class Looks {
-  readonly #paths: ProbePaths;
+  readonly #paths: ReadonlyMap<string, readonly HealthCheck[]>;
   readonly #clock: Clock;
   readonly #last = new Map<string, { readonly startedAt: number; readonly answer: Promise<Answer>; isOver: boolean }>();
 
   constructor(paths: ProbePaths, clock: Clock) {
-    this.#paths = paths;
+    this.#paths = new Map(Object.entries(paths));
     this.#clock = clock;
   }
 
   /** Undefined where there is no such path. Never rejects. */
   at(path: string): Promise<Answer> | undefined {
-    const checks = Object.hasOwn(this.#paths, path) ? this.#paths[path] : undefined;
+    const checks = this.#paths.get(path);
     if (checks === undefined) return undefined;
     const now = this.#clock.now();
     const last = this.#last.get(path);

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { SallyportError } from "../base/errors.ts";
 import { parseNodeName } from "../base/node-name.ts";
 import type { CertificateExpiry } from "../health/expiry-watch.ts";
-import { DAY_MS } from "../health/expiry-watch.ts";
+import { DAY_MS, ExpiryWatch } from "../health/expiry-watch.ts";
 import { RealRandom } from "../system/real-random.ts";
 import { Atom, tuple } from "../term/types.ts";
 import { MemoryNodes } from "../testkit/memory-nodes.ts";
@@ -12,6 +12,7 @@ import { createAuthority, issueNodeCertificate } from "../x509/issue.ts";
 import type { Health } from "./api.ts";
 import { readGenCall } from "./gen.ts";
 import { LOST_PEER_MS, LostPeers, MAX_LOST_PEERS } from "./lost-peers.ts";
+import { NodeHealth, type NodeHealthParts } from "./node-health.ts";
 
 /** Answers every question of the node, as a peer that lives. */
 async function answer(peer: ScriptedPeer): Promise<number> {
@@ -33,6 +34,28 @@ async function healthOf(net: MemoryNodes, node: { health(): Promise<Health> }, m
   const health = node.health();
   await (ms === 0 ? net.settle() : net.pass(ms));
   return health;
+}
+
+/** What health is made of, around sessions that are none. */
+function fakeParts(all: readonly object[]) {
+  const clock = new VirtualClock();
+  const counters = { snapshot: () => ({}) };
+  return {
+    core: { clock, name: "a@h", processes: { size: 0 }, calls: { size: 0 }, counters },
+    host: {
+      sessions: { all: () => all },
+      health: {
+        expiry: new ExpiryWatch({ clock, tell: () => undefined }),
+        lost: new LostPeers(clock),
+        lastRefusal: null,
+      },
+    },
+    policy: { policy: undefined, isRejecting: false },
+    joining: { health: () => [], problems: () => [] },
+    attachments: [],
+    isOpen: () => true,
+    parts: {},
+  };
 }
 
 const lists = ({ connectedNodes, reachableNodes, unreachableNodes }: Health) => [
@@ -128,6 +151,39 @@ describe("peers in health", () => {
     expect((await healthOf(net, b)).peers).toEqual([]);
     a.disconnect("b@hb");
     expect((await healthOf(net, a)).peers).toEqual([]);
+  });
+
+  it("are not missed for an old loss when they came back and left", async () => {
+    const net = new MemoryNodes(11);
+    const [a, b] = [net.start("a@ha"), net.start("b@hb")];
+    await Promise.all([a.connect("b@hb"), net.settle()]);
+    await net.cut(a.name, b.name);
+    await Promise.all([b.connect("a@ha"), net.settle()]);
+    b.disconnect("a@ha");
+    await net.settle();
+    expect(a.peers()).toEqual([]);
+    expect((await healthOf(net, a)).peers).toEqual([]);
+  });
+
+  it("to which nothing may be sent now are not asked, and count by their session", async () => {
+    const asked: string[] = [];
+    const session = (name: string, more: object) => ({ peer: { name }, holdsName: true, isAsking: false, ...more });
+    const all = [
+      session("stranger@h", { holdsName: false }),
+      session("idle@h", { isAsking: true }),
+      session("p@h", {}),
+    ];
+    const { core, host, ...parts } = fakeParts(all);
+    const outbound = {
+      ping: async ({ peer }: { peer: { name: string } }) => asked.push(peer.name),
+    };
+    const health = await new NodeHealth({ core, host, ...parts, outbound } as unknown as NodeHealthParts).health();
+    expect(asked).toEqual(["p@h"]);
+    expect(health.peers.map(({ name, state, rttMs }) => [name, state, rttMs])).toEqual([
+      ["stranger@h", "alive", null],
+      ["idle@h", "alive", null],
+      ["p@h", "alive", 0],
+    ]);
   });
 
   it("are told though a part of the node cannot be counted", async () => {
