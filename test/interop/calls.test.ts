@@ -42,6 +42,12 @@ for (const transport of TRANSPORTS) {
       expect(total(await t.node.call(target, tuple(a("add"), 1)))).toEqual([["total", 101]]);
     });
 
+    it("of health are answered by both, as by each other", async () => {
+      const { status, connectedNodes, reachableNodes, unreachableNodes } = await t.node.health();
+      expect([status, unreachableNodes, reachableNodes]).toEqual(["healthy", [], connectedNodes]);
+      expect(connectedNodes).toContain("elixir@127.0.0.1");
+    });
+
     it("many calls in flight come back to their callers", async () => {
       const answers = await Promise.all(
         Array.from({ length: 500 }, (_, n) => t.node.call(t.srv, tuple(a("add"), n, n))),
