@@ -1,6 +1,7 @@
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import { AllowRule } from "../guard/allow.ts";
 import type { PemFiles } from "../health/watched-certificates.ts";
 import type { Decision } from "../policy/decision.ts";
@@ -121,6 +122,7 @@ export class SallyportNode implements Node {
       (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
+    this.acceptChannels = this.#host.acceptChannels;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
     this.#outbound = new Outbound(
@@ -178,9 +180,9 @@ export class SallyportNode implements Node {
   attach(attachment: Attachment): void {
     this.#attachments.push(attachment);
   }
-
-  /** For listeners: takes an accepted carrier. */
+  /** For listeners: take an accepted carrier. */
   readonly accept: AcceptHandler;
+  readonly acceptChannels: ChannelledAcceptHandler;
 
   readonly identity: NodeIdentity | null;
 
