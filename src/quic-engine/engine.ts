@@ -3,6 +3,7 @@ import { addMs, type Clock } from "../base/clock.ts";
 import { systemCode } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import {
+  type AcceptedFacts,
   bareFrame,
   bytesOf,
   type ClosedFacts,
@@ -19,9 +20,9 @@ import {
   TO_ENGINE,
 } from "../carrier/quic/engine-frames.ts";
 import { parseIpAddress } from "../x509/ip-address.ts";
-import type { NativeBinding } from "./binding.ts";
+import type { HostPort, NativeBinding } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
-import { type Beginning, ListenSocket } from "./listen-socket.ts";
+import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
 import { OWN_ID_BYTES } from "./packet-head.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
@@ -46,6 +47,8 @@ export class Engine {
   readonly #sessions: Map<number, Session> = new Map<number, Session>();
   /** Dials whose name is being looked up or whose socket is being bound. */
   readonly #dialling: Set<number> = new Set<number>();
+  /** Connections about which the node was asked. */
+  readonly #asking: Map<number, (admitted: boolean) => void> = new Map<number, (admitted: boolean) => void>();
   readonly #listeners: Map<number, ListenSocket> = new Map<number, ListenSocket>();
   readonly #homes: Map<Session, ListenSocket | undefined> = new Map<Session, ListenSocket | undefined>();
   #due: Set<Session> = new Set<Session>();
@@ -82,7 +85,11 @@ export class Engine {
       case TO_ENGINE.ping:
         this.#parts.pipe.send(numberFrame(FROM_ENGINE.pong, 0, numberOf(body)));
         return;
+      case TO_ENGINE.proceed:
+        this.#asking.get(id)?.(true);
+        return;
       case TO_ENGINE.destroy:
+        this.#asking.get(id)?.(false);
         this.#dialling.delete(id);
         this.#sessions.get(id)?.destroy();
         return;
@@ -150,11 +157,11 @@ export class Engine {
   async #listen(id: number, order: ListenOrder): Promise<void> {
     const { binding, clock, random, pipe } = this.#parts;
     const { config } = this.#needed();
-    const begin = (beginning: Beginning): Session => this.#accept(id, listener, beginning, order.alpn);
+    const ask = (remote: HostPort, answer: Answer): void => this.#ask(id, listener, remote, order.alpn, answer);
     const hasRoom = (): boolean => this.#halfOpen < config.maxHalfOpen && this.#sessions.size < config.maxSessions;
     let listener: ListenSocket;
     try {
-      listener = new ListenSocket({ binding, clock, random, config, hasRoom, begin }, order);
+      listener = new ListenSocket({ binding, clock, random, config, hasRoom, ask }, order);
       const bound = await listener.bind();
       this.#listeners.set(id, listener);
       pipe.send(jsonFrame(FROM_ENGINE.listening, id, bound));
@@ -163,21 +170,25 @@ export class Engine {
     }
   }
 
-  #accept(listenerId: number, listener: ListenSocket, beginning: Beginning, alpn: readonly string[]): Session {
-    const { connection, keys, socket, remote } = beginning;
-    const facts = { id: this.#nextAccepted, side: "accept" as const, keys };
+  #ask(listenerId: number, listener: ListenSocket, remote: HostPort, alpn: readonly string[], answer: Answer): void {
+    const id = this.#nextAccepted;
     this.#nextAccepted += 2;
+    this.#halfOpen++;
+    this.#asking.set(id, (admitted) => {
+      this.#asking.delete(id);
+      if (!admitted) this.#halfOpen--;
+      answer(admitted ? (beginning) => this.#accept(id, listener, beginning, alpn) : undefined);
+    });
+    const facts: AcceptedFacts = { listener: listenerId, remoteHost: remote.host, remotePort: remote.port };
+    this.#parts.pipe.send(jsonFrame(FROM_ENGINE.accepted, id, facts));
+  }
+
+  #accept(id: number, listener: ListenSocket, beginning: Beginning, alpn: readonly string[]): Session {
+    const { connection, keys, socket, remote } = beginning;
+    const facts = { id, side: "accept" as const, keys };
     const session = new Session(this.#needed(), facts, connection, alpn, socket, remote);
     this.#sessions.set(session.id, session);
     this.#homes.set(session, listener);
-    this.#halfOpen++;
-    this.#parts.pipe.send(
-      jsonFrame(FROM_ENGINE.accepted, session.id, {
-        listener: listenerId,
-        remoteHost: remote.host,
-        remotePort: remote.port,
-      }),
-    );
     return session;
   }
 

@@ -22,6 +22,9 @@ export interface Beginning {
   readonly remote: HostPort;
 }
 
+/** The node's answer: makes the session with `begin`, or without it forgets who asked. */
+export type Answer = (begin: ((beginning: Beginning) => Session) | undefined) => void;
+
 export interface ListenParts {
   readonly binding: NativeBinding;
   readonly clock: Clock;
@@ -29,8 +32,8 @@ export interface ListenParts {
   readonly config: EngineConfig;
   /** Places left for connections that are not authenticated. */
   readonly hasRoom: () => boolean;
-  /** Makes the session of a beginning connection. */
-  readonly begin: (beginning: Beginning) => Session;
+  /** Asks the node whether a connection from that address may begin; the answer makes its session, or drops it. */
+  readonly ask: (remote: HostPort, answer: Answer) => void;
 }
 
 /** One listener's UDP socket: finds the session of each datagram, and begins new ones within bounds. */
@@ -41,6 +44,8 @@ export class ListenSocket implements DatagramHandler {
   readonly #rate: SourceRate;
   readonly #tokens: RetryTokens;
   readonly #sessions: Map<string, Session> = new Map<string, Session>();
+  /** Connection ids of those about whom the node was asked. */
+  readonly #asked: Set<string> = new Set<string>();
   #socket: UdpSocket | undefined;
   #accepting = true;
 
@@ -96,11 +101,12 @@ export class ListenSocket implements DatagramHandler {
     if (key === undefined) return;
     const session = this.#sessions.get(key);
     if (session !== undefined) session.datagram(bytes, from.address, from.port);
-    else if (this.#accepting && isLongHeader(bytes) && bytes.length >= MIN_INITIAL_BYTES) this.#begin(bytes, from);
+    else if (this.#accepting && !this.#asked.has(key) && isLongHeader(bytes) && bytes.length >= MIN_INITIAL_BYTES)
+      this.#begin(bytes, from);
   }
 
   #begin(bytes: Buffer, from: RemoteInfo): void {
-    const { binding, clock, random, hasRoom, begin } = this.#parts;
+    const { binding, clock, random, hasRoom, ask } = this.#parts;
     const socket = this.#socket;
     // QUIC takes no zone of a link-local address.
     if (socket === undefined || from.address.includes("%")) return;
@@ -122,18 +128,37 @@ export class ListenSocket implements DatagramHandler {
         return;
       }
       original = this.#tokens.open(from.address, from.port, token, clock.now()) ?? null;
-      if (original === null) return;
+      if (original === null || head.dcid.length !== OWN_ID_BYTES) return;
       // The client now uses the id that the Retry gave it.
       id = head.dcid;
     }
+    const key = idKey(head.dcid);
+    this.#asked.add(key);
+    ask({ host: from.address, port: from.port }, (begin) => {
+      this.#asked.delete(key);
+      if (begin !== undefined) this.#accept(begin, socket, id, key, original, bytes, from);
+      this.#closeWhenEmpty();
+    });
+  }
+
+  #accept(
+    begin: (beginning: Beginning) => Session,
+    socket: UdpSocket,
+    id: Uint8Array,
+    key: string,
+    original: Uint8Array | null,
+    bytes: Buffer,
+    from: RemoteInfo,
+  ): void {
+    const { binding, random } = this.#parts;
     // With the key of its tickets gone, no session of before can be resumed.
     this.#config.setTicketKey(random.bytes(TICKET_KEY_BYTES));
     const remote = { host: from.address, port: from.port };
     const local = { host: socket.host, port: socket.port };
     const connection = binding.Connection.accept(id, original, local, remote, this.#config);
-    const keys = [...new Set([idKey(id), idKey(head.dcid)])];
+    const keys = [...new Set([idKey(id), key])];
     const session = begin({ connection, keys, socket, remote });
-    for (const key of keys) this.#sessions.set(key, session);
+    for (const each of keys) this.#sessions.set(each, session);
     session.datagram(bytes, from.address, from.port);
   }
 
@@ -155,7 +180,7 @@ export class ListenSocket implements DatagramHandler {
   }
 
   #closeWhenEmpty(): void {
-    if (this.#accepting || this.#sessions.size > 0) return;
+    if (this.#accepting || this.#sessions.size > 0 || this.#asked.size > 0) return;
     this.#socket?.close();
     this.#socket = undefined;
   }

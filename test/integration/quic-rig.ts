@@ -61,6 +61,7 @@ export async function serve(
     readonly engine?: QuicEngineOptions;
     readonly gate?: AcceptGateLimits;
     readonly host?: string;
+    readonly ports?: number;
     readonly material?: QuicMaterial;
   } = {},
 ): Promise<QuicServer> {
@@ -69,7 +70,7 @@ export async function serve(
   const made = engine(options.engine, warnings);
   const arrived: QuicEnd[] = [];
   const waiting: ((end: QuicEnd) => void)[] = [];
-  const address = { host: options.host ?? "127.0.0.1", ports: 0 };
+  const address = { host: options.host ?? "127.0.0.1", ports: options.ports ?? 0 };
   const listener = await listenQuic(
     made,
     gate,

@@ -42,6 +42,8 @@ export const TO_ENGINE = {
   admitted: 16,
   /** JSON `MaterialOrder`; session is the listener's number. Later connections use it. */
   material: 17,
+  /** The connection that was announced by `accepted` may begin; `destroy` refuses it. */
+  proceed: 18,
 } as const;
 
 /** From the engine to the node. Those marked * take credit and keep their order within a session. */

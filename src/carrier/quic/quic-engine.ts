@@ -158,6 +158,8 @@ export class QuicEngine {
     const send = (bytes: Uint8Array): void => (life ?? this.#process)?.send(bytes);
     const carrier = new QuicCarrier({ clock: this.#clock, limits, side, session, remoteAddress: address, send });
     this.#entries.set(session, { carrier, side, address, ownCert, opened: false });
+    // Before anything that the carrier's owner may order.
+    if (side === "accept") send(bareFrame(TO_ENGINE.proceed, session));
     this.#hold();
     return carrier;
   }
