@@ -25,6 +25,8 @@ export interface CommonFlags {
   readonly config?: string | boolean;
   readonly visible?: boolean;
   readonly tickTime?: number;
+  /** `PORT` or `HOST:PORT` for probes; of `start` only. */
+  readonly health?: string;
   /** Key directory: identity by key. */
   readonly keyDir?: string;
   /** Policy file. */

@@ -186,10 +186,15 @@ describe("settingsOfOneShot", () => {
   });
 
   it("leaves the nodes to connect to, and the exchange with them, to the running node", () => {
-    const config = JSON.stringify({ ...JSON.parse(CONFIG), seeds: ["b@h"], exchange: { with: ["b@h"] } });
+    const config = JSON.stringify({
+      ...JSON.parse(CONFIG),
+      seeds: ["b@h"],
+      exchange: { with: ["b@h"] },
+      health: { listen: "1" },
+    });
     const disk = world({ "/srv/shop/sallyport.jsonc": config });
     expect(settingsOfNode(FLAGS, disk)).toMatchObject({ seeds: ["b@h"], exchange: { with: ["b@h"] } });
-    for (const key of ["seeds", "exchange"]) expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty(key);
+    for (const key of ["seeds", "exchange", "health"]) expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty(key);
   });
 
   it("uses the command line's own certificate beside the node's, unless one is given", () => {
