@@ -166,3 +166,30 @@ describe("a node and the outside, over QUIC", () => {
     expect(await warned).toBe("QUIC_VISIBLE");
   });
 });
+
+describe("a command that speaks QUIC once", () => {
+  it("tells its peer at once why it goes, though its process ends right after", async () => {
+    const a = await acceptor();
+    const refused = new Promise((resolve) => a.on("refused", ({ error }) => resolve(error.reason)));
+    await rig.makeKey(B);
+    const cookie = rig.place(B, "cookie");
+    writeFileSync(cookie, COOKIE);
+    const args = [
+      "ping",
+      A,
+      "--protocol",
+      "barrel",
+      "--no-config",
+      "--name",
+      B,
+      "--key-dir",
+      rig.keyDir(B),
+      "--cookie-file",
+      cookie,
+    ];
+    const at = `${A}=${new URL(a.endpoints[0] as string).host}`;
+    const { code, stdout } = await runSallyport([...args, "--resolve", at, "--json"]);
+    expect({ code, reason: JSON.parse(stdout).error?.reason }).toEqual({ code: 3, reason: "KEY_UNTRUSTED" });
+    expect(await refused).toMatch(/CLOSED_DURING_HANDSHAKE|BARREL_STREAM_ENDED/);
+  });
+});
