@@ -177,6 +177,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     exchange,
     judgeCertificate,
     readCertificate: readCertificateFacts,
+    isCertificateIssued: tls !== undefined,
     ...(policy === undefined ? {} : { policy }),
     ...(options.guardLimits === undefined ? {} : { guardLimits: options.guardLimits }),
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },

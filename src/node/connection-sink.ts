@@ -4,12 +4,13 @@ import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
+import { movedUnasked } from "../dist/connection-failures.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
-import type { SessionRules } from "../guard/session-guard.ts";
 import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
@@ -17,6 +18,7 @@ import { checkChain, checkName } from "./peer-certificate.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
+import { nothingNewer, type Successor } from "./session-move.ts";
 import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
 
@@ -29,16 +31,18 @@ export interface KnownConnection {
   readonly info: CarrierInfo;
 }
 
-/** A peer that is authenticated and may connect. */
-export interface AdmittedPeer {
-  readonly facts: PeerFacts;
-  readonly rules: SessionRules;
-  readonly holdsName: boolean;
+/** How sessions go over to other connections; see `SessionMoves`. */
+export interface ConnectionMoves {
+  pays(session: Session, info: CarrierInfo): boolean;
+  take(session: Session, successor: Successor): boolean;
+  moved(session: Session, connection: DistConnection): void;
+  failed(session: Session, connection: DistConnection): void;
 }
 
 /** What a connection needs of its node, from its first byte to its end. */
 export interface ConnectionHost {
   readonly sessions: Sessions;
+  readonly moves: ConnectionMoves;
   readonly judgeCertificate: CertificateJudge;
   /** Undefined for a node without an identity key: it speaks OTP only. */
   readonly identity: IdentityKeeper | undefined;
@@ -52,7 +56,8 @@ export interface ConnectionHost {
   nameProven(session: Session): void;
   /** Tells of a new session; whoever hears of it may end it at once. */
   announce(session: Session): void;
-  sessionDown(session: Session, cause: SallyportError | undefined): void;
+  /** One that carries, or carried, a session has ended. */
+  connectionDown(session: Session, connection: DistConnection, cause: SallyportError | undefined): void;
   /** The connection ended before it was a session. */
   failed(connection: DistConnection, address: string, error: SallyportError): void;
   /** First fragment of a large message: is it worth collecting? */
@@ -84,11 +89,19 @@ export class ConnectionSink implements DistSink {
   #claim: AnsweredClaim | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
+  readonly #moving: Session | undefined;
   #session: Session | undefined;
 
-  /** `settled` is called once the connection is authenticated. */
-  constructor(host: ConnectionHost, target: NodeName | undefined, settled: () => void, attempt: Attempt) {
+  /** `settled` is called once the connection is authenticated; `moving` is to go over to this connection. */
+  constructor(
+    host: ConnectionHost,
+    target: NodeName | undefined,
+    settled: () => void,
+    attempt: Attempt,
+    moving?: Session | undefined,
+  ) {
     this.#host = host;
+    this.#moving = moving;
     this.#target = target;
     this.#settled = settled;
     this.#attempt = attempt;
@@ -105,6 +118,9 @@ export class ConnectionSink implements DistSink {
     const { identity, judgeCertificate } = this.#host;
     const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
     this.#attempt.secured(isNative ? "native" : "otp");
+    if (this.#moving !== undefined && !(isNative && this.#host.moves.pays(this.#moving, info))) {
+      throw nothingNewer(this.#moving.peer.name);
+    }
     // The native handshake proves the key itself, and is bound to this very TLS session.
     if (isNative) return;
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
@@ -203,6 +219,10 @@ export class ConnectionSink implements DistSink {
     const { sessions } = this.#host;
     const newcomer = newcomerOf(pending);
     const standing = sessions.get(question.name);
+    if (standing !== undefined && standing === this.#moving && question.isProven && isOneLife(standing, question)) {
+      connection.answerArbitration(isSameParty(standing, newcomer) ? "move" : "other-wins");
+      return;
+    }
     // Whoever answers at the address that we dialled is whom we meant: the stranger that came in is that one.
     const isMeant = question.role === "dialler" && standing?.holdsName === false && isSameParty(standing, newcomer);
     const answer = sessions.arbitrate(question, newcomer, connection);
@@ -222,6 +242,10 @@ export class ConnectionSink implements DistSink {
     this.#settled();
     const { sessions } = this.#host;
     let admitted = this.#admitted(peer);
+    if (peer.native?.moves === true) {
+      this.#takeOver(connection, peer, admitted);
+      return;
+    }
     const standing = sessions.get(peer.name);
     const older = sessions.olderOpenings(connection);
     if (admitted !== undefined && (standing !== undefined || older.length > 0)) {
@@ -236,6 +260,20 @@ export class ConnectionSink implements DistSink {
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
+  }
+
+  /** A session that stands goes over to this connection, or stays where it is and this one ends. */
+  #takeOver(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer | undefined): void {
+    const { sessions } = this.#host;
+    if (admitted === undefined) return;
+    sessions.release(connection);
+    const session = this.#target === undefined ? sessions.get(peer.name) : this.#moving;
+    if (session === undefined || !this.#host.moves.take(session, { connection, peer, admitted })) {
+      giveWay(connection, peer.name);
+      return;
+    }
+    this.#session = session;
+    this.#attempt.accepted(session.peer);
   }
 
   /**
@@ -285,6 +323,11 @@ export class ConnectionSink implements DistSink {
     if (this.#session !== undefined) this.#host.message(this.#session, control, buffer, start, end);
   }
 
+  moved(): void {
+    if (this.#session === undefined || this.#connection === undefined) throw movedUnasked();
+    this.#host.moves.moved(this.#session, this.#connection);
+  }
+
   strayPong(): void {
     this.#host.strayPong();
   }
@@ -311,9 +354,9 @@ export class ConnectionSink implements DistSink {
 
   down(cause: SallyportError | undefined): void {
     if (this.#connection !== undefined) this.#host.sessions.release(this.#connection);
-    if (this.#session !== undefined) {
+    if (this.#session !== undefined && this.#connection !== undefined) {
       this.#attempt.ended(cause?.reason ?? "CLOSED");
-      this.#host.sessionDown(this.#session, cause);
+      this.#host.connectionDown(this.#session, this.#connection, cause);
       return;
     }
     // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
@@ -331,7 +374,10 @@ export class ConnectionSink implements DistSink {
     if (this.#connection === undefined) return;
     const address = this.#connection.remoteAddress;
     this.#attempt.failed(error, address, this.#facts());
-    this.#host.failed(this.#connection, address, error);
+    if (this.#moving === undefined) this.#host.failed(this.#connection, address, error);
+    else {
+      this.#host.moves.failed(this.#moving, this.#connection);
+    }
   }
 
   #facts(): AttemptFacts {
@@ -339,4 +385,9 @@ export class ConnectionSink implements DistSink {
     const key = this.#pending?.question.publicKey;
     return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
+}
+
+/** Whether the peer that asks is in the life in which it made the session. */
+function isOneLife(standing: Session, { incarnation, creation }: ArbitrationQuestion): boolean {
+  return standing.connection.isUp && standing.incarnation === incarnation && standing.creation === creation;
 }

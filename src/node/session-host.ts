@@ -8,12 +8,13 @@ import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { CertificateEnds } from "./certificate-ends.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
+import { type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
@@ -30,6 +31,7 @@ import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
+import { SessionMoves } from "./session-moves.ts";
 import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 import { Standings } from "./standings.ts";
@@ -42,6 +44,7 @@ export class SessionHost implements ConnectionHost {
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
   /** What sessions may do as policy, grants and trust change. */
   readonly standings: Standings;
+  readonly moves: SessionMoves;
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
@@ -74,7 +77,25 @@ export class SessionHost implements ConnectionHost {
     this.#policy = policy;
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
-    this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
+    this.#certificates = new CertificateEnds({
+      clock: core.clock,
+      random: core.random,
+      read: parts.readCertificate,
+      isOwnIssued: parts.isCertificateIssued === true,
+      renew: (session) => this.moves.begin(session),
+    });
+    this.moves = new SessionMoves({
+      core,
+      certificates: this.#certificates,
+      isClosing: () => this.#closing !== undefined,
+      connect: (session, address) => this.#connectTo(session.peer.name, address, session),
+      stands: (connection) => void this.#handshaking.delete(connection),
+      moved: (session) => {
+        this.knownAddresses.sessionUp(session.peer.address, session.peer.assurance);
+        // Who waits for room waits for that of the old connection.
+        this.relieved(session);
+      },
+    });
     this.#attempts = attempts;
     this.#core = core;
     this.#deadlines = deadlines;
@@ -185,8 +206,8 @@ export class SessionHost implements ConnectionHost {
 
   /** True while a session has bytes that have not left this process, or a peer waits for an answer. */
   get hasOpenWork(): boolean {
-    for (const { connection, work, inflight } of this.sessions.all()) {
-      if (connection.waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
+    for (const { waitingBytes, work, inflight } of this.sessions.all()) {
+      if (waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
     }
     return false;
   }
@@ -249,7 +270,7 @@ export class SessionHost implements ConnectionHost {
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
     const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
-    this.#certificates.watch(session, peer.info.peerCertDer);
+    this.#certificates.watch(session, peer.info);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -259,7 +280,9 @@ export class SessionHost implements ConnectionHost {
   }
 
   announce(session: Session): void {
-    this.watcher?.up(session, this.sessions.dial(session.peer.name)?.addressOf(session.connection));
+    const address = this.sessions.dial(session.peer.name)?.addressOf(session.connection);
+    session.dialledAt = address;
+    this.watcher?.up(session, address);
     this.#core.events.emit("nodeup", session.peer);
     if (session.holdsName) this.sessions.dial(session.peer.name)?.succeeded(session);
   }
@@ -270,7 +293,13 @@ export class SessionHost implements ConnectionHost {
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
-  sessionDown(session: Session, cause: SallyportError | undefined): void {
+  connectionDown(session: Session, connection: DistConnection, cause: SallyportError | undefined): void {
+    if (!session.isOver && this.moves.isLost(session, connection, cause)) this.#sessionDown(session, cause);
+  }
+
+  #sessionDown(session: Session, cause: SallyportError | undefined): void {
+    session.isOver = true;
+    this.moves.sessionOver(session, cause);
     this.sessions.remove(session);
     this.#core.counters.add("sessions_down");
     this.#core.calls.sessionLost(session, () => connectionLost(session.peer.name, "the request"));
@@ -287,7 +316,7 @@ export class SessionHost implements ConnectionHost {
   }
 
   idleAsked(session: Session): boolean {
-    return this.#closing === undefined && this.#reaper.agrees(session);
+    return this.#closing === undefined && session.move === undefined && this.#reaper.agrees(session);
   }
 
   idleKept(session: Session): void {
@@ -335,13 +364,14 @@ export class SessionHost implements ConnectionHost {
     this.#core.processes.queue.run();
   }
 
-  #connectTo(target: NodeName, address: DialAddress): DistConnection {
+  #connectTo(target: NodeName, address: DialAddress, moving?: Session): DistConnection {
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
     return this.#newConnection(
       target,
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
+      moving,
     );
   }
 
@@ -349,8 +379,9 @@ export class SessionHost implements ConnectionHost {
     target: NodeName | undefined,
     settled: () => void,
     makeCarrier: ConstructorParameters<typeof DistConnection>[2],
+    moving?: Session,
   ): DistConnection {
-    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
+    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target), moving);
     const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
