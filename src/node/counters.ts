@@ -15,6 +15,7 @@ export type CounterName =
   | "sessions_up"
   | "sessions_down"
   | "sessions_moved"
+  | "sessions_redialled"
   | "connections_refused"
   | "dials_failed"
   /** PONGs that answer no PING of ours. */

@@ -12,7 +12,6 @@ import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
-import { CertificateEnds } from "./certificate-ends.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
 import { type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -31,7 +30,8 @@ import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
-import { SessionMoves } from "./session-moves.ts";
+import type { SessionMoves } from "./session-moves.ts";
+import { SessionRenewals } from "./session-renewals.ts";
 import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 import { Standings } from "./standings.ts";
@@ -56,7 +56,7 @@ export class SessionHost implements ConnectionHost {
   readonly #handshaking = new Set<DistConnection>();
   readonly #budgets: Budgets;
   readonly #policy: PolicyKeeper;
-  readonly #certificates: CertificateEnds;
+  readonly #renewals: SessionRenewals;
   readonly #dialOnly = new DialOnlyPeers();
   readonly #reaper: IdleReaper;
   /** Why nothing is dialled or accepted any more. */
@@ -77,16 +77,7 @@ export class SessionHost implements ConnectionHost {
     this.#policy = policy;
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
-    this.#certificates = new CertificateEnds({
-      clock: core.clock,
-      random: core.random,
-      read: parts.readCertificate,
-      isOwnIssued: parts.isCertificateIssued === true,
-      renew: (session) => this.moves.begin(session),
-    });
-    this.moves = new SessionMoves({
-      core,
-      certificates: this.#certificates,
+    this.#renewals = new SessionRenewals(parts, core, {
       isClosing: () => this.#closing !== undefined,
       connect: (session, address) => this.#connectTo(session.peer.name, address, session),
       stands: (connection) => void this.#handshaking.delete(connection),
@@ -95,7 +86,10 @@ export class SessionHost implements ConnectionHost {
         // Who waits for room waits for that of the old connection.
         this.relieved(session);
       },
+      dial: (target) => void this.dial(target),
+      kept: (session) => void this.sessions.dial(session.peer.name)?.succeeded(session),
     });
+    this.moves = this.#renewals.moves;
     this.#attempts = attempts;
     this.#core = core;
     this.#deadlines = deadlines;
@@ -270,7 +264,7 @@ export class SessionHost implements ConnectionHost {
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
     const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
-    this.#certificates.watch(session, peer.info);
+    this.#renewals.ends.watch(session, peer.info);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -305,7 +299,7 @@ export class SessionHost implements ConnectionHost {
     this.#core.calls.sessionLost(session, () => connectionLost(session.peer.name, "the request"));
     this.#spawns.sessionLost(session);
     session.ended();
-    this.#certificates.forget(session);
+    this.#renewals.ends.forget(session);
     this.#byPeer.delete(session.peer);
     this.#reaper.forget(session);
     this.relieved(session);
