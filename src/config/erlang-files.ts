@@ -1,6 +1,6 @@
 import { SallyportError, systemCode } from "../base/errors.ts";
 import type { StoreFiles } from "../base/store-files.ts";
-import { type ConfigWarning, ErlangText, MAX_ERLANG_FILE_CHARS } from "./erlang-text.ts";
+import { type ConfigWarning, type ErlangSource, ErlangText, MAX_ERLANG_FILE_CHARS } from "./erlang-text.ts";
 import type { Environment } from "./expand-variables.ts";
 import { LEVELS, type Level, type SettingsBook } from "./settings-book.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type SslDistSides,
 } from "./ssl-dist-conf.ts";
 import type { TlsSideName } from "./ssl-dist-options.ts";
-import { variableFilesIn } from "./variable-file.ts";
+import { type ExposedFiles, variableFilesIn } from "./variable-file.ts";
 import { parseVmArgs } from "./vm-args.ts";
 
 /** What the two files of Erlang are read from. */
@@ -23,6 +23,10 @@ export interface ErlangFilesWorld {
   readonly directory: string;
   /** Of this machine, for names without a host. */
   readonly hostname: string;
+  /** See ErlangSource.faults. */
+  readonly faults?: SallyportError[] | undefined;
+  /** Hears of files behind `\${file:...}` that others than their owner may read. */
+  readonly exposed?: ExposedFiles | undefined;
 }
 
 /** Keys of `tls` that stand for both sides even where the sides differ: then they are those of the server. */
@@ -39,7 +43,7 @@ export function putErlangFiles(book: SettingsBook, world: ErlangFilesWorld, warn
   const hasOptions = sides.server !== undefined || sides.client !== undefined;
   if (hasOptions && (named === undefined || isWeaker(named.level, "vm.args"))) {
     const place = book.find(["vmArgs"])?.value ?? "-ssl_dist_opt";
-    putSides(book, completeSides(sides, String(place)), "vm.args");
+    putSides(book, completeSides(sides, String(place), world.faults), "vm.args");
   } else if (named !== undefined) {
     const file = String(named.value);
     const text = new ErlangText(readText(file, named.place, world), sourceOf(file, world), warnings);
@@ -47,7 +51,7 @@ export function putErlangFiles(book: SettingsBook, world: ErlangFilesWorld, warn
     text.tellNoEffect();
     // Options of a weaker level go with everything else of that level.
     if (named.level === "vm.args") joinSides(read, sides);
-    putSides(book, completeSides(read, text.place(0)), named.level);
+    putSides(book, completeSides(read, text.place(0), world.faults), named.level);
   }
 }
 
@@ -62,8 +66,8 @@ function putVmArgs(book: SettingsBook, world: ErlangFilesWorld, warnings: Config
   return sides;
 }
 
-function sourceOf(file: string, { environment, directory, files }: ErlangFilesWorld) {
-  return { file, directory, variables: { environment, file: variableFilesIn(directory, files) } };
+function sourceOf(file: string, { environment, directory, files, faults, exposed }: ErlangFilesWorld): ErlangSource {
+  return { file, directory, variables: { environment, file: variableFilesIn(directory, files, exposed) }, faults };
 }
 
 /** Adds the options of the command line to those of the file; a contradiction is an error. */

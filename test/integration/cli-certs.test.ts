@@ -439,6 +439,28 @@ describe("sallyport certs check", () => {
     expect(ran.exit).toBe(expected.startsWith("error") ? 1 : 0);
   });
 
+  it("finds every fault of an ssl_dist.conf and of a vm.args at once, and looks at the certificates all the same", async () => {
+    await cluster();
+    const more = ", {verify, verify_none}, {fail_if_no_peer_cert, false}, {verfy, verify_peer}, {depth, deep}";
+    erlang("ssl_dist.conf", more, ", {versions, ['sslv3']}");
+    const flags = ["-name desk@db1.example", "-setcookie", "-kernel net_ticktime soon inet_dist_listen_min x"];
+    writeFileSync(join(home, "vm.args"), `${flags.join("\n")}\n-ssl_dist_optfile ssl_dist.conf\n`);
+    const ran = await certs("check", "vm.args");
+    expect([...codes(ran)].sort()).toEqual(
+      [
+        "error CERT_NAME_MISMATCH",
+        "error CLIENT_CERT_OPTIONAL",
+        "error CONF_OPTION_UNKNOWN",
+        "error CONF_VALUE",
+        "error VERIFY_DISABLED",
+        "error VERSION_UNKNOWN",
+        "error VMARGS_VALUE",
+        "error VMARGS_VALUE",
+      ].sort(),
+    );
+    expect(ran.exit).toBe(1);
+  });
+
   it("compares the nodes of several files: two that share no version cannot talk", async () => {
     await cluster();
     configure({}, { minVersion: "TLSv1.3" });
