@@ -34,6 +34,7 @@ import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { readSeeds } from "./node/seeds.ts";
+import { TlsDebugLog } from "./node/tls-debug-log.ts";
 import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
@@ -129,8 +130,10 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
   if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
-  const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...alpn };
-  const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...alpn };
+  const debugLog = new TlsDebugLog(system.clock, (handshake) => node.emit("tls", handshake));
+  const told = { ...alpn, ...(options.tls?.debug === true ? { debug: debugLog.add } : {}) };
+  const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...told };
+  const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...told };
   const opened =
     tls !== undefined || options.identity === undefined
       ? undefined

@@ -1,5 +1,6 @@
 import type { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { debugText, type TlsDebug } from "../carrier/tls-debug.ts";
 import type { Denied, Peer, PolicyReloadResult } from "../node/api.ts";
 import type { CertificateReloadResult } from "../node/certificate-api.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
@@ -44,6 +45,7 @@ export type StartEvent =
     >)
   | { readonly event: "handler_error"; readonly id: string; readonly where: string; readonly message: string }
   | { readonly event: "warning"; readonly reason: string; readonly message: string }
+  | ({ readonly event: "tls"; readonly dropped: number } & TlsDebug)
   | { readonly event: "stopped"; readonly reason: string };
 
 export function nodeupEvent(peer: Peer): StartEvent {
@@ -121,6 +123,8 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
       return event.reason === AUDIT_MODE
         ? line(colours.red("AUDIT    "), event.message)
         : line(colours.yellow("warning  "), event.message);
+    case "tls":
+      return line(colours.dim("tls      "), debugText(event));
     case "stopped":
       return line(colours.dim("stopped  "), event.reason);
   }

@@ -23,6 +23,8 @@ export interface ErlangFilesWorld {
   readonly directory: string;
   /** Of this machine, for names without a host. */
   readonly hostname: string;
+  /** See ErlangSource.insecure; default what the book says of `dangerous.plaintext`. */
+  readonly insecure?: boolean | undefined;
   /** See ErlangSource.faults. */
   readonly faults?: SallyportError[] | undefined;
   /** Hears of files behind `\${file:...}` that others than their owner may read. */
@@ -37,7 +39,9 @@ const ALWAYS_COMMON: readonly string[] = ["caFile", "certFile", "keyFile"];
  * option file stands on the level of what names it and is taken as a whole: of weaker levels no key of `tls` counts.
  * @throws {SallyportError} ERR_CONFIG CONF_UNREADABLE; what `parseVmArgs` and `parseSslDistConf` throw
  */
-export function putErlangFiles(book: SettingsBook, world: ErlangFilesWorld, warnings: ConfigWarning[]): void {
+export function putErlangFiles(book: SettingsBook, given: ErlangFilesWorld, warnings: ConfigWarning[]): void {
+  const { insecure = (book.find(["dangerous", "plaintext"])?.value ?? false) !== false } = given;
+  const world = { ...given, insecure };
   const sides = putVmArgs(book, world, warnings);
   const named = book.find(["sslDistOptfile"]);
   const hasOptions = sides.server !== undefined || sides.client !== undefined;
@@ -66,8 +70,10 @@ function putVmArgs(book: SettingsBook, world: ErlangFilesWorld, warnings: Config
   return sides;
 }
 
-function sourceOf(file: string, { environment, directory, files, faults, exposed }: ErlangFilesWorld): ErlangSource {
-  return { file, directory, variables: { environment, file: variableFilesIn(directory, files, exposed) }, faults };
+function sourceOf(file: string, { environment, directory, files, ...more }: ErlangFilesWorld): ErlangSource {
+  const { faults, exposed, insecure } = more;
+  const variables = { environment, file: variableFilesIn(directory, files, exposed) };
+  return { file, directory, variables, faults, insecure };
 }
 
 /** Adds the options of the command line to those of the file; a contradiction is an error. */
@@ -89,11 +95,16 @@ function putSides(book: SettingsBook, { server, client }: SslDistConf, level: Le
     for (const setting of settings.values()) checkAgainst(book, side, setting, level);
   }
   book.drop(["tls"], (setting) => isWeaker(setting.level, level));
+  // One switch for both sides, whichever names it.
+  const debug = server.get("debug") ?? client.get("debug");
+  if (debug !== undefined) put(book, debug, ["tls", "debug"], level);
   for (const setting of server.values()) {
+    if (setting.key === "debug") continue;
     const isCommon = ALWAYS_COMMON.includes(setting.key) || isEqual(client.get(setting.key)?.value, setting.value);
     put(book, setting, isCommon ? ["tls", setting.key] : ["tls", "server", setting.key], level);
   }
   for (const setting of client.values()) {
+    if (setting.key === "debug") continue;
     if (!isEqual(server.get(setting.key)?.value, setting.value))
       put(book, setting, ["tls", "client", setting.key], level);
   }

@@ -53,7 +53,8 @@ export function withErlangFiles(
     book.put({ path: [key], value, level: "api", place: `option ${key}`, secret: false });
   }
   const exposed = new ExposedFiles();
-  putErlangFiles(book, { ...world, environment, exposed }, warnings);
+  const insecure = (options.dangerous?.plaintext ?? false) !== false;
+  putErlangFiles(book, { ...world, environment, exposed, insecure }, warnings);
   exposed.settle(options.profile ?? "standard", warnings);
   book.drop(["vmArgs"]);
   book.drop(["sslDistOptfile"]);

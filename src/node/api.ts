@@ -1,6 +1,7 @@
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { TlsDebug } from "../carrier/tls-debug.ts";
 import type { Allow, AllowVerb } from "../guard/allow.ts";
 import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { Decision } from "../policy/decision.ts";
@@ -10,6 +11,7 @@ import type { CertificateReloadResult, NodeCertificate } from "./certificate-api
 import type { Metric } from "./metric.ts";
 import type { SeedHealth } from "./seed.ts";
 
+export type { TlsDebug, TlsDebugCertificate } from "../carrier/tls-debug.ts";
 export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 export type { Metric } from "./metric.ts";
 
@@ -154,6 +156,8 @@ export interface NodeEvents {
       | (PolicyReloadResult & { readonly what: "policy" })
       | (CertificateReloadResult & { readonly what: "certificate" }),
   ];
+  /** With `tls.debug`: a TLS handshake ended; `dropped` before it were too many to tell of. */
+  tls: [handshake: TlsDebug & { readonly dropped: number }];
   /** A peer with an `io` grant on `user` wrote output of something this node started there. */
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */

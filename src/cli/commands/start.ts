@@ -100,6 +100,7 @@ function listen(node: Node, events: EventPrinter): void {
   node.on("nodedown", (peer, reason) => events.print({ event: "nodedown", peer: peer.name, reason }));
   node.on("denied", (denied) => events.print(deniedEvent(denied)));
   node.on("reload", (reload) => events.print({ event: "reload", ...reload }));
+  node.on("tls", (handshake) => events.print({ event: "tls", ...handshake }));
   node.on("output", ({ peer, text }) => events.print({ event: "output", peer: peer.name, text }));
   node.on("warning", ({ reason, message }) => events.print({ event: "warning", reason, message }));
   node.on("refused", ({ address, role, error }) => {
