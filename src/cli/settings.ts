@@ -48,6 +48,16 @@ export function settingsOfNode(flags: CommonFlags, world: SettingsWorld, warning
   return { ...merged, listen, name: merged.name ?? ownName(merged.tls?.certFile, world) };
 }
 
+/** The files that a node was started from, absolute: its configuration and Erlang's own. @throws {SallyportError} ERR_CONFIG */
+export function sourceFilesOf(flags: CommonFlags, world: SettingsWorld): readonly string[] {
+  const config = findConfig(flags, world);
+  const book = gatherSettings(flags, world, []);
+  const erlang = [["vmArgs"], ["sslDistOptfile"]].map((path) => book.find(path)?.value);
+  return [config?.file, ...erlang]
+    .filter((path) => typeof path === "string")
+    .map((path) => resolve(world.directory, path));
+}
+
 /**
  * Options of a short-lived node for one operation. From everything but the command line it takes all but the listeners and the
  * nodes to connect to.
