@@ -133,7 +133,7 @@ function moveUnfinished(peer: NodeName): SallyportError {
 export function nothingNewer(peer: NodeName): SallyportError {
   return new SallyportError(
     "ERR_CLOSED",
-    "CERT_NOT_RENEWED",
+    "NOTHING_NEWER",
     `the session with ${peer} stays where it is: its certificates would end no later on a new connection`,
     {
       peer,
