@@ -42,7 +42,8 @@ import { LinkTalk } from "./link-talk.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
 import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
-import { Sender, type SendOut, senderOptions } from "./send.ts";
+import { Sender, type SendOut } from "./send.ts";
+import { senderOptions } from "./sender-options.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
 import { TickMonitor } from "./tick.ts";
 

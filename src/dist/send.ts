@@ -5,7 +5,6 @@ import { encodeInto, type Splice } from "../term/encode.ts";
 import type { Pid, Term } from "../term/types.ts";
 import { ControlEncoder } from "../wire/control-encoder.ts";
 import type { Control } from "../wire/control-types.ts";
-import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
 import { type ByteRange, FragmentPlan } from "../wire/fragment-plan.ts";
 import { WrittenBuffers } from "./written-buffers.ts";
 
@@ -40,20 +39,6 @@ export interface SenderOptions {
   readonly exitPayload: boolean;
   readonly congestedBytes: number;
   readonly maxQueuedBytes: number;
-}
-
-/** How to send to a peer with these working flags. */
-export function senderOptions(
-  flags: bigint,
-  { congestedBytes, maxQueuedBytes }: Pick<SenderOptions, "congestedBytes" | "maxQueuedBytes">,
-): SenderOptions {
-  return {
-    header: frameStyle(flags) === "header",
-    fragments: (flags & FRAGMENTS) !== 0n,
-    exitPayload: (flags & EXIT_PAYLOAD) !== 0n,
-    congestedBytes,
-    maxQueuedBytes,
-  };
 }
 
 /** A large message on its way, and the frames of the same sender and target that must not overtake it. */

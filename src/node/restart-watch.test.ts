@@ -12,7 +12,7 @@ describe("the files that a node was started from", () => {
     files.put("/etc/ssl_dist.conf", "[].");
     const told: string[] = [];
     const watch = watchForRestart(["/etc/vm.args", "/etc/ssl_dist.conf"], { files, clock }, (reason, message) => {
-      told.push(`${reason} ${message.split(" ")[0]}`);
+      told.push(`${reason} ${message.split(" ")[0]?.split("/").at(-1)?.replace('"', "")}`);
     });
     const look = (): void => clock.advance(addMs(clock.now(), 3 * FILE_LOOK_MS) - clock.now());
     look();

@@ -1,5 +1,5 @@
-import { basename } from "node:path";
 import { FileWatch, fileStamp, type WatchWorld } from "../base/file-watch.ts";
+import { quotePath } from "../identity/key-layout.ts";
 
 /**
  * Warns when one of the files that a node was started from changes: what they say counts from the next start, and nobody should
@@ -18,7 +18,7 @@ export function watchForRestart(
       stamps.set(path, now);
       const kept =
         "certificates, keys and policies that it names are taken as they change, everything else it says is not";
-      warn("RESTART_NEEDED", `${basename(path)} has changed and counts from the next start: ${kept}`);
+      warn("RESTART_NEEDED", `${quotePath(path)} has changed and counts from the next start: ${kept}`);
     }
   };
   const watch = new FileWatch([...stamps.keys()], world, tell);

@@ -99,7 +99,7 @@ describe("sallyport with Erlang's files", () => {
     const vmArgs = readFileSync(join(home, "vm.args"), "utf8");
     writeFileSync(join(home, "vm.args"), `${vmArgs}\n# changed\n`);
     const said = await node.says(/RESTART_NEEDED.*\n/);
-    expect(said).toContain("vm.args has changed and counts from the next start");
+    expect(said).toMatch(/vm\.args\S* has changed and counts from the next start/);
     expect(await node.kill("SIGTERM")).toMatchObject({ code: 0 });
   });
 });
