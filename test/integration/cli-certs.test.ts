@@ -180,6 +180,9 @@ describe("sallyport certs", () => {
     await done("rollback");
     expect(readFileSync(path("desk@home.example.crt"), "utf8")).toBe(current);
     expect(await refused("rollback", "20200101T000000Z")).toBe("2 BACKUP_NOT_FOUND");
+    // 340 days are left, nearly the whole of its life.
+    expect((await done("renew", SHOP, "--within", "340"))["certificates"]).toMatchObject([{ outcome: "not-due" }]);
+    expect((await done("renew", SHOP, "--within", "341"))["certificates"]).toMatchObject([{ outcome: "renewed" }]);
     expect(await refused("renew", "nobody")).toBe("2 CERT_UNKNOWN");
     day = 3640;
     expect((await told("renew", `${SHOP}.crt`)).out).toMatch(/renewed +2035-12-30/);
