@@ -15,7 +15,7 @@ export interface TlsDebugCertificate {
   readonly notAfter: string;
 }
 
-/** One TLS handshake, as it ended. Never holds a key, a ticket or a secret of the session. */
+/** One TLS handshake, as it ended: what the event `tls` tells of with `tls.debug`. Never holds a key, a ticket or a secret of the session. */
 export interface TlsDebug {
   readonly role: "dialler" | "acceptor";
   /** `host:port` of the other end. */

@@ -8,10 +8,10 @@ import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
+import type { Channel } from "./channel.ts";
 import type { Metric } from "./metric.ts";
 import type { SeedHealth } from "./seed.ts";
 
-export type { TlsDebug, TlsDebugCertificate } from "../carrier/tls-debug.ts";
 export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 export type { Metric } from "./metric.ts";
 
@@ -156,8 +156,7 @@ export interface NodeEvents {
       | (PolicyReloadResult & { readonly what: "policy" })
       | (CertificateReloadResult & { readonly what: "certificate" }),
   ];
-  /** With `tls.debug`: a TLS handshake ended; `dropped` before it were too many to tell of. */
-  tls: [handshake: TlsDebug & { readonly dropped: number }];
+  tls: [TlsDebug & { readonly dropped: number }];
   /** A peer with an `io` grant on `user` wrote output of something this node started there. */
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
@@ -384,6 +383,8 @@ export interface Node {
   /** A fresh unguessable reference of this node. */
   makeRef(): Reference;
   peers(): readonly Peer[];
+  /** What secures a session. @throws {SallyportError} ERR_CLOSED NOT_CONNECTED */
+  channel(node: string): Channel;
   health(): Health;
   /** Connection attempts: `dist.auth.attempts` by role, protocol, outcome and reason, `dist.auth.duration_ms` by role and outcome. */
   metrics(): readonly Metric[];

@@ -32,6 +32,7 @@ import type {
   Target,
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
+import { channelOf } from "./channel.ts";
 import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PEERS_PROCESS } from "./exchange-words.ts";
@@ -172,6 +173,7 @@ export class SallyportNode implements Node {
   readonly policy: NodePolicy | null;
 
   readonly certificate: ConfiguredCertificate | null;
+  readonly channel: Node["channel"] = (node) => channelOf((name) => this.#host.sessions.get(name), node);
 
   /** For listeners: whether a peer that is surely who it says came from this host before. */
   isKnownHost(host: string): boolean {

@@ -264,6 +264,7 @@ export class SessionHost implements ConnectionHost {
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
     const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
+    session.sinceMs = clock.wallMs();
     this.#renewals.ends.watch(session, peer.info);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);

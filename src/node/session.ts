@@ -88,6 +88,8 @@ export class Session implements RemoteEnd, Incarnation {
   openCalls = 0;
   /** This node has asked whether the session may end as idle: what it sends meanwhile waits as behind a dial. */
   isAsking = false;
+  /** When it came up, Unix milliseconds. */
+  sinceMs = 0;
   /** Where this node dialled it; undefined for one that came in. */
   dialledAt: DialAddress | undefined;
   /** Another connection is to take the place of this one's, or does just now. */

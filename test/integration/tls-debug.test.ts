@@ -1,12 +1,15 @@
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { debugText, type TlsDebug } from "../../src/carrier/tls-debug.ts";
+import { NodeTarget } from "../../src/control/node-target.ts";
 import { createNode } from "../../src/create-node.ts";
 import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
+import { RealClock } from "../../src/system/real-clock.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
 
 const ROOT = mkdtempSync(join(tmpdir(), "sp-debug-"));
@@ -35,7 +38,7 @@ async function pair(server: Partial<NodeOptions["tls"]>, client: Partial<NodeOpt
   const accepting = await start(SERVER, server, { listen: ["tls://127.0.0.1:0"] });
   const port = Number(accepting.endpoints[0]?.split(":").at(-1));
   const dialling = await start(CLIENT, client, { resolve: { [SERVER]: `127.0.0.1:${port}` } });
-  return { dialling, port, told };
+  return { accepting, dialling, port, told };
 }
 
 const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 10 });
@@ -92,5 +95,33 @@ describe("tls.debug", () => {
     const { dialling, told } = await pair({}, {});
     await dialling.ping(SERVER);
     expect(told).toEqual({ [SERVER]: [], [CLIENT]: [] });
+  });
+});
+
+describe("the channel of a session", () => {
+  it("is what was negotiated, the same at both ends, and is told by `peers`", async () => {
+    const { accepting, dialling } = await pair({}, {});
+    const { peer } = await dialling.ping(SERVER);
+    const [ours, theirs] = [dialling.channel(SERVER), accepting.channel(CLIENT)];
+    expect(ours).toMatchObject({
+      peer: SERVER,
+      role: "dialler",
+      transport: "tls",
+      version: peer.tls?.version,
+      cipher: peer.tls?.cipher,
+      isChainTrusted: true,
+      peerCertificate: { subject: `CN=${SERVER}`, issuer: "CN=Sallyport CA" },
+      ownCertificate: { subject: `CN=${CLIENT}` },
+    });
+    const shown = new X509Certificate(peer.certificate ?? "");
+    expect(ours.peerCertificate).toMatchObject({ serial: shown.serialNumber, fingerprint: shown.fingerprint256 });
+    expect(ours.bindingId).toMatch(/^[0-9a-f]{32}$/);
+    expect(theirs).toMatchObject({ role: "acceptor", bindingId: ours.bindingId, ownCertificate: ours.peerCertificate });
+    const told = new NodeTarget(dialling, new RealClock(), undefined).peers();
+    expect(told).toMatchObject([{ name: SERVER, assurance: "ca", channel: JSON.parse(JSON.stringify(ours)) }]);
+    dialling.disconnect(SERVER);
+    expect(() => dialling.channel(SERVER)).toThrow(expect.objectContaining({ reason: "NOT_CONNECTED" }));
+    await dialling.ping(SERVER);
+    expect(dialling.channel(SERVER).bindingId).not.toBe(ours.bindingId);
   });
 });
