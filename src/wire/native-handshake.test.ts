@@ -114,7 +114,7 @@ describe("messages of the native handshake", () => {
     ["a proof with an unknown part", Buffer.from([3, 8]), "HANDSHAKE_BAD_FIELD"],
     ["a confirmation with an unknown part", Buffer.from([6, 1]), "HANDSHAKE_BAD_FIELD"],
     ["an unknown status", Buffer.from([4, 0]), "HANDSHAKE_BAD_FIELD"],
-    ["an answer that is neither yes nor no", Buffer.from([5, 2]), "HANDSHAKE_BAD_FIELD"],
+    ["an answer that is none of the three", Buffer.from([5, 3]), "HANDSHAKE_BAD_FIELD"],
     ["refusal 0", Buffer.from([15, 0]), "HANDSHAKE_BAD_FIELD"],
     ["refusal 11", Buffer.from([15, 11]), "HANDSHAKE_BAD_FIELD"],
     ["no statements", Buffer.from([2, 0]), "HANDSHAKE_BAD_SUCCESSION"],
