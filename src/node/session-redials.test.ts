@@ -47,7 +47,7 @@ function scene({
   };
   const redials = new SessionRedials({
     core: { clock, counters: { add: (name: string) => did.push(name) } as never },
-    certificates: { isLater: (_, info) => info.alpn === "newer" },
+    certificates: { isLater: (_, info) => info.alpn !== "older" },
     dialers: { tls: dialer },
     resolver: { label: "the test", resolve: async () => [] },
     isClosing: () => false,
