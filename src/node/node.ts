@@ -2,6 +2,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Clock } from "../base/clock.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import { AllowRule } from "../guard/allow.ts";
 import type { Decision } from "../policy/decision.ts";
 import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
@@ -128,6 +129,7 @@ export class SallyportNode implements Node {
       (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
+    this.acceptChannels = this.#host.acceptChannels;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
     this.#outbound = new Outbound(
@@ -164,9 +166,9 @@ export class SallyportNode implements Node {
   attach(attachment: Attachment): void {
     this.#attachments.push(attachment);
   }
-
-  /** For listeners: takes an accepted carrier. */
+  /** For listeners: take an accepted carrier. */
   readonly accept: AcceptHandler;
+  readonly acceptChannels: ChannelledAcceptHandler;
 
   readonly identity: NodeIdentity | null;
 
@@ -236,9 +238,7 @@ export class SallyportNode implements Node {
     return this.#outbound.send(target, message);
   }
 
-  drained(node: string): Promise<void> {
-    return this.#host.drained(node);
-  }
+  readonly drained: Node["drained"] = (node) => this.#host.drained(node);
 
   async rpc(node: string, module: string, fn: string, args: readonly Term[], options: RpcOptions = {}): Promise<Term> {
     this.#checkOpen();

@@ -1,6 +1,9 @@
+import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
+import type { AcceptHandler, Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
+import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -12,8 +15,9 @@ import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
+import type { ConnectionHost, KnownConnection } from "./connection-host.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import { type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
+import { ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
@@ -21,7 +25,9 @@ import { schemeRefused, selfConnect } from "./dial-refused.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
+import { judgeConnect } from "./judge-connect.ts";
 import { KnownAddresses } from "./known-addresses.ts";
+import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
@@ -126,6 +132,14 @@ export class SessionHost implements ConnectionHost {
     return connection;
   };
 
+  /** For listeners on QUIC: takes an accepted carrier. */
+  readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
+    const linked = linkedConnection(this.#parts, undefined, () => carrier);
+    const connection = this.#newConnection(undefined, () => admission.release(), linked.make, linked.parts);
+    if (this.#closing !== undefined) connection.destroy(this.#closing);
+    return linked.link as BarrelLink;
+  };
+
   /** The session a message came over; undefined for messages of this node. */
   sessionOf(ctx: MessageContext): Session | undefined {
     return ctx.peer === null ? undefined : this.#byPeer.get(ctx.peer);
@@ -227,23 +241,7 @@ export class SessionHost implements ConnectionHost {
   // ConnectionHost
 
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
-    const standing = this.#policy.judge(facts, role);
-    if (standing.kind === "refused") {
-      const { outcome, rule } = standing;
-      this.#core.decisions.record({
-        outcome,
-        rule,
-        nearestMiss: null,
-        alias: null,
-        peer: facts.name,
-        key: facts.fingerprints[0] ?? null,
-        verb: "connect",
-        target: this.#core.name,
-        generation: this.#policy.generation,
-        mode: "enforce",
-      });
-    }
-    return standing;
+    return judgeConnect(this.#core, this.#policy, facts, role);
   }
 
   factsOf(peer: KnownConnection): PeerFacts {
@@ -262,7 +260,10 @@ export class SessionHost implements ConnectionHost {
     const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
-    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
+    const shown = peer.info.proven?.publicKey;
+    const fingerprint = (shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown)) as
+      | Fingerprint
+      | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
     session.sinceMs = clock.wallMs();
     this.#renewals.ends.watch(session, peer.info);
@@ -329,9 +330,7 @@ export class SessionHost implements ConnectionHost {
     dial?.attemptEnded(connection, error);
   }
 
-  wanted(session: Session, control: Control): boolean {
-    return this.#inbound.wanted(session, control);
-  }
+  readonly wanted: ConnectionHost["wanted"] = (session, control) => this.#inbound.wanted(session, control);
 
   refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
     this.#inbound.refused(session, control, buffer, start, end);
@@ -347,9 +346,11 @@ export class SessionHost implements ConnectionHost {
     for (const wake of waiters ?? []) wake();
   }
 
-  strayPong(): void {
-    this.#core.counters.add("pongs_stray");
+  barrelAttempted(attempt: BarrelAttempt): void {
+    this.#attempts.barrel(attempt);
   }
+
+  readonly strayPong = (): void => this.#core.counters.add("pongs_stray");
 
   turnStarted(): void {
     this.#core.processes.queue.hold();
@@ -360,12 +361,20 @@ export class SessionHost implements ConnectionHost {
   }
 
   #connectTo(target: NodeName, address: DialAddress, moving?: Session): DistConnection {
+    if (address.scheme === "quic") {
+      const linked = linkedConnection(this.#parts, target, (barrel, sink) => {
+        barrel.checkDial(target, address);
+        return barrel.dialer.dial(address, hostPart(target), sink);
+      });
+      return this.#newConnection(target, () => {}, linked.make, linked.parts);
+    }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
     return this.#newConnection(
       target,
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
+      {},
       moving,
     );
   }
@@ -373,15 +382,16 @@ export class SessionHost implements ConnectionHost {
   #newConnection(
     target: NodeName | undefined,
     settled: () => void,
-    makeCarrier: ConstructorParameters<typeof DistConnection>[2],
+    makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
+    differing: Partial<Pick<ConnectionParts, "own" | "limits">> = {},
     moving?: Session,
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target), moving);
-    const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
+    const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
-      makeCarrier,
+      (carrierSink) => makeCarrier(carrierSink, sink),
     );
     sink.attach(connection);
     this.#handshaking.add(connection);

@@ -4,7 +4,7 @@ import type { DistConnection } from "../dist/connection.ts";
 import { movedUnasked } from "../dist/connection-failures.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { CertificateEnds } from "./certificate-ends.ts";
-import type { ConnectionMoves } from "./connection-sink.ts";
+import type { ConnectionMoves } from "./connection-host.ts";
 import type { NodeCore } from "./node-core.ts";
 import { connectionLost } from "./remote-failure.ts";
 import type { Session } from "./session.ts";

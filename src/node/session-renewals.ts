@@ -21,7 +21,7 @@ export class SessionRenewals {
       isOwnIssued: parts.isCertificateIssued === true,
       renew: (session, leftMs) => {
         if (session.peer.protocol === "native") moves.begin(session);
-        else redials.begin(session, leftMs);
+        else if (session.peer.protocol === "otp") redials.begin(session, leftMs);
       },
     });
     const { dialers, resolver } = parts;
