@@ -34,9 +34,11 @@ import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import { nodeProbes } from "./node/node-probes.ts";
-import type { IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
+import type { ErlangFileOption, IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
+import { watchForRestart } from "./node/restart-watch.ts";
 import { readSeeds } from "./node/seeds.ts";
+import { TlsDebugLog } from "./node/tls-debug-log.ts";
 import { QuicNode, type QuicNodeParts, quicNeedsIdentity } from "./quic-node.ts";
 import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
@@ -63,7 +65,9 @@ export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<
   const warnings: Warning[] = [];
   const world = { files: new RealFiles(), directory: ".", hostname: hostName() };
   try {
-    return await makeNode(withErlangFiles(options, world, warnings), held, warnings);
+    const settings = withErlangFiles(options, world, warnings);
+    const erlangFiles = [options.vmArgs, options.sslDistOptfile].map(pathOf).filter((path) => path !== undefined);
+    return await makeNode(settings, erlangFiles, held, warnings);
   } catch (error) {
     held.lock?.release();
     throw error;
@@ -71,7 +75,12 @@ export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<
 }
 
 /** Puts what it takes of the system before the node stands into `held`. */
-async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, warnings: Warning[]): Promise<Node> {
+async function makeNode(
+  options: NodeOptions,
+  erlangFiles: readonly string[],
+  held: { lock?: IdentityLock },
+  warnings: Warning[],
+): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const heartbeat = heartbeatOf(options.heartbeat ?? {});
@@ -137,8 +146,10 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
   if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
-  const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...alpn };
-  const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...alpn };
+  const debugLog = new TlsDebugLog(system.clock, (handshake) => node.emit("tls", handshake));
+  const told = { ...alpn, ...(options.tls?.debug === true ? { debug: debugLog.add } : {}) };
+  const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...told };
+  const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...told };
   const needsOwn = tls === undefined || listeners.some(({ scheme }) => scheme === "quic");
   const opened =
     !needsOwn || options.identity === undefined
@@ -187,6 +198,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     exchange,
     judgeCertificate,
     readCertificate: readCertificateFacts,
+    isCertificateIssued: tls !== undefined,
     ...(policy === undefined ? {} : { policy }),
     ...(options.guardLimits === undefined ? {} : { guardLimits: options.guardLimits }),
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
@@ -207,6 +219,10 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     node.attach({ close: async () => watch.stop() });
   }
   node.attach({ close: async () => tls?.stop() });
+  if (erlangFiles.length > 0) {
+    const watch = watchForRestart(erlangFiles, system, (reason, message) => node.warn(reason, message));
+    node.attach({ close: async () => watch.stop() });
+  }
   const replace = (users: readonly TlsUser[], next: TlsMaterial): void => {
     for (const user of users) user.replaceMaterial(next);
   };
@@ -282,6 +298,10 @@ function acceptCounters(gate: AcceptGate): Readonly<Record<string, number>> {
 interface Warning {
   readonly reason: string;
   readonly message: string;
+}
+
+function pathOf(option: ErlangFileOption | undefined): string | undefined {
+  return typeof option === "object" ? option.file : option;
 }
 
 function directoryOf(identity: IdentityOption): string {

@@ -2,6 +2,7 @@ export type { Assurance, ProtocolName } from "./base/assurance.ts";
 export { type Detail, type ErrorCode, isSallyportError, SallyportError, type Stage } from "./base/errors.ts";
 export type { NodeName } from "./base/node-name.ts";
 export type { DialAddress } from "./carrier/carrier.ts";
+export type { TlsDebug, TlsDebugCertificate } from "./carrier/tls-debug.ts";
 export { checkGateway, createGateway } from "./create-gateway.ts";
 export { createNode } from "./create-node.ts";
 export type { DistLimits } from "./dist/limits.ts";
@@ -80,6 +81,7 @@ export {
   type Vitals,
   type WaitingPeer,
 } from "./node/api.ts";
+export type { Channel } from "./node/channel.ts";
 export type {
   AuditOption,
   CookieOption,

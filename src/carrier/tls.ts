@@ -34,6 +34,7 @@ import {
   type SocketCarrierLimits,
   type SocketCarrierParts,
 } from "./socket-carrier.ts";
+import { failedHandshake, securedHandshake, type TlsDebug, type TlsDebugSink } from "./tls-debug.ts";
 import type { TlsMaterial } from "./tls-material.ts";
 import { DEFAULT_CHAIN_DEPTH, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
 
@@ -44,6 +45,8 @@ export interface TlsCarrierOptions extends SocketCarrierLimits, TlsProtocolOptio
    * leave the answer out.
    */
   readonly alpn?: readonly string[];
+  /** Hears how every handshake ended. Default nobody. */
+  readonly debug?: TlsDebugSink;
 }
 
 /** A dialer whose certificate can be replaced while it runs. */
@@ -109,7 +112,15 @@ export function createTlsDialer(
       const opening = openingInfo(formatAddress(address.host, address.port), socket);
       const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
       carrier.listen(sink);
-      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, checked, options));
+      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, checked, options, "dialler"));
+      const { debug } = options;
+      if (debug !== undefined) {
+        const failed = (error: unknown): void => {
+          debug(failedHandshake("dialler", opening.remoteAddress, error, options, socket));
+        };
+        socket.once("error", failed);
+        socket.once("secureConnect", () => socket.off("error", failed));
+      }
       return carrier;
     },
   };
@@ -172,10 +183,22 @@ class Handshakes {
       const running = this.#take(keyOf(socket));
       if (running === undefined) socket.destroy();
       else
-        open(running.carrier, socket, formatAddress(socket.remoteAddress, socket.remotePort), running.checked, options);
+        open(
+          running.carrier,
+          socket,
+          formatAddress(socket.remoteAddress, socket.remotePort),
+          running.checked,
+          options,
+          "acceptor",
+        );
     });
     // The socket closes after this; its carrier then tells the cause. A peer that hung up has no address any more.
-    tls.on("tlsClientError", (error, socket) => this.#running.get(keyOf(socket))?.carrier.fail(error));
+    tls.on("tlsClientError", (error, socket) => {
+      const carrier = this.#running.get(keyOf(socket))?.carrier;
+      carrier?.fail(error);
+      const address = carrier?.info().remoteAddress ?? "";
+      options.debug?.(failedHandshake("acceptor", address, error, options, socket));
+    });
   }
 
   start(socket: Socket, carrier: SocketCarrier): void {
@@ -211,10 +234,13 @@ function open(
   remoteAddress: string,
   checked: CheckedMaterial,
   options: TlsCarrierOptions,
+  role: TlsDebug["role"],
 ): void {
   // TLS 1.3 has no renegotiation, and this guard would mistake its key updates for one.
   if (socket.getProtocol() === "TLSv1.2") socket.disableRenegotiation();
-  carrier.opened(socket, openInfo(socket, remoteAddress, checked, options));
+  const info = openInfo(socket, remoteAddress, checked, options);
+  options.debug?.(securedHandshake(role, info, options));
+  carrier.opened(socket, info);
 }
 
 function openInfo(

@@ -1,5 +1,6 @@
 import type { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { debugText, type TlsDebug } from "../carrier/tls-debug.ts";
 import { expiryText } from "../health/expiry-text.ts";
 import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Denied, Peer, PolicyReloadResult } from "../node/api.ts";
@@ -49,6 +50,7 @@ export type StartEvent =
   | { readonly event: "handler_error"; readonly id: string; readonly where: string; readonly message: string }
   | (CertificateExpiry & { readonly event: "expiry" })
   | { readonly event: "warning"; readonly reason: string; readonly message: string }
+  | ({ readonly event: "tls"; readonly dropped: number } & TlsDebug)
   | { readonly event: "stopped"; readonly reason: string };
 
 export function nodeupEvent(peer: Peer): StartEvent {
@@ -129,6 +131,8 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
       return event.reason === AUDIT_MODE
         ? line(colours.red("AUDIT    "), event.message)
         : line(colours.yellow("warning  "), event.message);
+    case "tls":
+      return line(colours.dim("tls      "), debugText(event));
     case "stopped":
       return line(colours.dim("stopped  "), event.reason);
   }

@@ -146,6 +146,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
         ...TLS_FILES,
         server: { shape: { kind: "object", keys: TLS_SIDE }, says: "What counts only when this node accepts." },
         client: { shape: { kind: "object", keys: TLS_SIDE }, says: "What counts only when this node dials." },
+        debug: {
+          shape: { kind: "boolean" },
+          says: "Tell of every TLS handshake: versions, suites, certificates, alerts; no key. Default false.",
+        },
       },
     },
     says: "Certificates. Without them, and without identity, no TLS peer can be reached.",

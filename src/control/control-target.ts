@@ -1,4 +1,5 @@
 import type { Health, RuleInCode, Vitals } from "../node/api.ts";
+import type { Channel } from "../node/channel.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { PolicyDocument } from "../policy/document.ts";
@@ -82,6 +83,8 @@ export interface ControlPeer {
   readonly address: string;
   /** When the session came up, Unix milliseconds. */
   readonly sinceMs: number;
+  /** What secures it; null when it has just ended. */
+  readonly channel: Channel | null;
 }
 
 /** A stranger that waits for `trust promote`. */

@@ -4,6 +4,7 @@ import { type NodeName, parseDialTarget, sameNode } from "../base/node-name.ts";
 import { expiryReason, expiryText } from "../health/expiry-text.ts";
 import { formatPublicKey, parsePublicKey } from "../identity/public-key.ts";
 import type { Node, Peer } from "../node/api.ts";
+import type { Channel } from "../node/channel.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Term } from "../term/types.ts";
 import type {
@@ -68,7 +69,8 @@ export class NodeTarget implements ControlTarget {
   peers(): readonly ControlPeer[] {
     const peers = this.#node.peers().map((peer) => {
       const { name, protocol, assurance, fingerprint, address } = peer;
-      return { name, protocol, assurance, fingerprint, address, sinceMs: this.#since.get(peer) ?? this.#startedMs };
+      const sinceMs = this.#since.get(peer) ?? this.#startedMs;
+      return { name, protocol, assurance, fingerprint, address, sinceMs, channel: channelOf(this.#node, name) };
     });
     return peers.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
@@ -181,4 +183,13 @@ function noIdentity(name: NodeName): SallyportError {
     stage: "identity",
     advice: "set identity in its configuration and start it again; until then its peers are known by certificate",
   });
+}
+
+/** A session that ends while it is asked about has no channel any more. */
+function channelOf(node: Node, name: string): Channel | null {
+  try {
+    return node.channel(name);
+  } catch {
+    return null;
+  }
 }

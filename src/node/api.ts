@@ -1,6 +1,7 @@
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { TlsDebug } from "../carrier/tls-debug.ts";
 import type { Allow, AllowVerb } from "../guard/allow.ts";
 import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { CertificateExpiry } from "../health/expiry-watch.ts";
@@ -8,6 +9,7 @@ import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
+import type { Channel } from "./channel.ts";
 import type { Health, Vitals } from "./health-api.ts";
 import type { Metric } from "./metric.ts";
 
@@ -158,6 +160,7 @@ export interface NodeEvents {
       | (PolicyReloadResult & { readonly what: "policy" })
       | (CertificateReloadResult & { readonly what: "certificate" }),
   ];
+  tls: [TlsDebug & { readonly dropped: number }];
   /** A peer with an `io` grant on `user` wrote output of something this node started there. */
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
@@ -368,6 +371,8 @@ export interface Node {
   /** A fresh unguessable reference of this node. */
   makeRef(): Reference;
   peers(): readonly Peer[];
+  /** What secures a session. @throws {SallyportError} ERR_CLOSED NOT_CONNECTED */
+  channel(node: string): Channel;
   /** How the node is, as far as it knows without asking anybody. Never throws, also when the node is closed. */
   vitals(): Vitals;
   /**

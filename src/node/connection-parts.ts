@@ -31,6 +31,8 @@ export interface ConnectionParts {
   readonly judgeCertificate: CertificateJudge;
   /** Undefined: certificates have no end, and no key that a policy could name. */
   readonly readCertificate?: CertificateReader | undefined;
+  /** This node's certificate is of an authority: peers may rest on it, and end sessions with it. Default false. */
+  readonly isCertificateIssued?: boolean | undefined;
   /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
   readonly identity?: IdentityKeeper | undefined;
   readonly maxSessions?: number | undefined;

@@ -6,7 +6,8 @@ import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { Attempt } from "./attempts.ts";
-import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
+import type { ConnectionHost } from "./connection-host.ts";
+import { ConnectionSink } from "./connection-sink.ts";
 import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 

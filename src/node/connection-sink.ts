@@ -1,80 +1,28 @@
 import type { BarrelAttempt, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
-import { type Assurance, assuranceAtLeast, type ProtocolName } from "../base/assurance.ts";
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { BarrelLink, BarrelLinkOwner } from "../dist/barrel-link.ts";
 import type { DistConnection } from "../dist/connection.ts";
+import { movedUnasked } from "../dist/connection-failures.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
-import type { SessionRules } from "../guard/session-guard.ts";
 import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
-import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
+import type { ConnectionHost } from "./connection-host.ts";
+import type { PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
 import type { Standing } from "./policy-keeper.ts";
-import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
-import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
+import { nothingNewer } from "./session-move.ts";
+import { type AnsweredClaim, giveWay, sessionReplaced } from "./sessions.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
-
-/** An authenticated peer on one connection. */
-export interface KnownConnection {
-  readonly name: NodeName;
-  readonly assurance: Assurance;
-  readonly protocol: ProtocolName;
-  readonly publicKey: PublicKey | undefined;
-  readonly info: CarrierInfo;
-}
-
-/** A peer that is authenticated and may connect. */
-export interface AdmittedPeer {
-  readonly facts: PeerFacts;
-  readonly rules: SessionRules;
-  readonly holdsName: boolean;
-}
-
-/** What a connection needs of its node, from its first byte to its end. */
-export interface ConnectionHost {
-  readonly sessions: Sessions;
-  readonly judgeCertificate: CertificateJudge;
-  /** Undefined for a node without an identity key: it speaks OTP only. */
-  readonly identity: IdentityKeeper | undefined;
-  /** What a policy decides on, of an authenticated peer. */
-  factsOf(peer: KnownConnection): PeerFacts;
-  /** Whether the policy lets it connect, and what it may do. */
-  judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing;
-  /** Makes the session of an admitted peer, under whose name none stands any more. Runs nobody else's code. */
-  sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session;
-  /** A stranger turned out to be the one that answers at the address of its name. */
-  nameProven(session: Session): void;
-  /** Tells of a new session; whoever hears of it may end it at once. */
-  announce(session: Session): void;
-  sessionDown(session: Session, cause: SallyportError | undefined): void;
-  /** The connection ended before it was a session. */
-  failed(connection: DistConnection, address: string, error: SallyportError): void;
-  /** First fragment of a large message: is it worth collecting? */
-  wanted(session: Session, control: Control): boolean;
-  /** A large message that was not wanted; see DistSink.refused. */
-  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
-  message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
-  relieved(session: Session): void;
-  /** Whether nothing at this end needs the session. */
-  idleAsked(session: Session): boolean;
-  /** See DistSink.idleKept. */
-  idleKept(session: Session): void;
-  /** How an exchange of keys over QUIC went. */
-  barrelAttempted(attempt: BarrelAttempt): void;
-  /** A PONG that answers no PING. */
-  strayPong(): void;
-  turnStarted(): void;
-  /** Runs what became ready. */
-  turnEnded(): void;
-}
 
 /** Upward side of one distribution connection of a node: certificate and name checks first, then its session. */
 export class ConnectionSink implements DistSink, BarrelLinkOwner {
@@ -89,11 +37,19 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   #link: BarrelLink | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
+  readonly #moving: Session | undefined;
   #session: Session | undefined;
 
-  /** `settled` is called once the connection is authenticated. */
-  constructor(host: ConnectionHost, target: NodeName | undefined, settled: () => void, attempt: Attempt) {
+  /** `settled` is called once the connection is authenticated; `moving` is to go over to this connection. */
+  constructor(
+    host: ConnectionHost,
+    target: NodeName | undefined,
+    settled: () => void,
+    attempt: Attempt,
+    moving?: Session | undefined,
+  ) {
     this.#host = host;
+    this.#moving = moving;
     this.#target = target;
     this.#settled = settled;
     this.#attempt = attempt;
@@ -133,6 +89,9 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { identity, judgeCertificate } = this.#host;
     const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
     this.#attempt.secured(isNative ? "native" : "otp");
+    if (this.#moving !== undefined && !(isNative && this.#host.moves.pays(this.#moving, info))) {
+      throw nothingNewer(this.#moving.peer.name);
+    }
     // The native handshake proves the key itself, and is bound to this very TLS session.
     if (isNative) return;
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
@@ -251,6 +210,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { sessions } = this.#host;
     const newcomer = newcomerOf(pending);
     const standing = sessions.get(question.name);
+    if (standing !== undefined && standing === this.#moving && question.isProven && isOneLife(standing, question)) {
+      connection.answerArbitration(isSameParty(standing, newcomer) ? "move" : "other-wins");
+      return;
+    }
     // Whoever answers at the address that we dialled is whom we meant: the stranger that came in is that one.
     const isMeant = question.role === "dialler" && standing?.holdsName === false && isSameParty(standing, newcomer);
     const answer = sessions.arbitrate(question, newcomer, connection);
@@ -270,6 +233,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     this.#settled();
     const { sessions } = this.#host;
     let admitted = this.#admitted(peer);
+    if (peer.native?.moves === true) {
+      this.#takeOver(connection, peer, admitted);
+      return;
+    }
     const standing = sessions.get(peer.name);
     const older = sessions.olderOpenings(connection);
     if (admitted !== undefined && (standing !== undefined || older.length > 0)) {
@@ -284,6 +251,20 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
+  }
+
+  /** A session that stands goes over to this connection, or stays where it is and this one ends. */
+  #takeOver(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer | undefined): void {
+    const { sessions } = this.#host;
+    if (admitted === undefined) return;
+    sessions.release(connection);
+    const session = this.#target === undefined ? sessions.get(peer.name) : this.#moving;
+    if (session === undefined || !this.#host.moves.take(session, { connection, peer, admitted })) {
+      giveWay(connection, peer.name);
+      return;
+    }
+    this.#session = session;
+    this.#attempt.accepted(session.peer);
   }
 
   /**
@@ -333,6 +314,11 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     if (this.#session !== undefined) this.#host.message(this.#session, control, buffer, start, end);
   }
 
+  moved(): void {
+    if (this.#session === undefined || this.#connection === undefined) throw movedUnasked();
+    this.#host.moves.moved(this.#session, this.#connection);
+  }
+
   strayPong(): void {
     this.#host.strayPong();
   }
@@ -359,9 +345,9 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
 
   down(cause: SallyportError | undefined): void {
     if (this.#connection !== undefined) this.#host.sessions.release(this.#connection);
-    if (this.#session !== undefined) {
+    if (this.#session !== undefined && this.#connection !== undefined) {
       this.#attempt.ended(cause?.reason ?? "CLOSED");
-      this.#host.sessionDown(this.#session, cause);
+      this.#host.connectionDown(this.#session, this.#connection, cause);
       return;
     }
     // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
@@ -379,7 +365,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     if (this.#connection === undefined) return;
     const address = this.#connection.remoteAddress;
     this.#attempt.failed(error, address, this.#facts());
-    this.#host.failed(this.#connection, address, error);
+    if (this.#moving === undefined) this.#host.failed(this.#connection, address, error);
+    else {
+      this.#host.moves.failed(this.#moving, this.#connection);
+    }
   }
 
   #facts(): AttemptFacts {
@@ -387,6 +376,11 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const key = this.#pending?.question.publicKey;
     return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
+}
+
+/** Whether the peer that asks is in the life in which it made the session. */
+function isOneLife(standing: Session, { incarnation, creation }: ArbitrationQuestion): boolean {
+  return standing.connection.isUp && standing.incarnation === incarnation && standing.creation === creation;
 }
 
 /**

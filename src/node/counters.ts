@@ -14,6 +14,8 @@ export type CounterName =
   | "handler_errors"
   | "sessions_up"
   | "sessions_down"
+  | "sessions_moved"
+  | "sessions_redialled"
   | "connections_refused"
   | "dials_failed"
   /** PONGs that answer no PING of ours. */

@@ -34,6 +34,7 @@ import type {
   Vitals,
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
+import { channelOf } from "./channel.ts";
 import { closeNode } from "./close-node.ts";
 import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -189,6 +190,7 @@ export class SallyportNode implements Node {
   readonly policy: NodePolicy | null;
 
   readonly certificate: ConfiguredCertificate | null;
+  readonly channel: Node["channel"] = (node) => channelOf((name) => this.#host.sessions.get(name), node);
 
   /** For listeners: whether a peer that is surely who it says came from this host before. */
   isKnownHost(host: string): boolean {
@@ -249,9 +251,7 @@ export class SallyportNode implements Node {
     return this.#outbound.send(target, message);
   }
 
-  drained(node: string): Promise<void> {
-    return this.#host.drained(node);
-  }
+  readonly drained: Node["drained"] = (node) => this.#host.drained(node);
 
   async rpc(node: string, module: string, fn: string, args: readonly Term[], options: RpcOptions = {}): Promise<Term> {
     this.#checkOpen();

@@ -123,6 +123,8 @@ export interface TlsOption extends TlsSideOption {
   readonly caFile: string;
   readonly server?: TlsSideOption;
   readonly client?: TlsSideOption;
+  /** Tell of every TLS handshake with the event `tls`: versions, suites, certificates, alerts; no key and no secret. Default false. */
+  readonly debug?: boolean;
 }
 
 /** A file of Erlang's own configuration; `environment` gives the variables in it. Default: none is set. */

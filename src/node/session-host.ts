@@ -11,20 +11,23 @@ import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
-import { CertificateEnds } from "./certificate-ends.ts";
+import type { ConnectionHost, KnownConnection } from "./connection-host.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
+import { ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
+import { DrainWaiters } from "./drain-waiters.ts";
 import { HealthBook } from "./health-book.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
+import { judgeConnect } from "./judge-connect.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
@@ -35,6 +38,8 @@ import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
+import type { SessionMoves } from "./session-moves.ts";
+import { SessionRenewals } from "./session-renewals.ts";
 import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 import { Standings } from "./standings.ts";
@@ -48,6 +53,7 @@ export class SessionHost implements ConnectionHost {
   readonly health: HealthBook;
   /** What sessions may do as policy, grants and trust change. */
   readonly standings: Standings;
+  readonly moves: SessionMoves;
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
@@ -55,11 +61,11 @@ export class SessionHost implements ConnectionHost {
   readonly #inbound: Inbound;
   readonly #attempts: Attempts;
   readonly #byPeer = new Map<Peer, Session>();
-  readonly #drainWaiters = new Map<Session, (() => void)[]>();
+  readonly #drains = new DrainWaiters();
   readonly #handshaking = new Set<DistConnection>();
   readonly #budgets: Budgets;
   readonly #policy: PolicyKeeper;
-  readonly #certificates: CertificateEnds;
+  readonly #renewals: SessionRenewals;
   readonly #dialOnly = new DialOnlyPeers();
   readonly #reaper: IdleReaper;
   /** Why nothing is dialled or accepted any more. */
@@ -80,7 +86,19 @@ export class SessionHost implements ConnectionHost {
     this.#policy = policy;
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
-    this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
+    this.#renewals = new SessionRenewals(parts, core, {
+      isClosing: () => this.#closing !== undefined,
+      connect: (session, address) => this.#connectTo(session.peer.name, address, session),
+      stands: (connection) => void this.#handshaking.delete(connection),
+      moved: (session) => {
+        this.knownAddresses.sessionUp(session.peer.address, session.peer.assurance);
+        // Who waits for room waits for that of the old connection.
+        this.relieved(session);
+      },
+      dial: (target) => void this.dial(target),
+      kept: (session) => void this.sessions.dial(session.peer.name)?.succeeded(session),
+    });
+    this.moves = this.#renewals.moves;
     this.#attempts = attempts;
     this.#core = core;
     this.health = new HealthBook(core);
@@ -189,19 +207,13 @@ export class SessionHost implements ConnectionHost {
 
   /** Resolves when a session is not congested any more, or ended. */
   drained(node: string): Promise<void> {
-    const session = this.sessions.get(node);
-    if (session === undefined || !session.connection.congested) return Promise.resolve();
-    return new Promise((resolve) => {
-      const waiters = this.#drainWaiters.get(session) ?? [];
-      waiters.push(resolve);
-      this.#drainWaiters.set(session, waiters);
-    });
+    return this.#drains.wait(this.sessions.get(node));
   }
 
   /** True while a session has bytes that have not left this process, or a peer waits for an answer. */
   get hasOpenWork(): boolean {
-    for (const { connection, work, inflight } of this.sessions.all()) {
-      if (connection.waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
+    for (const { waitingBytes, work, inflight } of this.sessions.all()) {
+      if (waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
     }
     return false;
   }
@@ -228,23 +240,7 @@ export class SessionHost implements ConnectionHost {
   // ConnectionHost
 
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
-    const standing = this.#policy.judge(facts, role);
-    if (standing.kind === "refused") {
-      const { outcome, rule } = standing;
-      this.#core.decisions.record({
-        outcome,
-        rule,
-        nearestMiss: null,
-        alias: null,
-        peer: facts.name,
-        key: facts.fingerprints[0] ?? null,
-        verb: "connect",
-        target: this.#core.name,
-        generation: this.#policy.generation,
-        mode: "enforce",
-      });
-    }
-    return standing;
+    return judgeConnect(this.#core, this.#policy, facts, role);
   }
 
   factsOf(peer: KnownConnection): PeerFacts {
@@ -268,8 +264,9 @@ export class SessionHost implements ConnectionHost {
       | Fingerprint
       | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
-    this.#certificates.watch(session, peer.info.peerCertDer);
     this.health.sessionUp(session, peer.info.peerCertDer, peer.info.chainTrusted);
+    session.sinceMs = clock.wallMs();
+    this.#renewals.ends.watch(session, peer.info);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -279,7 +276,9 @@ export class SessionHost implements ConnectionHost {
   }
 
   announce(session: Session): void {
-    this.watcher?.up(session, this.sessions.dial(session.peer.name)?.addressOf(session.connection));
+    const address = this.sessions.dial(session.peer.name)?.addressOf(session.connection);
+    session.dialledAt = address;
+    this.watcher?.up(session, address);
     this.#core.events.emit("nodeup", session.peer);
     if (session.holdsName) this.sessions.dial(session.peer.name)?.succeeded(session);
   }
@@ -290,14 +289,20 @@ export class SessionHost implements ConnectionHost {
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
-  sessionDown(session: Session, cause: SallyportError | undefined): void {
+  connectionDown(session: Session, connection: DistConnection, cause: SallyportError | undefined): void {
+    if (!session.isOver && this.moves.isLost(session, connection, cause)) this.#sessionDown(session, cause);
+  }
+
+  #sessionDown(session: Session, cause: SallyportError | undefined): void {
+    session.isOver = true;
+    this.moves.sessionOver(session, cause);
     this.sessions.remove(session);
     this.#core.counters.add("sessions_down");
     this.#core.calls.sessionLost(session, () => connectionLost(session.peer.name, "the request"));
     this.#spawns.sessionLost(session);
     session.ended();
-    this.#certificates.forget(session);
     this.health.sessionDown(session, cause);
+    this.#renewals.ends.forget(session);
     this.#byPeer.delete(session.peer);
     this.#reaper.forget(session);
     this.relieved(session);
@@ -308,7 +313,7 @@ export class SessionHost implements ConnectionHost {
   }
 
   idleAsked(session: Session): boolean {
-    return this.#closing === undefined && this.#reaper.agrees(session);
+    return this.#closing === undefined && session.move === undefined && this.#reaper.agrees(session);
   }
 
   idleKept(session: Session): void {
@@ -327,9 +332,7 @@ export class SessionHost implements ConnectionHost {
     dial?.attemptEnded(connection, error);
   }
 
-  wanted(session: Session, control: Control): boolean {
-    return this.#inbound.wanted(session, control);
-  }
+  readonly wanted: ConnectionHost["wanted"] = (session, control) => this.#inbound.wanted(session, control);
 
   refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
     this.#inbound.refused(session, control, buffer, start, end);
@@ -340,18 +343,14 @@ export class SessionHost implements ConnectionHost {
   }
 
   relieved(session: Session): void {
-    const waiters = this.#drainWaiters.get(session);
-    this.#drainWaiters.delete(session);
-    for (const wake of waiters ?? []) wake();
+    this.#drains.wake(session);
   }
 
   barrelAttempted(attempt: BarrelAttempt): void {
     this.#attempts.barrel(attempt);
   }
 
-  strayPong(): void {
-    this.#core.counters.add("pongs_stray");
-  }
+  readonly strayPong = (): void => this.#core.counters.add("pongs_stray");
 
   turnStarted(): void {
     this.#core.processes.queue.hold();
@@ -361,7 +360,7 @@ export class SessionHost implements ConnectionHost {
     this.#core.processes.queue.run();
   }
 
-  #connectTo(target: NodeName, address: DialAddress): DistConnection {
+  #connectTo(target: NodeName, address: DialAddress, moving?: Session): DistConnection {
     if (address.scheme === "quic") {
       const linked = linkedConnection(this.#parts, target, (barrel, sink) => {
         barrel.checkDial(target, address);
@@ -375,6 +374,8 @@ export class SessionHost implements ConnectionHost {
       target,
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
+      {},
+      moving,
     );
   }
 
@@ -383,8 +384,9 @@ export class SessionHost implements ConnectionHost {
     settled: () => void,
     makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
     differing: Partial<Pick<ConnectionParts, "own" | "limits">> = {},
+    moving?: Session,
   ): DistConnection {
-    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
+    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target), moving);
     const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },

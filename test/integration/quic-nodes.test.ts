@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { createNode } from "../../src/create-node.ts";
 import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
+import { Cli } from "./cli-process.ts";
 import { A, B, failure, NativeRig } from "./native-rig.ts";
 
 // Two nodes that know each other over QUIC, with the real engine in a process of its own.
@@ -188,8 +189,8 @@ describe("a command that speaks QUIC once", () => {
       cookie,
     ];
     const at = `${A}=${new URL(a.endpoints[0] as string).host}`;
-    const { code, stdout } = await runSallyport([...args, "--resolve", at, "--json"]);
-    expect({ code, reason: JSON.parse(stdout).error?.reason }).toEqual({ code: 3, reason: "KEY_UNTRUSTED" });
+    const { code, out } = await new Cli(rig.root, [...args, "--resolve", at, "--json"]).ended;
+    expect({ code, reason: JSON.parse(out).error?.reason }).toEqual({ code: 3, reason: "KEY_UNTRUSTED" });
     expect(await refused).toMatch(/CLOSED_DURING_HANDSHAKE|BARREL_STREAM_ENDED/);
   });
 });

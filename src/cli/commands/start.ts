@@ -5,6 +5,7 @@ import { perform } from "../../control/perform.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
 import type { NodeOptions } from "../../node/options.ts";
+import { watchForRestart } from "../../node/restart-watch.ts";
 import { auditedParts } from "../../policy/audit-mode.ts";
 import { auditOf } from "../audit-directory.ts";
 import type { StartFlags } from "../command-options.ts";
@@ -13,7 +14,7 @@ import { ownControlPathOf } from "../control-path.ts";
 import { registerDemoServices } from "../demo-services.ts";
 import { loadServices } from "../load-services.ts";
 import { asSallyportError } from "../report.ts";
-import { settingsOfNode } from "../settings.ts";
+import { settingsOfNode, sourceFilesOf } from "../settings.ts";
 import {
   auditModeEvent,
   deniedEvent,
@@ -37,6 +38,7 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
   const events = new EventPrinter(world.terminal, () => world.clock.wallMs());
   let control: ControlServer | undefined;
   let forgetReload = (): void => undefined;
+  let sources: { readonly stop: () => void } | undefined;
   try {
     // Before the node: a second one with this identity must fail before any peer hears of it.
     control = await openControl(world, flags);
@@ -53,12 +55,16 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
       if (ok && what === "policy") tellAuditMode(node, world, events);
     });
     forgetReload = world.onReloadSignal(() => void reload(node, events));
+    sources = watchForRestart(sourceFilesOf(flags, world), world, (reason, message) =>
+      events.print({ event: "warning", reason, message }),
+    );
     const reason = await signal.came;
     control?.close();
     await node.close({ timeoutMs: DRAIN_MS });
     events.print({ event: "stopped", reason });
   } finally {
     control?.close();
+    sources?.stop();
     forgetReload();
     signal.forget();
   }
@@ -101,6 +107,7 @@ function listen(node: Node, events: EventPrinter): void {
   node.on("nodedown", (peer, reason) => events.print({ event: "nodedown", peer: peer.name, reason }));
   node.on("denied", (denied) => events.print(deniedEvent(denied)));
   node.on("reload", (reload) => events.print({ event: "reload", ...reload }));
+  node.on("tls", (handshake) => events.print({ event: "tls", ...handshake }));
   node.on("output", ({ peer, text }) => events.print({ event: "output", peer: peer.name, text }));
   node.on("expiry", (expiry) => events.print({ event: "expiry", ...expiry }));
   node.on("warning", ({ reason, message }) => events.print({ event: "warning", reason, message }));
