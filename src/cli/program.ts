@@ -1,5 +1,6 @@
 import { Argument, Command, type Option } from "commander";
 import { addCommand, type CommandParts, placeOf } from "./add-command.ts";
+import { type AuditActions, addAuditCommands } from "./audit-commands.ts";
 import { addCertsCommands, type CertsActions } from "./certs-commands.ts";
 import {
   type AttachFlags,
@@ -24,7 +25,8 @@ import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 
 /** What each command does, once its arguments are read. */
 export interface Actions
-  extends ConfigActions,
+  extends AuditActions,
+    ConfigActions,
     GatewayActions,
     IdentityActions,
     PolicyActions,
@@ -160,6 +162,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   addPolicyCommands(program, actions);
   addRunningCommands(program, actions);
   addGatewayCommands(program, actions);
+  addAuditCommands(program, actions);
   addConfigCommands(program, actions);
   addCertsCommands(program, actions);
 

@@ -344,6 +344,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
             shape: { kind: "boolean" },
             says: "Also record what rules allow, for policy learn. Default false.",
           },
+          failClosed: {
+            shape: { kind: "boolean" },
+            says: "No new connection while the log cannot be written. Default false.",
+          },
         },
       },
     },

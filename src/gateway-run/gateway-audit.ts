@@ -135,7 +135,8 @@ export class GatewayAudit {
 
   #open(dir: string): AuditTrail {
     const { files, crypto, clock } = this.#system;
-    const trail = auditTrailIn(dir, { files, crypto, clock });
+    const { failClosed } = this.#option;
+    const trail = auditTrailIn({ dir, ...(failClosed === undefined ? {} : { failClosed }) }, { files, crypto, clock });
     trail.start(OPENED_BY);
     trail.listen(this.#warn);
     return trail;

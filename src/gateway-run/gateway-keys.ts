@@ -205,6 +205,7 @@ const PAIR: Keys<GatewayPairOption> = {
 const AUDIT: Keys<GatewayAuditOption> = {
   dir: { shape: file("data/gateway-audit"), says: "Directory of the log, of this gateway alone.", required: true },
   commands: { shape: FLAG, says: "Also record what is let through: who ran what where. Default false." },
+  failClosed: { shape: FLAG, says: "No new connection while the log cannot be written. Default false." },
 };
 
 type FileOptions = Omit<GatewayOptions, "onEvent" | "onMessage" | "onNotice">;

@@ -105,6 +105,8 @@ export interface GatewayAuditOption {
   readonly dir: string;
   /** Also each operation that is let through: who ran what where. Default false. */
   readonly commands?: boolean;
+  /** No new connection while the log cannot be written. Default false. */
+  readonly failClosed?: boolean;
 }
 
 /** Options of `createGateway`. */

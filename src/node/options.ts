@@ -40,6 +40,8 @@ export interface AuditOption {
   readonly dir: string;
   /** Also record the operations that rules allow, for `sallyport policy learn` for instance. Default false. */
   readonly grants?: boolean;
+  /** No new connection, in either direction, while the log cannot be written. Sessions go on. Default false. */
+  readonly failClosed?: boolean;
 }
 
 /** When connections that nothing needs are ended; they open again on demand. `false`: never. */
