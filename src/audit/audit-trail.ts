@@ -91,13 +91,23 @@ export class AuditTrail {
     return this.#log.isFailing;
   }
 
-  /** Why there may be no new connection now; undefined when there may. */
+  /** Whether there may be no new connection now. */
+  get isClosed(): boolean {
+    return this.#failClosed && this.#log.isFailing;
+  }
+
+  /** Why; undefined when there may be. */
   get refusal(): SallyportError | undefined {
-    if (!this.#failClosed || !this.#log.isFailing) return undefined;
-    return new SallyportError("ERR_DENIED", "AUDIT_NOT_WRITTEN", "no new connection while the audit log cannot be written", {
-      stage: "session",
-      advice: "look at the disk and the directory of the log; it is tried again every five seconds",
-    });
+    if (!this.isClosed) return undefined;
+    return new SallyportError(
+      "ERR_DENIED",
+      "AUDIT_NOT_WRITTEN",
+      "no new connection while the audit log cannot be written",
+      {
+        stage: "session",
+        advice: "look at the disk and the directory of the log; it is tried again every five seconds",
+      },
+    );
   }
 
   get #effect(): string {

@@ -19,10 +19,7 @@ export interface AuditPlace {
 }
 
 /** The audit trail in a directory; undefined where none is asked for. Touches the disk when it is started. */
-export function openAuditTrail(
-  option: AuditPlace | undefined,
-  parts: AuditTrailParts,
-): AuditTrail | undefined {
+export function openAuditTrail(option: AuditPlace | undefined, parts: AuditTrailParts): AuditTrail | undefined {
   return option === undefined ? undefined : auditTrailIn(option, parts);
 }
 

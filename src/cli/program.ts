@@ -17,6 +17,7 @@ import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
 import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
 import { addConfigCommands, type ConfigActions } from "./config-commands.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
+import { addFirewallCommands, type FirewallActions } from "./firewall-commands.ts";
 import { addGatewayCommands, type GatewayActions } from "./gateway-commands.ts";
 import { addIdentityCommands, type IdentityActions } from "./identity-commands.ts";
 import type { ArgumentGrammar } from "./normalize-arguments.ts";
@@ -27,6 +28,7 @@ import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 export interface Actions
   extends AuditActions,
     ConfigActions,
+    FirewallActions,
     GatewayActions,
     IdentityActions,
     PolicyActions,
@@ -164,6 +166,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   addGatewayCommands(program, actions);
   addAuditCommands(program, actions);
   addConfigCommands(program, actions);
+  addFirewallCommands(program, actions);
   addCertsCommands(program, actions);
 
   add("demo", "play three machines that trust each other unequally, on this one", {

@@ -1,10 +1,12 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import { CIPHER_SUITE_NAMES, GROUP_NAMES, SIGNATURE_SCHEMES } from "../carrier/cipher-suites.ts";
+import type { SourcesOption } from "../carrier/source-list.ts";
 import { MAX_CHAIN_DEPTH } from "../carrier/tls-protocol.ts";
 import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
+import type { AcceptOption } from "../node/admission-api.ts";
 import type { DiscoveryOption, DnsOption, NodeOptions, TlsSideOption } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Field, Shape } from "./shape.ts";
@@ -102,6 +104,26 @@ export const ACCEPT_LIMITS: Readonly<Record<keyof AcceptGateLimits, Field>> = {
   maxHalfOpenPerSource: { shape: COUNT, says: "The same for one source network. Default 16." },
   maxHalfOpenPerLoopback: { shape: COUNT, says: "The same for one loopback address. Default 64." },
   minAgeMs: { shape: TIME_MS, says: "Younger ones are never dropped for another. Default 250." },
+};
+
+/** From where connections are taken. */
+export const SOURCES: Readonly<Record<keyof SourcesOption, Field>> = {
+  sources: {
+    shape: { kind: "list", of: { kind: "string", example: "203.0.113.0/24" } },
+    says: "Addresses and ranges that connections are taken from; peers: those of the configured peers. Default: every address.",
+  },
+  refuse: {
+    shape: { kind: "list", of: { kind: "string", example: "203.0.113.66" } },
+    says: "Addresses and ranges that no connection is taken from, whatever sources says. Default none.",
+  },
+};
+
+const ACCEPT: Readonly<Record<keyof AcceptOption, Field>> = {
+  ...SOURCES,
+  nodes: {
+    shape: { kind: "list", of: { kind: "string", example: "shop@db1.example" } },
+    says: "Names that may connect: name@host, each half a word or *. Default: every name.",
+  },
 };
 
 const TRUST_LIMITS: Readonly<Record<keyof TrustLimits, Field>> = {
@@ -302,6 +324,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "Liveness of sessions with Sallyport nodes. A dead peer is found within both times and a second.",
   },
   limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },
+  accept: {
+    shape: { kind: "object", keys: ACCEPT },
+    says: "From where and by whom connections are taken, before keys, certificates and the policy are asked.",
+  },
   acceptLimits: {
     shape: { kind: "object", keys: ACCEPT_LIMITS },
     says: "Bounds of connections that are not authenticated yet.",

@@ -5,6 +5,7 @@ import {
   HEARTBEAT,
   IDENTITY,
   LIMITS,
+  SOURCES,
   TEXT,
   TIME_MS,
   TLS_FILES,
@@ -231,6 +232,19 @@ export const GATEWAY_KEYS: Readonly<Record<keyof FileOptions | "$schema" | "vers
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime of the nodes, in milliseconds. Default 60000." },
   heartbeat: { shape: HEARTBEAT, says: "Liveness of sessions by key." },
   limits: { shape: object(LIMITS), says: "Bounds of each connection." },
+  accept: {
+    shape: object({
+      outside: {
+        shape: object(SOURCES),
+        says: "Of the outside nodes; peers: the hosts of outside.addresses and outside.nodes.",
+      },
+      inside: {
+        shape: object(SOURCES),
+        says: "Of the inside nodes; peers: the hosts of inside.address and inside.node.",
+      },
+    }),
+    says: "From where connections are taken, before a byte of TLS. Default: from everywhere.",
+  },
   acceptLimits: { shape: object(ACCEPT_LIMITS), says: "Bounds of connections that are not authenticated yet." },
   control: {
     shape: {

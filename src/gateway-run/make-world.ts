@@ -11,6 +11,7 @@ import { Counters } from "../node/counters.ts";
 import { Decisions } from "../node/decisions.ts";
 import { EventHub } from "../node/event-hub.ts";
 import { readCertificateFacts } from "../x509/certificate-facts.ts";
+import { GatewayAdmission } from "./gateway-admission.ts";
 import type { GatewayAudit } from "./gateway-audit.ts";
 import type { GatewaySystem, PairWorld } from "./gateway-world.ts";
 import { PortMappers } from "./port-mappers.ts";
@@ -39,6 +40,7 @@ export function makeWorld(
     const decision = outcome === "allow" ? decisions.why(id) : undefined;
     if (decision !== undefined) told.notice({ kind: "audited", decision, count });
   });
+  const admission = new GatewayAdmission(new AcceptGate(system, options.acceptLimits), system.clock, audit);
   return {
     ...told,
     system,
@@ -50,11 +52,12 @@ export function makeWorld(
       judgeCertificate: judgeWith("standard"),
       readCertificate: readCertificateFacts,
     },
-    gate: new AcceptGate(system, options.acceptLimits),
+    admission,
+    refusal: () => audit?.refusal,
     openChallenges: new OpenChallenges(),
     budgets: new Budgets(maxBudgets),
     decisions,
-    mappers: new PortMappers(options.epmd ?? {}, system),
+    mappers: new PortMappers(options.epmd ?? {}, { ...system, gates: admission.gates }),
     tellsCommands: options.audit?.commands === true,
   };
 }

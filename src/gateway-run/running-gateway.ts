@@ -84,6 +84,7 @@ export class RunningGateway implements Gateway {
     const { audit: _, ...others } = options;
     const gateway = new RunningGateway(others, system, undefined);
     gateway.#world.mappers.check();
+    gateway.#world.admission.check(options);
     gateway.#book.check(options);
   }
 
@@ -103,6 +104,7 @@ export class RunningGateway implements Gateway {
       plaintext: dangerous?.plaintext ?? false,
       epmd: epmd ?? {},
       audit: this.#audit?.status() ?? null,
+      sources: this.#world.admission.counters(),
       pairs: this.#book.all.map((pair) => pair.status(this.#duty?.findings(pair.plan.inside) ?? [])),
     };
   }
@@ -120,7 +122,9 @@ export class RunningGateway implements Gateway {
   async #reload(options: GatewayOptions): Promise<GatewayReload> {
     if (this.#state !== "running") throw notRunning(this.#state);
     demandSameStart(this.#options, options);
+    this.#world.admission.check(options);
     const result = await this.#book.take(options);
+    await this.#world.admission.take(options);
     // Who hears of events stays who it was.
     const { onEvent, onMessage, onNotice } = this.#options;
     const listeners = Object.fromEntries(Object.entries({ onEvent, onMessage, onNotice }).filter(([, told]) => told));
@@ -165,11 +169,13 @@ export class RunningGateway implements Gateway {
     await this.#book.close();
     if (!isNew) return;
     this.#world.decisions.stop();
+    this.#world.admission.stop();
     this.#audit?.close();
   }
 
   async #start(): Promise<void> {
-    const { system, mappers } = this.#world;
+    const { system, mappers, admission } = this.#world;
+    await admission.take(this.#options);
     await this.#book.take(this.#options);
     await mappers.listen();
     if ((this.#options.dangerous?.plaintext ?? false) !== false) {

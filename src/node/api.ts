@@ -6,6 +6,7 @@ import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
+import type { NodeAdmission } from "./admission-api.ts";
 import type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 import type { Metric } from "./metric.ts";
 import type { SeedHealth } from "./seed.ts";
@@ -301,9 +302,9 @@ export interface NodeIdentity {
 
 /** Health of a node at one moment. */
 export interface Health {
-  /** `yellow`: it works, and something needs a look; see `problems`. */
-  readonly state: "green" | "yellow";
-  /** Reasons for `yellow`, those of the warnings that told of them. */
+  /** `yellow`: it works, and something needs a look; `red`: it takes and makes no new connections. See `problems`. */
+  readonly state: "green" | "yellow" | "red";
+  /** Reasons for `yellow` and `red`, those of the warnings that told of them. */
   readonly problems: readonly string[];
   readonly selfNode: NodeName;
   readonly isDistributed: boolean;
@@ -327,6 +328,8 @@ export interface Node {
   readonly identity: NodeIdentity | null;
   /** The certificate files of `tls`; null for a node that makes its certificate itself, or has none. */
   readonly certificate: NodeCertificate | null;
+  /** The lists of who may connect. */
+  readonly admission: NodeAdmission;
   /** The policy; null for a node without one. */
   readonly policy: NodePolicy | null;
   /** A refused or audited operation of late, by the id that the peer was told; undefined when it is not known any more. */
@@ -381,7 +384,7 @@ export interface Node {
   makeRef(): Reference;
   peers(): readonly Peer[];
   health(): Health;
-  /** Connection attempts: `dist.auth.attempts` by role, protocol, outcome and reason, `dist.auth.duration_ms` by role and outcome. */
+  /** Attempts: `dist.auth.attempts` by role, protocol, outcome, reason; `dist.auth.duration_ms`; `dist.audit.records` by outcome. */
   metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;

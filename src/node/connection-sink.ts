@@ -11,6 +11,7 @@ import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
+import type { Doors } from "./doors.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
@@ -39,6 +40,7 @@ export interface AdmittedPeer {
 /** What a connection needs of its node, from its first byte to its end. */
 export interface ConnectionHost {
   readonly sessions: Sessions;
+  readonly doors: Doors;
   readonly judgeCertificate: CertificateJudge;
   /** Undefined for a node without an identity key: it speaks OTP only. */
   readonly identity: IdentityKeeper | undefined;
@@ -119,6 +121,8 @@ export class ConnectionSink implements DistSink {
     if (connection === undefined) return;
     this.#claimed = claim.name;
     try {
+      const shut = this.#host.doors.refusalOf(claim.name, "acceptor");
+      if (shut !== undefined) throw shut;
       checkChain(claim.info, "acceptor", undefined);
       if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
       this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
@@ -166,6 +170,12 @@ export class ConnectionSink implements DistSink {
     const { identity } = this.#host;
     if (identity === undefined || this.#info === undefined) return;
     this.#claimed = question.name;
+    const shut = this.#host.doors.refusalOf(question.name, question.role);
+    if (shut !== undefined) {
+      // That nobody is let in now is nobody's fault, and passes: it may be told so.
+      this.#connection?.answerTrust({ kind: this.#host.doors.isClosed ? "full" : "refused", error: shut });
+      return;
+    }
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
     // Who has not the cookie is told so, whether the policy knows its name or there is room for it, and gets no record of its
@@ -236,6 +246,9 @@ export class ConnectionSink implements DistSink {
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
+    // Its own record may be the first that cannot be written.
+    const { closed } = this.#host.doors;
+    if (closed !== undefined) connection.destroy(closed);
   }
 
   /**
@@ -246,6 +259,11 @@ export class ConnectionSink implements DistSink {
     const { native } = peer;
     const { sessions, identity } = this.#host;
     const info = this.#info ?? peer.info;
+    const shut = this.#host.doors.refusalOf(peer.name, this.#target === undefined ? "acceptor" : "dialler");
+    if (shut !== undefined) {
+      this.#connection?.destroy(shut);
+      return undefined;
+    }
     let holdsName = true;
     if (native === undefined && identity?.hasPin(peer.name) === true) {
       this.#connection?.destroy(nativeOnly(peer.name));

@@ -26,7 +26,7 @@ export function healthOf({ core, peers, isOpen, audit, rejecting, joining, attac
     ...joining.problems(),
   ];
   return {
-    state: problems.length === 0 ? "green" : "yellow",
+    state: audit?.isClosed === true ? "red" : problems.length === 0 ? "green" : "yellow",
     problems,
     selfNode: core.name,
     isDistributed: isOpen,

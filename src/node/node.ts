@@ -7,6 +7,7 @@ import type { Decision } from "../policy/decision.ts";
 import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
+import type { NodeAdmission } from "./admission-api.ts";
 import type {
   CallOptions,
   Down,
@@ -31,6 +32,7 @@ import type {
   SpawnRemoteOptions,
   Target,
 } from "./api.ts";
+import { auditMetrics } from "./attempt-metrics.ts";
 import { Attempts } from "./attempts.ts";
 import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -48,6 +50,7 @@ import type { NodeCore } from "./node-core.ts";
 import type { Attachment, NodeParts } from "./node-parts.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { Outbound } from "./outbound.ts";
+import { noAdmission } from "./own-admission.ts";
 import { OwnGrants } from "./own-grants.ts";
 import { OwnIdentity } from "./own-identity.ts";
 import { OwnPolicy } from "./own-policy.ts";
@@ -109,6 +112,7 @@ export class SallyportNode implements Node {
     this.#audit = parts.audit;
     this.#audit?.start(this.name);
     this.certificate = parts.configuredCertificate ?? null;
+    this.admission = parts.admission ?? noAdmission();
     const { policy } = parts;
     this.#policy = new PolicyKeeper({ name: this.name, clock: parts.clock, policy: policy?.first });
     this.#host = new SessionHost(
@@ -166,12 +170,10 @@ export class SallyportNode implements Node {
 
   /** For listeners: takes an accepted carrier. */
   readonly accept: AcceptHandler;
-
   readonly identity: NodeIdentity | null;
-
   readonly policy: NodePolicy | null;
-
   readonly certificate: ConfiguredCertificate | null;
+  readonly admission: NodeAdmission;
 
   /** For listeners: whether a peer that is surely who it says came from this host before. */
   isKnownHost(host: string): boolean {
@@ -321,7 +323,7 @@ export class SallyportNode implements Node {
   }
 
   metrics(): readonly Metric[] {
-    return this.#attempts.snapshot();
+    return [...this.#attempts.snapshot(), ...auditMetrics(this.#audit)];
   }
 
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {

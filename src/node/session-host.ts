@@ -18,6 +18,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
+import { Doors } from "./doors.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
@@ -39,6 +40,7 @@ export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
+  readonly doors: Doors;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
   /** What sessions may do as policy, grants and trust change. */
   readonly standings: Standings;
@@ -82,6 +84,7 @@ export class SessionHost implements ConnectionHost {
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
+    this.doors = parts.doors ?? new Doors();
     for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
     this.identity?.watch({
       changed: (changes) => this.standings.cutUntrusted(changes),
@@ -338,6 +341,8 @@ export class SessionHost implements ConnectionHost {
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
+    const { closed } = this.doors;
+    if (closed !== undefined) throw closed;
     return this.#newConnection(
       target,
       () => {},
