@@ -2,6 +2,7 @@ export type { Assurance, ProtocolName } from "./base/assurance.ts";
 export { type Detail, type ErrorCode, isSallyportError, SallyportError, type Stage } from "./base/errors.ts";
 export type { NodeName } from "./base/node-name.ts";
 export type { DialAddress } from "./carrier/carrier.ts";
+export type { SourcesOption } from "./carrier/source-list.ts";
 export { checkGateway, createGateway } from "./create-gateway.ts";
 export { createNode } from "./create-node.ts";
 export type { DistLimits } from "./dist/limits.ts";
@@ -16,6 +17,7 @@ export type {
   GatewayPolicyStatus,
   GatewayReload,
   GatewaySessionStatus,
+  GatewaySourceStatus,
   GatewayStatus,
 } from "./gateway/api.ts";
 export type { DutyFinding } from "./gateway/duty.ts";
@@ -24,6 +26,7 @@ export type { GatewayLimits } from "./gateway/limits.ts";
 export type { GatewayEvent } from "./gateway/link.ts";
 export type { GatewayMessage, GatewayNotice } from "./gateway/notices.ts";
 export type {
+  GatewayAcceptOption,
   GatewayAuditOption,
   GatewayOptions,
   GatewayPairOption,
@@ -38,6 +41,7 @@ export type { Allow, AllowVerb } from "./guard/allow.ts";
 export type { CapabilityVerb } from "./guard/capabilities.ts";
 export type { GuardLimits } from "./guard/limits.ts";
 export type { TrustLimits } from "./identity/trust-store.ts";
+export type { AcceptOption, NodeAdmission } from "./node/admission-api.ts";
 export {
   type CallOptions,
   type CertificateReloadResult,

@@ -113,7 +113,7 @@ export class AuditTrail {
   get #effect(): string {
     return this.#failClosed
       ? "no new connection is taken or made until it can, sessions go on"
-      : "the latest records wait, further ones are lost, all else goes on";
+      : "up to 1,000 records wait, further ones are lost, all else goes on";
   }
 
   /** Its part of `health().counters`. */

@@ -50,7 +50,7 @@ function sourceRows(side: string, { refusedAddress, refusedShut }: GatewaySource
 
 function auditText({ dir, commands, isFailing, isClosed, written, lost, summarised }: GatewayAuditStatus): string {
   const what = commands ? ", what is let through too" : "";
-  const effect = isClosed ? "no new connection is taken" : "the latest records wait, further ones are lost";
+  const effect = isClosed ? "no new connection is taken" : "up to 1,000 records wait, further ones are lost";
   const state = isFailing ? `CANNOT BE WRITTEN, ${effect}; ` : "";
   return `${state}${dir}: ${written} records, ${summarised} counted together, ${lost} lost${what}`;
 }

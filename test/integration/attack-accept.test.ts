@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { connect as tlsConnect } from "node:tls";
 import { describe, expect, it } from "vitest";
 import type { AuditFields } from "../../src/audit/record.ts";
+import { createNode } from "../../src/create-node.ts";
 import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
 import { configure, type Fields, start } from "./cli-process.ts";
-import { A, B, C, dialling, failure, NativeRig, portOf } from "./native-rig.ts";
+import { A, B, C, dialling, failure, NativeRig, nextRefusal, portOf } from "./native-rig.ts";
 
-const { place, node: nodeOfRig } = new NativeRig("accept");
+const { place, own, node: nodeOfRig } = new NativeRig("accept");
 
 const listening = (name: string, extra: Partial<NodeOptions>): Promise<Node> =>
   nodeOfRig(name, "tofu", { audit: { dir: place(name, "audit") }, ...extra });
@@ -134,6 +135,17 @@ describe("accept.nodes", () => {
     await b.close({ timeoutMs: 0 });
     const refused = recordsOf(B).filter(({ outcome }) => outcome === "refused");
     expect(refused).toMatchObject([{ peer: C, peerIs: "claimed", reason: "NODE_NOT_ALLOWED", stage: "policy" }]);
+  });
+
+  it("answers not_allowed to such a name in Erlang's handshake", async () => {
+    const plain = { epmd: "off", cookie: "a cookie for both of them", dangerous: { plaintext: true } } as const;
+    const b = own(await createNode({ ...plain, name: B, listen: ["tcp://127.0.0.1:0"], accept: { nodes: ["a@*"] } }));
+    const [a, c] = [A, C].map((name) => createNode({ ...plain, name, ...dialling(b) }));
+    expect((await own(await (a as Promise<Node>)).connect(B)).name).toBe(B);
+    const refused = nextRefusal(b);
+    expect(await failure(own(await (c as Promise<Node>)).connect(B))).toMatchObject({ reason: "NOT_ALLOWED" });
+    expect(await refused).toMatchObject({ error: { code: "ERR_DENIED", reason: "NODE_NOT_ALLOWED" } });
+    expect(b.peers().map(({ name }) => name)).toEqual([A]);
   });
 
   it("has nothing against whom the node dials itself", async () => {
