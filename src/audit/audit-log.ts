@@ -112,6 +112,7 @@ export class AuditLog {
     }
     try {
       this.#append(dated);
+      this.#tellLost();
       if (this.#over) this.#letGo();
     } catch (cause) {
       this.#wait(dated);
@@ -136,15 +137,26 @@ export class AuditLog {
 
   #append(dated: AuditFields): void {
     const open = this.#ready();
-    const sealed = seal(this.#head, dated, this.#parts.crypto);
-    const written = (): void => this.#leaveQueue(dated);
-    const wouldBe = open.bytes + sealed.line.length + 2;
-    if (wouldBe > this.#parts.limits.maxFileBytes && open.bytes > 0) {
-      this.#rotate(open);
-      this.#put(this.#ready(), seal(this.#head, dated, this.#parts.crypto), written);
+    const sealed = this.#sealed(dated);
+    const isFull = open.bytes > 0 && open.bytes + (sealed?.line.length ?? 0) + 2 > this.#parts.limits.maxFileBytes;
+    if (sealed !== undefined && isFull) this.#rotate(open);
+    const record = isFull ? this.#sealed(dated) : sealed;
+    if (record !== undefined) {
+      this.#put(this.#ready(), record, () => this.#leaveQueue(dated));
       return;
     }
-    this.#put(open, sealed, written);
+    // No disk could take it: it must not be tried again and again.
+    this.#leaveQueue(dated);
+    this.#lose();
+  }
+
+  /** Undefined where it is no record: a number that is none, or more than fits a line. */
+  #sealed(dated: AuditFields): ReturnType<typeof seal> | undefined {
+    try {
+      return seal(this.#head, dated, this.#parts.crypto);
+    } catch {
+      return undefined;
+    }
   }
 
   /** A record of what happened to the log itself. */
@@ -207,6 +219,10 @@ export class AuditLog {
   /** Writes what waits, and then how much was lost after it. */
   #catchUp(): void {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) this.#append(next);
+    this.#tellLost();
+  }
+
+  #tellLost(): void {
     if (this.#untold === 0) return;
     const told = (): void => {
       this.#untold = 0;
