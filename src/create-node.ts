@@ -114,6 +114,7 @@ async function makeNode(options: NodeOptions, held: Held, warnings: Warning[]): 
     ...system,
     crypto: new RealIdentityCrypto(),
     files: new RealSharedFiles(),
+    local: system.files,
     epmd: { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT },
     schemes: plaintext === false ? ["tls"] : hasTls ? ["tls", "tcp"] : ["tcp"],
   };
