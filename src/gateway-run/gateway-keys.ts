@@ -1,15 +1,6 @@
-import {
-  ACCEPT_LIMITS,
-  COOKIE,
-  COUNT,
-  HEARTBEAT,
-  IDENTITY,
-  LIMITS,
-  SOURCES,
-  TEXT,
-  TIME_MS,
-  TLS_FILES,
-} from "../config/config-keys.ts";
+import { SOURCES } from "../config/accept-keys.ts";
+import { ACCEPT_LIMITS, COUNT, LIMITS, TIME_MS } from "../config/bound-keys.ts";
+import { COOKIE, HEARTBEAT, IDENTITY, TEXT, TLS_FILES } from "../config/config-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
 import type { GatewayLimits } from "../gateway/limits.ts";
 import type {
