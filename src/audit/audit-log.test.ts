@@ -174,6 +174,17 @@ describe("AuditLog", () => {
     }
   });
 
+  it("lets no record that nothing could write hold up those that wait behind it", () => {
+    const world = new AuditWorld().start();
+    world.files.failAt(0);
+    attempts(world, 1);
+    world.log.record({ kind: "attempt", durationMs: Number.NaN });
+    attempts(world, 1);
+    world.clock.advance(AUDIT_RETRY_MS);
+    expect(world.words).toEqual(["opened", "attempt", "attempt", "gap"]);
+    expect(world.log).toMatchObject({ isFailing: false, waiting: 0, lost: 1 });
+  });
+
   it("counts what still waits when it is closed as lost", () => {
     const world = new AuditWorld().start();
     world.files.crashAt(0);

@@ -26,6 +26,12 @@ describe("LogReader", () => {
     expect(reader.rest()).toBeUndefined();
   });
 
+  it("takes the order of files from their numbers, not from the text of their names", () => {
+    const names = ["audit-1000000000000.jsonl", "audit-999999999999.jsonl"];
+    const files = disk(Object.fromEntries(names.map((name) => [`/log/${name}`, `${name.length}\n`])));
+    expect(textsOf(new LogReader(files, "/log"))).toEqual(["24", "25"]);
+  });
+
   it("finds lines whole wherever its chunks end", () => {
     const lines = Array.from({ length: 200 }, (_, i) => `${i} ${"x".repeat(i * 17)}`);
     expect(textsOf(new LogReader(disk({ [FIRST]: `${lines.join("\n")}\n` }), "/log"))).toEqual(lines);
@@ -43,6 +49,18 @@ describe("LogReader", () => {
     files.take(FIRST);
     expect(textsOf(reader)).toEqual(["f", "g"]);
     expect(textsOf(reader)).toEqual([]);
+  });
+
+  it("misses nothing that is written to a file between its end being read and the next file being seen", () => {
+    const files = disk({ [FIRST]: "a\n" });
+    const reader = new LogReader(files, "/log", "audit-000000000001.jsonl");
+    const list = files.list.bind(files);
+    files.list = (path) => {
+      files.put(FIRST, "a\nb\n");
+      files.put(TENTH, "c\n");
+      return list(path);
+    };
+    expect(textsOf(reader)).toEqual(["a", "b", "c"]);
   });
 
   it("ends a line that lacks its break where the next file begins", () => {

@@ -26,13 +26,12 @@ export class OwnAdmission implements NodeAdmission {
   }
 
   async replace(option: AcceptOption): Promise<void> {
-    // Both are read before either changes.
-    readSources(option);
-    new Doors(undefined, option.nodes);
     const { doors, sources, peers, hostsWith } = this.#parts;
-    this.#option = option;
+    // Read before anything changes; the names then throw before they do.
+    readSources(option);
     doors.replaceNodes(option.nodes);
     sources.replace(option);
+    this.#option = option;
     await peers.replace(option.sources?.includes(PEERS_WORD) === true ? hostsWith(option.nodes ?? []) : []);
   }
 }

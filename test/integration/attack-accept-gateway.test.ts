@@ -102,9 +102,14 @@ describe("accept of a gateway", () => {
   it("changes with a reload, all or nothing", async () => {
     const gateway = await start({ accept: { outside: { sources: ["127.0.0.2"] } } });
     const options = optionsOf();
-    await expect(gateway.reload({ ...options, accept: { outside: { sources: ["x"] } } })).rejects.toMatchObject({
+    const { endpoints } = gateway;
+    const renamed = options.pairs.map((pair) => ({ ...pair, name: "another" }));
+    await expect(
+      gateway.reload({ ...options, pairs: renamed, accept: { outside: { sources: ["x"] } } }),
+    ).rejects.toMatchObject({
       reason: "SOURCE_INVALID",
     });
+    expect(gateway.endpoints).toEqual(endpoints);
     expect(() => checkGateway({ ...options, accept: { inside: { refuse: ["x"] } } })).toThrow(
       expect.objectContaining({ reason: "SOURCE_INVALID" }),
     );
