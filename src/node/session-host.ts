@@ -1,6 +1,9 @@
+import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
+import type { AcceptHandler, Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
+import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -13,7 +16,7 @@ import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { CertificateEnds } from "./certificate-ends.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
+import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
@@ -23,6 +26,8 @@ import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
+import type { AdmittedPeer, KnownConnection } from "./known-connection.ts";
+import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
@@ -112,6 +117,14 @@ export class SessionHost implements ConnectionHost {
     );
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return connection;
+  };
+
+  /** For listeners on QUIC: takes an accepted carrier. */
+  readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
+    const linked = linkedConnection(this.#parts, undefined, () => carrier);
+    const connection = this.#newConnection(undefined, () => admission.release(), linked.make, linked.parts);
+    if (this.#closing !== undefined) connection.destroy(this.#closing);
+    return linked.link as BarrelLink;
   };
 
   /** The session a message came over; undefined for messages of this node. */
@@ -250,7 +263,10 @@ export class SessionHost implements ConnectionHost {
     const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
-    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
+    const shown = peer.info.proven?.publicKey;
+    const fingerprint = (shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown)) as
+      | Fingerprint
+      | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
     this.#certificates.watch(session, peer.info.peerCertDer);
     this.sessions.add(session);
@@ -326,6 +342,10 @@ export class SessionHost implements ConnectionHost {
     for (const wake of waiters ?? []) wake();
   }
 
+  barrelAttempted(attempt: BarrelAttempt): void {
+    this.#attempts.barrel(attempt);
+  }
+
   strayPong(): void {
     this.#core.counters.add("pongs_stray");
   }
@@ -339,6 +359,13 @@ export class SessionHost implements ConnectionHost {
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
+    if (address.scheme === "quic") {
+      const linked = linkedConnection(this.#parts, target, (barrel, sink) => {
+        barrel.checkDial(target, address);
+        return barrel.dialer.dial(address, hostPart(target), sink);
+      });
+      return this.#newConnection(target, () => {}, linked.make, linked.parts);
+    }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
     const { closed } = this.doors;
@@ -353,14 +380,15 @@ export class SessionHost implements ConnectionHost {
   #newConnection(
     target: NodeName | undefined,
     settled: () => void,
-    makeCarrier: ConstructorParameters<typeof DistConnection>[2],
+    makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
+    differing: Partial<Pick<ConnectionParts, "own" | "limits">> = {},
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
-    const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
+    const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
-      makeCarrier,
+      (carrierSink) => makeCarrier(carrierSink, sink),
     );
     sink.attach(connection);
     this.#handshaking.add(connection);
