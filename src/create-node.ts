@@ -8,6 +8,8 @@ import { AcceptGate } from "./carrier/accept-gate.ts";
 import type { CarrierDialer, Listener, Scheme } from "./carrier/carrier.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
+import { SourceGate } from "./carrier/source-gate.ts";
+import { SourceList } from "./carrier/source-list.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
@@ -15,6 +17,8 @@ import { withErlangFiles } from "./config/node-settings.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { formatEndpoint, parseAddress } from "./discovery/address.ts";
 import { type DiscoveryWorld, dnsSeeds, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
+import { expectedHosts } from "./discovery/expected-hosts.ts";
+import { PeerHosts } from "./discovery/peer-hosts.ts";
 import { publishedEndpoints, registerEverywhere } from "./discovery/registrar.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { heartbeatOf } from "./dist/heartbeat.ts";
@@ -28,6 +32,7 @@ import type { Node } from "./node/api.ts";
 import { checkedReconnect } from "./node/backoff.ts";
 import { judgeWith } from "./node/certificate-judge.ts";
 import { ConfiguredCertificate, certificateFiles } from "./node/configured-certificate.ts";
+import { Doors } from "./node/doors.ts";
 import { readExchange } from "./node/exchange-plan.ts";
 import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option.ts";
@@ -35,6 +40,7 @@ import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import { nodeProbes } from "./node/node-probes.ts";
 import type { ErlangFileOption, IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
+import { OwnAdmission } from "./node/own-admission.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { watchForRestart } from "./node/restart-watch.ts";
 import { readSeeds } from "./node/seeds.ts";
@@ -61,7 +67,7 @@ const FIRST_CREATION = 4;
  * ERR_UNREACHABLE EPMD_UNREACHABLE
  */
 export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
-  const held: { lock?: IdentityLock } = {};
+  const held: Held = {};
   const warnings: Warning[] = [];
   const world = { files: new RealFiles(), directory: ".", hostname: hostName() };
   try {
@@ -70,15 +76,22 @@ export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<
     return await makeNode(settings, erlangFiles, held, warnings);
   } catch (error) {
     held.lock?.release();
+    held.peerHosts?.stop();
     throw error;
   }
+}
+
+/** What a node that cannot be made gives back. */
+interface Held {
+  lock?: IdentityLock;
+  peerHosts?: PeerHosts;
 }
 
 /** Puts what it takes of the system before the node stands into `held`. */
 async function makeNode(
   options: NodeOptions,
   erlangFiles: readonly string[],
-  held: { lock?: IdentityLock },
+  held: Held,
   warnings: Warning[],
 ): Promise<Node> {
   const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
@@ -169,6 +182,18 @@ async function makeNode(
   }
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
   const audit = openAuditTrail(options.audit, system);
+  const peerHosts = new PeerHosts(system.clock);
+  held.peerHosts = peerHosts;
+  const sources = new SourceList({}, peerHosts);
+  const doors = new Doors(audit);
+  const admission = new OwnAdmission({
+    doors,
+    sources,
+    peers: peerHosts,
+    hostsWith: (nodes) => expectedHosts({ resolve: options.resolve, seeds: seeds.targets, nodes }),
+  });
+  // Read before anything is bound; what is to be looked up has its answer before the first connection.
+  await admission.replace(options.accept ?? {});
   const policyWorld = { ...system, crypto: identityWorld.crypto, name };
   const policyOption = typeof options.policy === "string" ? { file: options.policy } : options.policy;
   // Before it is read: what changes between the reading and the watch is noticed.
@@ -178,6 +203,8 @@ async function makeNode(
     own,
     identity: identity?.keeper,
     audit,
+    doors,
+    admission,
     auditGrants: options.audit?.grants,
     ownCertificate: opened?.certificate,
     configuredCertificate: tls,
@@ -241,8 +268,14 @@ async function makeNode(
     warned: ({ reason, message }) => node.warn(reason, message),
   });
   try {
-    const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
-    node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
+    const inner = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
+    const gate = new SourceGate({
+      inner,
+      sources,
+      isShut: () => doors.isClosed,
+      refused: (address, source) => audit?.sourceRefused({ address, source }),
+    });
+    node.attach({ counters: () => acceptCounters(inner, gate), close: async () => peerHosts.stop() });
     const quicMaterial = opened?.certificate.current;
     for (const listen of listeners) {
       if (listen.scheme !== "quic") {
@@ -285,9 +318,12 @@ async function makeNode(
 }
 
 /** What became of newcomers before there was a connection to speak of. */
-function acceptCounters(gate: AcceptGate): Readonly<Record<string, number>> {
-  const { admitted, refusedSource, refusedFull, dropped } = gate.counters;
+function acceptCounters(inner: AcceptGate, gate: SourceGate): Readonly<Record<string, number>> {
+  const { admitted, refusedSource, refusedFull, dropped } = inner.counters;
+  const { refusedAddress, refusedShut } = gate.counters;
   return {
+    accept_refused_address: refusedAddress,
+    accept_refused_shut: refusedShut,
     accept_admitted: admitted,
     accept_refused_source: refusedSource,
     accept_refused_full: refusedFull,
@@ -346,7 +382,7 @@ function openOwnCertificate(
 async function bind(
   node: SallyportNode,
   listen: ListenOption,
-  parts: { readonly clock: Clock; readonly gate: AcceptGate; readonly accepting: TlsUser[] },
+  parts: { readonly clock: Clock; readonly gate: SourceGate; readonly accepting: TlsUser[] },
   material: TlsMaterial | undefined,
   tlsOptions: TlsCarrierOptions,
 ): Promise<void> {

@@ -2,6 +2,7 @@ export type { Assurance, ProtocolName } from "./base/assurance.ts";
 export { type Detail, type ErrorCode, isSallyportError, SallyportError, type Stage } from "./base/errors.ts";
 export type { NodeName } from "./base/node-name.ts";
 export type { DialAddress } from "./carrier/carrier.ts";
+export type { SourcesOption } from "./carrier/source-list.ts";
 export type { TlsDebug, TlsDebugCertificate } from "./carrier/tls-debug.ts";
 export { checkGateway, createGateway } from "./create-gateway.ts";
 export { createNode } from "./create-node.ts";
@@ -19,6 +20,7 @@ export type {
   GatewayPolicyStatus,
   GatewayReload,
   GatewaySessionStatus,
+  GatewaySourceStatus,
   GatewayStatus,
 } from "./gateway/api.ts";
 export type { DutyFinding } from "./gateway/duty.ts";
@@ -27,6 +29,7 @@ export type { GatewayLimits } from "./gateway/limits.ts";
 export type { GatewayEvent } from "./gateway/link.ts";
 export type { GatewayMessage, GatewayNotice } from "./gateway/notices.ts";
 export type {
+  GatewayAcceptOption,
   GatewayAuditOption,
   GatewayOptions,
   GatewayPairOption,
@@ -44,6 +47,7 @@ export type { CheckedPart, CheckResult } from "./health/checks.ts";
 export type { CertificateExpiry, CertificateState } from "./health/expiry-watch.ts";
 export type { CertificateRole } from "./health/watched-certificates.ts";
 export type { TrustLimits } from "./identity/trust-store.ts";
+export type { AcceptOption, NodeAdmission } from "./node/admission-api.ts";
 export {
   type CallOptions,
   type CertificateReloadResult,

@@ -2,13 +2,13 @@ import type { Clock } from "./base/clock.ts";
 import { SallyportError } from "./base/errors.ts";
 import { quotePeerText } from "./base/escape.ts";
 import type { NodeName } from "./base/node-name.ts";
-import type { AcceptGate } from "./carrier/accept-gate.ts";
 import type { DialAddress } from "./carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "./carrier/channels.ts";
 import type { ListenAddress } from "./carrier/listen.ts";
 import { isOpenToStrangers } from "./carrier/quic/public-address.ts";
 import { listenQuic, type QuicListener, quicDialer } from "./carrier/quic/quic.ts";
 import { QuicEngine } from "./carrier/quic/quic-engine.ts";
+import type { Gatekeeper } from "./carrier/source-gate.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
 import { LANES } from "./dist/lane-routing.ts";
 import { FRAGMENTS_AHEAD_BYTES } from "./dist/send.ts";
@@ -51,7 +51,7 @@ export class QuicNode {
    * @throws {SallyportError} ERR_CONFIG, ERR_CLOSED
    */
   async listen(
-    gate: AcceptGate,
+    gate: Gatekeeper,
     address: ListenAddress,
     material: TlsMaterial,
     accept: ChannelledAcceptHandler,

@@ -11,7 +11,6 @@ import {
 } from "node:tls";
 import { SallyportError, systemCode } from "../base/errors.ts";
 import { readPemCertificates } from "../x509/check-key.ts";
-import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
 import {
   type AcceptHandler,
@@ -34,6 +33,7 @@ import {
   type SocketCarrierLimits,
   type SocketCarrierParts,
 } from "./socket-carrier.ts";
+import type { Gatekeeper } from "./source-gate.ts";
 import { failedHandshake, securedHandshake, type TlsDebug, type TlsDebugSink } from "./tls-debug.ts";
 import type { TlsMaterial } from "./tls-material.ts";
 import { DEFAULT_CHAIN_DEPTH, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
@@ -132,7 +132,7 @@ export function createTlsDialer(
  * @throws {SallyportError} ERR_CONFIG TLS_MATERIAL; those of `bindServer`
  */
 export async function listenTls(
-  parts: SocketCarrierParts & { readonly gate: AcceptGate },
+  parts: SocketCarrierParts & { readonly gate: Gatekeeper },
   address: ListenAddress,
   material: TlsMaterial,
   accept: AcceptHandler,

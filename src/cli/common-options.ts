@@ -132,7 +132,7 @@ export function milliseconds(text: string): number {
   return wholeNumber(0, MAX_TIME_MS)(text);
 }
 
-function wholeNumber(min: number, max: number): (text: string) => number {
+export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^\s*\d{1,10}$/.test(text) && value >= min && value <= max) return value;

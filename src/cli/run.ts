@@ -81,6 +81,12 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     gatewayReload: async (flags) => (await import("./commands/gateway-control.ts")).gatewayReload(world, flags),
     gatewayDrain: async (flags) => (await import("./commands/gateway-control.ts")).gatewayDrain(world, flags),
     gatewayWhy: async (flags, id) => (await import("./commands/gateway-control.ts")).gatewayWhy(world, flags, id),
+    firewallNftables: async (flags) => (await import("./commands/firewall.ts")).firewallNftables(world, flags),
+    firewallNetworkPolicy: async (flags) =>
+      (await import("./commands/firewall.ts")).firewallNetworkPolicy(world, flags),
+    auditTail: async (flags, path) => (await import("./commands/audit-tail.ts")).auditTail(world, flags, path),
+    auditVerify: async (flags, path) =>
+      ends(await (await import("./commands/audit-verify.ts")).auditVerify(world, flags, path)),
     configExplain: async (flags) => (await import("./commands/config-explain.ts")).configExplain(world, flags),
     certsCa: async (flags) => (await import("./commands/certs.ts")).certsCa(world, flags),
     certsIssue: async (flags, name) => (await import("./commands/certs.ts")).certsIssue(world, flags, name),

@@ -78,7 +78,7 @@ export function settingsOfOneShot(
   const config = book.options() as ConfigOptions;
   const mayAsk = flags.control !== false && config.control !== false;
   const isStranger = !(mayAsk && hasOwnIdentity(book));
-  for (const key of ["listen", "advertise", "seeds", "exchange", "health"]) book.drop([key], isOfNode);
+  for (const key of ["listen", "advertise", "accept", "seeds", "exchange", "health"]) book.drop([key], isOfNode);
   if (isStranger) for (const key of ["name", "identity", "policy"]) book.drop([key], isOfNode);
   if (book.find(["epmd"])?.value === "register") {
     book.drop(["epmd"], isOfNode);

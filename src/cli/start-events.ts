@@ -43,6 +43,15 @@ export type StartEvent =
       readonly reason?: string;
       readonly message?: string;
     }
+  /** The lists of who may connect were read anew. They have no generation. */
+  | {
+      readonly event: "reload";
+      readonly what: "accept";
+      readonly generation: null;
+      readonly ok: boolean;
+      readonly reason?: string;
+      readonly message?: string;
+    }
   | { readonly event: "output"; readonly peer: string; readonly text: string }
   | ({ readonly event: "refused"; readonly address: string; readonly role: string } & ReturnType<
       typeof failureDocument
@@ -157,6 +166,9 @@ function reloadText(event: Extract<StartEvent, { event: "reload" }>): string {
   if (event.what === "policy") {
     const { ok, generation } = event;
     return ok ? `policy, generation ${generation}` : `policy refused, generation ${generation} stays in force: ${why}`;
+  }
+  if (event.what === "accept") {
+    return event.ok ? "lists of who may connect" : `lists of who may connect refused, the old ones stay: ${why}`;
   }
   if (event.what === "certificate") {
     return event.ok ? "certificate files, for new connections" : `certificate files refused, the old ones stay: ${why}`;

@@ -3,6 +3,7 @@ import { MAX_CHAIN_DEPTH } from "../carrier/tls-protocol.ts";
 import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { HealthOption } from "../health/health-address.ts";
 import type { NodeOptions, TlsSideOption } from "../node/options.ts";
+import { ACCEPT } from "./accept-keys.ts";
 import { ACCEPT_LIMITS, COUNT, GUARD_LIMITS, LIMITS, PROCESS_LIMITS, TIME_MS, TRUST_LIMITS } from "./limit-keys.ts";
 import { DISCOVERY, QUIC } from "./reach-keys.ts";
 import type { Field, Shape } from "./shape.ts";
@@ -239,6 +240,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     says: "Liveness of sessions with Sallyport nodes. A dead peer is found within both times and a second.",
   },
   limits: { shape: { kind: "object", keys: LIMITS }, says: "Bounds of each connection." },
+  accept: {
+    shape: { kind: "object", keys: ACCEPT },
+    says: "From where and by whom connections are taken, before keys, certificates and the policy are asked.",
+  },
   acceptLimits: {
     shape: { kind: "object", keys: ACCEPT_LIMITS },
     says: "Bounds of connections that are not authenticated yet.",
@@ -280,6 +285,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
           grants: {
             shape: { kind: "boolean" },
             says: "Also record what rules allow, for policy learn. Default false.",
+          },
+          failClosed: {
+            shape: { kind: "boolean" },
+            says: "No new connection while the log cannot be written. Default false.",
           },
         },
       },

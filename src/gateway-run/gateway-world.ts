@@ -2,11 +2,11 @@ import type { AuditFiles } from "../audit/audit-log.ts";
 import type { OpenChallenges } from "../auth/otp-types.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Crypto } from "../base/crypto.ts";
+import type { SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { Random } from "../base/random.ts";
 import type { Sockets } from "../base/sockets.ts";
 import type { StoreFiles } from "../base/store-files.ts";
-import type { AcceptGate } from "../carrier/accept-gate.ts";
 import type { LegWorld } from "../gateway/leg.ts";
 import type { LinkSession, PairEvent } from "../gateway/link.ts";
 import type { FilterFactory } from "../gateway/message-filter.ts";
@@ -15,6 +15,7 @@ import type { MessageEvent } from "../gateway/pair-rules.ts";
 import type { Budgets } from "../guard/budgets.ts";
 import type { ExpiryWatch } from "../health/expiry-watch.ts";
 import type { Decisions } from "../node/decisions.ts";
+import type { GatewayAdmission } from "./gateway-admission.ts";
 import type { PortMappers } from "./port-mappers.ts";
 
 /** What a gateway takes of the machine. */
@@ -33,7 +34,10 @@ export interface GatewaySystem {
 export interface PairWorld {
   readonly system: GatewaySystem;
   readonly legs: LegWorld;
-  readonly gate: AcceptGate;
+  /** From where connections are taken. */
+  readonly admission: GatewayAdmission;
+  /** Why there may be no new session now. */
+  readonly refusal: () => SallyportError | undefined;
   readonly openChallenges: OpenChallenges;
   readonly budgets: Budgets;
   readonly decisions: Decisions;

@@ -13,6 +13,7 @@ import { Counters } from "../node/counters.ts";
 import { Decisions } from "../node/decisions.ts";
 import { EventHub } from "../node/event-hub.ts";
 import { readCertificateFacts } from "../x509/certificate-facts.ts";
+import { GatewayAdmission } from "./gateway-admission.ts";
 import type { GatewayAudit } from "./gateway-audit.ts";
 import type { GatewaySystem, PairWorld } from "./gateway-world.ts";
 import { PortMappers } from "./port-mappers.ts";
@@ -45,6 +46,7 @@ export function makeWorld(
     clock: system.clock,
     tell: (certificate) => told.notice({ kind: "expiry", ...certificate }),
   });
+  const admission = new GatewayAdmission(new AcceptGate(system, options.acceptLimits), system.clock, audit);
   return {
     ...told,
     system,
@@ -58,11 +60,12 @@ export function makeWorld(
       readCertificate: readCertificateFacts,
       shown: (leg, peer, der) => expiry.set(leg, der === undefined ? [] : peerCertificate(der, peer)),
     },
-    gate: new AcceptGate(system, options.acceptLimits),
+    admission,
+    refusal: () => audit?.refusal,
     openChallenges: new OpenChallenges(),
     budgets: new Budgets(maxBudgets),
     decisions,
-    mappers: new PortMappers(options.epmd ?? {}, system),
+    mappers: new PortMappers(options.epmd ?? {}, { ...system, gates: admission.gates }),
     tellsCommands: options.audit?.commands === true,
   };
 }

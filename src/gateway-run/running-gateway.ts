@@ -90,6 +90,7 @@ export class RunningGateway implements Gateway {
     if (options.health !== undefined) parseHealthAddress(options.health.listen);
     const gateway = new RunningGateway(others, system, undefined);
     gateway.#world.mappers.check();
+    gateway.#world.admission.check(options);
     gateway.#book.check(options);
   }
 
@@ -109,6 +110,7 @@ export class RunningGateway implements Gateway {
       plaintext: dangerous?.plaintext ?? false,
       epmd: epmd ?? {},
       audit: this.#audit?.status() ?? null,
+      sources: this.#world.admission.counters(),
       pairs: this.#book.all.map((pair) => pair.status(this.#duty?.findings(pair.plan.inside) ?? [])),
     };
   }
@@ -135,7 +137,9 @@ export class RunningGateway implements Gateway {
   async #reload(options: GatewayOptions): Promise<GatewayReload> {
     if (this.#state !== "running") throw notRunning(this.#state);
     demandSameStart(this.#options, options);
+    this.#world.admission.check(options);
     const result = await this.#book.take(options);
+    await this.#world.admission.take(options);
     // Who hears of events stays who it was.
     const { onEvent, onMessage, onNotice } = this.#options;
     const listeners = Object.fromEntries(Object.entries({ onEvent, onMessage, onNotice }).filter(([, told]) => told));
@@ -183,11 +187,13 @@ export class RunningGateway implements Gateway {
     await this.#probes?.close();
     this.#world.expiry.stop();
     this.#world.decisions.stop();
+    this.#world.admission.stop();
     this.#audit?.close();
   }
 
   async #start(): Promise<void> {
-    const { system, mappers } = this.#world;
+    const { system, mappers, admission } = this.#world;
+    await admission.take(this.#options);
     await this.#book.take(this.#options);
     await mappers.listen();
     const { health } = this.#options;

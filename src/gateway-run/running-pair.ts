@@ -170,14 +170,17 @@ export class RunningPair {
     else if (event.report !== undefined) this.#totals.add(event.report);
     const session = isUp ? [...link.sessions].find(({ address }) => address === event.address) : undefined;
     this.#world.happened(this.name, event, session);
+    // Its own record may be the first that cannot be written.
+    const refusal = isUp ? this.#world.refusal() : undefined;
+    if (refusal !== undefined && session !== undefined) link.end(session.filter, refusal);
   }
 
   async #bind(planned: PlannedListener): Promise<void> {
     const link = this.#links.get(planned);
     if (link === undefined) return;
     const { route, listen } = planned;
-    const { system, gate, mappers } = this.#world;
-    const parts = { ...system, gate };
+    const { system, admission, mappers } = this.#world;
+    const parts = { ...system, gate: admission.gates[route.from] };
     const { material, tlsOptions } = this.plan.sides[route.from];
     const listener =
       listen.scheme === "tcp" || material === undefined

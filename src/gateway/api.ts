@@ -111,16 +111,30 @@ export interface GatewayStatus {
   readonly epmd: Readonly<Partial<Record<Side, string>>>;
   /** Null without one. */
   readonly audit: GatewayAuditStatus | null;
+  /** Connections that were cut before a byte of TLS, by the side they came from. */
+  readonly sources: Readonly<Record<Side, GatewaySourceStatus>>;
   readonly pairs: readonly GatewayPairStatus[];
+}
+
+export interface GatewaySourceStatus {
+  /** Because of their address. */
+  readonly refusedAddress: number;
+  /** Because the audit log fails closed. */
+  readonly refusedShut: number;
 }
 
 export interface GatewayAuditStatus {
   readonly dir: string;
   readonly commands: boolean;
-  /** Records are being lost. */
+  /** It cannot be written. */
   readonly isFailing: boolean;
+  /** Because of that, no new connection is taken. */
+  readonly isClosed: boolean;
   readonly written: number;
+  /** Dropped: there was no room to wait. */
   readonly lost: number;
+  /** Waiting for it to work again. */
+  readonly waiting: number;
   /** Counted together instead of written one by one. */
   readonly summarised: number;
 }

@@ -8,6 +8,7 @@ import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
+import type { NodeAdmission } from "./admission-api.ts";
 import type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 import type { Channel } from "./channel.ts";
 import type { Health, Vitals } from "./health-api.ts";
@@ -318,6 +319,8 @@ export interface Node {
   readonly identity: NodeIdentity | null;
   /** The certificate files of `tls`; null for a node that makes its certificate itself, or has none. */
   readonly certificate: NodeCertificate | null;
+  /** The lists of who may connect. */
+  readonly admission: NodeAdmission;
   /** The policy; null for a node without one. */
   readonly policy: NodePolicy | null;
   /** A refused or audited operation of late, by the id that the peer was told; undefined when it is not known any more. */
@@ -380,7 +383,7 @@ export interface Node {
    * and never rejects.
    */
   health(): Promise<Health>;
-  /** Connection attempts: `dist.auth.attempts` by role, protocol, outcome and reason, `dist.auth.duration_ms` by role and outcome. */
+  /** Attempts: `dist.auth.attempts` by role, protocol, outcome, reason; `dist.auth.duration_ms`; `dist.audit.records` by outcome. */
   metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;

@@ -9,6 +9,7 @@ import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { AdmittedPeer } from "./admitted-peer.ts";
+import type { Doors } from "./doors.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
@@ -36,6 +37,7 @@ export interface ConnectionMoves {
 /** What a connection needs of its node, from its first byte to its end. */
 export interface ConnectionHost {
   readonly sessions: Sessions;
+  readonly doors: Doors;
   readonly moves: ConnectionMoves;
   readonly judgeCertificate: CertificateJudge;
   /** Undefined for a node without an identity key: it speaks OTP only. */

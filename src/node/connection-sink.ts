@@ -106,6 +106,8 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     if (connection === undefined) return;
     this.#claimed = claim.name;
     try {
+      const shut = this.#host.doors.refusalOf(claim.name, "acceptor");
+      if (shut !== undefined) throw shut;
       // Over QUIC the key has spoken already, and the name can be no other than that in HELLO.
       if (claim.info.proven === undefined) {
         checkChain(claim.info, "acceptor", undefined);
@@ -172,6 +174,12 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { identity } = this.#host;
     if (identity === undefined || this.#info === undefined) return;
     this.#claimed = question.name;
+    const shut = this.#host.doors.refusalOf(question.name, question.role);
+    if (shut !== undefined) {
+      // That nobody is let in now is nobody's fault, and passes: it may be told so.
+      this.#connection?.answerTrust({ kind: this.#host.doors.isClosed ? "full" : "refused", error: shut });
+      return;
+    }
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
     // Who has not the cookie is told so, whether the policy knows its name or there is room for it, and gets no record of its
@@ -251,6 +259,9 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     this.#session = session;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
+    // Its own record may be the first that cannot be written.
+    const { closed } = this.#host.doors;
+    if (closed !== undefined) connection.destroy(closed);
   }
 
   /** A session that stands goes over to this connection, or stays where it is and this one ends. */
@@ -275,6 +286,11 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { native } = peer;
     const { sessions, identity } = this.#host;
     const info = this.#info ?? peer.info;
+    const shut = this.#host.doors.refusalOf(peer.name, this.#target === undefined ? "acceptor" : "dialler");
+    if (shut !== undefined) {
+      this.#connection?.destroy(shut);
+      return undefined;
+    }
     let holdsName = true;
     if (native === undefined && info.proven === undefined && identity?.hasPin(peer.name) === true) {
       this.#connection?.destroy(nativeOnly(peer.name));
@@ -357,10 +373,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
         "ERR_CLOSED",
         "CLOSED_DURING_HANDSHAKE",
         "the connection was closed before the session stood",
-        {
-          stage: "session",
-          advice: "connect again",
-        },
+        { stage: "session", advice: "connect again" },
       );
     if (this.#connection === undefined) return;
     const address = this.#connection.remoteAddress;

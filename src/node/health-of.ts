@@ -41,7 +41,12 @@ export function vitalsOf(parts: VitalsParts): Vitals {
     ...(counters.areWhole ? [] : ["CHECK_FAILED"]),
   ];
   return {
-    state: dates.some(({ isGrave }) => isGrave) ? "red" : problems.length === 0 ? "green" : "yellow",
+    state:
+      audit?.isClosed === true || dates.some(({ isGrave }) => isGrave)
+        ? "red"
+        : problems.length === 0
+          ? "green"
+          : "yellow",
     problems,
     isReady: checks.every(({ ok }) => ok),
     checks,

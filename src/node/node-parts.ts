@@ -2,6 +2,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Random } from "../base/random.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
+import type { NodeAdmission } from "./admission-api.ts";
 import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
 import type { JoiningParts } from "./joining.ts";
@@ -15,6 +16,8 @@ export interface NodeParts extends ConnectionParts, JoiningParts {
   readonly maxOpenCalls?: number;
   /** Where connection attempts and ends are recorded; undefined: nowhere. */
   readonly audit?: AuditTrail | undefined;
+  /** The lists of who may connect; default none. */
+  readonly admission?: NodeAdmission | undefined;
   /** Default false: of operations, only refusals and what audit mode let through are recorded. */
   readonly auditGrants?: boolean | undefined;
   /** The certificate that the node makes for itself; undefined where the operator names one, or there is no TLS. */

@@ -8,6 +8,7 @@ import type { Decision } from "../policy/decision.ts";
 import { NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
+import type { NodeAdmission } from "./admission-api.ts";
 import type {
   CallOptions,
   Down,
@@ -33,6 +34,7 @@ import type {
   Target,
   Vitals,
 } from "./api.ts";
+import { auditMetrics } from "./attempt-metrics.ts";
 import { Attempts } from "./attempts.ts";
 import { channelOf } from "./channel.ts";
 import { closeNode } from "./close-node.ts";
@@ -52,6 +54,7 @@ import { NodeHealth } from "./node-health.ts";
 import type { Attachment, NodeParts } from "./node-parts.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { Outbound } from "./outbound.ts";
+import { noAdmission } from "./own-admission.ts";
 import { OwnGrants } from "./own-grants.ts";
 import { OwnIdentity } from "./own-identity.ts";
 import { OwnPolicy } from "./own-policy.ts";
@@ -105,17 +108,11 @@ export class SallyportNode implements Node {
     this.#audit = parts.audit;
     this.#audit?.start(this.name);
     this.certificate = parts.configuredCertificate ?? null;
+    this.admission = parts.admission ?? noAdmission();
     const { policy } = parts;
     this.#policy = new PolicyKeeper({ name: this.name, clock: parts.clock, policy: policy?.first });
-    this.#host = new SessionHost(
-      parts,
-      this.#core,
-      this.#deadlines,
-      this.#spawns,
-      inbound,
-      this.#attempts,
-      this.#policy,
-    );
+    const core = this.#core;
+    this.#host = new SessionHost(parts, core, this.#deadlines, this.#spawns, inbound, this.#attempts, this.#policy);
     this.policy = policy === undefined ? null : new OwnPolicy(this.#policy, policy, this.#host, this.#core);
     this.#grants = new OwnGrants(
       this.#core,
@@ -181,16 +178,15 @@ export class SallyportNode implements Node {
   attach(attachment: Attachment): void {
     this.#attachments.push(attachment);
   }
+
   /** For listeners: take an accepted carrier. */
   readonly accept: AcceptHandler;
   readonly acceptChannels: ChannelledAcceptHandler;
-
   readonly identity: NodeIdentity | null;
-
   readonly policy: NodePolicy | null;
-
   readonly certificate: ConfiguredCertificate | null;
   readonly channel: Node["channel"] = (node) => channelOf((name) => this.#host.sessions.get(name), node);
+  readonly admission: NodeAdmission;
 
   /** For listeners: whether a peer that is surely who it says came from this host before. */
   isKnownHost(host: string): boolean {
@@ -332,7 +328,7 @@ export class SallyportNode implements Node {
   }
 
   metrics(): readonly Metric[] {
-    return [...this.#attempts.snapshot(), ...this.#health.metrics()];
+    return [...this.#attempts.snapshot(), ...this.#health.metrics(), ...auditMetrics(this.#audit)];
   }
 
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {

@@ -8,6 +8,7 @@ import type { HealthOption } from "../health/health-address.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
+import type { AcceptOption } from "./admission-api.ts";
 import type { Resolver } from "./ports.ts";
 
 /** A secret given as text or as the file that holds it (one trailing line break is dropped; rulings U5). */
@@ -41,6 +42,8 @@ export interface AuditOption {
   readonly dir: string;
   /** Also record the operations that rules allow, for `sallyport policy learn` for instance. Default false. */
   readonly grants?: boolean;
+  /** No new connection, in either direction, while the log cannot be written. Sessions go on. Default false. */
+  readonly failClosed?: boolean;
 }
 
 /** QUIC, as nodes of barrel_p2p speak it (docs/barrel.md). The engine has known faults; docs/quic.md lists them. */
@@ -199,6 +202,8 @@ export interface NodeOptions {
   readonly heartbeat?: Partial<HeartbeatOptions> & { readonly profile?: HeartbeatProfile };
   /** Bounds of each connection; see docs/limits.md. */
   readonly limits?: Partial<DistLimits>;
+  /** From where and by whom connections are taken; see docs/firewall.md. Default: from everywhere, by whom trust and policy let. */
+  readonly accept?: AcceptOption;
   /** Bounds of connections that are not authenticated yet; see docs/limits.md. */
   readonly acceptLimits?: AcceptGateLimits;
   /** Bounds of the processes of this node; see docs/limits.md. */

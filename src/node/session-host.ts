@@ -22,6 +22,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
+import { Doors } from "./doors.ts";
 import { DrainWaiters } from "./drain-waiters.ts";
 import { HealthBook } from "./health-book.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
@@ -49,6 +50,7 @@ export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
+  readonly doors: Doors;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
   readonly health: HealthBook;
   /** What sessions may do as policy, grants and trust change. */
@@ -107,6 +109,7 @@ export class SessionHost implements ConnectionHost {
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
+    this.doors = parts.doors ?? new Doors();
     for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
     this.identity?.watch({
       changed: (changes) => this.standings.cutUntrusted(changes),
@@ -370,6 +373,8 @@ export class SessionHost implements ConnectionHost {
     }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
+    const { closed } = this.doors;
+    if (closed !== undefined) throw closed;
     return this.#newConnection(
       target,
       () => {},

@@ -195,7 +195,11 @@ describe("the audit log of a node", () => {
     await a.ping(B);
     await warned;
     expect(warnings).toEqual(["AUDIT_NOT_WRITTEN"]);
-    expect(a.vitals()).toMatchObject({ state: "yellow", problems: ["AUDIT_NOT_WRITTEN"], counters: { audit_lost: 2 } });
+    expect(a.vitals()).toMatchObject({
+      state: "yellow",
+      problems: ["AUDIT_NOT_WRITTEN"],
+      counters: { audit_lost: 0, audit_waiting: 2 },
+    });
   });
 
   it("is not kept unless it is asked for, and attempts are counted all the same", async () => {

@@ -54,7 +54,7 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
     node.on("reload", ({ what, ok }) => {
       if (ok && what === "policy") tellAuditMode(node, world, events);
     });
-    forgetReload = world.onReloadSignal(() => void reload(node, events));
+    forgetReload = world.onReloadSignal(() => void reload(world, flags, node, events));
     sources = watchForRestart(sourceFilesOf(flags, world), world, (reason, message) =>
       events.print({ event: "warning", reason, message }),
     );
@@ -130,10 +130,15 @@ function tellAuditMode(node: Node, world: CommandWorld, events: EventPrinter): v
   if (event !== undefined) events.print(event);
 }
 
-/** SIGHUP: the policy file, the certificate files, then keys and own certificate, are read anew. What cannot be taken leaves all as it was. */
-async function reload({ policy, certificate, identity }: Node, events: EventPrinter): Promise<void> {
+/**
+ * SIGHUP: the policy file, the certificate files, the lists of who may connect, then keys and own certificate, are read anew. What
+ * cannot be taken leaves all as it was.
+ */
+async function reload(world: CommandWorld, flags: StartFlags, node: Node, events: EventPrinter): Promise<void> {
+  const { policy, certificate, identity } = node;
   policy?.reload();
   certificate?.reload();
+  await reloadAccept(world, flags, node, events);
   if (identity === null) return;
   const told = { event: "reload", what: "identity", generation: null } as const;
   try {
@@ -141,6 +146,25 @@ async function reload({ policy, certificate, identity }: Node, events: EventPrin
   } catch (failure) {
     const { reason, message } = asSallyportError(failure);
     events.print({ ...told, ok: false, ended: 0, reason, message });
+  }
+}
+
+/** What else the configuration says counts at the next start only. */
+async function reloadAccept(
+  world: CommandWorld,
+  flags: StartFlags,
+  { admission }: Node,
+  events: EventPrinter,
+): Promise<void> {
+  const told = { event: "reload", what: "accept", generation: null } as const;
+  try {
+    const { accept = {} } = settingsOfNode(flags, world);
+    if (JSON.stringify(accept) === JSON.stringify(admission.option)) return;
+    await admission.replace(accept);
+    events.print({ ...told, ok: true });
+  } catch (failure) {
+    const { reason, message } = asSallyportError(failure);
+    events.print({ ...told, ok: false, reason, message });
   }
 }
 
