@@ -101,6 +101,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     ...system,
     crypto: new RealIdentityCrypto(),
     files: new RealSharedFiles(),
+    local: system.files,
     epmd: { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT },
     schemes: plaintext === false ? ["tls"] : hasTls ? ["tls", "tcp"] : ["tcp"],
   };
