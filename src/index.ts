@@ -58,6 +58,7 @@ export {
   type NodeIdentity,
   type NodePolicy,
   type Peer,
+  type PeerStream,
   type PolicyReloadResult,
   type ProcessGrant,
   type ProcessHandler,
@@ -69,6 +70,7 @@ export {
   type ServiceHandlers,
   type SpawnOptions,
   type SpawnRemoteOptions,
+  type StreamHandler,
   type Target,
   type WaitingPeer,
 } from "./node/api.ts";

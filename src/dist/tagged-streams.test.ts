@@ -27,7 +27,7 @@ class Heard implements StreamSink {
   drained(): void {
     this.events.push("drained");
   }
-  closed(error: SallyportError | undefined): void {
+  closedBy(error: SallyportError | undefined): void {
     this.error = error;
     this.events.push(`closed ${error?.reason ?? "in order"}`);
   }

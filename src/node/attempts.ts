@@ -1,5 +1,6 @@
 import type { AttemptEntry, AttemptOutcome, AttemptRole } from "../audit/attempt-entries.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { ProtocolName } from "../base/assurance.ts";
 import type { Clock, MonotonicMs } from "../base/clock.ts";
 import type { SallyportError } from "../base/errors.ts";
@@ -65,6 +66,11 @@ export class Attempt {
   /** The channel stands, so it is settled how the two will talk. */
   secured(protocol: ProtocolName): void {
     this.#protocol = protocol;
+  }
+
+  /** How barrel's exchange of keys went, in barrel's own numbers. */
+  keysExchanged(attempt: BarrelAttempt): void {
+    quietly(() => this.#metrics.addBarrel(attempt));
   }
 
   /** It became a session. */

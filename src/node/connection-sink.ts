@@ -1,8 +1,10 @@
+import type { BarrelAttempt, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
-import { SallyportError } from "../base/errors.ts";
+import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { BarrelLink, BarrelLinkOwner } from "../dist/barrel-link.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
@@ -11,14 +13,17 @@ import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
+import { commitBarrel, trustQuestionOf } from "./barrel-trust.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
+import { closedBeforeSession } from "./node-closed.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
+import type { SessionStreams } from "./streams.ts";
 
 /** An authenticated peer on one connection. */
 export interface KnownConnection {
@@ -73,12 +78,14 @@ export interface ConnectionHost {
 }
 
 /** Upward side of one distribution connection of a node: certificate and name checks first, then its session. */
-export class ConnectionSink implements DistSink {
+export class ConnectionSink implements DistSink, BarrelLinkOwner {
   readonly #host: ConnectionHost;
   readonly #target: NodeName | undefined;
   readonly #settled: () => void;
   readonly #attempt: Attempt;
   #connection: DistConnection | undefined;
+  #link: BarrelLink | undefined;
+  #streams: SessionStreams | undefined;
   #info: CarrierInfo | undefined;
   #pending: PendingTrust | undefined;
   #claim: AnsweredClaim | undefined;
@@ -99,8 +106,41 @@ export class ConnectionSink implements DistSink {
     this.#connection = connection;
   }
 
+  /** As `attach`, of the link beneath a barrel connection. */
+  attachLink(link: BarrelLink, streams: SessionStreams): void {
+    this.#link = link;
+    this.#streams = streams;
+  }
+
+  /** The session, once it stands and until it is down. */
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  // Nothing is proven here, so the policy is not asked yet: a stranger could choose the names in its records.
+  barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
+    const { identity, sessions } = this.#host;
+    if (identity === undefined) return;
+    this.#info = info;
+    this.#claimed = question.name;
+    this.#attempt.secured("barrel");
+    const { answer, pending } = identity.decide(trustQuestionOf(question), info);
+    this.#pending = pending;
+    const full = question.role === "acceptor" ? sessions.noRoomFor(question.name, "cookie") : undefined;
+    const isFull = answer.kind === "granted" && full !== undefined;
+    this.#link?.answerTrust(isFull ? { kind: "full", error: full } : answer);
+  }
+
+  barrelAttempted(attempt: BarrelAttempt): void {
+    this.#attempt.keysExchanged(attempt);
+  }
+
   secured(info: CarrierInfo): void {
     this.#info = info;
+    if (info.proven !== undefined) {
+      this.#assurance = info.proven.assurance;
+      return;
+    }
     const target = this.#target;
     const { identity, judgeCertificate } = this.#host;
     const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
@@ -119,9 +159,8 @@ export class ConnectionSink implements DistSink {
     if (connection === undefined) return;
     this.#claimed = claim.name;
     try {
-      checkChain(claim.info, "acceptor", undefined);
-      if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
-      this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
+      // Where the carrier proved a name, it is this one, and the link lets no other through.
+      if (claim.info.proven === undefined) this.#checkCertificate(claim);
       const full = this.#host.sessions.noRoomFor(claim.name, this.#assurance);
       if (full !== undefined) throw full;
     } catch (error) {
@@ -134,22 +173,29 @@ export class ConnectionSink implements DistSink {
     connection.answerClaim(answer);
   }
 
+  #checkCertificate({ info, name }: PeerClaim): void {
+    checkChain(info, "acceptor", undefined);
+    if (this.#host.identity?.hasPin(name) === true) throw nativeOnly(name);
+    this.#assurance = checkName(info, name, this.#host.judgeCertificate);
+  }
+
   proven(peer: ProvenPeer): void {
     const connection = this.#connection;
     if (connection === undefined) return;
+    const { proven } = peer.info;
     // Its key may have been pinned since it was asked.
-    if (this.#host.identity?.hasPin(peer.name) === true) {
+    if (proven === undefined && this.#host.identity?.hasPin(peer.name) === true) {
       connection.destroy(nativeOnly(peer.name));
       return;
     }
-    const standing = this.#judge(peer.name, this.#assurance, undefined, peer.info);
+    const standing = this.#judge(peer.name, this.#assurance, proven?.publicKey, peer.info);
     if (standing.kind === "refused") {
       connection.destroy(standing.error);
       return;
     }
     switch (this.#host.sessions.judge(peer, this.#claim)) {
       case "admit":
-        connection.admit();
+        this.#admit(connection);
         return;
       case "other-wins":
         giveWay(connection, peer.name);
@@ -157,9 +203,25 @@ export class ConnectionSink implements DistSink {
       case "after-dial":
         this.#host.sessions.dial(peer.name)?.wait(
           () => giveWay(connection, peer.name),
-          () => connection.admit(),
+          () => this.#admit(connection),
         );
     }
+  }
+
+  /** The peer hears that it is let in only when what it rests on is on disk. */
+  #admit(connection: DistConnection): void {
+    const info = this.#info;
+    if (info?.proven !== undefined) {
+      const { identity } = this.#host;
+      if (identity === undefined || this.#pending === undefined) return;
+      const committed = commitBarrel(identity, this.#pending, info);
+      if ("error" in committed) {
+        connection.destroy(committed.error);
+        return;
+      }
+      this.#pending = committed.pending;
+    }
+    connection.admit();
   }
 
   trustAsked(question: TrustQuestion): void {
@@ -191,7 +253,8 @@ export class ConnectionSink implements DistSink {
     publicKey: PublicKey | undefined,
     info: CarrierInfo,
   ): Standing & { readonly facts: PeerFacts } {
-    const protocol = info.alpn === NATIVE_ALPN && this.#host.identity !== undefined ? "native" : "otp";
+    const byAlpn = info.alpn === NATIVE_ALPN && this.#host.identity !== undefined ? "native" : "otp";
+    const protocol = info.proven?.protocol ?? byAlpn;
     const facts = this.#host.factsOf({ name, assurance, protocol, publicKey, info });
     return { ...this.#host.judge(facts, this.#target === undefined ? "acceptor" : "dialler"), facts };
   }
@@ -234,6 +297,7 @@ export class ConnectionSink implements DistSink {
     sessions.release(connection);
     const session = this.#host.sessionUp(connection, peer, admitted);
     this.#session = session;
+    if (this.#streams !== undefined) session.streams = this.#streams;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
   }
@@ -246,26 +310,27 @@ export class ConnectionSink implements DistSink {
     const { native } = peer;
     const { sessions, identity } = this.#host;
     const info = this.#info ?? peer.info;
+    const { proven } = info;
     let holdsName = true;
-    if (native === undefined && identity?.hasPin(peer.name) === true) {
+    if (native === undefined && proven === undefined && identity?.hasPin(peer.name) === true) {
       this.#connection?.destroy(nativeOnly(peer.name));
       return undefined;
     }
-    if (native !== undefined && this.#pending !== undefined) {
+    if ((native !== undefined || proven !== undefined) && this.#pending !== undefined) {
       const lost = identity?.lostStanding(this.#pending, info);
       if (lost !== undefined) {
         this.#connection?.destroy(lost);
         return undefined;
       }
       const newcomer = newcomerOf(this.#pending);
-      if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
+      if (native !== undefined && !sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
         if (this.#connection !== undefined) giveWay(this.#connection, peer.name);
         return undefined;
       }
       holdsName = newcomer.holdsName;
     }
     const assurance = native?.assurance ?? this.#assurance;
-    const standing = this.#judge(peer.name, assurance, native?.publicKey, info);
+    const standing = this.#judge(peer.name, assurance, native?.publicKey ?? proven?.publicKey, info);
     if (standing.kind === "refused") {
       this.#connection?.destroy(standing.error);
       return undefined;
@@ -317,17 +382,7 @@ export class ConnectionSink implements DistSink {
       return;
     }
     // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
-    const error =
-      cause ??
-      new SallyportError(
-        "ERR_CLOSED",
-        "CLOSED_DURING_HANDSHAKE",
-        "the connection was closed before the session stood",
-        {
-          stage: "session",
-          advice: "connect again",
-        },
-      );
+    const error = cause ?? closedBeforeSession();
     if (this.#connection === undefined) return;
     const address = this.#connection.remoteAddress;
     this.#attempt.failed(error, address, this.#facts());

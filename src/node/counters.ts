@@ -16,6 +16,8 @@ export type CounterName =
   | "sessions_down"
   | "connections_refused"
   | "dials_failed"
+  /** Streams of barrel peers that were refused before their tag was whole. */
+  | "streams_dropped"
   /** PONGs that answer no PING of ours. */
   | "pongs_stray"
   /** Peers that were asked for other nodes and did not answer. */

@@ -10,6 +10,11 @@ export function selfConnect(name: NodeName): SallyportError {
   });
 }
 
+const ADVICE: Readonly<Record<string, string>> = {
+  tcp: "set dangerous.plaintext if the network is trusted",
+  quic: "set quic and identity",
+};
+
 /** A resolver gave an address that this node has no dialler for. */
 export function schemeRefused(target: NodeName, scheme: string): SallyportError {
   return new SallyportError(
@@ -19,10 +24,7 @@ export function schemeRefused(target: NodeName, scheme: string): SallyportError 
     {
       peer: target,
       stage: "resolve",
-      advice:
-        scheme === "tcp"
-          ? "set dangerous.plaintext if the network is trusted"
-          : "configure tls with certFile, keyFile and caFile",
+      advice: ADVICE[scheme] ?? "configure tls with certFile, keyFile and caFile",
     },
   );
 }

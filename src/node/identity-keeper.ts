@@ -1,3 +1,4 @@
+import type { BarrelIdentity } from "../auth/barrel-types.ts";
 import {
   type CommitAnswer,
   type CommitRequest,
@@ -14,6 +15,7 @@ import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { BarrelLinkParts } from "../dist/barrel-link.ts";
 import type { NativeParts } from "../dist/handshake.ts";
 import type { DirectoryGuard } from "../identity/directory-guard.ts";
 import type { HeldInvites } from "../identity/held-invites.ts";
@@ -27,9 +29,10 @@ import type { PendingPeer } from "../identity/pending-peers.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey } from "../identity/public-key.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
 import { losesStanding, type TrustChange } from "../identity/trust-change.ts";
-import type { TrustDecision, TrustMode, TrustRefusal } from "../identity/trust-decision.ts";
+import type { TrustDecision, TrustMode } from "../identity/trust-decision.ts";
 import type { TrustStore } from "../identity/trust-store.ts";
 import type { CertificateJudge } from "./ports.ts";
+import { undecided, untrusted } from "./trust-refusals.ts";
 
 /** How often the trust store is compared with the disk: revocations act within this time and a bit. */
 const RELOAD_MS = 500;
@@ -76,6 +79,8 @@ export interface PendingTrust {
 export class IdentityKeeper {
   /** What connections bring to their handshakes; each takes the key that is in use when it begins. */
   readonly native: NativeParts;
+  /** What barrel connections bring to their exchange of keys. */
+  readonly barrel: Pick<BarrelLinkParts, "identity" | "tools">;
   readonly #parts: IdentityKeeperParts;
   #key: NodeKey;
   #identity: NativeIdentity;
@@ -93,15 +98,26 @@ export class IdentityKeeper {
     this.#keyWarnings = loaded.warnings;
     this.#trustWarnings = parts.store.warnings;
     const { crypto, random, clock, heldInvites, invites, cookieOnly } = parts;
+    // One set for both: a nonce that comes back is refused whichever protocol brings it.
+    const openNonces = new OpenNonces();
+    const isCookieOnly = (peer: NodeName): boolean => cookieOnly.matches(peer) && !this.needsKey(peer);
+    this.barrel = {
+      identity: () => {
+        const key = this.#key;
+        const signBarrelProof: BarrelIdentity["signBarrelProof"] = (content) => key.signBarrelProof(content);
+        return { name: parts.own.name, publicKey: key.publicKey, signBarrelProof };
+      },
+      tools: { crypto, random, openNonces, cookieOnly: isCookieOnly },
+    };
     this.native = {
       identity: () => this.#identity,
       inviteFor: (acceptor) => heldInvites.find(acceptor, clock.wallMs()),
       tools: {
         crypto,
         random,
-        openNonces: new OpenNonces(),
+        openNonces,
         cookieFor: parts.cookieFor,
-        cookieOnly: (peer) => cookieOnly.matches(peer) && !this.needsKey(peer),
+        cookieOnly: isCookieOnly,
         hasCookieOnly: !cookieOnly.isEmpty,
         allowShortCookie: parts.allowShortCookie,
         judgeInvite: (proof) => invites.check(proof, clock.wallMs()),
@@ -348,51 +364,5 @@ export function trustWithdrawn(name: NodeName): SallyportError {
     peer: name,
     stage: "identity",
     advice: "add the peer's key again if it should go on",
-  });
-}
-
-const ADVICE: Readonly<Record<TrustRefusal, string>> = {
-  OWN_NAME: "give the other node a name of its own",
-  OWN_KEY: "give the other node a key of its own; keys are never copied",
-  KEY_REVOKED: "if the key is in good hands after all, take it out of revoked/ and pin it again",
-  PIN_BROKEN: "repair or remove the broken pin file",
-  KEY_MISMATCH:
-    "if the peer really has a new key, remove the old pin and add the new one; else treat this as an attack",
-  KEY_REUSED: "remove the other name's pin, or allow reused keys",
-  KEY_UNTRUSTED: "add the key to the trusted ones after comparing its fingerprint, or use trust mode tofu",
-};
-
-/** What is wrong with an invite that the peer showed, for the operator. */
-const INVITE_FAULTS: Readonly<Record<NonNullable<TrustQuestion["inviteFault"]>, string>> = {
-  unknown: "is not known here, or was withdrawn",
-  burned: "was used before",
-  expired: "has expired",
-  "other-name": "is for another node",
-  "bad-proof": "was not proven",
-};
-
-function untrusted(
-  { reason, pinned }: Extract<TrustDecision, { kind: "refuse" }>,
-  { name: peer, inviteFault }: TrustQuestion,
-  shown: Fingerprint,
-): SallyportError {
-  const known = pinned === undefined ? "" : `, pinned is ${pinned}`;
-  const invite = inviteFault === undefined ? "" : `; its invite ${INVITE_FAULTS[inviteFault]}`;
-  return new SallyportError("ERR_DENIED", reason, `${peer} showed the key ${shown}${known}: ${reason}${invite}`, {
-    peer,
-    stage: "identity",
-    detail: {
-      shown,
-      ...(pinned === undefined ? {} : { pinned }),
-      ...(inviteFault === undefined ? {} : { invite: inviteFault }),
-    },
-    advice: inviteFault === undefined ? ADVICE[reason] : "make a new invite for it, or pin its key",
-  });
-}
-
-function undecided(peer: NodeName): SallyportError {
-  return new SallyportError("ERR_INTERNAL", "TRUST_UNDECIDED", `${peer} was to be committed without a decision`, {
-    peer,
-    advice: "report it",
   });
 }

@@ -2,9 +2,10 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Clock } from "../base/clock.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import { AllowRule } from "../guard/allow.ts";
 import type { Decision } from "../policy/decision.ts";
-import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
+import { NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
 import type {
@@ -20,6 +21,7 @@ import type {
   NodeIdentity,
   NodePolicy,
   Peer,
+  PeerStream,
   ProcessGrant,
   ProcessHandler,
   RegisteredFunction,
@@ -29,9 +31,11 @@ import type {
   ServiceHandlers,
   SpawnOptions,
   SpawnRemoteOptions,
+  StreamHandler,
   Target,
 } from "./api.ts";
 import { Attempts } from "./attempts.ts";
+import { closeNode } from "./close-node.ts";
 import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PEERS_PROCESS } from "./exchange-words.ts";
@@ -59,14 +63,13 @@ import { checkHandlers } from "./service.ts";
 import { SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
 import { type ServicePlan, startService } from "./start-service.ts";
-import { untilOver } from "./until-over.ts";
+import { openStream } from "./streams.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
 
 /** Default time `close` waits for open work to be done and queued bytes to leave, in milliseconds. */
 const DEFAULT_CLOSE_MS = 5_000;
 
-/** Longest time the goodbyes may take to leave after that, in milliseconds. */
-const GOODBYE_MS = 1_000;
+const OWN_NAMES: ReadonlySet<string> = new Set(["net_kernel", "rex", PEERS_PROCESS]);
 
 /** A node: the composition of processes, sessions and the ways between them. Public methods are documented in `api.ts`. */
 export class SallyportNode implements Node {
@@ -127,6 +130,7 @@ export class SallyportNode implements Node {
       (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
+    this.acceptBarrel = this.#host.acceptBarrel;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
     this.#outbound = new Outbound(
@@ -164,8 +168,9 @@ export class SallyportNode implements Node {
     this.#attachments.push(attachment);
   }
 
-  /** For listeners: takes an accepted carrier. */
+  /** For listeners, and for those of QUIC: take an accepted carrier. */
   readonly accept: AcceptHandler;
+  readonly acceptBarrel: ChannelledAcceptHandler;
 
   readonly identity: NodeIdentity | null;
 
@@ -186,7 +191,7 @@ export class SallyportNode implements Node {
 
   unregister(name: string): boolean {
     const process = this.#processes.names.whereis(name);
-    if (process === undefined || this.#isOwn(name)) return false;
+    if (process === undefined || OWN_NAMES.has(name)) return false;
     this.#processes.exit(process, NORMAL);
     return true;
   }
@@ -278,6 +283,15 @@ export class SallyportNode implements Node {
     this.#outbound.unlink(ownHandle(this.name, process).process, remote);
   }
 
+  onStream(tag: string, handler: StreamHandler, options: RegisterOptions = {}): () => void {
+    this.#checkOpen();
+    return this.#host.streams.serve(tag, handler, options);
+  }
+
+  async openStream(node: string, tag: string, options: CallOptions = {}): Promise<PeerStream> {
+    return openStream(await this.#connected(node, options), tag);
+  }
+
   exit(target: Target, reason: Term): void {
     this.#checkOpen();
     this.#outbound.exit(target, reason);
@@ -347,7 +361,6 @@ export class SallyportNode implements Node {
     this.#core.events.emit(event, ...args);
   }
 
-  /** Tells the operator something. */
   warn(reason: string, message: string): void {
     this.#core.events.emit("warning", { reason, message });
   }
@@ -367,32 +380,20 @@ export class SallyportNode implements Node {
     return process;
   }
 
-  #isOwn(name: string): boolean {
-    return name === "net_kernel" || name === "rex" || name === PEERS_PROCESS;
-  }
-
   #checkOpen(): void {
     if (this.#closing !== undefined) throw nodeClosed();
   }
 
-  async #close(timeoutMs: number): Promise<void> {
-    this.#joining.stop();
-    const last = this.#attachments.filter(({ isLast }) => isLast);
-    const first = this.#attachments.filter(({ isLast }) => !isLast);
-    await Promise.all(first.map((attachment) => attachment.close()));
-    this.#host.admitNothing(nodeClosed());
-    // Peers are still served meanwhile, and what their calls wait for elsewhere may still be answered.
-    await untilOver(() => !this.#host.hasOpenWork, this.#clock, timeoutMs);
-    this.#core.calls.giveUpAll(nodeClosed());
-    this.#processes.exitAll(SHUTDOWN);
-    this.#grants.stop();
-    const leaving = this.#host.endAll(nodeClosed());
-    this.#lifetime.end();
-    this.#deadlines.stop();
-    this.#core.decisions.stop();
-    this.#audit?.close();
-    // A process that exits with unread bytes cuts its connections, and the goodbye with them.
-    await untilOver(() => leaving.every(({ isGone }) => isGone), this.#clock, Math.min(timeoutMs, GOODBYE_MS));
-    await Promise.all(last.map((attachment) => attachment.close()));
+  #close(timeoutMs: number): Promise<void> {
+    return closeNode(timeoutMs, {
+      core: this.#core,
+      host: this.#host,
+      joining: this.#joining,
+      grants: this.#grants,
+      lifetime: this.#lifetime,
+      deadlines: this.#deadlines,
+      audit: this.#audit,
+      attachments: this.#attachments,
+    });
   }
 }

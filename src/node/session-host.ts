@@ -1,6 +1,8 @@
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
 import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler, ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
+import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -10,6 +12,7 @@ import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
+import { barrelNeedsIdentity, makeBarrelConnection } from "./barrel-connection.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { CertificateEnds } from "./certificate-ends.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
@@ -33,10 +36,12 @@ import { Session } from "./session.ts";
 import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 import { Standings } from "./standings.ts";
+import { StreamServices } from "./streams.ts";
 
 /** The connections of a node: accepts them, dials them, turns proven ones into sessions, and ends them. */
 export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
+  readonly streams: StreamServices;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
@@ -72,6 +77,7 @@ export class SessionHost implements ConnectionHost {
     policy: PolicyKeeper,
   ) {
     this.#policy = policy;
+    this.streams = new StreamServices(core);
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
     this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
@@ -109,6 +115,17 @@ export class SessionHost implements ConnectionHost {
     );
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return connection;
+  };
+
+  /** For QUIC listeners: takes an accepted carrier of barrel's. */
+  readonly acceptBarrel: ChannelledAcceptHandler = (carrier, admission) => {
+    const { connection, link } = this.#newBarrelConnection(
+      undefined,
+      () => admission.release(),
+      () => carrier,
+    );
+    if (this.#closing !== undefined) connection.destroy(this.#closing);
+    return link;
   };
 
   /** The session a message came over; undefined for messages of this node. */
@@ -336,6 +353,12 @@ export class SessionHost implements ConnectionHost {
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
+    if (address.scheme === "quic") {
+      const quic = this.#parts.barrel?.dialer;
+      if (quic === undefined) throw schemeRefused(target, address.scheme);
+      const dial = (sink: ChannelledSink): ChannelledCarrier => quic.dial(address, hostPart(target), sink);
+      return this.#newBarrelConnection(target, () => {}, dial).connection;
+    }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
     return this.#newConnection(
@@ -360,5 +383,18 @@ export class SessionHost implements ConnectionHost {
     sink.attach(connection);
     this.#handshaking.add(connection);
     return connection;
+  }
+
+  #newBarrelConnection(
+    target: NodeName | undefined,
+    settled: () => void,
+    makeCarrier: (sink: ChannelledSink) => ChannelledCarrier,
+  ): { readonly connection: DistConnection; readonly link: BarrelLink } {
+    const { identity } = this;
+    if (identity === undefined) throw barrelNeedsIdentity();
+    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
+    const made = makeBarrelConnection(this.#parts, identity, this.streams, target, sink, makeCarrier);
+    this.#handshaking.add(made.connection);
+    return made;
   }
 }

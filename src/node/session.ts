@@ -19,6 +19,7 @@ import { Inflight } from "./inflight.ts";
 import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { OpenWorks } from "./open-work.ts";
+import type { PeerStreams } from "./peer-stream.ts";
 
 function tlsOf({ tlsVersion, tlsCipher }: CarrierInfo): Peer["tls"] {
   return tlsVersion === undefined || tlsCipher === undefined ? null : { version: tlsVersion, cipher: tlsCipher };
@@ -90,6 +91,8 @@ export class Session implements RemoteEnd, Incarnation {
   readonly work: OpenWorks = new OpenWorks();
   /** Calls of the peer that services have not answered. */
   readonly inflight: Inflight;
+  /** Tagged streams with the peer; undefined where the protocol has none. */
+  streams: PeerStreams | undefined;
   /** What the payload decoded last holds besides data. */
   readonly watch: PayloadWatch;
   readonly #ownedLifetime = new OwnedLifetime();
@@ -109,7 +112,7 @@ export class Session implements RemoteEnd, Incarnation {
     this.peer = {
       name: proven.name,
       fingerprint: fingerprint ?? null,
-      publicKey: proven.native?.publicKey ?? null,
+      publicKey: proven.native?.publicKey ?? proven.info.proven?.publicKey ?? null,
       assurance: guard.facts.assurance,
       protocol: guard.facts.protocol,
       certificate: proven.info.peerCertDer ?? null,

@@ -73,6 +73,7 @@ export class Standings {
         continue;
       }
       session.guard.rejudge(standing.rules);
+      session.streams?.rejudge();
       this.#inbound.withdraw(session);
     }
     return ended;
