@@ -10,13 +10,11 @@ const BUCKETS_MS: readonly number[] = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_50
 export const MAX_ATTEMPT_SERIES = 1024;
 
 interface Count {
-  readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   value: number;
 }
 
 interface Durations {
-  readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly counts: number[];
   sum: number;
@@ -27,6 +25,7 @@ interface Durations {
 export class AttemptMetrics {
   readonly #attempts = new Map<string, Count>();
   readonly #durations = new Map<string, Durations>();
+  readonly #barrel = new Map<string, Durations>();
 
   add(
     role: AttemptRole,
@@ -37,41 +36,24 @@ export class AttemptMetrics {
   ): void {
     const labels = { role, protocol: protocol ?? "unknown", outcome, reason: reason ?? "NONE" };
     this.#count(labels).value++;
-    this.#time(this.#durationsOf("dist.auth.duration_ms", { role, outcome }), durationMs);
+    observe(durationsOf(this.#durations, { role, outcome }), durationMs);
   }
 
-  /** One exchange of keys with a barrel node, under the names that barrel_p2p has for it. */
-  addBarrel({ role, outcome, durationMs }: BarrelAttempt): void {
-    const labels = { role, outcome };
-    const name = BARREL_METRICS.attempts;
-    const key = `${name}\n${role}\n${outcome}`;
-    const count = this.#attempts.get(key) ?? { name, labels, value: 0 };
-    this.#attempts.set(key, count);
-    count.value++;
-    this.#time(this.#durationsOf(BARREL_METRICS.durationMs, labels), durationMs);
-  }
-
-  #time(durations: Durations, durationMs: number): void {
-    const bucket = BUCKETS_MS.findIndex((bound) => durationMs <= bound);
-    const at = bucket < 0 ? BUCKETS_MS.length : bucket;
-    durations.counts[at] = (durations.counts[at] ?? 0) + 1;
-    durations.sum += durationMs;
-    durations.count++;
+  /** An exchange of keys with a peer of barrel_p2p. */
+  barrel({ role, outcome, durationMs }: BarrelAttempt): void {
+    observe(durationsOf(this.#barrel, { role, outcome }), durationMs);
   }
 
   snapshot(): readonly Metric[] {
     return [
-      ...[...this.#attempts.values()].map(({ name, labels, value }): Metric => {
-        return { kind: "counter", name, labels, value };
+      ...[...this.#attempts.values()].map(({ labels, value }): Metric => {
+        return { kind: "counter", name: "dist.auth.attempts", labels, value };
       }),
-      ...[...this.#durations.values()].map(({ name, labels, counts, sum, count }): Metric => {
-        let upTo = 0;
-        const buckets = BUCKETS_MS.map((le, i) => {
-          upTo += counts[i] ?? 0;
-          return { le, count: upTo };
-        });
-        return { kind: "histogram", name, labels, buckets, sum, count };
-      }),
+      ...[...this.#durations.values()].map((durations) => histogram("dist.auth.duration_ms", durations)),
+      ...[...this.#barrel.values()].flatMap((durations): Metric[] => [
+        { kind: "counter", name: BARREL_METRICS.attempts, labels: durations.labels, value: durations.count },
+        histogram(BARREL_METRICS.durationMs, durations),
+      ]),
     ];
   }
 
@@ -82,18 +64,35 @@ export class AttemptMetrics {
     if (known !== undefined) return known;
     // Two roles, three protocols and three outcomes: a few more entries at most.
     if (full && labels.reason !== "OTHER") return this.#count({ ...labels, reason: "OTHER" });
-    const count = { name: "dist.auth.attempts", labels, value: 0 };
+    const count = { labels, value: 0 };
     this.#attempts.set(key, count);
     return count;
   }
+}
 
-  #durationsOf(name: string, labels: { readonly role: string; readonly outcome: string }): Durations {
-    const key = `${name}\n${labels.role}\n${labels.outcome}`;
-    let durations = this.#durations.get(key);
-    if (durations === undefined) {
-      durations = { name, labels, counts: [], sum: 0, count: 0 };
-      this.#durations.set(key, durations);
-    }
-    return durations;
+function durationsOf(all: Map<string, Durations>, labels: Readonly<Record<string, string>>): Durations {
+  const key = Object.values(labels).join("\n");
+  let durations = all.get(key);
+  if (durations === undefined) {
+    durations = { labels, counts: [], sum: 0, count: 0 };
+    all.set(key, durations);
   }
+  return durations;
+}
+
+function observe(durations: Durations, durationMs: number): void {
+  const bucket = BUCKETS_MS.findIndex((bound) => durationMs <= bound);
+  const at = bucket < 0 ? BUCKETS_MS.length : bucket;
+  durations.counts[at] = (durations.counts[at] ?? 0) + 1;
+  durations.sum += durationMs;
+  durations.count++;
+}
+
+function histogram(name: string, { labels, counts, sum, count }: Durations): Metric {
+  let upTo = 0;
+  const buckets = BUCKETS_MS.map((le, i) => {
+    upTo += counts[i] ?? 0;
+    return { le, count: upTo };
+  });
+  return { kind: "histogram", name, labels, buckets, sum, count };
 }

@@ -31,6 +31,11 @@ export class Attempts {
     return new Attempt(target, this.#metrics, this.#parts);
   }
 
+  /** How an exchange of keys over QUIC went, also under the names that barrel_p2p has for it. */
+  barrel(attempt: BarrelAttempt): void {
+    this.#metrics.barrel(attempt);
+  }
+
   snapshot(): readonly Metric[] {
     return this.#metrics.snapshot();
   }
@@ -66,11 +71,6 @@ export class Attempt {
   /** The channel stands, so it is settled how the two will talk. */
   secured(protocol: ProtocolName): void {
     this.#protocol = protocol;
-  }
-
-  /** How barrel's exchange of keys went, in barrel's own numbers. */
-  keysExchanged(attempt: BarrelAttempt): void {
-    quietly(() => this.#metrics.addBarrel(attempt));
   }
 
   /** It became a session. */

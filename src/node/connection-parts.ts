@@ -1,5 +1,7 @@
 import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
 import type { Clock } from "../base/clock.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { DialAddress } from "../carrier/carrier.ts";
 import type { ChannelledDialer } from "../carrier/channels.ts";
 import type { HeartbeatOptions } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
@@ -8,12 +10,13 @@ import type { IdentityKeeper } from "./identity-keeper.ts";
 import type { IdleOption } from "./options.ts";
 import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
 
-/** How this node takes part in clusters of barrel_p2p (docs/barrel.md). */
-export interface BarrelParts {
-  /** Undefined: it does not dial over QUIC. */
-  readonly dialer: ChannelledDialer | undefined;
-  /** Shows itself to barrel nodes as visible: without it they open no tagged streams to it (rulings C23). Default false. */
-  readonly visible?: boolean;
+/** What connections over QUIC are made of, besides the identity of the node. */
+export interface BarrelPorts {
+  readonly dialer: ChannelledDialer;
+  /** Show this node to Erlang's `nodes()` and `global` there (rulings C23). */
+  readonly isVisible: boolean;
+  /** Whether the owner lets this node dial there. @throws {SallyportError} ERR_CONFIG QUIC_PUBLIC_ADDRESS */
+  checkDial(target: NodeName, address: DialAddress): void;
 }
 
 /** What connections are made of; put together by `createNode`. */
@@ -22,6 +25,8 @@ export interface ConnectionParts {
   readonly clock: Clock;
   readonly handshake: OtpHandshakeTools;
   readonly dialers: Dialers;
+  /** Undefined: nothing is dialled or accepted over QUIC. It needs `identity`. */
+  readonly barrel?: BarrelPorts | undefined;
   readonly resolver: Resolver;
   readonly judgeCertificate: CertificateJudge;
   /** Undefined: certificates have no end, and no key that a policy could name. */
@@ -33,8 +38,6 @@ export interface ConnectionParts {
   readonly idle?: IdleOption | undefined;
   readonly limits: DistLimits;
   readonly ticks: TickOptions;
-  /** Undefined: this node speaks no QUIC. Needs `identity`. */
-  readonly barrel?: BarrelParts | undefined;
   /** Of native sessions; default profile `lan`. */
   readonly heartbeat?: HeartbeatOptions | undefined;
 }

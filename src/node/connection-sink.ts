@@ -1,6 +1,6 @@
 import type { BarrelAttempt, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
-import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import { type Assurance, assuranceAtLeast, type ProtocolName } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
@@ -13,17 +13,16 @@ import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
-import { commitBarrel, trustQuestionOf } from "./barrel-trust.ts";
 import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
 import { closedBeforeSession } from "./node-closed.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
+import type { PeerStreams } from "./peer-stream.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
-import type { SessionStreams } from "./streams.ts";
 
 /** An authenticated peer on one connection. */
 export interface KnownConnection {
@@ -70,6 +69,8 @@ export interface ConnectionHost {
   idleAsked(session: Session): boolean;
   /** See DistSink.idleKept. */
   idleKept(session: Session): void;
+  /** How an exchange of keys over QUIC went. */
+  barrelAttempted(attempt: BarrelAttempt): void;
   /** A PONG that answers no PING. */
   strayPong(): void;
   turnStarted(): void;
@@ -84,11 +85,11 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   readonly #settled: () => void;
   readonly #attempt: Attempt;
   #connection: DistConnection | undefined;
-  #link: BarrelLink | undefined;
-  #streams: SessionStreams | undefined;
   #info: CarrierInfo | undefined;
   #pending: PendingTrust | undefined;
   #claim: AnsweredClaim | undefined;
+  #link: BarrelLink | undefined;
+  #streams: PeerStreams | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
   #session: Session | undefined;
@@ -106,33 +107,29 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     this.#connection = connection;
   }
 
-  /** As `attach`, of the link beneath a barrel connection. */
-  attachLink(link: BarrelLink, streams: SessionStreams): void {
+  /** Instead, for a connection over QUIC: the link asks about its peer's key first. */
+  attachLink(link: BarrelLink, streams: PeerStreams): void {
     this.#link = link;
     this.#streams = streams;
+    this.#attempt.secured("barrel");
   }
 
-  /** The session, once it stands and until it is down. */
+  /** The session, from the moment it stands. */
   get session(): Session | undefined {
     return this.#session;
   }
 
-  // Nothing is proven here, so the policy is not asked yet: a stranger could choose the names in its records.
   barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
-    const { identity, sessions } = this.#host;
+    const { identity } = this.#host;
     if (identity === undefined) return;
-    this.#info = info;
     this.#claimed = question.name;
-    this.#attempt.secured("barrel");
-    const { answer, pending } = identity.decide(trustQuestionOf(question), info);
+    const { answer, pending } = identity.decideBarrel(question, info);
     this.#pending = pending;
-    const full = question.role === "acceptor" ? sessions.noRoomFor(question.name, "cookie") : undefined;
-    const isFull = answer.kind === "granted" && full !== undefined;
-    this.#link?.answerTrust(isFull ? { kind: "full", error: full } : answer);
+    this.#link?.answerTrust(answer);
   }
 
   barrelAttempted(attempt: BarrelAttempt): void {
-    this.#attempt.keysExchanged(attempt);
+    this.#host.barrelAttempted(attempt);
   }
 
   secured(info: CarrierInfo): void {
@@ -159,8 +156,12 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     if (connection === undefined) return;
     this.#claimed = claim.name;
     try {
-      // Where the carrier proved a name, it is this one, and the link lets no other through.
-      if (claim.info.proven === undefined) this.#checkCertificate(claim);
+      // Over QUIC the key has spoken already, and the name can be no other than that in HELLO.
+      if (claim.info.proven === undefined) {
+        checkChain(claim.info, "acceptor", undefined);
+        if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
+        this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
+      }
       const full = this.#host.sessions.noRoomFor(claim.name, this.#assurance);
       if (full !== undefined) throw full;
     } catch (error) {
@@ -173,12 +174,6 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     connection.answerClaim(answer);
   }
 
-  #checkCertificate({ info, name }: PeerClaim): void {
-    checkChain(info, "acceptor", undefined);
-    if (this.#host.identity?.hasPin(name) === true) throw nativeOnly(name);
-    this.#assurance = checkName(info, name, this.#host.judgeCertificate);
-  }
-
   proven(peer: ProvenPeer): void {
     const connection = this.#connection;
     if (connection === undefined) return;
@@ -188,14 +183,20 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       connection.destroy(nativeOnly(peer.name));
       return;
     }
-    const standing = this.#judge(peer.name, this.#assurance, proven?.publicKey, peer.info);
+    const before = this.#host.sessions.get(peer.name);
+    if (proven !== undefined && before !== undefined && !assuranceAtLeast(this.#assurance, before.facts.assurance)) {
+      // Whoever dialled in over QUIC may be relayed: a session of which we are surer stays.
+      giveWay(connection, peer.name);
+      return;
+    }
+    const standing = this.#judge(peer.name, this.#assurance, dialledKeyOf(peer), peer.info);
     if (standing.kind === "refused") {
       connection.destroy(standing.error);
       return;
     }
     switch (this.#host.sessions.judge(peer, this.#claim)) {
       case "admit":
-        this.#admit(connection);
+        this.#admit(connection, peer);
         return;
       case "other-wins":
         giveWay(connection, peer.name);
@@ -203,25 +204,18 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       case "after-dial":
         this.#host.sessions.dial(peer.name)?.wait(
           () => giveWay(connection, peer.name),
-          () => this.#admit(connection),
+          () => this.#admit(connection, peer),
         );
     }
   }
 
-  /** The peer hears that it is let in only when what it rests on is on disk. */
-  #admit(connection: DistConnection): void {
-    const info = this.#info;
-    if (info?.proven !== undefined) {
-      const { identity } = this.#host;
-      if (identity === undefined || this.#pending === undefined) return;
-      const committed = commitBarrel(identity, this.#pending, info);
-      if ("error" in committed) {
-        connection.destroy(committed.error);
-        return;
-      }
-      this.#pending = committed.pending;
-    }
-    connection.admit();
+  /** Over QUIC only now, with the cookie proven, the key is pinned. */
+  #admit(connection: DistConnection, { info }: ProvenPeer): void {
+    const { identity } = this.#host;
+    const pending = info.proven === undefined ? undefined : this.#pending;
+    const error = pending === undefined ? undefined : identity?.confirmBarrel(pending, info);
+    if (error === undefined) connection.admit();
+    else connection.destroy(error);
   }
 
   trustAsked(question: TrustQuestion): void {
@@ -253,8 +247,8 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     publicKey: PublicKey | undefined,
     info: CarrierInfo,
   ): Standing & { readonly facts: PeerFacts } {
-    const byAlpn = info.alpn === NATIVE_ALPN && this.#host.identity !== undefined ? "native" : "otp";
-    const protocol = info.proven?.protocol ?? byAlpn;
+    const isNative = info.alpn === NATIVE_ALPN && this.#host.identity !== undefined;
+    const protocol = info.proven?.protocol ?? (isNative ? "native" : "otp");
     const facts = this.#host.factsOf({ name, assurance, protocol, publicKey, info });
     return { ...this.#host.judge(facts, this.#target === undefined ? "acceptor" : "dialler"), facts };
   }
@@ -297,7 +291,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     sessions.release(connection);
     const session = this.#host.sessionUp(connection, peer, admitted);
     this.#session = session;
-    if (this.#streams !== undefined) session.streams = this.#streams;
+    session.streams = this.#streams;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
   }
@@ -310,27 +304,26 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { native } = peer;
     const { sessions, identity } = this.#host;
     const info = this.#info ?? peer.info;
-    const { proven } = info;
     let holdsName = true;
-    if (native === undefined && proven === undefined && identity?.hasPin(peer.name) === true) {
+    if (native === undefined && info.proven === undefined && identity?.hasPin(peer.name) === true) {
       this.#connection?.destroy(nativeOnly(peer.name));
       return undefined;
     }
-    if ((native !== undefined || proven !== undefined) && this.#pending !== undefined) {
-      const lost = identity?.lostStanding(this.#pending, info);
-      if (lost !== undefined) {
-        this.#connection?.destroy(lost);
-        return undefined;
-      }
+    const lost = this.#pending === undefined ? undefined : identity?.lostStanding(this.#pending, info);
+    if (lost !== undefined) {
+      this.#connection?.destroy(lost);
+      return undefined;
+    }
+    if (native !== undefined && this.#pending !== undefined) {
       const newcomer = newcomerOf(this.#pending);
-      if (native !== undefined && !sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
+      if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
         if (this.#connection !== undefined) giveWay(this.#connection, peer.name);
         return undefined;
       }
       holdsName = newcomer.holdsName;
     }
     const assurance = native?.assurance ?? this.#assurance;
-    const standing = this.#judge(peer.name, assurance, native?.publicKey ?? proven?.publicKey, info);
+    const standing = this.#judge(peer.name, assurance, native?.publicKey ?? dialledKeyOf(peer), info);
     if (standing.kind === "refused") {
       this.#connection?.destroy(standing.error);
       return undefined;
@@ -394,4 +387,12 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const key = this.#pending?.question.publicKey;
     return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
+}
+
+/**
+ * The key of a peer that we dialled over QUIC. That of one that dialled us counts for no rule: whoever stands between an Erlang
+ * dialler and us can have its proof made for our certificate, and then speaks in its place (rulings S3).
+ */
+function dialledKeyOf({ role, info }: ProvenPeer): PublicKey | undefined {
+  return role === "initiator" ? info.proven?.publicKey : undefined;
 }

@@ -1,4 +1,4 @@
-import type { BarrelIdentity } from "../auth/barrel-types.ts";
+import type { BarrelIdentity, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import {
   type CommitAnswer,
   type CommitRequest,
@@ -10,12 +10,11 @@ import {
 } from "../auth/native-types.ts";
 import { assuranceAtLeast } from "../base/assurance.ts";
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
-import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
-import type { BarrelLinkParts } from "../dist/barrel-link.ts";
 import type { NativeParts } from "../dist/handshake.ts";
 import type { DirectoryGuard } from "../identity/directory-guard.ts";
 import type { HeldInvites } from "../identity/held-invites.ts";
@@ -32,7 +31,7 @@ import { losesStanding, type TrustChange } from "../identity/trust-change.ts";
 import type { TrustDecision, TrustMode } from "../identity/trust-decision.ts";
 import type { TrustStore } from "../identity/trust-store.ts";
 import type { CertificateJudge } from "./ports.ts";
-import { undecided, untrusted } from "./trust-refusals.ts";
+import { trustWithdrawn, undecided, untrusted } from "./trust-failures.ts";
 
 /** How often the trust store is compared with the disk: revocations act within this time and a bit. */
 const RELOAD_MS = 500;
@@ -79,11 +78,9 @@ export interface PendingTrust {
 export class IdentityKeeper {
   /** What connections bring to their handshakes; each takes the key that is in use when it begins. */
   readonly native: NativeParts;
-  /** What barrel connections bring to their exchange of keys. */
-  readonly barrel: Pick<BarrelLinkParts, "identity" | "tools">;
   readonly #parts: IdentityKeeperParts;
   #key: NodeKey;
-  #identity: NativeIdentity;
+  #identity: NativeIdentity & BarrelIdentity;
   /** What the last readings of the pair and of the trust store had to say. */
   #keyWarnings: readonly IdentityWarning[];
   #trustWarnings: readonly IdentityWarning[];
@@ -98,31 +95,25 @@ export class IdentityKeeper {
     this.#keyWarnings = loaded.warnings;
     this.#trustWarnings = parts.store.warnings;
     const { crypto, random, clock, heldInvites, invites, cookieOnly } = parts;
-    // One set for both: a nonce that comes back is refused whichever protocol brings it.
-    const openNonces = new OpenNonces();
-    const isCookieOnly = (peer: NodeName): boolean => cookieOnly.matches(peer) && !this.needsKey(peer);
-    this.barrel = {
-      identity: () => {
-        const key = this.#key;
-        const signBarrelProof: BarrelIdentity["signBarrelProof"] = (content) => key.signBarrelProof(content);
-        return { name: parts.own.name, publicKey: key.publicKey, signBarrelProof };
-      },
-      tools: { crypto, random, openNonces, cookieOnly: isCookieOnly },
-    };
     this.native = {
       identity: () => this.#identity,
       inviteFor: (acceptor) => heldInvites.find(acceptor, clock.wallMs()),
       tools: {
         crypto,
         random,
-        openNonces,
+        openNonces: new OpenNonces(),
         cookieFor: parts.cookieFor,
-        cookieOnly: isCookieOnly,
+        cookieOnly: (peer) => cookieOnly.matches(peer) && !this.needsKey(peer),
         hasCookieOnly: !cookieOnly.isEmpty,
         allowShortCookie: parts.allowShortCookie,
         judgeInvite: (proof) => invites.check(proof, clock.wallMs()),
       },
     };
+  }
+
+  /** Who this node is in an exchange of keys over QUIC that begins now. */
+  get barrelIdentity(): BarrelIdentity {
+    return this.#identity;
   }
 
   get fingerprint(): Fingerprint {
@@ -217,6 +208,32 @@ export class IdentityKeeper {
       return { answer: { kind: "refused", error }, pending: { question, decision: undefined } };
     }
     return { answer: { kind: "granted", assurance: decision.assurance }, pending: { question, decision } };
+  }
+
+  /**
+   * Decides on a peer that says HELLO over QUIC and has proven nothing. It holds no statements of succession and no invite, and as
+   * acceptor nobody is pinned by it: names are not covered by barrel's proof, and who dials may be relayed (rulings S3, S5).
+   */
+  decideBarrel(asked: BarrelTrustQuestion, info: CarrierInfo): ReturnType<IdentityKeeper["decide"]> {
+    const { role, name, publicKey } = asked;
+    const method = asked.method === "key" ? "key" : "cookie";
+    const nothing = { successions: [], inviteProven: false, inviteFault: undefined };
+    const cookie = { cookieProven: false, cookieDiffers: false };
+    return this.decide({ role, name, method, publicKey, ...nothing, ...cookie }, info);
+  }
+
+  /**
+   * What was decided at HELLO, as trust is now that Erlang's handshake proved the cookie, made durable.
+   * @returns why the peer may not have its session after all
+   */
+  confirmBarrel({ question }: PendingTrust, info: CarrierInfo): SallyportError | undefined {
+    const { name, publicKey } = question;
+    if (publicKey === undefined) return this.hasPin(name) ? trustWithdrawn(name) : undefined;
+    const { answer, pending } = this.decide(question, info);
+    if (answer.kind !== "granted") return trustWithdrawn(name);
+    const request = { trust: question, assurance: answer.assurance, inviteId: undefined };
+    const done = this.commit(request, pending, info.remoteAddress);
+    return done.ok ? undefined : done.error;
   }
 
   /** Addresses at which peers that the operator trusts were last seen. Reads the disk. */
@@ -335,8 +352,14 @@ export class IdentityKeeper {
   }
 }
 
-function identityOf(own: OwnFacts, key: NodeKey, successions: SuccessionChain): NativeIdentity {
-  return { ...own, publicKey: key.publicKey, successions, sign: (input) => key.signInput(input) };
+function identityOf(own: OwnFacts, key: NodeKey, successions: SuccessionChain): NativeIdentity & BarrelIdentity {
+  return {
+    ...own,
+    publicKey: key.publicKey,
+    successions,
+    sign: (input) => key.signInput(input),
+    signBarrelProof: (content) => key.signBarrelProof(content),
+  };
 }
 
 /** True when a session of `name` authenticated by `fingerprint` may not go on after these changes. */
@@ -356,13 +379,4 @@ export function isNamed(
       change.name === name &&
       change.fingerprint === fingerprint,
   );
-}
-
-/** The key of a peer lost its standing. */
-export function trustWithdrawn(name: NodeName): SallyportError {
-  return new SallyportError("ERR_DENIED", "TRUST_WITHDRAWN", `the key of ${name} was revoked, replaced or unpinned`, {
-    peer: name,
-    stage: "identity",
-    advice: "add the peer's key again if it should go on",
-  });
 }

@@ -130,7 +130,7 @@ export class SallyportNode implements Node {
       (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
-    this.acceptBarrel = this.#host.acceptBarrel;
+    this.acceptChannels = this.#host.acceptChannels;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
     this.#outbound = new Outbound(
@@ -167,10 +167,9 @@ export class SallyportNode implements Node {
   attach(attachment: Attachment): void {
     this.#attachments.push(attachment);
   }
-
-  /** For listeners, and for those of QUIC: take an accepted carrier. */
+  /** For listeners: take an accepted carrier. */
   readonly accept: AcceptHandler;
-  readonly acceptBarrel: ChannelledAcceptHandler;
+  readonly acceptChannels: ChannelledAcceptHandler;
 
   readonly identity: NodeIdentity | null;
 
@@ -361,6 +360,7 @@ export class SallyportNode implements Node {
     this.#core.events.emit(event, ...args);
   }
 
+  /** Tells the operator something. */
   warn(reason: string, message: string): void {
     this.#core.events.emit("warning", { reason, message });
   }

@@ -1,7 +1,8 @@
+import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
-import type { ChannelledAcceptHandler, ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
+import type { AcceptHandler, Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
@@ -12,7 +13,6 @@ import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
-import { barrelNeedsIdentity, makeBarrelConnection } from "./barrel-connection.ts";
 import { checkedTimeout } from "./call-table.ts";
 import { CertificateEnds } from "./certificate-ends.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
@@ -25,6 +25,7 @@ import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
+import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { peerFacts } from "./peer-facts.ts";
@@ -117,15 +118,12 @@ export class SessionHost implements ConnectionHost {
     return connection;
   };
 
-  /** For QUIC listeners: takes an accepted carrier of barrel's. */
-  readonly acceptBarrel: ChannelledAcceptHandler = (carrier, admission) => {
-    const { connection, link } = this.#newBarrelConnection(
-      undefined,
-      () => admission.release(),
-      () => carrier,
-    );
+  /** For listeners on QUIC: takes an accepted carrier. */
+  readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
+    const linked = linkedConnection(this.#parts, this.streams, undefined, () => carrier);
+    const connection = this.#newConnection(undefined, () => admission.release(), linked.make, linked.parts);
     if (this.#closing !== undefined) connection.destroy(this.#closing);
-    return link;
+    return linked.link as BarrelLink;
   };
 
   /** The session a message came over; undefined for messages of this node. */
@@ -264,7 +262,10 @@ export class SessionHost implements ConnectionHost {
     const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
-    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
+    const shown = peer.info.proven?.publicKey;
+    const fingerprint = (shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown)) as
+      | Fingerprint
+      | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
     this.#certificates.watch(session, peer.info.peerCertDer);
     this.sessions.add(session);
@@ -340,6 +341,10 @@ export class SessionHost implements ConnectionHost {
     for (const wake of waiters ?? []) wake();
   }
 
+  barrelAttempted(attempt: BarrelAttempt): void {
+    this.#attempts.barrel(attempt);
+  }
+
   strayPong(): void {
     this.#core.counters.add("pongs_stray");
   }
@@ -354,10 +359,11 @@ export class SessionHost implements ConnectionHost {
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
     if (address.scheme === "quic") {
-      const quic = this.#parts.barrel?.dialer;
-      if (quic === undefined) throw schemeRefused(target, address.scheme);
-      const dial = (sink: ChannelledSink): ChannelledCarrier => quic.dial(address, hostPart(target), sink);
-      return this.#newBarrelConnection(target, () => {}, dial).connection;
+      const linked = linkedConnection(this.#parts, this.streams, target, (barrel, sink) => {
+        barrel.checkDial(target, address);
+        return barrel.dialer.dial(address, hostPart(target), sink);
+      });
+      return this.#newConnection(target, () => {}, linked.make, linked.parts);
     }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
@@ -371,30 +377,18 @@ export class SessionHost implements ConnectionHost {
   #newConnection(
     target: NodeName | undefined,
     settled: () => void,
-    makeCarrier: ConstructorParameters<typeof DistConnection>[2],
+    makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
+    differing: Partial<Pick<ConnectionParts, "own" | "limits">> = {},
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
-    const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
+    const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
-      makeCarrier,
+      (carrierSink) => makeCarrier(carrierSink, sink),
     );
     sink.attach(connection);
     this.#handshaking.add(connection);
     return connection;
-  }
-
-  #newBarrelConnection(
-    target: NodeName | undefined,
-    settled: () => void,
-    makeCarrier: (sink: ChannelledSink) => ChannelledCarrier,
-  ): { readonly connection: DistConnection; readonly link: BarrelLink } {
-    const { identity } = this;
-    if (identity === undefined) throw barrelNeedsIdentity();
-    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
-    const made = makeBarrelConnection(this.#parts, identity, this.streams, target, sink, makeCarrier);
-    this.#handshaking.add(made.connection);
-    return made;
   }
 }

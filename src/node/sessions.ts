@@ -15,7 +15,7 @@ import {
 import type { Dial } from "./dial.ts";
 import { Openings } from "./openings.ts";
 import type { Session } from "./session.ts";
-import { isSameParty, type Newcomer, outranks, sameKeys } from "./standing.ts";
+import { isSameParty, type Newcomer, outranks } from "./standing.ts";
 
 /** Sessions at once, of all names; dials of this node itself are not refused. */
 export const DEFAULT_MAX_SESSIONS = 10_000;
@@ -126,7 +126,7 @@ export class Sessions {
       isOwnNameGreater: this.#own > peer.name,
       isDialAwaitingAck: this.dial(peer.name)?.isAwaitingAck === true,
       standing: existing && {
-        isNative: existing.peer.protocol === "native" || isOfAnotherKey(existing, peer),
+        isNative: existing.peer.protocol === "native",
         role: existing.connection.role,
         wasAskedAbout: claim?.answer === "alive" && claim.existing === existing,
       },
@@ -191,11 +191,6 @@ export class Sessions {
     this.#sessions.delete(session.facts.name);
     return true;
   }
-}
-
-/** A session over barrel where a key was proven, and a newcomer that has not proven the same one. */
-function isOfAnotherKey({ peer }: Session, { info }: ProvenPeer): boolean {
-  return peer.publicKey !== null && !sameKeys(peer.publicKey, info.proven?.publicKey);
 }
 
 function standingFacts(existing: Session | undefined, newcomer: Newcomer): StandingFacts | undefined {

@@ -32,6 +32,8 @@ export interface EngineParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly pipe: Pipe;
+  /** Called once a second while the process does its work. */
+  readonly beat: () => void;
 }
 
 /** Milliseconds between two looks at all sessions for keep-alive and deadlines. */
@@ -271,6 +273,7 @@ export class Engine {
   #tendLater(): void {
     const { clock } = this.#parts;
     clock.at(addMs(clock.now(), TEND_MS), () => {
+      this.#parts.beat();
       const now = clock.now();
       for (const session of this.#sessions.values()) session.tend(now);
       this.#tendLater();

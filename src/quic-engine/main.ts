@@ -4,6 +4,7 @@ import { RealClock } from "../system/real-clock.ts";
 import { RealRandom } from "../system/real-random.ts";
 import { loadBinding } from "./binding.ts";
 import { Engine } from "./engine.ts";
+import { LastResort } from "./last-resort.ts";
 import { Pipe } from "./pipe.ts";
 
 /** Exit code that says so. */
@@ -19,7 +20,9 @@ function main(): void {
   }
   const clock = new RealClock();
   const socket = openEnginePipe();
-  const engine = new Engine({ binding, clock, random: new RealRandom(), pipe: new Pipe(socket, clock) });
+  const resort = new LastResort();
+  const pipe = new Pipe(socket, clock);
+  const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, beat: () => resort.beat() });
   const reader = new FrameReader((type, session, body) => engine.order(type, session, body));
   const leave = (): never => process.exit(0);
   socket.on("data", (chunk: Buffer) => reader.push(chunk));

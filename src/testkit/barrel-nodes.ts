@@ -92,7 +92,8 @@ export class BarrelNodes {
         dialer: {
           dial: (address, _server, sink) => this.#dial(options.redirect?.[address.host] ?? address.host, sink),
         },
-        visible: options.visible ?? false,
+        isVisible: options.visible ?? false,
+        checkDial: () => {},
       },
       handshake: { crypto: new RealCrypto(), random, openChallenges: new OpenChallenges(), cookieFor: () => cookie },
       dialers: {},
@@ -108,7 +109,7 @@ export class BarrelNodes {
         throw error;
       },
     });
-    if (options.listens !== false) this.#accepts.set(name, node.acceptBarrel);
+    if (options.listens !== false) this.#accepts.set(name, node.acceptChannels);
     return node;
   }
 

@@ -22,6 +22,7 @@ export class ChannelEar implements ChannelledSink {
     this.#look();
   }
   bytes(channel: number, chunk: Buffer): void {
+    if (this.info === undefined || this.isClosed) throw new Error("bytes before opened or after closed");
     if (this.keep) {
       const chunks = this.received.get(channel) ?? [];
       chunks.push(chunk);

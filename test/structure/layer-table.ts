@@ -67,6 +67,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       "node:stream": "the pipe to the node",
       "node:module": "loads the binding's package only when the process runs",
       "node:crypto": "the tokens of stateless retry",
+      "node:worker_threads": "a thread that ends a hung process whose node is gone",
     },
   },
   auth: { rank: 3, why: "handshake machines; pure steps" },
@@ -113,6 +114,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   },
   control: { rank: 9, why: "the local control socket's protocol" },
   doctor: { rank: 9, why: "checks of this machine and staged probes of a peer" },
+  "quic-node": { rank: 8, why: "the engine, dialer and listeners of a node that speaks QUIC" },
   "create-node": { rank: 9, why: "composition root of a node: names the concrete carriers, clock and stores" },
   resolvers: {
     rank: 9,

@@ -1,7 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/clock.ts";
-import { type EngineConfig, FROM_ENGINE, FrameReader, jsonFrame, numberFrame, TO_ENGINE } from "./engine-frames.ts";
+import {
+  type EngineConfig,
+  FROM_ENGINE,
+  FrameError,
+  FrameReader,
+  jsonFrame,
+  numberFrame,
+  TO_ENGINE,
+} from "./engine-frames.ts";
 import type { EngineLoss } from "./quic-errors.ts";
 
 /** The engine is asked for a sign of life this often, milliseconds. */
@@ -22,7 +30,7 @@ const FIRST_COUNTED: ReadonlySet<number> = new Set<number>([
 
 /** Hears one engine process. */
 export interface EngineEar {
-  /** One frame. Throws to have the engine killed. */
+  /** One frame. @throws {FrameError} to have the engine killed */
   frame(type: number, id: number, body: Buffer): void;
   /** Exactly once; nothing follows. `no-binding`: this system cannot run it. */
   lost(loss: EngineLoss | "no-binding"): void;
@@ -75,8 +83,9 @@ export class EngineProcess {
     this.#pipe = pipe;
     const reader = new FrameReader((type, id, body) => this.#frame(type, id, body));
     pipe.on("data", (chunk: Buffer) => this.#chunk(reader, chunk));
-    pipe.on("error", () => this.kill("ended"));
-    pipe.on("close", () => this.kill("ended"));
+    // A process without its pipe is of no use; how it ended is known when it has.
+    pipe.on("error", () => this.#child.kill("SIGKILL"));
+    pipe.on("close", () => this.#child.kill("SIGKILL"));
     this.#child.on("error", () => this.#finish("ended"));
     this.#child.on("exit", (code, signal) => {
       if (code === NO_BINDING) this.#finish("no-binding");
@@ -126,7 +135,8 @@ export class EngineProcess {
     this.#heardAt = this.#clock.now();
     try {
       reader.push(chunk);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
       this.kill("protocol");
       return;
     }

@@ -291,8 +291,9 @@ export class QuicEngine {
         return true;
       }
       case FROM_ENGINE.closed: {
+        const cause = closedCause(closedFacts(new JsonBody(body)), entry.address, entry.opened, entry.side);
         this.#forget(session);
-        carrier.closed(closedCause(closedFacts(new JsonBody(body)), entry.address, entry.opened, entry.side));
+        carrier.closed(cause);
         return true;
       }
       default:

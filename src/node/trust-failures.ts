@@ -4,6 +4,15 @@ import type { NodeName } from "../base/node-name.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { TrustDecision, TrustRefusal } from "../identity/trust-decision.ts";
 
+/** The key of a peer lost its standing. */
+export function trustWithdrawn(name: NodeName): SallyportError {
+  return new SallyportError("ERR_DENIED", "TRUST_WITHDRAWN", `the key of ${name} was revoked, replaced or unpinned`, {
+    peer: name,
+    stage: "identity",
+    advice: "add the peer's key again if it should go on",
+  });
+}
+
 const ADVICE: Readonly<Record<TrustRefusal, string>> = {
   OWN_NAME: "give the other node a name of its own",
   OWN_KEY: "give the other node a key of its own; keys are never copied",
@@ -24,7 +33,7 @@ const INVITE_FAULTS: Readonly<Record<NonNullable<TrustQuestion["inviteFault"]>, 
   "bad-proof": "was not proven",
 };
 
-/** What the trust store does not take, for the operator; the peer hears a word at most. */
+/** The trust store refuses the key that a peer showed. */
 export function untrusted(
   { reason, pinned }: Extract<TrustDecision, { kind: "refuse" }>,
   { name: peer, inviteFault }: TrustQuestion,
@@ -44,7 +53,7 @@ export function untrusted(
   });
 }
 
-/** Our own bug. */
+/** A peer came to its commit although nothing was decided of it: a fault of ours. */
 export function undecided(peer: NodeName): SallyportError {
   return new SallyportError("ERR_INTERNAL", "TRUST_UNDECIDED", `${peer} was to be committed without a decision`, {
     peer,
