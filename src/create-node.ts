@@ -45,7 +45,7 @@ import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { watchForRestart } from "./node/restart-watch.ts";
 import { readSeeds } from "./node/seeds.ts";
 import { TlsDebugLog } from "./node/tls-debug-log.ts";
-import { QuicNode, type QuicNodeParts, quicNeedsIdentity } from "./quic-node.ts";
+import { QUIC_VISIBLE, quicOf, schemesOf, usesQuic } from "./quic-node.ts";
 import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
@@ -400,29 +400,3 @@ function attach(node: SallyportNode, scheme: Scheme, listener: Listener): void {
   const { host, port } = listener;
   node.attach({ endpoint: formatEndpoint({ scheme, host, port }), close: () => listener.close() });
 }
-
-/** Asked for by its option or a listener. */
-function usesQuic({ quic, listen = [] }: NodeOptions): boolean {
-  return quic !== undefined || listen.some((text) => text.startsWith("quic://"));
-}
-
-/** @throws {SallyportError} ERR_CONFIG QUIC_NEEDS_IDENTITY */
-function quicOf(options: NodeOptions, clock: Clock, warn: QuicNodeParts["warn"]): QuicNode | undefined {
-  if (!usesQuic(options)) return undefined;
-  if (options.identity === undefined) throw quicNeedsIdentity();
-  return new QuicNode({ clock, option: options.quic ?? {}, warn });
-}
-
-function schemesOf(hasTls: boolean, hasTcp: boolean, hasQuic: boolean): readonly [Scheme, ...Scheme[]] {
-  const [first = "tls", ...more] = [
-    ...(hasTls || !hasTcp ? (["tls"] as const) : []),
-    ...(hasTcp ? (["tcp"] as const) : []),
-    ...(hasQuic ? (["quic"] as const) : []),
-  ];
-  return [first, ...more];
-}
-
-const QUIC_VISIBLE: Warning = {
-  reason: "QUIC_VISIBLE",
-  message: "over QUIC this node is visible: Erlang nodes list it in nodes(), and send rex and global traffic to it",
-};

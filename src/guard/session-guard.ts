@@ -98,6 +98,11 @@ export class SessionGuard {
     return this.#verdicts.onFunction(verb, label, rule);
   }
 
+  /** See `Verdicts.onStream`. */
+  onStream(tag: string, rule: AllowRule | undefined): Verdict {
+    return this.#verdicts.onStream(tag, rule);
+  }
+
   /** Whether the peer may watch a process: with `monitor`, or because it may call it (rulings U16). */
   watching(process: LiveTarget, access: Access, namesGeneration: number): Verdict {
     const monitor = this.onProcess("monitor", process, access, namesGeneration);

@@ -1,4 +1,4 @@
-import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import type { Assurance } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { TlsDebug } from "../carrier/tls-debug.ts";
@@ -13,28 +13,14 @@ import type { CertificateReloadResult, NodeCertificate } from "./certificate-api
 import type { Channel } from "./channel.ts";
 import type { Health, Vitals } from "./health-api.ts";
 import type { Metric } from "./metric.ts";
+import type { Peer } from "./peer.ts";
+import type { PeerStream, StreamHandler } from "./peer-stream.ts";
 
 export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
 export type { Health, LastRefusal, PeerHealth, Vitals } from "./health-api.ts";
 export type { Metric } from "./metric.ts";
-
-/** A peer as an application sees it: who it is, how sure we are, and over what it came. */
-export interface Peer {
-  readonly name: NodeName;
-  /** `SHA256:...` of the identity key, or null where the protocol has none (otp). */
-  readonly fingerprint: string | null;
-  readonly publicKey: Buffer | null;
-  readonly assurance: Assurance;
-  readonly protocol: ProtocolName;
-  /** DER of the certificate the peer showed, or null. */
-  readonly certificate: Buffer | null;
-  /** TLS version (`TLSv1.3`) and cipher suite (`TLS_AES_256_GCM_SHA384`) of the connection; null without TLS. */
-  readonly tls: { readonly version: string; readonly cipher: string } | null;
-  /** The peer's creation: changes when it restarts. */
-  readonly incarnation: number;
-  /** `host:port` of the other end. */
-  readonly address: string;
-}
+export type { Peer } from "./peer.ts";
+export type { PeerStream, StreamHandler } from "./peer-stream.ts";
 
 /** What a handler knows about the message it handles. */
 export interface HandlerContext {
@@ -369,6 +355,17 @@ export interface Node {
   demonitor(ref: Reference): boolean;
   link(process: LocalProcessHandle, remote: Target): void;
   unlink(process: LocalProcessHandle, remote: Target): void;
+  /**
+   * Serves streams of a tag that barrel peers open, where `allow` or the policy (verb `stream`) lets them. Returns a function that
+   * stops it: open streams go on. @throws {SallyportError} ERR_API_MISUSE STREAM_TAG, NAME_TAKEN, ALLOW_INVALID
+   */
+  onStream(tag: string, handler: StreamHandler, options?: RegisterOptions): () => void;
+  /**
+   * Opens a stream to a barrel peer under a tag; dials when there is no session. Whether the peer takes it shows later, as `closed`.
+   * @throws {SallyportError} as `connect`; ERR_PEER_INCOMPATIBLE STREAMS_UNSUPPORTED; ERR_API_MISUSE STREAM_TAG; ERR_LIMIT
+   * STREAMS_FULL
+   */
+  openStream(node: string, tag: string, options?: CallOptions): Promise<PeerStream>;
   /** Sends an exit signal; `kill` (an atom) cannot be trapped. */
   exit(target: Target, reason: Term): void;
   /** A fresh unguessable reference of this node. */

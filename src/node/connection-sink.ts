@@ -1,7 +1,7 @@
 import type { BarrelAttempt, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
 import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
-import { SallyportError } from "../base/errors.ts";
+import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { BarrelLink, BarrelLinkOwner } from "../dist/barrel-link.ts";
@@ -17,7 +17,10 @@ import type { Attempt, AttemptFacts } from "./attempts.ts";
 import type { ConnectionHost } from "./connection-host.ts";
 import type { PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
+import { closedBeforeSession } from "./node-closed.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
+import { dialledKeyOf } from "./peer-facts.ts";
+import type { PeerStreams } from "./peer-stream.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { Session } from "./session.ts";
 import { nothingNewer } from "./session-move.ts";
@@ -35,6 +38,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   #pending: PendingTrust | undefined;
   #claim: AnsweredClaim | undefined;
   #link: BarrelLink | undefined;
+  #streams: PeerStreams | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
   readonly #moving: Session | undefined;
@@ -61,9 +65,15 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   }
 
   /** Instead, for a connection over QUIC: the link asks about its peer's key first. */
-  attachLink(link: BarrelLink): void {
+  attachLink(link: BarrelLink, streams: PeerStreams): void {
     this.#link = link;
+    this.#streams = streams;
     this.#attempt.secured("barrel");
+  }
+
+  /** The session, from the moment it stands. */
+  get session(): Session | undefined {
+    return this.#session;
   }
 
   barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
@@ -257,6 +267,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     sessions.release(connection);
     const session = this.#host.sessionUp(connection, peer, admitted);
     this.#session = session;
+    session.streams = this.#streams;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
     // Its own record may be the first that cannot be written.
@@ -367,14 +378,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       return;
     }
     // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
-    const error =
-      cause ??
-      new SallyportError(
-        "ERR_CLOSED",
-        "CLOSED_DURING_HANDSHAKE",
-        "the connection was closed before the session stood",
-        { stage: "session", advice: "connect again" },
-      );
+    const error = cause ?? closedBeforeSession();
     if (this.#connection === undefined) return;
     const address = this.#connection.remoteAddress;
     this.#attempt.failed(error, address, this.#facts());
@@ -394,12 +398,4 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
 /** Whether the peer that asks is in the life in which it made the session. */
 function isOneLife(standing: Session, { incarnation, creation }: ArbitrationQuestion): boolean {
   return standing.connection.isUp && standing.incarnation === incarnation && standing.creation === creation;
-}
-
-/**
- * The key of a peer that we dialled over QUIC. That of one that dialled us counts for no rule: whoever stands between an Erlang
- * dialler and us can have its proof made for our certificate, and then speaks in its place (rulings S3).
- */
-function dialledKeyOf({ role, info }: ProvenPeer): PublicKey | undefined {
-  return role === "initiator" ? info.proven?.publicKey : undefined;
 }

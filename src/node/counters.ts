@@ -18,6 +18,8 @@ export type CounterName =
   | "sessions_redialled"
   | "connections_refused"
   | "dials_failed"
+  /** Streams of barrel peers that were refused before their tag was whole. */
+  | "streams_dropped"
   /** PONGs that answer no PING of ours. */
   | "pongs_stray"
   /** Peers that were asked for other nodes and did not answer. */

@@ -22,6 +22,7 @@ import type {
   NodeIdentity,
   NodePolicy,
   Peer,
+  PeerStream,
   ProcessGrant,
   ProcessHandler,
   RegisteredFunction,
@@ -31,6 +32,7 @@ import type {
   ServiceHandlers,
   SpawnOptions,
   SpawnRemoteOptions,
+  StreamHandler,
   Target,
   Vitals,
 } from "./api.ts";
@@ -66,7 +68,10 @@ import { checkHandlers } from "./service.ts";
 import { SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
 import { type ServicePlan, startService } from "./start-service.ts";
+import { openStream } from "./streams.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
+
+const OWN_NAMES: ReadonlySet<string> = new Set(["net_kernel", "rex", PEERS_PROCESS]);
 
 /** A node: the composition of processes, sessions and the ways between them. Public methods are documented in `api.ts`. */
 export class SallyportNode implements Node {
@@ -201,7 +206,7 @@ export class SallyportNode implements Node {
 
   unregister(name: string): boolean {
     const process = this.#processes.names.whereis(name);
-    if (process === undefined || this.#isOwn(name)) return false;
+    if (process === undefined || OWN_NAMES.has(name)) return false;
     this.#processes.exit(process, NORMAL);
     return true;
   }
@@ -287,6 +292,15 @@ export class SallyportNode implements Node {
 
   unlink(process: LocalProcessHandle, remote: Target): void {
     this.#outbound.unlink(ownHandle(this.name, process).process, remote);
+  }
+
+  onStream(tag: string, handler: StreamHandler, options: RegisterOptions = {}): () => void {
+    this.#checkOpen();
+    return this.#host.streams.serve(tag, handler, options);
+  }
+
+  async openStream(node: string, tag: string, options: CallOptions = {}): Promise<PeerStream> {
+    return openStream(await this.#connected(node, options), tag);
   }
 
   exit(target: Target, reason: Term): void {
@@ -384,10 +398,6 @@ export class SallyportNode implements Node {
     const process = this.#processes.spawn(behaviour, { tag: undefined });
     if (name !== undefined) this.#processes.names.registerReserved(name, process);
     return process;
-  }
-
-  #isOwn(name: string): boolean {
-    return name === "net_kernel" || name === "rex" || name === PEERS_PROCESS;
   }
 
   #checkOpen(): void {

@@ -33,7 +33,7 @@ import { KnownAddresses } from "./known-addresses.ts";
 import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
-import { peerFacts } from "./peer-facts.ts";
+import { factsOfConnection } from "./peer-facts.ts";
 import type { PolicyKeeper, Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
@@ -44,10 +44,12 @@ import { SessionRenewals } from "./session-renewals.ts";
 import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 import { Standings } from "./standings.ts";
+import { StreamServices } from "./streams.ts";
 
 /** The connections of a node: accepts them, dials them, turns proven ones into sessions, and ends them. */
 export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
+  readonly streams: StreamServices;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly doors: Doors;
@@ -86,6 +88,7 @@ export class SessionHost implements ConnectionHost {
     policy: PolicyKeeper,
   ) {
     this.#policy = policy;
+    this.streams = new StreamServices(core);
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
     this.#renewals = new SessionRenewals(parts, core, {
@@ -141,7 +144,7 @@ export class SessionHost implements ConnectionHost {
 
   /** For listeners on QUIC: takes an accepted carrier. */
   readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
-    const linked = linkedConnection(this.#parts, undefined, () => carrier);
+    const linked = linkedConnection(this.#parts, this.streams, undefined, () => carrier);
     const connection = this.#newConnection(undefined, () => admission.release(), linked.make, linked.parts);
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return linked.link as BarrelLink;
@@ -247,11 +250,7 @@ export class SessionHost implements ConnectionHost {
   }
 
   factsOf(peer: KnownConnection): PeerFacts {
-    const { name, assurance, protocol, publicKey, info } = peer;
-    const fingerprints = publicKey === undefined ? [] : (this.identity?.fingerprintsOf(name, publicKey) ?? []);
-    const certificate = info.chainTrusted ? info.peerCertDer : undefined;
-    const spki = certificate === undefined ? undefined : this.#parts.readCertificate?.(certificate)?.spki;
-    return peerFacts({ name, assurance, protocol, fingerprints, publicKey, spki, address: info.remoteAddress });
+    return factsOfConnection(peer, this.#parts);
   }
 
   sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session {
@@ -263,9 +262,8 @@ export class SessionHost implements ConnectionHost {
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
     const shown = peer.info.proven?.publicKey;
-    const fingerprint = (shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown)) as
-      | Fingerprint
-      | undefined;
+    const named = shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown);
+    const fingerprint = named as Fingerprint | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
     this.health.sessionUp(session, peer.info.peerCertDer, peer.info.chainTrusted);
     session.sinceMs = clock.wallMs();
@@ -365,7 +363,7 @@ export class SessionHost implements ConnectionHost {
 
   #connectTo(target: NodeName, address: DialAddress, moving?: Session): DistConnection {
     if (address.scheme === "quic") {
-      const linked = linkedConnection(this.#parts, target, (barrel, sink) => {
+      const linked = linkedConnection(this.#parts, this.streams, target, (barrel, sink) => {
         barrel.checkDial(target, address);
         return barrel.dialer.dial(address, hostPart(target), sink);
       });

@@ -21,6 +21,7 @@ import { Inflight } from "./inflight.ts";
 import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { OpenWorks } from "./open-work.ts";
+import type { PeerStreams } from "./peer-stream.ts";
 import type { SessionMove } from "./session-move.ts";
 
 function tlsOf({ tlsVersion, tlsCipher }: CarrierInfo): Peer["tls"] {
@@ -100,6 +101,8 @@ export class Session implements RemoteEnd, Incarnation {
   readonly work: OpenWorks = new OpenWorks();
   /** Calls of the peer that services have not answered. */
   readonly inflight: Inflight;
+  /** Tagged streams with the peer; undefined where the protocol has none. */
+  streams: PeerStreams | undefined;
   /** What the payload decoded last holds besides data. */
   readonly watch: PayloadWatch;
   readonly #ownedLifetime = new OwnedLifetime();
