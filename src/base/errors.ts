@@ -71,6 +71,11 @@ export class SallyportError extends Error {
     this.stage = context.stage;
     this.peer = context.peer;
   }
+
+  /** Whether the same thing may succeed later with nothing changed on this side: nobody said no, and nothing is set wrong here. */
+  get retryable(): boolean {
+    return this.code === "ERR_UNREACHABLE" || this.code === "ERR_DEADLINE" || this.code === "ERR_CLOSED";
+  }
 }
 
 /** The same failure with more behind its message, and more detail. */

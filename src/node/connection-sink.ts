@@ -18,6 +18,7 @@ import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
+import { type EndedAttempt, explainSilentEnd } from "./silent-end.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
 
 /** An authenticated peer on one connection. */
@@ -38,6 +39,11 @@ export interface AdmittedPeer {
 
 /** What a connection needs of its node, from its first byte to its end. */
 export interface ConnectionHost {
+  readonly ownName: NodeName;
+  /** Unix milliseconds. */
+  wallMs(): number;
+  /** A dial stands secured; for those who watch it. */
+  observe(target: NodeName, info: CarrierInfo): void;
   readonly sessions: Sessions;
   readonly judgeCertificate: CertificateJudge;
   /** Undefined for a node without an identity key: it speaks OTP only. */
@@ -84,6 +90,7 @@ export class ConnectionSink implements DistSink {
   #claim: AnsweredClaim | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
+  #isProven = false;
   #session: Session | undefined;
 
   /** `settled` is called once the connection is authenticated. */
@@ -106,11 +113,15 @@ export class ConnectionSink implements DistSink {
     const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
     this.#attempt.secured(isNative ? "native" : "otp");
     // The native handshake proves the key itself, and is bound to this very TLS session.
-    if (isNative) return;
+    if (isNative) {
+      if (target !== undefined) this.#host.observe(target, info);
+      return;
+    }
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
     if (target === undefined) return;
+    this.#host.observe(target, info);
     if (identity?.needsKey(target) === true) throw nativeOnly(target);
-    checkChain(info, "initiator", target);
+    checkChain(info, "initiator", target, this.#host.wallMs());
     this.#assurance = checkName(info, target, judgeCertificate);
   }
 
@@ -119,7 +130,7 @@ export class ConnectionSink implements DistSink {
     if (connection === undefined) return;
     this.#claimed = claim.name;
     try {
-      checkChain(claim.info, "acceptor", undefined);
+      checkChain(claim.info, "acceptor", undefined, this.#host.wallMs());
       if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
       this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
       const full = this.#host.sessions.noRoomFor(claim.name, this.#assurance);
@@ -135,6 +146,7 @@ export class ConnectionSink implements DistSink {
   }
 
   proven(peer: ProvenPeer): void {
+    this.#isProven = true;
     const connection = this.#connection;
     if (connection === undefined) return;
     // Its key may have been pinned since it was asked.
@@ -317,7 +329,7 @@ export class ConnectionSink implements DistSink {
       return;
     }
     // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
-    const error =
+    const failure =
       cause ??
       new SallyportError(
         "ERR_CLOSED",
@@ -329,9 +341,16 @@ export class ConnectionSink implements DistSink {
         },
       );
     if (this.#connection === undefined) return;
+    const error = explainSilentEnd(failure, this.#ended(this.#connection));
     const address = this.#connection.remoteAddress;
     this.#attempt.failed(error, address, this.#facts());
     this.#host.failed(this.#connection, address, error);
+  }
+
+  #ended({ role, ownTls }: DistConnection): EndedAttempt {
+    const { ownName: own, judgeCertificate: judge } = this.#host;
+    const hasAnswered = role === "acceptor" && this.#claim?.answer === "ok" && !this.#isProven;
+    return { role, own, ownTls, info: this.#info, hasAnswered, judge, nowMs: this.#host.wallMs() };
   }
 
   #facts(): AttemptFacts {

@@ -46,6 +46,7 @@ import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { nodeClosed } from "./node-closed.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { Attachment, NodeParts } from "./node-parts.ts";
+import { keepProbe } from "./node-probe.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { Outbound } from "./outbound.ts";
 import { OwnGrants } from "./own-grants.ts";
@@ -143,6 +144,7 @@ export class SallyportNode implements Node {
       this.call(to, request, options),
     );
     this.#host.watcher = this.#joining;
+    keepProbe(this, parts, this.#host);
     this.#host.isKept = (peer) => this.#joining.isKept(peer);
     const { answers } = this.#joining;
     if (answers !== undefined) {

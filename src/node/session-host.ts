@@ -1,6 +1,6 @@
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, DialAddress } from "../carrier/carrier.ts";
+import type { AcceptHandler, CarrierInfo, DialAddress } from "../carrier/carrier.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -24,6 +24,7 @@ import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
+import { DialWatches } from "./node-probe.ts";
 import { peerFacts } from "./peer-facts.ts";
 import type { PolicyKeeper, Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
@@ -37,6 +38,7 @@ import { Standings } from "./standings.ts";
 /** The connections of a node: accepts them, dials them, turns proven ones into sessions, and ends them. */
 export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
+  readonly watches: DialWatches = new DialWatches();
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
@@ -210,6 +212,18 @@ export class SessionHost implements ConnectionHost {
   }
 
   // ConnectionHost
+
+  get ownName(): NodeName {
+    return this.#core.name;
+  }
+
+  wallMs(): number {
+    return this.#core.clock.wallMs();
+  }
+
+  observe(target: NodeName, info: CarrierInfo): void {
+    this.watches.secured(target, info);
+  }
 
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
     const standing = this.#policy.judge(facts, role);
