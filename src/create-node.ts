@@ -54,12 +54,17 @@ const FIRST_CREATION = 4;
  * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory; ALREADY_RUNNING, CONFIG_CONFLICT),
  * ERR_UNREACHABLE EPMD_UNREACHABLE
  */
-export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
+export function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
+  return createNodeWith(options, new RealClock());
+}
+
+/** The same by another clock, such as that of a machine that is wrong; TLS itself goes by the machine's. For tests. */
+export async function createNodeWith(options: NodeOptions | NamedByVmArgs, clock: Clock): Promise<Node> {
   const held: { lock?: IdentityLock } = {};
   const warnings: Warning[] = [];
   const world = { files: new RealFiles(), directory: ".", hostname: hostName() };
   try {
-    return await makeNode(withErlangFiles(options, world, warnings), held, warnings);
+    return await makeNode(withErlangFiles(options, world, warnings), held, warnings, clock);
   } catch (error) {
     held.lock?.release();
     throw error;
@@ -67,8 +72,13 @@ export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<
 }
 
 /** Puts what it takes of the system before the node stands into `held`. */
-async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, warnings: Warning[]): Promise<Node> {
-  const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
+async function makeNode(
+  options: NodeOptions,
+  held: { lock?: IdentityLock },
+  warnings: Warning[],
+  clock: Clock,
+): Promise<Node> {
+  const system = { clock, random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const heartbeat = heartbeatOf(options.heartbeat ?? {});
   const seeds = readSeeds(options.seeds ?? [], name, dnsSeeds(options.discovery));

@@ -110,10 +110,13 @@ const WHERE: Readonly<Record<Fault, string>> = {
 };
 
 /**
- * The diagnosis of a connection that did not become a session. Where the side that failed has found out more than its reason
+ * The diagnosis of a connection that did not become a session; `nodes`: names for the fix, already escaped. Where the side that failed has found out more than its reason
  * says, its detail has `diagnosis` and `fault`, and they count.
  */
-export function diagnose(error: SallyportError): Diagnosis {
+export function diagnose(
+  error: SallyportError,
+  nodes?: { readonly local: string; readonly remote: string },
+): Diagnosis {
   const { diagnosis, fault: found } = error.detail;
   const reason = typeof diagnosis === "string" ? diagnosis : error.reason;
   const [code, stage, usual]: Row = Object.hasOwn(ROWS, reason)
@@ -125,8 +128,14 @@ export function diagnose(error: SallyportError): Diagnosis {
     stage,
     fault,
     retryable: error.retryable && typeof diagnosis !== "string",
-    fix: `${WHERE[fault]}: ${error.advice ?? "read the log of both nodes"}`,
+    fix: `${where(fault, nodes)}: ${error.advice ?? "read the log of both nodes"}`,
   };
+}
+
+function where(fault: Fault, nodes: { readonly local: string; readonly remote: string } | undefined): string {
+  if (nodes === undefined || fault === "network") return WHERE[fault];
+  const { local, remote } = nodes;
+  return fault === "either" ? `on ${local} or ${remote}` : `${WHERE[fault]}, ${nodes[fault]}`;
 }
 
 /** What the side that failed has found out beyond the reason. */

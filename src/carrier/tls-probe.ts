@@ -15,11 +15,15 @@ export const FIRST_BYTES = 8;
 /** Every suite the platform has, weak ones too: what is asked is whether the other side takes it, nothing is sent over it. */
 const ALL_CIPHERS = "ALL:@SECLEVEL=0";
 
+/** A suite of TLS 1.2 for where only suites of TLS 1.3 are named: without one OpenSSL does not take the security level. */
+const STAND_IN = "ECDHE-ECDSA-AES256-GCM-SHA384";
+
 /** What a probe needs beside its question. */
 export interface ProbeParts {
   readonly clock: Clock;
-  readonly material: TlsMaterial;
-  /** As the node itself dials. */
+  /** Absent: no certificate is shown. */
+  readonly material?: TlsMaterial;
+  /** As the node itself dials; empty for a node without TLS. */
   readonly configured: SecureContextOptions;
   readonly alpn: readonly string[];
 }
@@ -40,7 +44,9 @@ export function probeTls(parts: ProbeParts, question: ProbeQuestion): Promise<Pr
     };
     const failed = (error: unknown): void => finish({ opened: undefined, error: explainSocketError(error, where) });
     const late = (): void =>
-      failed(Object.assign(new Error(), { code: tls === undefined ? "ETIMEDOUT" : "ERR_TLS_HANDSHAKE_TIMEOUT" }));
+      failed(
+        Object.assign(new Error("no answer"), { code: tls === undefined ? "ETIMEDOUT" : "ERR_TLS_HANDSHAKE_TIMEOUT" }),
+      );
     const timer = parts.clock.at(addMs(parts.clock.now(), timeoutMs), late);
     socket.on("error", failed);
     socket.once("close", () => finish({ opened: undefined, error: closedEarly(where.address) }));
@@ -68,11 +74,14 @@ function handshake(parts: ProbeParts, question: ProbeQuestion, stream: Duplex, s
   const { version, ciphers, asConfigured = false } = question;
   const { cert, key, passphrase } = configured;
   const open: SecureContextOptions = {
-    ...{ cert, key, passphrase },
-    ca: material.caPem ?? [],
+    ...(cert === undefined ? {} : { cert, key, passphrase }),
+    ca: material?.caPem ?? [],
     minVersion: version ?? "TLSv1.2",
     maxVersion: version ?? "TLSv1.3",
-    ciphers: ciphers === undefined ? ALL_CIPHERS : `${ciphers.join(":")}:@SECLEVEL=0`,
+    ciphers:
+      ciphers === undefined
+        ? ALL_CIPHERS
+        : [...ciphers, ...(version === "TLSv1.3" ? [STAND_IN] : []), "@SECLEVEL=0"].join(":"),
   };
   return tlsConnect({
     socket: stream,

@@ -6,6 +6,7 @@ import type { CarrierInfo, OwnTls } from "../carrier/carrier.ts";
 import type { Role } from "../dist/sink.ts";
 import { beamRefusal } from "../x509/beam-form.ts";
 import { readCertificateNames } from "../x509/certificate-names.ts";
+import { buildChain } from "../x509/chain.ts";
 import { type ChainFault, judgeChain } from "../x509/chain-verdict.ts";
 import type { CertificateJudge } from "./ports.ts";
 
@@ -67,11 +68,28 @@ function ownFault({ ownTls, own, judge, nowMs, role, info }: EndedAttempt): Find
     const presented = match.presented.length === 0 ? "nobody" : match.presented.map(quotePeerText).join(", ");
     return local("CERT_NAME_MISMATCH", `this node's own certificate is for ${presented}, not for ${own}`, issue);
   }
+  const other = role === "initiator" ? otherRoot(ownTls, info) : undefined;
+  if (other !== undefined) return other;
   // Only an Erlang node says so little with an alert, or leaves a node that it dialled.
   if (info?.alpn !== undefined) return undefined;
   const beam = role === "acceptor" ? beamRefusal(readCertificateNames(leaf), own) : undefined;
   if (beam === undefined) return undefined;
   return local("CERT_NAME_MISMATCH", `an Erlang node refuses this node's certificate, because ${beam}`, issue);
+}
+
+/** The two certificates end at different roots: the other side may not know ours. */
+function otherRoot(own: OwnTls, info: CarrierInfo | undefined): Finding | undefined {
+  if (info?.peerCertDer === undefined || !info.chainTrusted) return undefined;
+  const ours = buildChain(own.chain, own.authorities);
+  const theirs = buildChain([info.peerCertDer, ...own.seen], own.authorities);
+  if (ours?.ok !== true || theirs?.ok !== true || ours.root.raw.equals(theirs.root.raw)) return undefined;
+  const named = (root: { readonly subject: string; readonly fingerprint256: string }): string =>
+    `${quotePeerText(root.subject.split("\n").join(", "))} (SHA-256 ${root.fingerprint256})`;
+  return local(
+    "CERT_UNKNOWN_ISSUER",
+    `this node's certificate ends at ${named(ours.root)}, that of the other side at ${named(theirs.root)}, so it may not trust ours`,
+    "use a certificate of the other side's CA here, or add our CA certificate to its CA file",
+  );
 }
 
 /** Both sides trust somebody else. */
