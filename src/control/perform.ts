@@ -36,6 +36,8 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
       return {};
     case "ping":
       return { ...(await target.ping(text(args, "node"), boundsOf(args, signal))) };
+    case "doctor.connect":
+      return await target.examine(text(args, "node"), boundsOf(args, signal));
     case "call":
       return { term: printTerm(await target.call(messageOf(args), boundsOf(args, signal))) };
     case "cast":

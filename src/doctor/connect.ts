@@ -1,6 +1,7 @@
 import { addMs } from "../base/clock.ts";
 import { type Diagnosis, diagnose } from "../base/diagnosis.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
+import { quotePeerText } from "../base/escape.ts";
 import { type DialTarget, hostPart, type NodeName, parseDialTarget, sameNode } from "../base/node-name.ts";
 import type { CarrierInfo, DialAddress } from "../carrier/carrier.ts";
 import { formatAddress } from "../carrier/socket-address.ts";
@@ -38,6 +39,15 @@ export async function doctorConnect(
   world: NetworkWorld,
 ): Promise<ConnectReport> {
   return new Examination(node, target, options, world).run();
+}
+
+/** The report where this side could not even be made: its own configuration is at fault. */
+export function unstarted(target: string, error: SallyportError): ConnectReport {
+  const book = new StageBook();
+  const own: Diagnosis = { ...diagnose(error), fault: "local", fix: `on this node: ${error.advice ?? "correct it"}` };
+  book.failed(own.stage, sentence(error), plainValues(error));
+  const failure = { error, diagnosis: own };
+  return { node: "?", target: quotePeerText(target), stages: book.all(), notes: [], failure };
 }
 
 class Examination {
@@ -270,7 +280,7 @@ function sentence(error: SallyportError): string {
 
 /** Detail of an error never holds a secret; what only says who reported it stays out. */
 function plainValues({ detail }: SallyportError): Evidence {
-  const { diagnosis: _diagnosis, fault: _fault, ...rest } = detail;
+  const { diagnosis: _diagnosis, fault: _fault, role: _role, side: _side, ...rest } = detail;
   return rest;
 }
 

@@ -122,6 +122,17 @@ export class DoctorRig {
     return this.write(issued.certPem, issued.keyPem, issue);
   }
 
+  /** A certificate as three plain openssl commands make it: version 1, the common name is the node's. */
+  bare(name: string): TlsOption {
+    const openssl = (...args: string[]): void =>
+      void execFileSync("openssl", args, { cwd: this.home, stdio: "ignore" });
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "bare.key");
+    openssl("req", "-new", "-key", "bare.key", "-subj", `/CN=${name}`, "-out", "bare.csr");
+    const from = ["-CA", "root.crt", "-CAkey", "root.key", "-CAcreateserial", "-days", "9"];
+    openssl("x509", "-req", "-in", "bare.csr", ...from, "-out", "bare.crt");
+    return this.write(this.pem("bare.crt"), this.pem("bare.key"), {});
+  }
+
   write(certPem: string, keyPem: string, { by = "root", chain, trusts }: Issue): TlsOption {
     const stem = join(this.home, `node${++this.#files}`);
     const behind = (chain ?? CHAINS[by] ?? []).map((file) => this.pem(`${file}.crt`));
@@ -199,4 +210,17 @@ export class RecordedNode {
   warned(reason: string): Promise<true> {
     return this.until(() => (this.warnings.includes(reason) ? true : undefined));
   }
+}
+
+/** The stage that failed. */
+export function failedStage({
+  stages,
+}: ConnectReport): { readonly stage: string; readonly evidence: object } | undefined {
+  return stages.find(({ state }) => state === "failed");
+}
+
+/** All that was said, to whoever it was. */
+export function everything(report: ConnectReport, ...nodes: readonly RecordedNode[]): string {
+  const { failure, ...rest } = report;
+  return JSON.stringify([rest, failure?.error.message, failure?.diagnosis, nodes.map(({ said }) => said)]);
 }
