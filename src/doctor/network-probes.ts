@@ -14,7 +14,7 @@ export const MAX_PORT_PROBE_MS = 3_000;
 /** Longest wait for the answer of a plain service, milliseconds. */
 export const MAX_PLAIN_PROBE_MS = 2_000;
 /** Names of an EPMD that are shown. */
-const MAX_SHOWN_NAMES = 8;
+const MAX_SHOWN_NAMES = 32;
 /** Octets that are kept of an answer. */
 const MAX_ANSWER_BYTES = 64;
 

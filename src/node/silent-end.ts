@@ -40,6 +40,7 @@ export interface EndedAttempt {
  * and the reason is told here, where the operator of the refused node looks (docs/doctor.md). Any other failure comes back as it was.
  */
 export function explainSilentEnd(error: SallyportError, attempt: EndedAttempt): SallyportError {
+  if (error.reason === "TLS_ALERT_UNKNOWN_CA") return withIntermediate(error, attempt);
   if (!SILENT.includes(error.reason) || error.detail["diagnosis"] !== undefined) return error;
   const finding = attempt.hasAnswered ? wrongNode() : (ownFault(attempt) ?? strangers(attempt));
   return finding === undefined ? error : withFinding(error, finding);
@@ -75,6 +76,12 @@ function ownFault({ ownTls, own, judge, nowMs, role, info }: EndedAttempt): Find
   const beam = role === "acceptor" ? beamRefusal(readCertificateNames(leaf), own) : undefined;
   if (beam === undefined) return undefined;
   return local("CERT_NAME_MISMATCH", `an Erlang node refuses this node's certificate, because ${beam}`, issue);
+}
+
+/** The other side has said that it does not know our issuer: perhaps only because we left it out. */
+function withIntermediate(error: SallyportError, attempt: EndedAttempt): SallyportError {
+  const finding = ownFault(attempt);
+  return finding?.code === "CHAIN_INCOMPLETE" ? withFinding(error, finding) : error;
 }
 
 /** The two certificates end at different roots: the other side may not know ours. */
