@@ -1,4 +1,4 @@
-import { SallyportError, type Stage } from "./errors.ts";
+import { type SallyportError, type Stage, withNote } from "./errors.ts";
 
 /** The steps of a connection attempt as `doctor connect` reports them, in their order. */
 export const PROBE_STAGES = [
@@ -150,15 +150,7 @@ export interface Finding {
 
 /** The same failure with what was found out about it; `diagnose` goes by that. */
 export function withFinding(error: SallyportError, { code, fault, says, advice }: Finding): SallyportError {
-  const { detail, stage, peer, cause } = error;
-  const message = `${error.message.slice(`[${error.code}] `.length)}; ${says}`;
-  return new SallyportError(error.code, error.reason, message, {
-    detail: { ...detail, diagnosis: code, fault },
-    advice,
-    ...(stage === undefined ? {} : { stage }),
-    ...(peer === undefined ? {} : { peer }),
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return withNote(error, `; ${says}`, { diagnosis: code, fault }, advice);
 }
 
 /** Of reasons without a row: our own configuration, or what the other side is and does. */

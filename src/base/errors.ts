@@ -78,9 +78,10 @@ export class SallyportError extends Error {
   }
 }
 
-/** The same failure with more behind its message, and more detail. */
-export function withNote(error: SallyportError, note: string, detail: Detail): SallyportError {
-  const { code, reason, advice, stage, peer, cause } = error;
+/** The same failure with more behind its message, more detail, and another advice where one is given. */
+export function withNote(error: SallyportError, note: string, detail: Detail, fix?: string): SallyportError {
+  const { code, reason, stage, peer, cause } = error;
+  const advice = fix ?? error.advice;
   const message = error.message.slice(`[${code}] `.length) + note;
   return new SallyportError(code, reason, message, {
     detail: { ...error.detail, ...detail },

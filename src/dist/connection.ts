@@ -12,7 +12,7 @@ import type { OtpSession, ShownIdentity } from "../auth/otp-types.ts";
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { Carrier, CarrierInfo, CarrierSink, ChannelId, OwnTls } from "../carrier/carrier.ts";
+import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { TermDecoder } from "../term/decode.ts";
 import type { Term } from "../term/types.ts";
 import type { ByteCollector, ReleaseChunks } from "../wire/byte-parts.ts";
@@ -126,11 +126,6 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   /** `host:port` of the other end. */
   get remoteAddress(): string {
     return this.#carrier.info().remoteAddress;
-  }
-
-  /** What this side shows and trusts under TLS; undefined without TLS. */
-  get ownTls(): OwnTls | undefined {
-    return this.#carrier.info().own;
   }
 
   /** Dialling side: our proof is out, so the peer may have let us in already, though we do not know yet. */

@@ -1,4 +1,4 @@
-import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
@@ -88,12 +88,7 @@ export async function passSession(
   } catch (error) {
     signal?.throwIfAborted();
     if (!isSallyportError(error)) throw error;
-    const { code, reason, advice = "read the log of both nodes", detail } = error;
-    const message = error.message.replace(/^\[ERR_[A-Z_]+\] /, "");
-    return {
-      notes: [],
-      error: new SallyportError(code, reason, message, { stage: "session", peer: name, advice, detail, cause: error }),
-    };
+    return { notes: [], error };
   }
 }
 

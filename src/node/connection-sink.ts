@@ -2,7 +2,7 @@ import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { CarrierInfo, OwnTls } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
@@ -90,6 +90,7 @@ export class ConnectionSink implements DistSink {
   #claim: AnsweredClaim | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
+  #ownTls: OwnTls | undefined;
   #isProven = false;
   #session: Session | undefined;
 
@@ -101,9 +102,10 @@ export class ConnectionSink implements DistSink {
     this.#attempt = attempt;
   }
 
-  /** To be called once, before anything can arrive. */
-  attach(connection: DistConnection): void {
+  /** To be called once, before anything can arrive. `ownTls`: what this side shows; absent without TLS. */
+  attach(connection: DistConnection, ownTls?: OwnTls): void {
     this.#connection = connection;
+    this.#ownTls = ownTls;
   }
 
   secured(info: CarrierInfo): void {
@@ -347,10 +349,10 @@ export class ConnectionSink implements DistSink {
     this.#host.failed(this.#connection, address, error);
   }
 
-  #ended({ role, ownTls }: DistConnection): EndedAttempt {
+  #ended({ role }: DistConnection): EndedAttempt {
     const { ownName: own, judgeCertificate: judge } = this.#host;
     const hasAnswered = role === "acceptor" && this.#claim?.answer === "ok" && !this.#isProven;
-    return { role, own, ownTls, info: this.#info, hasAnswered, judge, nowMs: this.#host.wallMs() };
+    return { role, own, ownTls: this.#ownTls, info: this.#info, hasAnswered, judge, nowMs: this.#host.wallMs() };
   }
 
   #facts(): AttemptFacts {

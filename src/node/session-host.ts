@@ -1,6 +1,6 @@
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, CarrierInfo, DialAddress } from "../carrier/carrier.ts";
+import type { AcceptHandler, CarrierInfo, DialAddress, OwnTls } from "../carrier/carrier.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -108,6 +108,7 @@ export class SessionHost implements ConnectionHost {
       undefined,
       () => admission.release(),
       () => carrier,
+      carrier.info().own,
     );
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return connection;
@@ -356,6 +357,7 @@ export class SessionHost implements ConnectionHost {
       target,
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
+      dialer.own,
     );
   }
 
@@ -363,6 +365,7 @@ export class SessionHost implements ConnectionHost {
     target: NodeName | undefined,
     settled: () => void,
     makeCarrier: ConstructorParameters<typeof DistConnection>[2],
+    ownTls: OwnTls | undefined,
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
     const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
@@ -371,7 +374,7 @@ export class SessionHost implements ConnectionHost {
       sink,
       makeCarrier,
     );
-    sink.attach(connection);
+    sink.attach(connection, ownTls);
     this.#handshaking.add(connection);
     return connection;
   }

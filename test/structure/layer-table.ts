@@ -51,6 +51,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       "node:tls": "the only folder that opens TLS sessions",
       "node:crypto": "reads the certificates of a TLS session",
       "node:path": "the folder of a key file; computes, touches no disk",
+      "node:stream": "keeps the first octets of a peer that is examined, beside the TLS session over them",
       "node:worker_threads": "a closed MessageChannel, the way to give memory back without waiting for the collector",
     },
   },
