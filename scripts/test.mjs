@@ -20,7 +20,7 @@ const PARTS = {
   unit: { projects: ["unit", "structure"], maxSeconds: 300, workers: 2 },
   integration: { projects: ["integration"], maxSeconds: 420, workers: 2 },
   interop: { projects: ["interop"], maxSeconds: 420, workers: 2 },
-  soak: { projects: ["soak"], maxSeconds: 420, onlyNamed: true },
+  soak: { projects: ["soak"], maxSeconds: 420, workers: 2, onlyNamed: true },
   fuzz: { projects: ["fuzz"], maxSeconds: 120 },
 };
 

@@ -111,6 +111,7 @@ async function makeNode(
     ...system,
     crypto: new RealIdentityCrypto(),
     files: new RealSharedFiles(),
+    local: system.files,
     epmd: { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT },
     schemes: plaintext === false ? ["tls"] : hasTls ? ["tls", "tcp"] : ["tcp"],
   };

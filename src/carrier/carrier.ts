@@ -111,9 +111,12 @@ export interface CarrierSink {
   closed(cause: SallyportError | undefined): void;
 }
 
+/** How bytes are carried to an address; the first word of an endpoint. */
+export type Scheme = "tls" | "tcp" | "quic";
+
 /** Where and how to dial. */
 export interface DialAddress {
-  readonly scheme: "tls" | "tcp";
+  readonly scheme: Scheme;
   readonly host: string;
   readonly port: number;
 }

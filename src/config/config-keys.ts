@@ -5,7 +5,7 @@ import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
-import type { DiscoveryOption, DnsOption, NodeOptions, TlsSideOption } from "../node/options.ts";
+import type { BarrelDiscoveryOption, DiscoveryOption, DnsOption, NodeOptions, TlsSideOption } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
 import type { Field, Shape } from "./shape.ts";
 
@@ -180,6 +180,21 @@ export const HEARTBEAT: Shape = {
   },
 };
 
+const BARREL_DISCOVERY: Readonly<Record<keyof BarrelDiscoveryOption, Field>> = {
+  nodesFile: {
+    shape: { kind: "string", path: true, example: "sys.config" },
+    says: "Configuration file of Erlang with [{quic,[{dist,[{nodes,[{'name@host',{Address,Port}}]}]}]}]. Read at the start.",
+  },
+  directory: {
+    shape: { kind: "string", path: true, example: "/mnt/shared/discovery" },
+    says: "Shared directory of files NODE.endpoint. This node writes its own when it listens on QUIC.",
+  },
+  dns: {
+    shape: { kind: "true-or", object: { kind: "object", keys: { port: DNS.port, servers: DNS.servers } } },
+    says: "Addresses of the host part of a name. true: at port 4433.",
+  },
+};
+
 const DISCOVERY: Readonly<Record<keyof DiscoveryOption, Field>> = {
   directory: {
     shape: { kind: "string", path: true, example: "/mnt/shared/nodes" },
@@ -188,6 +203,10 @@ const DISCOVERY: Readonly<Record<keyof DiscoveryOption, Field>> = {
   dns: {
     shape: { kind: "true-or", object: { kind: "object", keys: DNS } },
     says: "DNS. true: SRV records _sallyport._tcp.HOST.",
+  },
+  barrel: {
+    shape: { kind: "object", keys: BARREL_DISCOVERY },
+    says: "Where nodes of barrel_p2p find each other, in its own forms.",
   },
 };
 

@@ -53,7 +53,7 @@ describe("addresses of others", () => {
     null,
     "tls://h:1",
     {},
-    { scheme: "quic", host: "h", port: 1 },
+    { scheme: "udp", host: "h", port: 1 },
     { scheme: "tls", host: "", port: 1 },
     { scheme: "tls", host: "h h", port: 1 },
     { scheme: "tls", host: ["h"], port: 1 },

@@ -1,12 +1,12 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { tryNodeName } from "../base/node-name.ts";
-import type { DialAddress } from "../carrier/carrier.ts";
+import type { DialAddress, Scheme } from "../carrier/carrier.ts";
 
 const MAX_PORT = 65_535;
 
 /**
- * Parses `HOST:PORT`, `tls://HOST:PORT` or `tcp://HOST:PORT`; IPv6 in brackets.
+ * Parses `HOST:PORT`, `tls://HOST:PORT`, `tcp://HOST:PORT` or `quic://HOST:PORT`; IPv6 in brackets.
  * @throws {SallyportError} ERR_CONFIG ADDRESS_INVALID
  */
 export function parseAddress(text: string, defaultScheme: DialAddress["scheme"]): DialAddress {
@@ -24,10 +24,10 @@ export function parseAddress(text: string, defaultScheme: DialAddress["scheme"])
 
 /** The same for text that others wrote: `undefined` when it is no address. */
 export function tryAddress(text: string, defaultScheme: DialAddress["scheme"]): DialAddress | undefined {
-  const match = /^(?:(tls|tcp):\/\/)?(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+)):(\d{1,5})$/.exec(text);
+  const match = /^(?:(tls|tcp|quic):\/\/)?(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+)):(\d{1,5})$/.exec(text);
   const host = match?.[2] ?? match?.[3];
   if (match === null || host === undefined) return undefined;
-  const scheme = match[1] === "tcp" || match[1] === "tls" ? match[1] : defaultScheme;
+  const scheme = isScheme(match[1]) ? match[1] : defaultScheme;
   const address = { scheme, host, port: Number(match[4]) };
   return isAddress(address) ? address : undefined;
 }
@@ -41,7 +41,11 @@ export function formatEndpoint({ scheme, host, port }: DialAddress): string {
 export function isAddress(value: unknown): value is DialAddress {
   if (typeof value !== "object" || value === null) return false;
   const { scheme, host, port } = value as Partial<DialAddress>;
-  return (scheme === "tls" || scheme === "tcp") && isHost(host) && isDialPort(port);
+  return isScheme(scheme) && isHost(host) && isDialPort(port);
+}
+
+function isScheme(value: unknown): value is Scheme {
+  return value === "tls" || value === "tcp" || value === "quic";
 }
 
 /** Whether a value can be the host of a node: a host name, or an address. */

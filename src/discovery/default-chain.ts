@@ -2,14 +2,18 @@ import type { Clock } from "../base/clock.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { Random } from "../base/random.ts";
 import type { SharedFiles } from "../base/shared-files.ts";
+import type { StoreFiles } from "../base/store-files.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import { DEFAULT_PORTS } from "../node/listen-option.ts";
-import type { NodeOptions } from "../node/options.ts";
+import type { BarrelDiscoveryOption, NodeOptions } from "../node/options.ts";
 import type { Resolver, SeedSource } from "../node/ports.ts";
+import { isDialPort } from "./address.ts";
+import { BARREL_FORM, BARREL_PORT, barrelDnsResolver, barrelStaticResolver, readBarrelNodes } from "./barrel-forms.ts";
 import { chainResolvers } from "./chain.ts";
 import { type DirectoryParts, directoryRegistrar, directoryResolver } from "./directory.ts";
-import { dnsResolver, listMembers } from "./dns.ts";
+import { dnsOptionInvalid, dnsResolver, listMembers } from "./dns.ts";
 import { createDnsClient } from "./dns-client.ts";
+import { type EndpointForm, SALLYPORT_FORM } from "./endpoint-file.ts";
 import { type EpmdParts, epmdRegistrar, epmdResolver } from "./epmd-client.ts";
 import type { Registrar } from "./registrar.ts";
 import { hostPartResolver, staticResolver } from "./static.ts";
@@ -23,6 +27,8 @@ export interface DiscoveryWorld {
   readonly crypto: Pick<IdentityCrypto, "sha256">;
   readonly files: SharedFiles;
   readonly epmd: EpmdParts;
+  /** For files that the operator named. */
+  readonly local: Pick<StoreFiles, "facts" | "readText">;
   /** Schemes that this node dials; the first is meant where none is written. */
   readonly schemes: readonly [DialAddress["scheme"], ...DialAddress["scheme"][]];
 }
@@ -46,6 +52,7 @@ export function makeResolver(
   if (discovery.directory !== undefined) {
     chain.push(directoryResolver(directoryParts(discovery.directory, world), world.schemes));
   }
+  if (discovery.barrel !== undefined) chain.push(...barrelResolvers(discovery.barrel, world));
   if (discovery.dns !== undefined) {
     const dns = discovery.dns === true ? {} : discovery.dns;
     chain.push(dnsResolver({ client: createDnsClient(dns.servers), random: world.random }, dns, scheme));
@@ -54,6 +61,22 @@ export function makeResolver(
   if (options.epmd !== "off") chain.push(epmdResolver(world.epmd, scheme));
   chain.push(hostPartResolver(DEFAULT_PORT, scheme));
   return chainResolvers(chain, world.clock);
+}
+
+function barrelResolvers({ nodesFile, directory, dns }: BarrelDiscoveryOption, world: DiscoveryWorld): Resolver[] {
+  const out: Resolver[] = [];
+  if (nodesFile !== undefined) {
+    out.push(barrelStaticResolver(readBarrelNodes(nodesFile, world.local)));
+  }
+  if (directory !== undefined) {
+    out.push(directoryResolver({ ...directoryParts(directory, world), form: BARREL_FORM }, world.schemes));
+  }
+  if (dns !== undefined) {
+    const { port = BARREL_PORT, servers } = dns === true ? {} : dns;
+    if (!isDialPort(port)) throw dnsOptionInvalid("barrel.dns.port", String(port));
+    out.push(barrelDnsResolver(createDnsClient(servers), port));
+  }
+  return out;
 }
 
 /** What is behind seeds of the form `dns:LOCAL@SERVICE`: the members of a service, asked of the name servers of `discovery.dns`. */
@@ -72,9 +95,11 @@ export function makeRegistrars(
   world: DiscoveryWorld,
   warn: (reason: string, message: string) => void,
 ): readonly Registrar[] {
-  const directory = options.discovery?.directory;
+  const { directory, barrel } = options.discovery ?? {};
+  const files = (of: string, form: EndpointForm) => directoryRegistrar({ ...directoryParts(of, world), form, warn });
   return [
-    ...(directory === undefined ? [] : [directoryRegistrar({ ...directoryParts(directory, world), warn })]),
+    ...(directory === undefined ? [] : [files(directory, SALLYPORT_FORM)]),
+    ...(barrel?.directory === undefined ? [] : [files(barrel.directory, BARREL_FORM)]),
     ...(options.epmd === "register" ? [epmdRegistrar(world.epmd, options.visible !== true)] : []),
   ];
 }

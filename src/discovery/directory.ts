@@ -6,8 +6,8 @@ import type { SharedFiles } from "../base/shared-files.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import { pinStem } from "../identity/pin-stem.ts";
 import type { Resolver } from "../node/ports.ts";
-import { formatEndpointFile, MAX_ENDPOINT_FILE_BYTES, parseEndpointFile } from "./endpoint-file.ts";
-import type { OwnEndpoints, Registrar, Registration } from "./registrar.ts";
+import { type EndpointForm, MAX_ENDPOINT_FILE_BYTES, SALLYPORT_FORM } from "./endpoint-file.ts";
+import type { Registrar, Registration } from "./registrar.ts";
 import { within } from "./within.ts";
 
 /** Longest wait for an endpoint file of another node, in milliseconds. */
@@ -27,6 +27,8 @@ export interface DirectoryParts {
   readonly crypto: Pick<IdentityCrypto, "sha256">;
   readonly clock: Clock;
   readonly directory: string;
+  /** How the files are named and written. Default `SALLYPORT_FORM`. */
+  readonly form?: EndpointForm;
 }
 
 /** Looks for a file about the node in a directory that machines share. */
@@ -58,8 +60,10 @@ async function readFile(
   name: NodeName,
   schemes: readonly DialAddress["scheme"][],
 ): Promise<readonly DialAddress[] | string> {
+  const path = pathOf(parts, name);
+  if (path === undefined) return "files of this form have no place for such a name";
   try {
-    const read = await parts.files.read(pathOf(parts, name), MAX_ENDPOINT_FILE_BYTES);
+    const read = await parts.files.read(path, MAX_ENDPOINT_FILE_BYTES);
     switch (read) {
       case "no-file":
         return "no file about it";
@@ -70,7 +74,7 @@ async function readFile(
       case "too-large":
         return `its file has more than ${MAX_ENDPOINT_FILE_BYTES} bytes`;
       default:
-        return parseEndpointFile(read, name, schemes);
+        return formOf(parts).parse(read, name, schemes);
     }
   } catch (error) {
     return `its file cannot be read (${systemCode(error)})`;
@@ -82,12 +86,14 @@ export interface DirectoryRegistrarParts extends DirectoryParts {
   warn(reason: string, message: string): void;
 }
 
-/** Writes a file about this node, and again when it is gone or changed. A node that only dials writes none. */
+/** Writes a file about this node, and again when it is gone or changed. A node without an endpoint that fits the form writes none. */
 export function directoryRegistrar(parts: DirectoryRegistrarParts): Registrar {
   return {
     async register(own) {
-      if (own.endpoints.length === 0) return { close: async () => {} };
-      const registration = new DirectoryRegistration(parts, own);
+      const path = pathOf(parts, own.name);
+      const text = formOf(parts).format(own, parts.clock.wallMs());
+      if (path === undefined || text === undefined) return { close: async () => {} };
+      const registration = new DirectoryRegistration(parts, path, text);
       await registration.start();
       return registration;
     },
@@ -103,10 +109,10 @@ class DirectoryRegistration implements Registration {
   #closed = false;
   #isFailing = false;
 
-  constructor(parts: DirectoryRegistrarParts, own: OwnEndpoints) {
+  constructor(parts: DirectoryRegistrarParts, path: string, text: string) {
     this.#parts = parts;
-    this.#path = pathOf(parts, own.name);
-    this.#text = formatEndpointFile(own, parts.clock.wallMs());
+    this.#path = path;
+    this.#text = text;
   }
 
   /** @throws {SallyportError} ERR_CONFIG DISCOVERY_DIRECTORY */
@@ -170,8 +176,14 @@ class DirectoryRegistration implements Registration {
   }
 }
 
-function pathOf({ directory, crypto }: DirectoryParts, name: NodeName): string {
-  return `${directory.replace(/\/+$/, "")}/${pinStem(name, crypto)}.json`;
+function formOf({ form }: DirectoryParts): EndpointForm {
+  return form ?? SALLYPORT_FORM;
+}
+
+/** Undefined for a name that files of this form cannot be about. */
+function pathOf(parts: DirectoryParts, name: NodeName): string | undefined {
+  const file = formOf(parts).fileName(name, (of) => pinStem(of, parts.crypto));
+  return file === undefined ? undefined : `${parts.directory.replace(/\/+$/, "")}/${file}`;
 }
 
 function notWritten(directory: string, why: string): SallyportError {

@@ -42,8 +42,8 @@ export interface DnsParts {
  */
 export function dnsResolver(parts: DnsParts, questions: DnsQuestions, scheme: DialAddress["scheme"]): Resolver {
   const { service, port } = questions;
-  if (service !== undefined && !isHost(service)) throw optionInvalid("service", service);
-  if (port !== undefined && !isDialPort(port)) throw optionInvalid("port", String(port));
+  if (service !== undefined && !isHost(service)) throw dnsOptionInvalid("service", service);
+  if (port !== undefined && !isDialPort(port)) throw dnsOptionInvalid("port", String(port));
   return {
     label: "DNS",
     maxResolveMs: DNS_RESOLVE_MS,
@@ -170,17 +170,17 @@ function targetOf(record: SrvRecord): string {
   return record.name.replace(/\.$/, "").toLowerCase();
 }
 
-function optionInvalid(option: string, value: string): SallyportError {
+/** An option below `discovery` or `discovery.dns` that is not usable. */
+export function dnsOptionInvalid(option: string, value: string): SallyportError {
   return new SallyportError(
     "ERR_CONFIG",
     "DNS_OPTION_INVALID",
-    `discovery.dns.${option} "${quotePeerText(value)}" is not usable`,
+    `discovery.${option.includes(".") ? option : `dns.${option}`} "${quotePeerText(value)}" is not usable`,
     {
       stage: "resolve",
-      advice:
-        option === "port"
-          ? "give a port from 1 to 65535"
-          : "write the whole name of an SRV record, for example _dist._tcp.workers.default.svc.cluster.local",
+      advice: option.endsWith("port")
+        ? "give a port from 1 to 65535"
+        : "write the whole name of an SRV record, for example _dist._tcp.workers.default.svc.cluster.local",
     },
   );
 }

@@ -13,6 +13,23 @@ export const MAX_FILE_ENDPOINTS = 8;
 /** Largest endpoint file, in bytes: eight endpoints with the longest host names fit. */
 export const MAX_ENDPOINT_FILE_BYTES = 4_096;
 
+/** A form of files about nodes in a directory. */
+export interface EndpointForm {
+  /** Undefined when the name has no place in this form. `stem`: the file-safe form of a name that pins have. */
+  fileName(name: NodeName, stem: (name: NodeName) => string): string | undefined;
+  /** Undefined when there is nothing to tell. `startedMs`: Unix milliseconds. */
+  format(own: OwnEndpoints, startedMs: number): string | undefined;
+  /** Addresses, or why there are none. The bytes are anybody's. */
+  parse(bytes: Buffer, name: NodeName, schemes: readonly DialAddress["scheme"][]): readonly DialAddress[] | string;
+}
+
+/** Our own form, JSON. */
+export const SALLYPORT_FORM: EndpointForm = {
+  fileName: (name, stem) => `${stem(name)}.json`,
+  format: (own, startedMs) => (own.endpoints.length === 0 ? undefined : formatEndpointFile(own, startedMs)),
+  parse: parseEndpointFile,
+};
+
 /** One node in a shared directory, as text. `startedMs`: Unix milliseconds. */
 export function formatEndpointFile(own: OwnEndpoints, startedMs: number): string {
   const endpoints = own.endpoints.slice(0, MAX_FILE_ENDPOINTS).map(formatEndpoint);

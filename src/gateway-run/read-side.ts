@@ -19,7 +19,7 @@ export interface SideParts {
   /** A certificate is there, or will be. */
   readonly hasTls: boolean;
   readonly tlsOptions: TlsCarrierOptions;
-  readonly dialers: { readonly tls?: TlsDialer; readonly tcp?: CarrierDialer };
+  readonly dialers: { readonly tls?: TlsDialer; readonly tcp?: CarrierDialer; readonly quic?: CarrierDialer };
   readonly plaintext: boolean | "any";
   /** What the operator should know of its files. */
   readonly warnings: readonly { readonly reason: string; readonly message: string }[];

@@ -58,6 +58,18 @@ export interface DiscoveryOption {
   readonly directory?: string;
   /** `true`: SRV records `_sallyport._tcp.HOST` of the host part of a name. */
   readonly dns?: true | DnsOption;
+  /** The places where nodes of barrel_p2p find each other, for a node with `quic`. */
+  readonly barrel?: BarrelDiscoveryOption;
+}
+
+/** Discovery in the forms of barrel_p2p. */
+export interface BarrelDiscoveryOption {
+  /** Erlang configuration file with the nodes under `quic`, `dist`, `nodes`. Read at the start. */
+  readonly nodesFile?: string;
+  /** Shared directory of files `NODE.endpoint`; this node writes its own when it listens on QUIC. */
+  readonly directory?: string;
+  /** A and AAAA records of the host part. `true`: port 4433. */
+  readonly dns?: true | { readonly port?: number; readonly servers?: readonly string[] };
 }
 
 export interface DnsOption {

@@ -8,59 +8,74 @@ export interface Exploration {
   readonly wrong: readonly string[];
 }
 
+/** A state that was reached. */
+interface Found {
+  /** The move that led to it first, and the state in which it was made. */
+  readonly label: string;
+  readonly from: number | undefined;
+  /** All states that lead to it. */
+  readonly origins: number[];
+}
+
 /** Follows every order of moves. Stops at the first thing that is wrong on the way, and looks at each end. */
 export function explore(plan: Plan, rules: Rules): Exploration {
   const moves = new Moves(rules, plan.cookieOnly === true);
   const first = start(plan);
   const isQuiet = (plan.cuts ?? 0) + (plan.restarts ?? 0) + (plan.hangups ?? 0) === 0;
-  const seen = new Map<string, { readonly label: string; readonly from: string | undefined }>();
-  const before = new Map<string, string[]>();
-  const ends: string[] = [];
+  /** States have numbers in the order in which they are found. */
+  const numbers = new Map<string, number>();
+  const found: Found[] = [];
+  const ends: number[] = [];
   const wrong: string[] = [];
-  const pathTo = (key: string): string => {
+  const pathTo = (number: number): string => {
     const labels: string[] = [];
-    for (let at: string | undefined = key; at !== undefined; at = seen.get(at)?.from) {
-      labels.unshift(seen.get(at)?.label ?? "");
+    for (let at = found[number]; at?.from !== undefined; at = found[at.from]) labels.unshift(at.label);
+    return labels.join("; ");
+  };
+  const arrive = (world: World, label: string, from: number | undefined): boolean => {
+    const key = JSON.stringify(world);
+    const known = numbers.get(key);
+    if (known !== undefined) {
+      if (from !== undefined) found[known]?.origins.push(from);
+      return false;
     }
-    return labels.slice(1).join("; ");
+    numbers.set(key, found.length);
+    found.push({ label, from, origins: from === undefined ? [] : [from] });
+    return true;
   };
   // Breadth first, so that what is found is short.
   let level: World[] = [first];
-  seen.set(JSON.stringify(first), { label: "", from: undefined });
+  let number = 0;
+  arrive(first, "", undefined);
   while (level.length > 0 && wrong.length < 3) {
     const next: World[] = [];
     for (const world of level) {
-      const key = JSON.stringify(world);
+      // Each level is worked off in the order in which its states were found.
+      const at = number++;
       if (world.fault !== undefined) {
-        wrong.push(`${world.fault}: ${pathTo(key)}`);
-        ends.push(key);
+        wrong.push(`${world.fault}: ${pathTo(at)}`);
+        ends.push(at);
         continue;
       }
       let hasMoves = false;
       for (const [label, after] of moves.next(world)) {
         hasMoves = true;
-        const afterKey = JSON.stringify(after);
-        const origins = before.get(afterKey);
-        if (origins === undefined) before.set(afterKey, [key]);
-        else origins.push(key);
-        if (seen.has(afterKey)) continue;
-        seen.set(afterKey, { label, from: key });
-        next.push(after);
+        if (arrive(after, label, at)) next.push(after);
       }
       // What the network or an owner may still do, nobody has to wait for.
       if (!hasMoves || isSettled(world)) {
-        ends.push(key);
+        ends.push(at);
         const fault = faultOfEnd(world, plan, isQuiet);
-        if (fault !== undefined) wrong.push(`${fault}: ${pathTo(key)}`);
+        if (fault !== undefined) wrong.push(`${fault}: ${pathTo(at)}`);
       }
     }
     level = next;
   }
   if (wrong.length === 0) {
-    const trapped = firstTrapped(seen.keys(), ends, before);
+    const trapped = firstTrapped(found, ends);
     if (trapped !== undefined) wrong.push(`it never ends: ${pathTo(trapped)}`);
   }
-  return { states: seen.size, ends: ends.length, wrong: wrong.slice(0, 3) };
+  return { states: found.length, ends: ends.length, wrong: wrong.slice(0, 3) };
 }
 
 /** Nobody says or wants anything. */
@@ -86,20 +101,16 @@ function faultOfEnd({ conns, nodes }: World, plan: Plan, isQuiet: boolean): stri
 }
 
 /** A state from which no end can be reached any more. */
-function firstTrapped(
-  states: Iterable<string>,
-  ends: readonly string[],
-  before: ReadonlyMap<string, readonly string[]>,
-): string | undefined {
+function firstTrapped(found: readonly Found[], ends: readonly number[]): number | undefined {
   const free = new Set(ends);
   const stack = [...ends];
-  for (let key = stack.pop(); key !== undefined; key = stack.pop()) {
-    for (const origin of before.get(key) ?? []) {
+  for (let number = stack.pop(); number !== undefined; number = stack.pop()) {
+    for (const origin of found[number]?.origins ?? []) {
       if (free.has(origin)) continue;
       free.add(origin);
       stack.push(origin);
     }
   }
-  for (const key of states) if (!free.has(key)) return key;
-  return undefined;
+  const trapped = found.findIndex((_, number) => !free.has(number));
+  return trapped < 0 ? undefined : trapped;
 }

@@ -1,12 +1,12 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterAll, describe, expect, it } from "vitest";
-import { countOf, Life, type Usage } from "./lifecycle-rig.ts";
-import { A, NativeRig } from "./native-rig.ts";
-import { type Machine, Simulation } from "./simulation.ts";
+import { countOf, Life, type Usage } from "../integration/lifecycle-rig.ts";
+import { A, NativeRig } from "../integration/native-rig.ts";
+import { type Machine, Simulation } from "../integration/simulation.ts";
 
 // Connections that come and go, very often: nothing stays of them. All over TLS:
-//   SALLYPORT_CYCLES=200000 npx vitest run --project integration cycles
+//   SALLYPORT_CYCLES=200000 npx vitest run --project soak cycles
 const OTP_CYCLES = 180_000;
 const NATIVE_CYCLES = 20_000;
 const TLS_CYCLES = countOf("SALLYPORT_CYCLES", 5_000);
