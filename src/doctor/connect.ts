@@ -12,7 +12,7 @@ import { DEFAULT_PORTS } from "../node/listen-option.ts";
 import { type NodeProbe, probeOf } from "../node/node-probe.ts";
 import { unresolved } from "../node/unresolved.ts";
 import { passConnection, passSession } from "./evidence.ts";
-import { MAX_PORT_PROBE_MS, type NetworkWorld, namesAtEpmd, type PortAnswer, probePort } from "./network-probes.ts";
+import { MAX_PORT_PROBE_MS, type NetworkWorld, namesAtEpmd, probePort } from "./network-probes.ts";
 import { certificateNotes, nameNotes } from "./notes.ts";
 import { refineTls } from "./refine-tls.ts";
 import type { ConnectReport, Evidence, Note } from "./report.ts";
@@ -152,18 +152,19 @@ class Examination {
 
   /** The first address where something accepts. @throws {SallyportError} ERR_UNREACHABLE when none does */
   async #knock(addresses: readonly DialAddress[]): Promise<DialAddress> {
-    const tried: string[] = [];
-    let first: { readonly address: DialAddress; readonly answer: PortAnswer } | undefined;
-    for (const address of addresses) {
-      const answer = await probePort(this.#world, address, MAX_PORT_PROBE_MS);
-      this.#options.signal?.throwIfAborted();
-      tried.push(`${textOf(address)}: ${answer.open ? "open" : answer.system} after ${answer.ms} ms`);
-      if (answer.open) {
-        this.#book.passed("port", `${textOf(address)} accepts connections`, { tried }, answer.ms);
-        return address;
-      }
-      first ??= { address, answer };
+    const answers = await Promise.all(
+      addresses.map(async (address) => ({ address, answer: await probePort(this.#world, address, MAX_PORT_PROBE_MS) })),
+    );
+    this.#options.signal?.throwIfAborted();
+    const tried = answers.map(({ address, answer }) => {
+      return `${textOf(address)}: ${answer.open ? "open" : answer.system} after ${answer.ms} ms`;
+    });
+    const open = answers.find(({ answer }) => answer.open);
+    if (open !== undefined) {
+      this.#book.passed("port", `${textOf(open.address)} accepts connections`, { tried }, open.answer.ms);
+      return open.address;
     }
+    const [first] = answers;
     if (first === undefined) throw unresolved(this.#node.name, []);
     const { host, port } = first.address;
     const cause = Object.assign(new Error("not open"), { code: first.answer.system });

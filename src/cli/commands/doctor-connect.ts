@@ -20,9 +20,18 @@ import { settingsOfOneShot } from "../settings.ts";
 import { table } from "../table.ts";
 import { printable, type Terminal } from "../terminal.ts";
 
+/** Longest wait for the evidence that is gathered after a failure, milliseconds: every question of it has a bound of its own. */
+const EVIDENCE_MS = 60_000;
+
 /** `doctor connect NODE`: examines one peer, stage by stage. */
 export async function doctorConnectCommand(world: CommandWorld, flags: CommonFlags, target: string): Promise<ExitCode> {
-  const told = await byRunningNode(world, flags, "doctor.connect", { node: target });
+  const told = await byRunningNode(
+    world,
+    flags,
+    "doctor.connect",
+    { node: target, dialMs: flags.timeout },
+    EVIDENCE_MS,
+  );
   const document = told ?? documentOf(await fromOneShot(world, flags, target));
   return report(world.terminal, document);
 }
