@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: "integration",
-          include: ["test/integration/*.test.ts"],
+          include: ["test/integration/*.test.ts", "test/barrel-peer/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

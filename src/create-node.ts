@@ -5,7 +5,7 @@ import { type NodeName, parseNodeName } from "./base/node-name.ts";
 import type { Random } from "./base/random.ts";
 import type { StoreFiles } from "./base/store-files.ts";
 import { AcceptGate } from "./carrier/accept-gate.ts";
-import type { CarrierDialer, Listener } from "./carrier/carrier.ts";
+import type { CarrierDialer, Listener, Scheme } from "./carrier/carrier.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
@@ -13,7 +13,7 @@ import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } fr
 import type { TlsMaterial } from "./carrier/tls-material.ts";
 import { withErlangFiles } from "./config/node-settings.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
-import { parseAddress } from "./discovery/address.ts";
+import { formatEndpoint, parseAddress } from "./discovery/address.ts";
 import { type DiscoveryWorld, dnsSeeds, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
 import { publishedEndpoints, registerEverywhere } from "./discovery/registrar.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
@@ -34,6 +34,7 @@ import { SallyportNode } from "./node/node.ts";
 import type { IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { readSeeds } from "./node/seeds.ts";
+import { QuicNode, type QuicNodeParts, quicNeedsIdentity } from "./quic-node.ts";
 import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
@@ -113,10 +114,12 @@ async function makeNode(
     files: new RealSharedFiles(),
     local: system.files,
     epmd: { sockets: createSockets(), clock: system.clock, port: options.epmdPort ?? EPMD_PORT },
-    schemes: plaintext === false ? ["tls"] : hasTls ? ["tls", "tcp"] : ["tcp"],
+    schemes: schemesOf(hasTls, plaintext !== false, usesQuic(options)),
   };
   const resolver = makeResolver(options, discovery, exchange === undefined ? [] : [exchange.hints]);
   if (options.advertise !== undefined) parseAddress(options.advertise, discovery.schemes[0]);
+  const quic = quicOf(options, system.clock, (reason, message) => node.warn(reason, message));
+  if (options.quic?.visible === true) warnings.push(QUIC_VISIBLE);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
   warnings.push(...cookies.warnings);
@@ -142,12 +145,13 @@ async function makeNode(
   warnings.push(...(identity?.warnings ?? []));
   const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...alpn };
   const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...alpn };
+  const needsOwn = tls === undefined || listeners.some(({ scheme }) => scheme === "quic");
   const opened =
-    tls !== undefined || options.identity === undefined
+    !needsOwn || options.identity === undefined
       ? undefined
       : await openOwnCertificate(options.identity, { ...system, name, profile, tlsOptions: alpn });
   warnings.push(...(opened?.warnings ?? []));
-  const ownMaterial = opened?.certificate.current;
+  const ownMaterial = tls === undefined ? opened?.certificate.current : undefined;
   const material = tls?.current.server.loaded.material ?? ownMaterial;
   const dialMaterial = tls?.current.client.loaded.material ?? ownMaterial;
   const accepting: TlsUser[] = [];
@@ -181,6 +185,7 @@ async function makeNode(
       cookieFor: (peer) => cookies.book.cookieFor(peer),
     },
     dialers,
+    barrel: quic?.ports,
     resolver,
     seeds: seeds.targets,
     seedSources: seeds.sources,
@@ -211,13 +216,24 @@ async function makeNode(
     for (const user of users) user.replaceMaterial(next);
   };
   opened?.certificate.watch({
-    replaced: (next) => replace([...accepting, ...dialling], next),
+    replaced(next) {
+      if (tls === undefined) replace([...accepting, ...dialling], next);
+      quic?.replaceMaterial(next);
+    },
     warned: ({ reason, message }) => node.warn(reason, message),
   });
   try {
     const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
     node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
-    for (const listen of listeners) await bind(node, listen, { ...system, gate, accepting }, material, serverOptions);
+    const quicMaterial = opened?.certificate.current;
+    for (const listen of listeners) {
+      if (listen.scheme !== "quic") {
+        await bind(node, listen, { ...system, gate, accepting }, material, serverOptions);
+      } else if (quic !== undefined && quicMaterial !== undefined) {
+        attach(node, "quic", await quic.listen(gate, listen, quicMaterial, node.acceptChannels));
+      }
+    }
+    if (quic !== undefined) node.attach({ isLast: true, close: async () => quic.close() });
     // With all listeners bound, so that none misses a change.
     tls?.watch({
       replaced({ server, client }) {
@@ -312,6 +328,36 @@ async function bind(
     parts.accepting.push(secure);
     listener = secure;
   } else return;
-  const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
-  node.attach({ endpoint: `${listen.scheme}://${host}:${listener.port}`, close: () => listener.close() });
+  attach(node, listen.scheme, listener);
 }
+
+function attach(node: SallyportNode, scheme: Scheme, listener: Listener): void {
+  const { host, port } = listener;
+  node.attach({ endpoint: formatEndpoint({ scheme, host, port }), close: () => listener.close() });
+}
+
+/** Asked for by its option or a listener. */
+function usesQuic({ quic, listen = [] }: NodeOptions): boolean {
+  return quic !== undefined || listen.some((text) => text.startsWith("quic://"));
+}
+
+/** @throws {SallyportError} ERR_CONFIG QUIC_NEEDS_IDENTITY */
+function quicOf(options: NodeOptions, clock: Clock, warn: QuicNodeParts["warn"]): QuicNode | undefined {
+  if (!usesQuic(options)) return undefined;
+  if (options.identity === undefined) throw quicNeedsIdentity();
+  return new QuicNode({ clock, option: options.quic ?? {}, warn });
+}
+
+function schemesOf(hasTls: boolean, hasTcp: boolean, hasQuic: boolean): readonly [Scheme, ...Scheme[]] {
+  const [first = "tls", ...more] = [
+    ...(hasTls || !hasTcp ? (["tls"] as const) : []),
+    ...(hasTcp ? (["tcp"] as const) : []),
+    ...(hasQuic ? (["quic"] as const) : []),
+  ];
+  return [first, ...more];
+}
+
+const QUIC_VISIBLE: Warning = {
+  reason: "QUIC_VISIBLE",
+  message: "over QUIC this node is visible: Erlang nodes list it in nodes(), and send rex and global traffic to it",
+};

@@ -31,6 +31,11 @@ export class RingQueue<T> {
     return this.#length === 0 ? undefined : this.#items[this.#head];
   }
 
+  /** Puts another item in the place of the oldest one; on an empty queue nothing happens. */
+  replaceHead(item: T): void {
+    if (this.#length > 0) this.#items[this.#head] = item;
+  }
+
   clear(): void {
     this.#items = new Array<T | undefined>(INITIAL_CAPACITY).fill(undefined);
     this.#head = 0;

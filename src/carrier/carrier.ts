@@ -1,4 +1,7 @@
+import type { Assurance } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { PublicKey } from "../identity/public-key.ts";
 
 /** Number of a byte channel inside one carrier. TCP, TLS and memory carriers have channel 0 only. */
 export type ChannelId = number;
@@ -32,6 +35,19 @@ export interface CarrierInfo {
   readonly own?: OwnTls | undefined;
   /** RFC 5705/9266 keying material bound to this TLS session. */
   readonly exporter: ((label: string, length: number) => Buffer) | undefined;
+  /** Present only where the carrier itself runs an exchange of keys, as barrel's does. */
+  readonly proven?: ProvenByCarrier | undefined;
+}
+
+/** What an exchange of keys inside the carrier proved of the peer, before the distribution handshake. */
+export interface ProvenByCarrier {
+  readonly protocol: "barrel";
+  /** The only name that this connection may have. Where `publicKey` is undefined it is a claim, which the cookie has yet to cover. */
+  readonly name: NodeName;
+  /** Undefined in cookie-only mode. */
+  readonly publicKey: PublicKey | undefined;
+  /** The most that the peer may count for; nothing is pinned by it yet. */
+  readonly assurance: Assurance;
 }
 
 /** One side of TLS as it is set up, without its key. */
@@ -97,6 +113,11 @@ export interface Carrier {
    * use any more. Absent: the collector does it. A carrier has it only when nobody but its sink ever holds its chunks.
    */
   readonly release?: (chunks: readonly Buffer[]) => void;
+  /**
+   * Told when the distribution handshake is over on this side: frames may be handed up from the end of the turn on. A carrier has it
+   * only when it can bring frames before the handshake's last message, as one of many streams can.
+   */
+  readonly sessionUp?: () => void;
 }
 
 /** Upward side of a carrier. Implemented by the layer that owns the connection. */

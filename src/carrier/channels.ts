@@ -1,4 +1,4 @@
-import type { Carrier, CarrierSink, ChannelId } from "./carrier.ts";
+import type { Admission, Carrier, CarrierSink, ChannelId, DialAddress } from "./carrier.ts";
 
 /**
  * A carrier that multiplexes: its channels are the streams of one QUIC connection, and a ChannelId is the stream's id.
@@ -27,3 +27,11 @@ export interface ChannelledSink extends CarrierSink {
   /** The peer, or a bound of the carrier, ended the channel abruptly with this application code. At most once per channel. */
   channelReset(channel: ChannelId, code: number): void;
 }
+
+/** Makes outgoing channelled carriers; as `CarrierDialer`. */
+export interface ChannelledDialer {
+  dial(address: DialAddress, serverName: string, sink: ChannelledSink): ChannelledCarrier;
+}
+
+/** Called once per accepted connection, before its handshake has finished: it returns the sink that hears the rest. */
+export type ChannelledAcceptHandler = (carrier: ChannelledCarrier, admission: Admission) => ChannelledSink;

@@ -5,8 +5,9 @@ import { MAX_HEARTBEAT_MS, MIN_HEARTBEAT_MS } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { GuardLimits } from "../guard/limits.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
-import type { BarrelDiscoveryOption, DiscoveryOption, DnsOption, NodeOptions, TlsSideOption } from "../node/options.ts";
+import type { NodeOptions, TlsSideOption } from "../node/options.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
+import { DISCOVERY, QUIC } from "./reach-keys.ts";
 import type { Field, Shape } from "./shape.ts";
 
 const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
@@ -132,21 +133,6 @@ const GUARD_LIMITS: Readonly<Record<keyof GuardLimits, Field>> = {
   maxKeptDecisions: { shape: COUNT, says: "Decisions that why finds without the audit log. Default 10000." },
 };
 
-const DNS: Readonly<Record<keyof DnsOption, Field>> = {
-  service: {
-    shape: { kind: "string", example: "_dist._tcp.workers.default.svc.cluster.local" },
-    says: "SRV name of a service whose targets are host parts of nodes: gives their ports.",
-  },
-  port: {
-    shape: { kind: "integer", min: 1, max: 65_535 },
-    says: "Port at the A and AAAA addresses of a node's host part. Without it these are asked last, for port 9100.",
-  },
-  servers: {
-    shape: { kind: "list", of: { kind: "string", example: "192.0.2.53" } },
-    says: "Name servers, IP or IP:PORT, instead of those of this machine.",
-  },
-};
-
 export const IDENTITY: Shape = {
   kind: "object",
   keys: {
@@ -177,36 +163,6 @@ export const HEARTBEAT: Shape = {
     },
     intervalMs: { shape: HEARTBEAT_MS, says: "A peer that sent nothing for so long is asked whether it lives." },
     timeoutMs: { shape: HEARTBEAT_MS, says: "It is taken for dead when nothing came for so long after that." },
-  },
-};
-
-const BARREL_DISCOVERY: Readonly<Record<keyof BarrelDiscoveryOption, Field>> = {
-  nodesFile: {
-    shape: { kind: "string", path: true, example: "sys.config" },
-    says: "Configuration file of Erlang with [{quic,[{dist,[{nodes,[{'name@host',{Address,Port}}]}]}]}]. Read at the start.",
-  },
-  directory: {
-    shape: { kind: "string", path: true, example: "/mnt/shared/discovery" },
-    says: "Shared directory of files NODE.endpoint. This node writes its own when it listens on QUIC.",
-  },
-  dns: {
-    shape: { kind: "true-or", object: { kind: "object", keys: { port: DNS.port, servers: DNS.servers } } },
-    says: "Addresses of the host part of a name. true: at port 4433.",
-  },
-};
-
-const DISCOVERY: Readonly<Record<keyof DiscoveryOption, Field>> = {
-  directory: {
-    shape: { kind: "string", path: true, example: "/mnt/shared/nodes" },
-    says: "Directory that machines share: this node writes a file about itself, and looks for those of others.",
-  },
-  dns: {
-    shape: { kind: "true-or", object: { kind: "object", keys: DNS } },
-    says: "DNS. true: SRV records _sallyport._tcp.HOST.",
-  },
-  barrel: {
-    shape: { kind: "object", keys: BARREL_DISCOVERY },
-    says: "Where nodes of barrel_p2p find each other, in its own forms.",
   },
 };
 
@@ -296,6 +252,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
       },
     },
     says: "Ask peers which other nodes there are and where, and answer those who may ask. Default: neither.",
+  },
+  quic: {
+    shape: { kind: "object", keys: QUIC },
+    says: "Dial and listen (quic://) over QUIC, as nodes of barrel_p2p do. Needs identity. Default: neither.",
   },
   visible: { shape: { kind: "boolean" }, says: "Take part in nodes() and global of Erlang nodes. Default false." },
   profile: {

@@ -10,9 +10,6 @@ import { isAddress } from "./address.ts";
 import type { DnsClient } from "./dns-client.ts";
 import type { EndpointForm } from "./endpoint-file.ts";
 
-/** Port that barrel_p2p dials where nothing names one (barrel-auth section 12). */
-export const BARREL_PORT = 4433;
-
 /** Longest wait for DNS, in milliseconds. */
 const DNS_RESOLVE_MS = 2_000;
 

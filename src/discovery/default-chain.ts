@@ -4,11 +4,11 @@ import type { Random } from "../base/random.ts";
 import type { SharedFiles } from "../base/shared-files.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
-import { DEFAULT_PORTS } from "../node/listen-option.ts";
+import { DEFAULT_PORTS, QUIC_PORT } from "../node/listen-option.ts";
 import type { BarrelDiscoveryOption, NodeOptions } from "../node/options.ts";
 import type { Resolver, SeedSource } from "../node/ports.ts";
 import { isDialPort } from "./address.ts";
-import { BARREL_FORM, BARREL_PORT, barrelDnsResolver, barrelStaticResolver, readBarrelNodes } from "./barrel-forms.ts";
+import { BARREL_FORM, barrelDnsResolver, barrelStaticResolver, readBarrelNodes } from "./barrel-forms.ts";
 import { chainResolvers } from "./chain.ts";
 import { type DirectoryParts, directoryRegistrar, directoryResolver } from "./directory.ts";
 import { dnsOptionInvalid, dnsResolver, listMembers } from "./dns.ts";
@@ -72,7 +72,7 @@ function barrelResolvers({ nodesFile, directory, dns }: BarrelDiscoveryOption, w
     out.push(directoryResolver({ ...directoryParts(directory, world), form: BARREL_FORM }, world.schemes));
   }
   if (dns !== undefined) {
-    const { port = BARREL_PORT, servers } = dns === true ? {} : dns;
+    const { port = QUIC_PORT, servers } = dns === true ? {} : dns;
     if (!isDialPort(port)) throw dnsOptionInvalid("barrel.dns.port", String(port));
     out.push(barrelDnsResolver(createDnsClient(servers), port));
   }

@@ -493,6 +493,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#state = { kind: "up", peer, receiver, sender, liveness };
     this.#armAt(this.#nextLook(liveness));
     this.#sink.up(peer);
+    this.#carrier.sessionUp?.();
   }
 
   /**

@@ -18,7 +18,7 @@ const FLUSH_BYTES = 64 * 1024;
 const WHOLE_BYTES = 96 * 1024;
 
 /** Bytes of large messages handed to the carrier ahead of what the system has taken: the most a small message waits for. */
-const FRAGMENTS_AHEAD_BYTES = 256 * 1024;
+export const FRAGMENTS_AHEAD_BYTES: number = 256 * 1024;
 
 /** The bytes' way out. */
 export interface SendOut {

@@ -109,7 +109,8 @@ class Examination {
     const dialling = this.#node.connect(text, { timeoutMs: this.#leftMs(), signal: both });
     const doubt = clock.at(addMs(startedAt, DOUBT_MS), () => {
       // Nothing at all after a while: a port that swallows packets would take the whole time of the dial.
-      if (this.#heard === undefined) this.#knock(addresses).catch((error: unknown) => stop.abort(error));
+      if (this.#heard === undefined && !overUdp(addresses))
+        this.#knock(addresses).catch((error: unknown) => stop.abort(error));
     });
     try {
       const peer = await dialling;
@@ -225,7 +226,7 @@ class Examination {
   /** A dial that did not come as far as TLS: whether the port is there at all. */
   async #afterKnock(addresses: readonly DialAddress[], error: SallyportError): Promise<SallyportError> {
     const isAboutPort = error.code === "ERR_UNREACHABLE" || error.code === "ERR_DEADLINE";
-    if (this.#heard !== undefined || !isAboutPort || this.#book.has("port")) return error;
+    if (this.#heard !== undefined || !isAboutPort || this.#book.has("port") || overUdp(addresses)) return error;
     try {
       await this.#knock(addresses);
       return error;
@@ -264,6 +265,11 @@ class Examination {
   #leftMs(): number {
     return Math.max(1, Math.ceil(this.#deadline - this.#world.clock.now()));
   }
+}
+
+/** A UDP port answers no TCP connection, and a QUIC peer no TLS over TCP. */
+function overUdp(addresses: readonly DialAddress[]): boolean {
+  return addresses.some(({ scheme }) => scheme === "quic");
 }
 
 function textOf({ scheme, host, port }: DialAddress): string {

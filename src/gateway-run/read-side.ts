@@ -69,7 +69,7 @@ export function checkedAddress(text: string, scheme: DialAddress["scheme"], side
 
 /** @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID */
 export function dialerOf(side: SideParts, { scheme }: DialAddress): CarrierDialer {
-  const dialer = side.dialers[scheme];
+  const dialer = scheme === "quic" ? undefined : side.dialers[scheme];
   if (dialer !== undefined) return dialer;
   throw pairInvalid(`no certificate is set for dialling over ${scheme}`, "set tls on that side of the pair");
 }

@@ -1,4 +1,5 @@
 import type { Ed25519Signer, IdentityCrypto } from "../base/identity-crypto.ts";
+import { type BarrelProofContent, barrelProofInput } from "./barrel-proof.ts";
 import { type Fingerprint, fingerprintOf, KEY_BYTES, type PublicKey, parsePublicKey } from "./public-key.ts";
 import { isSignatureInput, type SignatureLabel, signText } from "./signed-text.ts";
 import { makeStatement, type SuccessionStatement } from "./succession.ts";
@@ -38,6 +39,15 @@ export class NodeKey {
     const sign = this.#alive();
     if (!isSignatureInput(input)) throw new RangeError("these bytes are not an input of this project's signatures");
     return sign(input);
+  }
+
+  /**
+   * Signs a proof of barrel's auth v2, with this key as the signer in it. 64 octets. The whole 104-octet input is made here:
+   * nothing else of that length is ever signed.
+   * @throws RangeError for parts of a wrong length, and after `destroy`
+   */
+  signBarrelProof(content: Omit<BarrelProofContent, "signer">): Buffer {
+    return this.#alive()(barrelProofInput({ ...content, signer: this.publicKey }));
   }
 
   /** Vouches for the key that follows this one. */

@@ -1,4 +1,5 @@
 import type { AttemptOutcome, AttemptRole } from "../audit/attempt-entries.ts";
+import { BARREL_METRICS, type BarrelAttempt } from "../auth/barrel-types.ts";
 import type { ProtocolName } from "../base/assurance.ts";
 import type { Metric } from "./api.ts";
 
@@ -24,6 +25,7 @@ interface Durations {
 export class AttemptMetrics {
   readonly #attempts = new Map<string, Count>();
   readonly #durations = new Map<string, Durations>();
+  readonly #barrel = new Map<string, Durations>();
 
   add(
     role: AttemptRole,
@@ -34,12 +36,12 @@ export class AttemptMetrics {
   ): void {
     const labels = { role, protocol: protocol ?? "unknown", outcome, reason: reason ?? "NONE" };
     this.#count(labels).value++;
-    const durations = this.#durationsOf(role, outcome);
-    const bucket = BUCKETS_MS.findIndex((bound) => durationMs <= bound);
-    const at = bucket < 0 ? BUCKETS_MS.length : bucket;
-    durations.counts[at] = (durations.counts[at] ?? 0) + 1;
-    durations.sum += durationMs;
-    durations.count++;
+    observe(durationsOf(this.#durations, { role, outcome }), durationMs);
+  }
+
+  /** An exchange of keys with a peer of barrel_p2p. */
+  barrel({ role, outcome, durationMs }: BarrelAttempt): void {
+    observe(durationsOf(this.#barrel, { role, outcome }), durationMs);
   }
 
   snapshot(): readonly Metric[] {
@@ -47,14 +49,11 @@ export class AttemptMetrics {
       ...[...this.#attempts.values()].map(({ labels, value }): Metric => {
         return { kind: "counter", name: "dist.auth.attempts", labels, value };
       }),
-      ...[...this.#durations.values()].map(({ labels, counts, sum, count }): Metric => {
-        let upTo = 0;
-        const buckets = BUCKETS_MS.map((le, i) => {
-          upTo += counts[i] ?? 0;
-          return { le, count: upTo };
-        });
-        return { kind: "histogram", name: "dist.auth.duration_ms", labels, buckets, sum, count };
-      }),
+      ...[...this.#durations.values()].map((durations) => histogram("dist.auth.duration_ms", durations)),
+      ...[...this.#barrel.values()].flatMap((durations): Metric[] => [
+        { kind: "counter", name: BARREL_METRICS.attempts, labels: durations.labels, value: durations.count },
+        histogram(BARREL_METRICS.durationMs, durations),
+      ]),
     ];
   }
 
@@ -69,14 +68,31 @@ export class AttemptMetrics {
     this.#attempts.set(key, count);
     return count;
   }
+}
 
-  #durationsOf(role: AttemptRole, outcome: AttemptOutcome): Durations {
-    const key = `${role}\n${outcome}`;
-    let durations = this.#durations.get(key);
-    if (durations === undefined) {
-      durations = { labels: { role, outcome }, counts: [], sum: 0, count: 0 };
-      this.#durations.set(key, durations);
-    }
-    return durations;
+function durationsOf(all: Map<string, Durations>, labels: Readonly<Record<string, string>>): Durations {
+  const key = Object.values(labels).join("\n");
+  let durations = all.get(key);
+  if (durations === undefined) {
+    durations = { labels, counts: [], sum: 0, count: 0 };
+    all.set(key, durations);
   }
+  return durations;
+}
+
+function observe(durations: Durations, durationMs: number): void {
+  const bucket = BUCKETS_MS.findIndex((bound) => durationMs <= bound);
+  const at = bucket < 0 ? BUCKETS_MS.length : bucket;
+  durations.counts[at] = (durations.counts[at] ?? 0) + 1;
+  durations.sum += durationMs;
+  durations.count++;
+}
+
+function histogram(name: string, { labels, counts, sum, count }: Durations): Metric {
+  let upTo = 0;
+  const buckets = BUCKETS_MS.map((le, i) => {
+    upTo += counts[i] ?? 0;
+    return { le, count: upTo };
+  });
+  return { kind: "histogram", name, labels, buckets, sum, count };
 }

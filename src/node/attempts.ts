@@ -1,5 +1,6 @@
 import type { AttemptEntry, AttemptOutcome, AttemptRole } from "../audit/attempt-entries.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { ProtocolName } from "../base/assurance.ts";
 import type { Clock, MonotonicMs } from "../base/clock.ts";
 import { diagnose } from "../base/diagnosis.ts";
@@ -29,6 +30,11 @@ export class Attempts {
   /** A connection begins; `target` is the dialled name, undefined on the accepting side. */
   begin(target: NodeName | undefined): Attempt {
     return new Attempt(target, this.#metrics, this.#parts);
+  }
+
+  /** How an exchange of keys over QUIC went, also under the names that barrel_p2p has for it. */
+  barrel(attempt: BarrelAttempt): void {
+    this.#metrics.barrel(attempt);
   }
 
   snapshot(): readonly Metric[] {

@@ -1,5 +1,8 @@
 import type { OtpHandshakeTools, OtpIdentity } from "../auth/otp-types.ts";
 import type { Clock } from "../base/clock.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { DialAddress } from "../carrier/carrier.ts";
+import type { ChannelledDialer } from "../carrier/channels.ts";
 import type { HeartbeatOptions } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { TickOptions } from "../dist/tick.ts";
@@ -7,12 +10,23 @@ import type { IdentityKeeper } from "./identity-keeper.ts";
 import type { IdleOption } from "./options.ts";
 import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
 
+/** What connections over QUIC are made of, besides the identity of the node. */
+export interface BarrelPorts {
+  readonly dialer: ChannelledDialer;
+  /** Show this node to Erlang's `nodes()` and `global` there (rulings C23). */
+  readonly isVisible: boolean;
+  /** Whether the owner lets this node dial there. @throws {SallyportError} ERR_CONFIG QUIC_PUBLIC_ADDRESS */
+  checkDial(target: NodeName, address: DialAddress): void;
+}
+
 /** What connections are made of; put together by `createNode`. */
 export interface ConnectionParts {
   readonly own: OtpIdentity;
   readonly clock: Clock;
   readonly handshake: OtpHandshakeTools;
   readonly dialers: Dialers;
+  /** Undefined: nothing is dialled or accepted over QUIC. It needs `identity`. */
+  readonly barrel?: BarrelPorts | undefined;
   readonly resolver: Resolver;
   readonly judgeCertificate: CertificateJudge;
   /** Undefined: certificates have no end, and no key that a policy could name. */

@@ -1,85 +1,31 @@
+import type { BarrelAttempt, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
-import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo, OwnTls } from "../carrier/carrier.ts";
+import type { BarrelLink, BarrelLinkOwner } from "../dist/barrel-link.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
-import type { SessionRules } from "../guard/session-guard.ts";
 import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
-import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
+import type { AdmittedPeer, ConnectionHost } from "./connection-host.ts";
+import type { PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
 import type { Standing } from "./policy-keeper.ts";
-import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
-import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
+import { type AnsweredClaim, giveWay, sessionReplaced } from "./sessions.ts";
 import { type EndedAttempt, explainSilentEnd } from "./silent-end.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
 
-/** An authenticated peer on one connection. */
-export interface KnownConnection {
-  readonly name: NodeName;
-  readonly assurance: Assurance;
-  readonly protocol: ProtocolName;
-  readonly publicKey: PublicKey | undefined;
-  readonly info: CarrierInfo;
-}
-
-/** A peer that is authenticated and may connect. */
-export interface AdmittedPeer {
-  readonly facts: PeerFacts;
-  readonly rules: SessionRules;
-  readonly holdsName: boolean;
-}
-
-/** What a connection needs of its node, from its first byte to its end. */
-export interface ConnectionHost {
-  readonly ownName: NodeName;
-  /** Unix milliseconds. */
-  wallMs(): number;
-  /** A dial stands secured; for those who watch it. */
-  observe(target: NodeName, info: CarrierInfo): void;
-  readonly sessions: Sessions;
-  readonly judgeCertificate: CertificateJudge;
-  /** Undefined for a node without an identity key: it speaks OTP only. */
-  readonly identity: IdentityKeeper | undefined;
-  /** What a policy decides on, of an authenticated peer. */
-  factsOf(peer: KnownConnection): PeerFacts;
-  /** Whether the policy lets it connect, and what it may do. */
-  judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing;
-  /** Makes the session of an admitted peer, under whose name none stands any more. Runs nobody else's code. */
-  sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session;
-  /** A stranger turned out to be the one that answers at the address of its name. */
-  nameProven(session: Session): void;
-  /** Tells of a new session; whoever hears of it may end it at once. */
-  announce(session: Session): void;
-  sessionDown(session: Session, cause: SallyportError | undefined): void;
-  /** The connection ended before it was a session. */
-  failed(connection: DistConnection, address: string, error: SallyportError): void;
-  /** First fragment of a large message: is it worth collecting? */
-  wanted(session: Session, control: Control): boolean;
-  /** A large message that was not wanted; see DistSink.refused. */
-  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
-  message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
-  relieved(session: Session): void;
-  /** Whether nothing at this end needs the session. */
-  idleAsked(session: Session): boolean;
-  /** See DistSink.idleKept. */
-  idleKept(session: Session): void;
-  /** A PONG that answers no PING. */
-  strayPong(): void;
-  turnStarted(): void;
-  /** Runs what became ready. */
-  turnEnded(): void;
-}
+export type { AdmittedPeer, ConnectionHost, KnownConnection } from "./connection-host.ts";
 
 /** Upward side of one distribution connection of a node: certificate and name checks first, then its session. */
-export class ConnectionSink implements DistSink {
+export class ConnectionSink implements DistSink, BarrelLinkOwner {
   readonly #host: ConnectionHost;
   readonly #target: NodeName | undefined;
   readonly #settled: () => void;
@@ -88,6 +34,7 @@ export class ConnectionSink implements DistSink {
   #info: CarrierInfo | undefined;
   #pending: PendingTrust | undefined;
   #claim: AnsweredClaim | undefined;
+  #link: BarrelLink | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
   #ownTls: OwnTls | undefined;
@@ -108,22 +55,45 @@ export class ConnectionSink implements DistSink {
     this.#ownTls = ownTls;
   }
 
+  /** Instead, for a connection over QUIC: the link asks about its peer's key first. */
+  attachLink(link: BarrelLink): void {
+    this.#link = link;
+    this.#attempt.secured("barrel");
+  }
+
+  barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
+    const { identity } = this.#host;
+    if (identity === undefined) return;
+    this.#claimed = question.name;
+    const { answer, pending } = identity.decideBarrel(question, info);
+    this.#pending = pending;
+    this.#link?.answerTrust(answer);
+  }
+
+  barrelAttempted(attempt: BarrelAttempt): void {
+    this.#host.barrelAttempted(attempt);
+  }
+
   secured(info: CarrierInfo): void {
     this.#info = info;
+    if (info.proven !== undefined) {
+      this.#assurance = info.proven.assurance;
+      return;
+    }
     const target = this.#target;
     const { identity, judgeCertificate } = this.#host;
     const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
     this.#attempt.secured(isNative ? "native" : "otp");
     // The native handshake proves the key itself, and is bound to this very TLS session.
     if (isNative) {
-      if (target !== undefined) this.#host.observe(target, info);
+      if (target !== undefined) this.#host.watches.secured(target, info);
       return;
     }
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
     if (target === undefined) return;
-    this.#host.observe(target, info);
+    this.#host.watches.secured(target, info);
     if (identity?.needsKey(target) === true) throw nativeOnly(target);
-    checkChain(info, "initiator", target, this.#host.wallMs());
+    checkChain(info, "initiator", target, this.#host.self.clock.wallMs());
     this.#assurance = checkName(info, target, judgeCertificate);
   }
 
@@ -132,9 +102,12 @@ export class ConnectionSink implements DistSink {
     if (connection === undefined) return;
     this.#claimed = claim.name;
     try {
-      checkChain(claim.info, "acceptor", undefined, this.#host.wallMs());
-      if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
-      this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
+      // Over QUIC the key has spoken already, and the name can be no other than that in HELLO.
+      if (claim.info.proven === undefined) {
+        checkChain(claim.info, "acceptor", undefined, this.#host.self.clock.wallMs());
+        if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
+        this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
+      }
       const full = this.#host.sessions.noRoomFor(claim.name, this.#assurance);
       if (full !== undefined) throw full;
     } catch (error) {
@@ -151,19 +124,26 @@ export class ConnectionSink implements DistSink {
     this.#isProven = true;
     const connection = this.#connection;
     if (connection === undefined) return;
+    const { proven } = peer.info;
     // Its key may have been pinned since it was asked.
-    if (this.#host.identity?.hasPin(peer.name) === true) {
+    if (proven === undefined && this.#host.identity?.hasPin(peer.name) === true) {
       connection.destroy(nativeOnly(peer.name));
       return;
     }
-    const standing = this.#judge(peer.name, this.#assurance, undefined, peer.info);
+    const before = this.#host.sessions.get(peer.name);
+    if (proven !== undefined && before !== undefined && !assuranceAtLeast(this.#assurance, before.facts.assurance)) {
+      // Whoever dialled in over QUIC may be relayed: a session of which we are surer stays.
+      giveWay(connection, peer.name);
+      return;
+    }
+    const standing = this.#judge(peer.name, this.#assurance, dialledKeyOf(peer), peer.info);
     if (standing.kind === "refused") {
       connection.destroy(standing.error);
       return;
     }
     switch (this.#host.sessions.judge(peer, this.#claim)) {
       case "admit":
-        connection.admit();
+        this.#admit(connection, peer);
         return;
       case "other-wins":
         giveWay(connection, peer.name);
@@ -171,9 +151,18 @@ export class ConnectionSink implements DistSink {
       case "after-dial":
         this.#host.sessions.dial(peer.name)?.wait(
           () => giveWay(connection, peer.name),
-          () => connection.admit(),
+          () => this.#admit(connection, peer),
         );
     }
+  }
+
+  /** Over QUIC only now, with the cookie proven, the key is pinned. */
+  #admit(connection: DistConnection, { info }: ProvenPeer): void {
+    const { identity } = this.#host;
+    const pending = info.proven === undefined ? undefined : this.#pending;
+    const error = pending === undefined ? undefined : identity?.confirmBarrel(pending, info);
+    if (error === undefined) connection.admit();
+    else connection.destroy(error);
   }
 
   trustAsked(question: TrustQuestion): void {
@@ -205,7 +194,8 @@ export class ConnectionSink implements DistSink {
     publicKey: PublicKey | undefined,
     info: CarrierInfo,
   ): Standing & { readonly facts: PeerFacts } {
-    const protocol = info.alpn === NATIVE_ALPN && this.#host.identity !== undefined ? "native" : "otp";
+    const isNative = info.alpn === NATIVE_ALPN && this.#host.identity !== undefined;
+    const protocol = info.proven?.protocol ?? (isNative ? "native" : "otp");
     const facts = this.#host.factsOf({ name, assurance, protocol, publicKey, info });
     return { ...this.#host.judge(facts, this.#target === undefined ? "acceptor" : "dialler"), facts };
   }
@@ -261,16 +251,16 @@ export class ConnectionSink implements DistSink {
     const { sessions, identity } = this.#host;
     const info = this.#info ?? peer.info;
     let holdsName = true;
-    if (native === undefined && identity?.hasPin(peer.name) === true) {
+    if (native === undefined && info.proven === undefined && identity?.hasPin(peer.name) === true) {
       this.#connection?.destroy(nativeOnly(peer.name));
       return undefined;
     }
+    const lost = this.#pending === undefined ? undefined : identity?.lostStanding(this.#pending, info);
+    if (lost !== undefined) {
+      this.#connection?.destroy(lost);
+      return undefined;
+    }
     if (native !== undefined && this.#pending !== undefined) {
-      const lost = identity?.lostStanding(this.#pending, info);
-      if (lost !== undefined) {
-        this.#connection?.destroy(lost);
-        return undefined;
-      }
       const newcomer = newcomerOf(this.#pending);
       if (!sessions.mayReplace(peer.name, newcomer, native.peerIncarnation)) {
         if (this.#connection !== undefined) giveWay(this.#connection, peer.name);
@@ -279,7 +269,7 @@ export class ConnectionSink implements DistSink {
       holdsName = newcomer.holdsName;
     }
     const assurance = native?.assurance ?? this.#assurance;
-    const standing = this.#judge(peer.name, assurance, native?.publicKey, info);
+    const standing = this.#judge(peer.name, assurance, native?.publicKey ?? dialledKeyOf(peer), info);
     if (standing.kind === "refused") {
       this.#connection?.destroy(standing.error);
       return undefined;
@@ -350,9 +340,17 @@ export class ConnectionSink implements DistSink {
   }
 
   #ended({ role }: DistConnection): EndedAttempt {
-    const { ownName: own, judgeCertificate: judge } = this.#host;
+    const { self, judgeCertificate: judge } = this.#host;
     const hasAnswered = role === "acceptor" && this.#claim?.answer === "ok" && !this.#isProven;
-    return { role, own, ownTls: this.#ownTls, info: this.#info, hasAnswered, judge, nowMs: this.#host.wallMs() };
+    return {
+      role,
+      own: self.name,
+      ownTls: this.#ownTls,
+      info: this.#info,
+      hasAnswered,
+      judge,
+      nowMs: this.#host.self.clock.wallMs(),
+    };
   }
 
   #facts(): AttemptFacts {
@@ -360,4 +358,12 @@ export class ConnectionSink implements DistSink {
     const key = this.#pending?.question.publicKey;
     return { claimed: this.#claimed, fingerprint: key === undefined ? undefined : identity?.fingerprintOf(key) };
   }
+}
+
+/**
+ * The key of a peer that we dialled over QUIC. That of one that dialled us counts for no rule: whoever stands between an Erlang
+ * dialler and us can have its proof made for our certificate, and then speaks in its place (rulings S3).
+ */
+function dialledKeyOf({ role, info }: ProvenPeer): PublicKey | undefined {
+  return role === "initiator" ? info.proven?.publicKey : undefined;
 }

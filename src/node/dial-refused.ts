@@ -1,5 +1,6 @@
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { Scheme } from "../carrier/carrier.ts";
 
 /** A node does not dial itself. */
 export function selfConnect(name: NodeName): SallyportError {
@@ -10,8 +11,14 @@ export function selfConnect(name: NodeName): SallyportError {
   });
 }
 
+const ADVICE: Readonly<Record<Scheme, string>> = {
+  tcp: "set dangerous.plaintext if the network is trusted",
+  tls: "configure tls with certFile, keyFile and caFile",
+  quic: "set quic, and identity with a key directory",
+};
+
 /** A resolver gave an address that this node has no dialler for. */
-export function schemeRefused(target: NodeName, scheme: string): SallyportError {
+export function schemeRefused(target: NodeName, scheme: Scheme): SallyportError {
   return new SallyportError(
     "ERR_CONFIG",
     "SCHEME_NOT_ALLOWED",
@@ -19,10 +26,7 @@ export function schemeRefused(target: NodeName, scheme: string): SallyportError 
     {
       peer: target,
       stage: "resolve",
-      advice:
-        scheme === "tcp"
-          ? "set dangerous.plaintext if the network is trusted"
-          : "configure tls with certFile, keyFile and caFile",
+      advice: ADVICE[scheme],
     },
   );
 }

@@ -1,3 +1,4 @@
+import type { BarrelIdentity, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import {
   type CommitAnswer,
   type CommitRequest,
@@ -9,7 +10,7 @@ import {
 } from "../auth/native-types.ts";
 import { assuranceAtLeast } from "../base/assurance.ts";
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
-import { isSallyportError, SallyportError } from "../base/errors.ts";
+import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
@@ -27,9 +28,10 @@ import type { PendingPeer } from "../identity/pending-peers.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey } from "../identity/public-key.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
 import { losesStanding, type TrustChange } from "../identity/trust-change.ts";
-import type { TrustDecision, TrustMode, TrustRefusal } from "../identity/trust-decision.ts";
+import type { TrustDecision, TrustMode } from "../identity/trust-decision.ts";
 import type { TrustStore } from "../identity/trust-store.ts";
 import type { CertificateJudge } from "./ports.ts";
+import { trustWithdrawn, undecided, untrusted } from "./trust-failures.ts";
 
 /** How often the trust store is compared with the disk: revocations act within this time and a bit. */
 const RELOAD_MS = 500;
@@ -78,7 +80,7 @@ export class IdentityKeeper {
   readonly native: NativeParts;
   readonly #parts: IdentityKeeperParts;
   #key: NodeKey;
-  #identity: NativeIdentity;
+  #identity: NativeIdentity & BarrelIdentity;
   /** What the last readings of the pair and of the trust store had to say. */
   #keyWarnings: readonly IdentityWarning[];
   #trustWarnings: readonly IdentityWarning[];
@@ -107,6 +109,11 @@ export class IdentityKeeper {
         judgeInvite: (proof) => invites.check(proof, clock.wallMs()),
       },
     };
+  }
+
+  /** Who this node is in an exchange of keys over QUIC that begins now. */
+  get barrelIdentity(): BarrelIdentity {
+    return this.#identity;
   }
 
   get fingerprint(): Fingerprint {
@@ -201,6 +208,32 @@ export class IdentityKeeper {
       return { answer: { kind: "refused", error }, pending: { question, decision: undefined } };
     }
     return { answer: { kind: "granted", assurance: decision.assurance }, pending: { question, decision } };
+  }
+
+  /**
+   * Decides on a peer that says HELLO over QUIC and has proven nothing. It holds no statements of succession and no invite, and as
+   * acceptor nobody is pinned by it: names are not covered by barrel's proof, and who dials may be relayed (rulings S3, S5).
+   */
+  decideBarrel(asked: BarrelTrustQuestion, info: CarrierInfo): ReturnType<IdentityKeeper["decide"]> {
+    const { role, name, publicKey } = asked;
+    const method = asked.method === "key" ? "key" : "cookie";
+    const nothing = { successions: [], inviteProven: false, inviteFault: undefined };
+    const cookie = { cookieProven: false, cookieDiffers: false };
+    return this.decide({ role, name, method, publicKey, ...nothing, ...cookie }, info);
+  }
+
+  /**
+   * What was decided at HELLO, as trust is now that Erlang's handshake proved the cookie, made durable.
+   * @returns why the peer may not have its session after all
+   */
+  confirmBarrel({ question }: PendingTrust, info: CarrierInfo): SallyportError | undefined {
+    const { name, publicKey } = question;
+    if (publicKey === undefined) return this.hasPin(name) ? trustWithdrawn(name) : undefined;
+    const { answer, pending } = this.decide(question, info);
+    if (answer.kind !== "granted") return trustWithdrawn(name);
+    const request = { trust: question, assurance: answer.assurance, inviteId: undefined };
+    const done = this.commit(request, pending, info.remoteAddress);
+    return done.ok ? undefined : done.error;
   }
 
   /** Addresses at which peers that the operator trusts were last seen. Reads the disk. */
@@ -319,8 +352,14 @@ export class IdentityKeeper {
   }
 }
 
-function identityOf(own: OwnFacts, key: NodeKey, successions: SuccessionChain): NativeIdentity {
-  return { ...own, publicKey: key.publicKey, successions, sign: (input) => key.signInput(input) };
+function identityOf(own: OwnFacts, key: NodeKey, successions: SuccessionChain): NativeIdentity & BarrelIdentity {
+  return {
+    ...own,
+    publicKey: key.publicKey,
+    successions,
+    sign: (input) => key.signInput(input),
+    signBarrelProof: (content) => key.signBarrelProof(content),
+  };
 }
 
 /** True when a session of `name` authenticated by `fingerprint` may not go on after these changes. */
@@ -340,59 +379,4 @@ export function isNamed(
       change.name === name &&
       change.fingerprint === fingerprint,
   );
-}
-
-/** The key of a peer lost its standing. */
-export function trustWithdrawn(name: NodeName): SallyportError {
-  return new SallyportError("ERR_DENIED", "TRUST_WITHDRAWN", `the key of ${name} was revoked, replaced or unpinned`, {
-    peer: name,
-    stage: "identity",
-    advice: "add the peer's key again if it should go on",
-  });
-}
-
-const ADVICE: Readonly<Record<TrustRefusal, string>> = {
-  OWN_NAME: "give the other node a name of its own",
-  OWN_KEY: "give the other node a key of its own; keys are never copied",
-  KEY_REVOKED: "if the key is in good hands after all, take it out of revoked/ and pin it again",
-  PIN_BROKEN: "repair or remove the broken pin file",
-  KEY_MISMATCH:
-    "if the peer really has a new key, remove the old pin and add the new one; else treat this as an attack",
-  KEY_REUSED: "remove the other name's pin, or allow reused keys",
-  KEY_UNTRUSTED: "add the key to the trusted ones after comparing its fingerprint, or use trust mode tofu",
-};
-
-/** What is wrong with an invite that the peer showed, for the operator. */
-const INVITE_FAULTS: Readonly<Record<NonNullable<TrustQuestion["inviteFault"]>, string>> = {
-  unknown: "is not known here, or was withdrawn",
-  burned: "was used before",
-  expired: "has expired",
-  "other-name": "is for another node",
-  "bad-proof": "was not proven",
-};
-
-function untrusted(
-  { reason, pinned }: Extract<TrustDecision, { kind: "refuse" }>,
-  { name: peer, inviteFault }: TrustQuestion,
-  shown: Fingerprint,
-): SallyportError {
-  const known = pinned === undefined ? "" : `, pinned is ${pinned}`;
-  const invite = inviteFault === undefined ? "" : `; its invite ${INVITE_FAULTS[inviteFault]}`;
-  return new SallyportError("ERR_DENIED", reason, `${peer} showed the key ${shown}${known}: ${reason}${invite}`, {
-    peer,
-    stage: "identity",
-    detail: {
-      shown,
-      ...(pinned === undefined ? {} : { pinned }),
-      ...(inviteFault === undefined ? {} : { invite: inviteFault }),
-    },
-    advice: inviteFault === undefined ? ADVICE[reason] : "make a new invite for it, or pin its key",
-  });
-}
-
-function undecided(peer: NodeName): SallyportError {
-  return new SallyportError("ERR_INTERNAL", "TRUST_UNDECIDED", `${peer} was to be committed without a decision`, {
-    peer,
-    advice: "report it",
-  });
 }

@@ -2,6 +2,7 @@ import type { SallyportError } from "../base/errors.ts";
 import type { DialTarget, NodeName } from "../base/node-name.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import { DEFAULT_RECONNECT, type Reconnect } from "./backoff.ts";
+import type { BarrelPorts } from "./connection-parts.ts";
 import { Exchange, type ExchangeParts } from "./exchange.ts";
 import type { ExchangePlan } from "./exchange-plan.ts";
 import type { NodeCore } from "./node-core.ts";
@@ -21,6 +22,7 @@ export interface JoiningParts {
   /** Undefined: nobody is asked for other nodes, and nobody is answered. */
   readonly exchange?: ExchangePlan | undefined;
   readonly dialers: Dialers;
+  readonly barrel?: BarrelPorts | undefined;
 }
 
 /** How a node finds others and stays connected with them: seeds, sources of seeds, and peer exchange. */
@@ -55,7 +57,7 @@ export class Joining implements SessionWatcher {
       random,
       counters,
       plan,
-      mayDial: (scheme) => dialers[scheme] !== undefined,
+      mayDial: (scheme) => (scheme === "quic" ? parts.barrel : dialers[scheme]) !== undefined,
       sessionWith,
       call,
       isKept: (name) => this.#upkeep.has(name),

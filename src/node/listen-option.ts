@@ -1,20 +1,23 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
-import type { CarrierDialer } from "../carrier/carrier.ts";
+import type { CarrierDialer, Scheme } from "../carrier/carrier.ts";
 import type { ListenAddress } from "../carrier/listen.ts";
 import { isLoopbackHost } from "../carrier/socket-address.ts";
 
 /** First and last port tried when a listener names none (design D9). */
 export const DEFAULT_PORTS: { readonly first: number; readonly last: number } = { first: 9100, last: 9155 };
 
+/** Port of a QUIC listener that names none: where nodes of barrel_p2p dial others (barrel-auth section 12). */
+export const QUIC_PORT = 4433;
+
 /** Where to listen, and how. */
 export interface ListenOption extends ListenAddress {
-  readonly scheme: "tls" | "tcp";
+  readonly scheme: Scheme;
 }
 
-/** Parses `tls://HOST[:PORT]` and `tls://HOST:FIRST-LAST`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, PORT_RANGE_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
+/** Parses `tls://HOST[:PORT]` and `tls://HOST:FIRST-LAST`, also with `tcp` and `quic`. @throws {SallyportError} ERR_CONFIG LISTEN_INVALID, PORT_RANGE_INVALID, SCHEME_NOT_ALLOWED, TLS_MISSING */
 export function parseListen(text: string, plaintext: boolean | "any", hasTls: boolean): ListenOption {
-  const match = /^(tls|tcp):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5})(?:-(\d{1,5}))?)?$/.exec(text);
+  const match = /^(tls|tcp|quic):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5})(?:-(\d{1,5}))?)?$/.exec(text);
   const host = match?.[2] ?? match?.[3];
   const port = match?.[4] === undefined ? undefined : Number(match[4]);
   const last = match?.[5] === undefined ? port : Number(match[5]);
@@ -35,15 +38,16 @@ export function parseListen(text: string, plaintext: boolean | "any", hasTls: bo
       advice: "write the lower port first, for example tls://0.0.0.0:9100-9155",
     });
   }
-  const scheme = match[1] === "tcp" ? "tcp" : "tls";
+  const scheme = match[1] as Scheme;
   if (scheme === "tcp") checkPlaintext(host, plaintext);
-  else if (!hasTls) {
+  else if (scheme === "tls" && !hasTls) {
     throw new SallyportError("ERR_CONFIG", "TLS_MISSING", `listening on ${text} needs certificates`, {
       stage: "tls",
       advice: "set tls with certFile, keyFile and caFile (on the command line --tls-cert, --tls-key and --tls-ca)",
     });
   }
-  const ports = port === undefined || last === undefined ? DEFAULT_PORTS : port === last ? port : { first: port, last };
+  const unnamed = scheme === "quic" ? QUIC_PORT : DEFAULT_PORTS;
+  const ports = port === undefined || last === undefined ? unnamed : port === last ? port : { first: port, last };
   return { scheme, host, ports };
 }
 

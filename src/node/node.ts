@@ -2,6 +2,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Clock } from "../base/clock.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import { AllowRule } from "../guard/allow.ts";
 import type { Decision } from "../policy/decision.ts";
 import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
@@ -112,15 +113,8 @@ export class SallyportNode implements Node {
     this.certificate = parts.configuredCertificate ?? null;
     const { policy } = parts;
     this.#policy = new PolicyKeeper({ name: this.name, clock: parts.clock, policy: policy?.first });
-    this.#host = new SessionHost(
-      parts,
-      this.#core,
-      this.#deadlines,
-      this.#spawns,
-      inbound,
-      this.#attempts,
-      this.#policy,
-    );
+    const core = this.#core;
+    this.#host = new SessionHost(parts, core, this.#deadlines, this.#spawns, inbound, this.#attempts, this.#policy);
     this.policy = policy === undefined ? null : new OwnPolicy(this.#policy, policy, this.#host, this.#core);
     this.#grants = new OwnGrants(
       this.#core,
@@ -128,6 +122,7 @@ export class SallyportNode implements Node {
       (onlyIdle) => this.#host.standings.grantRevoked(onlyIdle),
     );
     this.accept = this.#host.accept;
+    this.acceptChannels = this.#host.acceptChannels;
     this.identity =
       parts.identity === undefined ? null : new OwnIdentity(parts.identity, this.#host, parts.ownCertificate);
     this.#outbound = new Outbound(
@@ -165,9 +160,9 @@ export class SallyportNode implements Node {
   attach(attachment: Attachment): void {
     this.#attachments.push(attachment);
   }
-
-  /** For listeners: takes an accepted carrier. */
+  /** For listeners: take an accepted carrier. */
   readonly accept: AcceptHandler;
+  readonly acceptChannels: ChannelledAcceptHandler;
 
   readonly identity: NodeIdentity | null;
 

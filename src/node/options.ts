@@ -42,6 +42,19 @@ export interface AuditOption {
   readonly grants?: boolean;
 }
 
+/** QUIC, as nodes of barrel_p2p speak it (docs/barrel.md). The engine has known faults; docs/quic.md lists them. */
+export interface QuicOption {
+  /** Also dial and listen beyond loopback and private addresses; host names count as beyond. Default false. */
+  readonly allowPublic?: boolean;
+  /** Have each client prove its address before TLS, for one more round trip. Erlang's clients are not proven to follow. Default false. */
+  readonly retry?: boolean;
+  /**
+   * Show this node to Erlang's `nodes()` and `global` there. Erlang nodes serve tagged streams to visible nodes only, and send traffic of their own to
+   * them. Default false.
+   */
+  readonly visible?: boolean;
+}
+
 /** When connections that nothing needs are ended; they open again on demand. `false`: never. */
 export type IdleOption =
   | false
@@ -202,6 +215,8 @@ export interface NodeOptions {
   readonly guardLimits?: Partial<GuardLimits>;
   /** Keeps a hash-chained record of connection attempts, ends of sessions, and refused operations. Default none. */
   readonly audit?: AuditOption;
+  /** Dial and listen over QUIC. Needs `identity`. Default: neither, and its engine is not loaded. */
+  readonly quic?: QuicOption;
   /** What needs a second thought. Each emits a warning at start. */
   readonly dangerous?: {
     /** Plain TCP: `true` on loopback addresses only, `"any"` everywhere. */

@@ -1,6 +1,9 @@
+import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, CarrierInfo, DialAddress, OwnTls } from "../carrier/carrier.ts";
+import type { AcceptHandler, Carrier, CarrierSink, DialAddress, OwnTls } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
+import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -22,6 +25,7 @@ import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { KnownAddresses } from "./known-addresses.ts";
+import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { DialWatches } from "./node-probe.ts";
@@ -39,6 +43,7 @@ import { Standings } from "./standings.ts";
 export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
   readonly watches: DialWatches = new DialWatches();
+  readonly self: Pick<NodeCore, "name" | "clock">;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
@@ -79,6 +84,7 @@ export class SessionHost implements ConnectionHost {
     this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
     this.#attempts = attempts;
     this.#core = core;
+    this.self = core;
     this.#deadlines = deadlines;
     this.#spawns = spawns;
     this.#inbound = inbound;
@@ -108,10 +114,18 @@ export class SessionHost implements ConnectionHost {
       undefined,
       () => admission.release(),
       () => carrier,
-      carrier.info().own,
+      { ownTls: carrier.info().own },
     );
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return connection;
+  };
+
+  /** For listeners on QUIC: takes an accepted carrier. */
+  readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
+    const linked = linkedConnection(this.#parts, undefined, () => carrier);
+    const connection = this.#newConnection(undefined, () => admission.release(), linked.make, linked.parts);
+    if (this.#closing !== undefined) connection.destroy(this.#closing);
+    return linked.link as BarrelLink;
   };
 
   /** The session a message came over; undefined for messages of this node. */
@@ -214,18 +228,6 @@ export class SessionHost implements ConnectionHost {
 
   // ConnectionHost
 
-  get ownName(): NodeName {
-    return this.#core.name;
-  }
-
-  wallMs(): number {
-    return this.#core.clock.wallMs();
-  }
-
-  observe(target: NodeName, info: CarrierInfo): void {
-    this.watches.secured(target, info);
-  }
-
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
     const standing = this.#policy.judge(facts, role);
     if (standing.kind === "refused") {
@@ -262,7 +264,10 @@ export class SessionHost implements ConnectionHost {
     const budget = this.#budgets.of(facts.fingerprints.at(-1) ?? `@${facts.name}`, clock.now());
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
-    const fingerprint = facts.fingerprints[0] as Fingerprint | undefined;
+    const shown = peer.info.proven?.publicKey;
+    const fingerprint = (shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown)) as
+      | Fingerprint
+      | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
     this.#certificates.watch(session, peer.info.peerCertDer);
     this.sessions.add(session);
@@ -338,6 +343,10 @@ export class SessionHost implements ConnectionHost {
     for (const wake of waiters ?? []) wake();
   }
 
+  barrelAttempted(attempt: BarrelAttempt): void {
+    this.#attempts.barrel(attempt);
+  }
+
   strayPong(): void {
     this.#core.counters.add("pongs_stray");
   }
@@ -351,28 +360,35 @@ export class SessionHost implements ConnectionHost {
   }
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
+    if (address.scheme === "quic") {
+      const linked = linkedConnection(this.#parts, target, (barrel, sink) => {
+        barrel.checkDial(target, address);
+        return barrel.dialer.dial(address, hostPart(target), sink);
+      });
+      return this.#newConnection(target, () => {}, linked.make, linked.parts);
+    }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
     return this.#newConnection(
       target,
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
-      dialer.own,
+      { ownTls: dialer.own },
     );
   }
 
   #newConnection(
     target: NodeName | undefined,
     settled: () => void,
-    makeCarrier: ConstructorParameters<typeof DistConnection>[2],
-    ownTls: OwnTls | undefined,
+    makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
+    { ownTls, ...differing }: Partial<Pick<ConnectionParts, "own" | "limits">> & { ownTls?: OwnTls | undefined } = {},
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
-    const { own, clock, handshake, limits, ticks, heartbeat } = this.#parts;
+    const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
-      makeCarrier,
+      (carrierSink) => makeCarrier(carrierSink, sink),
     );
     sink.attach(connection, ownTls);
     this.#handshaking.add(connection);

@@ -109,7 +109,7 @@ export class Session implements RemoteEnd, Incarnation {
     this.peer = {
       name: proven.name,
       fingerprint: fingerprint ?? null,
-      publicKey: proven.native?.publicKey ?? null,
+      publicKey: proven.native?.publicKey ?? proven.info.proven?.publicKey ?? null,
       assurance: guard.facts.assurance,
       protocol: guard.facts.protocol,
       certificate: proven.info.peerCertDer ?? null,

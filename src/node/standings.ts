@@ -2,13 +2,14 @@ import type { Budgets } from "../guard/budgets.ts";
 import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
-import { isCut, isNamed, trustWithdrawn } from "./identity-keeper.ts";
+import { isCut, isNamed } from "./identity-keeper.ts";
 import type { Inbound } from "./inbound.ts";
 import type { NodeCore } from "./node-core.ts";
 import { connectWithdrawn, type PolicyKeeper } from "./policy-keeper.ts";
 import { PolicyTimer } from "./policy-timer.ts";
 import type { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
+import { trustWithdrawn } from "./trust-failures.ts";
 
 /** Changes of trust that are remembered for messages that wait. */
 const MAX_REMEMBERED_CHANGES = 1_024;

@@ -8,6 +8,12 @@ export {
   type TestAuthority,
   type TestAuthorityParts,
 } from "./certificates.ts";
+export {
+  type ChannelledMemoryCarrier,
+  type ChannelledMemoryOptions,
+  type ChannelledMemoryPair,
+  createChannelledMemoryPair,
+} from "./channelled-memory.ts";
 export { testAuthority } from "./real-test-authority.ts";
 export { SeededRandom } from "./seeded-random.ts";
 export { VirtualClock } from "./virtual-clock.ts";

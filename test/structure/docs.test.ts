@@ -49,7 +49,7 @@ const COMPUTED: Readonly<Record<string, readonly string[]>> = {
   // Errors of a running node, made there and told over its control socket.
   "src/control/answer-error.ts": [],
   // Reasons of `TrustRefusal`: what the trust store decided about a proven key.
-  "src/node/identity-keeper.ts": [
+  "src/node/trust-failures.ts": [
     "ERR_DENIED KEY_MISMATCH",
     "ERR_DENIED KEY_REUSED",
     "ERR_DENIED KEY_REVOKED",

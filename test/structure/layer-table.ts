@@ -45,14 +45,29 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   wire: { rank: 2, why: "bytes of the distribution and EPMD protocols to values and back; pure" },
   carrier: {
     rank: 2,
-    why: "byte transports: TCP, TLS, memory",
+    why: "byte transports: TCP, TLS, QUIC, memory",
     outside: {
+      "node:child_process":
+        "the engine of QUIC is a process of its own: its native code can hang, and then costs QUIC only",
+      "node:stream": "the pipe to that process; what keeps the first octets of a peer that is examined",
+      "node:url": "the path of that process's program",
       "node:net": "the only folder that opens sockets",
       "node:tls": "the only folder that opens TLS sessions",
       "node:crypto": "reads the certificates of a TLS session",
       "node:path": "the folder of a key file; computes, touches no disk",
-      "node:stream": "keeps the first octets of a peer that is examined, beside the TLS session over them",
       "node:worker_threads": "a closed MessageChannel, the way to give memory back without waiting for the collector",
+    },
+  },
+  "quic-engine": {
+    rank: 3,
+    why: "the program of the QUIC engine's process: UDP sockets, the native binding, nothing of the node",
+    outside: {
+      "node:dgram": "the only folder that opens UDP sockets of QUIC",
+      "node:dns": "host names to addresses",
+      "node:stream": "the pipe to the node",
+      "node:module": "loads the binding's package only when the process runs",
+      "node:crypto": "the tokens of stateless retry",
+      "node:worker_threads": "a thread that ends a hung process whose node is gone",
     },
   },
   auth: { rank: 3, why: "handshake machines; pure steps" },
@@ -99,6 +114,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   },
   control: { rank: 9, why: "the local control socket's protocol" },
   doctor: { rank: 9, why: "checks of this machine and staged probes of a peer" },
+  "quic-node": { rank: 8, why: "the engine, dialer and listeners of a node that speaks QUIC" },
   "create-node": { rank: 9, why: "composition root of a node: names the concrete carriers, clock and stores" },
   resolvers: {
     rank: 9,

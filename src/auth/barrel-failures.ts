@@ -1,0 +1,278 @@
+import { type Detail, type ErrorContext, SallyportError, withNote } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { KeyFault } from "../identity/public-key.ts";
+import type { BarrelDecodeFault, BarrelFailWord, BarrelMessage } from "./barrel-messages.ts";
+
+/** How an exchange of barrel's auth v2 ends badly: the error for us, and the word of FAIL for the peer, where it gets one. */
+export interface BarrelFailure {
+  readonly error: SallyportError;
+  /** Undefined: silence, which is barrel's answer to everything but three things. */
+  readonly tell: BarrelFailWord | undefined;
+}
+
+/** What a machine waits for from the peer. */
+export type BarrelAwaited = "hello" | "challenge" | "response" | "ok";
+
+const HOSTILE = "the peer's software or something on the path is broken or hostile; look at it before connecting again";
+const CHECK_PEER = "check that the other side is a barrel_p2p node of auth version 2, or a Sallyport node";
+
+/** Bytes that are no message, by barrel's name for it. */
+export function undecodable(fault: BarrelDecodeFault, detail: Detail): SallyportError {
+  const full: Detail = { barrel: "unexpected_message", decode: fault, ...detail };
+  switch (fault) {
+    case "malformed_message":
+      return broken("HANDSHAKE_EMPTY", "an empty message in the exchange of keys", full);
+    case "invalid_node_name":
+      return broken("HANDSHAKE_BAD_NAME", "a HELLO with a name that is no node name", full);
+    case "unknown_message_type":
+      return broken("HANDSHAKE_UNKNOWN_MESSAGE", "a message of a type that does not exist", full);
+    case "invalid_hello_payload":
+    case "invalid_challenge_payload":
+    case "invalid_response_payload":
+    case "invalid_fail_payload":
+      return broken("HANDSHAKE_BAD_FIELD", `a message of the wrong size (${fault})`, full);
+  }
+}
+
+export function versionUnknown(version: number): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_INCOMPATIBLE",
+    "VERSION_MISMATCH",
+    `the peer speaks version ${version} of barrel's auth; only version 2 is spoken here`,
+    {
+      stage: "flags",
+      detail: { barrel: "unexpected_message", decode: "unsupported_version", version },
+      advice: "run a barrel_p2p release with auth version 2 on the other side",
+    },
+  );
+}
+
+export function messageTooLong(value: number, limit: number): SallyportError {
+  return broken("HANDSHAKE_TOO_LONG", `a message of ${value} bytes; at most ${limit} are taken`, { value, limit });
+}
+
+export function tooManyBytes(value: number, limit: number): SallyportError {
+  return broken("EARLY_BYTES", `${value} bytes came before anybody could read them; at most ${limit} may wait`, {
+    value,
+    limit,
+  });
+}
+
+/** Our own bug. */
+export function badFieldLength(field: string, bytes: number): SallyportError {
+  return new SallyportError("ERR_INTERNAL", "BARREL_FIELD_LENGTH", `${field} has ${bytes} bytes; please report this`, {
+    detail: { field, bytes },
+  });
+}
+
+export function bindingMissing(whose: "own" | "peer's"): SallyportError {
+  return new SallyportError(
+    "ERR_DENIED",
+    "CHANNEL_BINDING_MISSING",
+    `the ${whose} certificate of this connection is not known; a proof bound to nothing could be relayed`,
+    {
+      stage: "tls",
+      detail: { barrel: "channel_binding_failed", missing: whose },
+      advice: "use a QUIC engine that shows certificates; sessions are never resumed, for those show none",
+    },
+  );
+}
+
+/** The name of this node does not exist in barrel's grammar. */
+export function nameUnusable(name: NodeName): SallyportError {
+  return new SallyportError("ERR_CONFIG", "BARREL_NAME_UNUSABLE", `${name} is no node name for barrel_p2p`, {
+    stage: "name",
+    peer: name,
+    advice: "use letters, digits, _, - and ., with neither - nor . first on either side of the @, and no IPv6 address",
+  });
+}
+
+/** The carrier gave no stream, or took no bytes on it. */
+export function streamFailed(
+  what:
+    | "open_auth_stream_failed"
+    | "send_hello_failed"
+    | "send_challenge_failed"
+    | "send_response_failed"
+    | "send_ok_failed",
+  cause: unknown,
+): SallyportError {
+  return new SallyportError("ERR_CLOSED", "BARREL_STREAM_FAILED", `the connection gave no stream (${what})`, {
+    stage: "session",
+    detail: { barrel: what },
+    advice: "connect again; if it stays so, look at the stream limits of the other side",
+    cause,
+  });
+}
+
+/** The peer opened no stream at all before the deadline, or not the next message came. */
+export function timedOut(awaited: BarrelAwaited, hasHeard: boolean, ms: number): SallyportError {
+  return new SallyportError(
+    "ERR_DEADLINE",
+    "HANDSHAKE_TIMEOUT",
+    hasHeard ? `the peer sent no ${label(awaited)} within ${ms} ms` : `the peer said nothing within ${ms} ms`,
+    {
+      stage: "identity",
+      detail: hasHeard
+        ? { barrel: `recv_${awaited}_failed`, why: "timeout", ms }
+        : { barrel: "auth_stream_timeout", ms },
+      advice: `${CHECK_PEER}, with auth switched on`,
+    },
+  );
+}
+
+export function streamReset(awaited: BarrelAwaited, resetCode: number): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "BARREL_STREAM_RESET",
+    `the peer reset its auth stream before its ${label(awaited)}`,
+    {
+      stage: "identity",
+      detail: { barrel: `recv_${awaited}_failed`, why: "stream_reset", resetCode },
+      advice: "look into the log of the other side",
+    },
+  );
+}
+
+export function streamEnded(awaited: BarrelAwaited): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "BARREL_STREAM_ENDED",
+    `the peer ended its auth stream before its ${label(awaited)}`,
+    {
+      stage: "identity",
+      detail: { barrel: `recv_${awaited}_failed`, why: "stream_ended" },
+      advice: "look into the log of the other side: it refused without saying why",
+    },
+  );
+}
+
+/** The connection is gone. With a cause of the carrier's before the peer was heard, that one. */
+export function connectionLost(
+  awaited: BarrelAwaited,
+  hasHeard: boolean,
+  cause: SallyportError | undefined,
+): SallyportError {
+  if (!hasHeard && cause !== undefined) return withNote(cause, "", { barrel: "transport_error" });
+  return new SallyportError(
+    "ERR_CLOSED",
+    "CLOSED_DURING_HANDSHAKE",
+    `the connection ended before the peer's ${label(awaited)}`,
+    {
+      stage: "identity",
+      detail: hasHeard
+        ? { barrel: `recv_${awaited}_failed`, why: "connection_closed" }
+        : { barrel: "connection_closed" },
+      advice: "look into the log of the other side: it refused without saying why",
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
+}
+
+export function unexpected(expected: string, got: BarrelMessage["kind"]): BarrelFailure {
+  return quiet(
+    broken("HANDSHAKE_UNEXPECTED", `expected ${expected}, got ${label(got)}`, {
+      barrel: "unexpected_message",
+      expected,
+      got,
+    }),
+  );
+}
+
+/** OK, which proves nothing, from a node that must prove its key. */
+export function unexpectedOk(target: NodeName): BarrelFailure {
+  return quiet(
+    new SallyportError("ERR_PEER_INCOMPATIBLE", "METHOD_MISMATCH", `${target} wants no proof, and must give one`, {
+      stage: "identity",
+      peer: target,
+      detail: { barrel: "unexpected_auth_ok" },
+      advice:
+        "list the peer for cookie-only mode on both sides, or on neither; a peer with a pinned key is never taken by cookie alone",
+    }),
+  );
+}
+
+export function selfConnect(peer: NodeName): BarrelFailure {
+  return denied("SELF_CONNECT", `the other side is, or claims to be, this node: ${peer}`, peer, {
+    advice: "give each node a name of its own and correct the address",
+  });
+}
+
+export function ownKeyShown(peer: NodeName): BarrelFailure {
+  return denied("OWN_KEY", `${peer} shows this node's own public key`, peer, {
+    advice: "a copied key directory, or an attack by reflection: make a key for each node",
+  });
+}
+
+export function keyUnsafe(peer: NodeName, fault: KeyFault): BarrelFailure {
+  return quiet(broken("KEY_UNSAFE", `${peer} shows a public key that is no key to trust: ${fault}`, { fault }, peer));
+}
+
+export function nonceReflected(peer: NodeName): BarrelFailure {
+  return quiet(broken("NONCE_REFLECTED", `${peer} sent back a nonce that this node has open itself`, {}, peer));
+}
+
+export function wrongNode(target: NodeName, answered: NodeName): BarrelFailure {
+  return denied("PEER_NAME_MISMATCH", `dialled ${target}, but ${answered} answered`, target, {
+    detail: { answered },
+    advice: "correct the address the name resolves to",
+  });
+}
+
+/** The peer's clock and ours are too far apart; `skewMs` is positive when the peer's is ahead. */
+export function clockSkew(peer: NodeName, skewMs: number, limitMs: number): BarrelFailure {
+  return denied("CLOCK_SKEW", `the clock of ${peer} is ${skewMs} ms off; at most ${limitMs} are taken`, peer, {
+    detail: { barrel: "peer_ts_skew", skewMs, limitMs },
+    advice: "set both clocks by NTP; the clocks, not the network, are apart",
+  });
+}
+
+/** `isLate`: it holds, but came after the window. barrel tells the two apart as little as the wire does. */
+export function proofInvalid(peer: NodeName, isLate: boolean, tell: BarrelFailWord | undefined): BarrelFailure {
+  const why = isLate ? "came too late" : "does not hold on this connection";
+  const { error } = denied("PROOF_INVALID", `the signature of ${peer} ${why}`, peer, {
+    detail: { barrel: "signature_verification_failed", isLate },
+    advice: "something between the nodes ends TLS, or the peer does not own the key it shows; do not promote it",
+  });
+  return { error, tell };
+}
+
+/** FAIL came. Its text is the peer's word, nothing more, and was escaped when it was read. */
+export function rejected(told: string, peer: NodeName): BarrelFailure {
+  return denied("REFUSED_BY_PEER", `the other side refused this node: ${told}`, peer, {
+    detail: { barrel: "auth_rejected", told },
+    advice:
+      told === "signature_invalid"
+        ? "something between the nodes ends TLS, or the key pair of this node is broken"
+        : "let the other side's operator add this node's key, or remove the former one",
+  });
+}
+
+/** The owner said no. Only `key_mismatch` and `untrusted_key` have a word on the wire; who is only turned away hears nothing. */
+export function untrusted(kind: "refused" | "full", error: SallyportError): BarrelFailure {
+  if (kind === "full") return quiet(error);
+  const word: BarrelFailWord = error.reason === "KEY_MISMATCH" ? "key_mismatch" : "untrusted_key";
+  return { error: withNote(error, "", { barrel: word }), tell: word };
+}
+
+/** What is told nobody. */
+export function quiet(error: SallyportError): BarrelFailure {
+  return { error, tell: undefined };
+}
+
+function denied(reason: string, message: string, peer: NodeName, context: ErrorContext): BarrelFailure {
+  return quiet(new SallyportError("ERR_DENIED", reason, message, { stage: "identity", peer, ...context }));
+}
+
+function broken(reason: string, message: string, detail: Detail, peer?: NodeName): SallyportError {
+  return new SallyportError("ERR_PEER_MISBEHAVED", reason, message, {
+    stage: "identity",
+    detail,
+    advice: HOSTILE,
+    ...(peer === undefined ? {} : { peer }),
+  });
+}
+
+function label(awaited: BarrelAwaited | BarrelMessage["kind"]): string {
+  return awaited.toUpperCase();
+}

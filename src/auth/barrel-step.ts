@@ -1,0 +1,168 @@
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
+import { addMs, type MonotonicMs } from "../base/clock.ts";
+import type { SallyportError } from "../base/errors.ts";
+import { type NodeName, sameNode } from "../base/node-name.ts";
+import { barrelProofInput } from "../identity/barrel-proof.ts";
+import { keyFault, type PublicKey, sameKey, tryPublicKey } from "../identity/public-key.ts";
+import { encodeBarrel } from "./barrel-codec.ts";
+import {
+  type BarrelFailure,
+  clockSkew,
+  keyUnsafe,
+  nonceReflected,
+  ownKeyShown,
+  proofInvalid,
+  selfConnect,
+} from "./barrel-failures.ts";
+import type { BarrelChallenge, BarrelFailWord, BarrelHello, BarrelMessage, BarrelResponse } from "./barrel-messages.ts";
+import {
+  BARREL_WINDOW_MS,
+  type BarrelIdentity,
+  type BarrelSession,
+  type BarrelTools,
+  type BarrelTrustAnswer,
+  type BarrelTrustQuestion,
+} from "./barrel-types.ts";
+
+// What both machines of barrel's auth v2 share: events, outputs, checks (barrel-auth sections 3 to 6).
+
+/** What can happen to a machine. An answer that nobody waits for is ignored. */
+export type BarrelEvent =
+  | { readonly kind: "message"; readonly message: BarrelMessage }
+  | { readonly kind: "trust"; readonly answer: BarrelTrustAnswer };
+
+/** What a machine wants done. A question is always the last output of its step. */
+export type BarrelOutput =
+  | { readonly kind: "send"; readonly bytes: Buffer }
+  /** Ends our auth stream. */
+  | { readonly kind: "finish" }
+  | { readonly kind: "ask-trust"; readonly question: BarrelTrustQuestion }
+  | { readonly kind: "authenticated"; readonly session: BarrelSession };
+
+/** One step. With a failure the state is `ended`, and FAIL is among the outputs where the peer gets a word. */
+export interface BarrelStep<S> {
+  readonly state: S;
+  readonly outputs: readonly BarrelOutput[];
+  readonly failure: SallyportError | undefined;
+}
+
+/** Nothing is taken and nothing is said any more. */
+export interface Ended {
+  readonly kind: "ended";
+}
+
+/** What a machine is given for its whole life. */
+export interface BarrelContext {
+  readonly own: BarrelIdentity;
+  readonly tools: BarrelTools;
+  /** SHA-256 of the listener's certificate (DER). */
+  readonly binding: Buffer;
+  /** When the connection was secured, by both clocks; the wall clock is not read again. */
+  readonly startedAt: MonotonicMs;
+  readonly startedWallMs: number;
+}
+
+/** Who the peer claims to be, with a key that may be used. */
+export interface Claimed {
+  readonly name: NodeName;
+  readonly publicKey: PublicKey;
+}
+
+/** The trust store let the claim pass; nothing is proven. */
+export interface Granted extends Claimed {
+  readonly assurance: Assurance;
+}
+
+/** Our CHALLENGE. */
+export interface OwnChallenge {
+  readonly nonce: Buffer;
+  readonly timestampMs: bigint;
+  readonly sentAt: MonotonicMs;
+}
+
+export function proceed<S>(state: S, ...outputs: readonly BarrelOutput[]): BarrelStep<S> {
+  return { state, outputs, failure: undefined };
+}
+
+/** Ends badly. `hasStream`: our stream was opened, so it gets a FIN. A word for the peer opens it where need be. */
+export function fail(failure: BarrelFailure, hasStream: boolean): BarrelStep<Ended> {
+  const outputs: BarrelOutput[] = [];
+  if (failure.tell !== undefined) outputs.push(sendFail(failure.tell));
+  if (hasStream || outputs.length > 0) outputs.push({ kind: "finish" });
+  return { state: { kind: "ended" }, outputs, failure: failure.error };
+}
+
+export function send(message: BarrelMessage): BarrelOutput {
+  return { kind: "send", bytes: encodeBarrel(message) };
+}
+
+function sendFail(reason: BarrelFailWord): BarrelOutput {
+  return send({ kind: "fail", reason });
+}
+
+export function sendHello({ own }: BarrelContext): BarrelOutput {
+  return send({ kind: "hello", name: own.name, publicKey: own.publicKey });
+}
+
+export function makeChallenge({ tools, startedAt, startedWallMs }: BarrelContext, now: MonotonicMs): OwnChallenge {
+  const timestampMs = BigInt(Math.floor(wallAt(startedAt, startedWallMs, now)));
+  return { nonce: tools.random.bytes(32), timestampMs, sentAt: now };
+}
+
+export function sendChallenge({ nonce, timestampMs }: OwnChallenge): BarrelOutput {
+  return send({ kind: "challenge", nonce, timestampMs });
+}
+
+/**
+ * The checks of a HELLO that need no proof, before anything is asked or signed: barrel signs for whoever asks, so a node that
+ * answers its own name or key can be made to vouch for itself (section 14, finding 2), and small-order keys verify anything.
+ */
+export function checkHello({ own }: BarrelContext, hello: BarrelHello): Claimed | BarrelFailure {
+  const { name } = hello;
+  if (sameNode(name, own.name)) return selfConnect(name);
+  const publicKey = tryPublicKey(hello.publicKey);
+  if (publicKey === undefined) return keyUnsafe(name, keyFault(hello.publicKey) ?? "KEY_SIZE");
+  return sameKey(publicKey, own.publicKey) ? ownKeyShown(name) : { name, publicKey };
+}
+
+/** Whether the peer's CHALLENGE may be answered: its clock is near ours, and its nonce is not one that we wait for ourselves. */
+export function checkChallenge(
+  { tools, startedAt, startedWallMs }: BarrelContext,
+  peer: NodeName,
+  challenge: BarrelChallenge,
+  now: MonotonicMs,
+): BarrelFailure | undefined {
+  if (tools.openNonces.has(challenge.nonce)) return nonceReflected(peer);
+  const limitMs = 2 * (tools.windowMs ?? BARREL_WINDOW_MS);
+  const skewMs = Number(challenge.timestampMs) - wallAt(startedAt, startedWallMs, now);
+  return Math.abs(skewMs) > limitMs ? clockSkew(peer, Math.round(skewMs), limitMs) : undefined;
+}
+
+export function sendResponse({ own, binding }: BarrelContext, challenge: BarrelChallenge): BarrelOutput {
+  const { nonce, timestampMs } = challenge;
+  return send({ kind: "response", signature: own.signBarrelProof({ nonce, timestampMs, binding }) });
+}
+
+/** Whether the peer's RESPONSE proves its key: over the challenge that we sent, in time. */
+export function checkResponse(
+  { tools, binding }: BarrelContext,
+  { name, publicKey }: Claimed,
+  { nonce, timestampMs, sentAt }: OwnChallenge,
+  { signature }: BarrelResponse,
+  now: MonotonicMs,
+  tell: BarrelFailWord | undefined,
+): BarrelFailure | undefined {
+  const signed = barrelProofInput({ nonce, timestampMs, signer: publicKey, binding });
+  if (!tools.crypto.ed25519Verify(publicKey, signed, signature)) return proofInvalid(name, false, tell);
+  const isLate = now > addMs(sentAt, tools.windowMs ?? BARREL_WINDOW_MS);
+  return isLate ? proofInvalid(name, true, tell) : undefined;
+}
+
+/** At most `cookie`. */
+export function capped(assurance: Assurance): Assurance {
+  return assuranceAtLeast(assurance, "cookie") ? "cookie" : assurance;
+}
+
+function wallAt(startedAt: MonotonicMs, startedWallMs: number, now: MonotonicMs): number {
+  return startedWallMs + (now - startedAt);
+}

@@ -1,0 +1,182 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { Duplex } from "node:stream";
+import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/clock.ts";
+import {
+  type EngineConfig,
+  FROM_ENGINE,
+  FrameError,
+  FrameReader,
+  jsonFrame,
+  numberFrame,
+  TO_ENGINE,
+} from "./engine-frames.ts";
+import type { EngineLoss } from "./quic-errors.ts";
+
+/** The engine is asked for a sign of life this often, milliseconds. */
+const PING_MS = 1000;
+/** Session frames taken from the pipe are given back as credit in steps of this many octets. */
+const CREDIT_STEP_BYTES: number = 512 * 1024;
+/** The engine's exit code when the binding does not load. */
+const NO_BINDING = 78;
+const FIRST_COUNTED: ReadonlySet<number> = new Set<number>([
+  FROM_ENGINE.opened,
+  FROM_ENGINE.data,
+  FROM_ENGINE.finished,
+  FROM_ENGINE.reset,
+  FROM_ENGINE.closed,
+  FROM_ENGINE.moved,
+  FROM_ENGINE.dropped,
+]);
+
+/** Hears one engine process. */
+export interface EngineEar {
+  /** One frame. @throws {FrameError} to have the engine killed */
+  frame(type: number, id: number, body: Buffer): void;
+  /** Exactly once; nothing follows. `no-binding`: this system cannot run it. */
+  lost(loss: EngineLoss | "no-binding"): void;
+}
+
+export interface EngineProcessOptions {
+  /** The engine's program. */
+  readonly script: string;
+  readonly config: EngineConfig;
+  readonly deadlineMs: number;
+}
+
+/**
+ * One engine process and the pipe to it. Its silence beyond the deadline, or a frame that does not belong there, ends it; the
+ * pipe's end ends it too, so that it never outlives the node.
+ */
+export class EngineProcess {
+  readonly #clock: Clock;
+  readonly #options: EngineProcessOptions;
+  readonly #ear: EngineEar;
+  readonly #child: ChildProcess;
+  readonly #pipe: Duplex;
+  #corked = false;
+  #taken = 0;
+  #loss: EngineLoss | undefined;
+  #over = false;
+  #heardAt: MonotonicMs;
+  #lastTick: MonotonicMs;
+  #nonce = 0;
+  #timer: Timer | undefined;
+  readonly #uncork: () => void = () => {
+    this.#corked = false;
+    this.#pipe.uncork();
+  };
+
+  constructor(clock: Clock, options: EngineProcessOptions, ear: EngineEar) {
+    this.#clock = clock;
+    this.#options = options;
+    this.#ear = ear;
+    this.#heardAt = clock.now();
+    this.#lastTick = this.#heardAt;
+    // An empty environment: nothing of the node's secrets or settings gets to code that strangers can reach.
+    this.#child = spawn(process.execPath, [options.script], {
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+      env: process.platform === "win32" ? { SystemRoot: "C:\\Windows" } : {},
+      windowsHide: true,
+    });
+    const pipe = this.#child.stdio[3];
+    if (!(pipe instanceof Duplex)) throw new TypeError("the pipe to the QUIC engine is not duplex");
+    this.#pipe = pipe;
+    const reader = new FrameReader((type, id, body) => this.#frame(type, id, body));
+    pipe.on("data", (chunk: Buffer) => this.#chunk(reader, chunk));
+    // A process without its pipe is of no use; how it ended is known when it has.
+    pipe.on("error", () => this.#child.kill("SIGKILL"));
+    pipe.on("close", () => this.#child.kill("SIGKILL"));
+    this.#child.on("error", () => this.#finish("ended"));
+    this.#child.on("exit", (code, signal) => {
+      if (code === NO_BINDING) this.#finish("no-binding");
+      else this.#finish(this.#loss ?? (signal === null ? "ended" : "killed"));
+    });
+    this.send(jsonFrame(TO_ENGINE.config, 0, options.config));
+    this.#tickLater();
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Sends bytes of frames, gathered per turn. They must not change until they have left. */
+  send(bytes: Uint8Array): void {
+    if (this.#over) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#pipe.cork();
+      this.#clock.afterTurn(this.#uncork);
+    }
+    this.#pipe.write(bytes);
+  }
+
+  /** Whether the process keeps the node's event loop alive. */
+  hold(hold: boolean): void {
+    const pipe = this.#pipe as Duplex & { ref?: () => void; unref?: () => void };
+    if (hold) {
+      this.#child.ref();
+      pipe.ref?.();
+    } else {
+      this.#child.unref();
+      pipe.unref?.();
+    }
+  }
+
+  /** Ends it at once. */
+  kill(loss: EngineLoss): void {
+    this.#loss ??= loss;
+    if (this.#over) return;
+    this.#child.kill("SIGKILL");
+    this.#finish(this.#loss);
+  }
+
+  #chunk(reader: FrameReader, chunk: Buffer): void {
+    if (this.#over) return;
+    this.#heardAt = this.#clock.now();
+    try {
+      reader.push(chunk);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.kill("protocol");
+      return;
+    }
+    if (this.#taken >= CREDIT_STEP_BYTES) {
+      this.send(numberFrame(TO_ENGINE.credit, 0, this.#taken));
+      this.#taken = 0;
+    }
+  }
+
+  #frame(type: number, id: number, body: Buffer): void {
+    if (this.#over) return;
+    if (FIRST_COUNTED.has(type)) this.#taken += body.length + 9;
+    if (type !== FROM_ENGINE.pong) this.#ear.frame(type, id, body);
+  }
+
+  #tickLater(): void {
+    this.#timer = this.#clock.at(addMs(this.#clock.now(), PING_MS), () => this.#tick(), true);
+  }
+
+  #tick(): void {
+    if (this.#over) return;
+    const now = this.#clock.now();
+    const onTime = now - this.#lastTick < 2 * PING_MS;
+    this.#lastTick = now;
+    // After a turn that took long, what the engine said meanwhile has not been read: it is judged at the next tick.
+    if (!onTime) this.#heardAt = addMs(now, -Math.min(now - this.#heardAt, this.#options.deadlineMs - 2 * PING_MS));
+    if (now - this.#heardAt > this.#options.deadlineMs) {
+      this.kill("silent");
+      return;
+    }
+    this.#nonce = (this.#nonce + 1) >>> 0;
+    this.send(numberFrame(TO_ENGINE.ping, 0, this.#nonce));
+    this.#tickLater();
+  }
+
+  #finish(loss: EngineLoss | "no-binding"): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer?.cancel();
+    this.#pipe.destroy();
+    this.#ear.lost(loss);
+  }
+}

@@ -1,0 +1,119 @@
+import { createRequire } from "node:module";
+
+/** The part of the native quiche binding that the engine uses. Hosts are IP literals throughout: names would block. */
+export interface HostPort {
+  host: string;
+  port: number;
+}
+
+export interface NativeConfig {
+  verifyPeer(verify: boolean): void;
+  grease(grease: boolean): void;
+  setTicketKey(key: Uint8Array): void;
+  setApplicationProtos(protocols: string[]): void;
+  setMaxIdleTimeout(milliseconds: number): void;
+  setMaxRecvUdpPayloadSize(octets: number): void;
+  setMaxSendUdpPayloadSize(octets: number): void;
+  setInitialMaxData(octets: number): void;
+  setInitialMaxStreamDataBidiLocal(octets: number): void;
+  setInitialMaxStreamDataBidiRemote(octets: number): void;
+  setInitialMaxStreamDataUni(octets: number): void;
+  setInitialMaxStreamsBidi(count: number): void;
+  setInitialMaxStreamsUni(count: number): void;
+  setActiveConnectionIdLimit(count: number): void;
+  setDisableActiveMigration(disable: boolean): void;
+  setMaxConnectionWindow(octets: number): void;
+  setMaxStreamWindow(octets: number): void;
+  enablePacing(enable: boolean): void;
+}
+
+export interface ConnectionEnd {
+  readonly isApp: boolean;
+  readonly errorCode: number;
+  readonly reason: Uint8Array;
+}
+
+export interface NativeConnection {
+  recv(data: Uint8Array, info: { from: HostPort; to: HostPort }): number;
+  send(data: Uint8Array): [length: number, info: { readonly to: HostPort }] | null;
+  streamRecv(stream: number, data: Uint8Array): [length: number, fin: boolean] | null;
+  streamSend(stream: number, data: Uint8Array, fin: boolean): number | null;
+  /** Octets the stream may send now. Throws for a stream that ended, or that is not known. */
+  streamCapacity(stream: number): number;
+  streamShutdown(stream: number, direction: number, code: number): unknown;
+  readable(): Iterable<number>;
+  timeout(): number | null;
+  onTimeout(): void;
+  sendAckEliciting(): void;
+  close(app: boolean, code: number, reason: Uint8Array): unknown;
+  applicationProto(): Uint8Array;
+  peerCertChain(): Uint8Array[] | null;
+  isEstablished(): boolean;
+  isResumed(): boolean;
+  isDraining(): boolean;
+  isClosed(): boolean;
+  isTimedOut(): boolean;
+  peerError(): ConnectionEnd | null;
+  localError(): ConnectionEnd | null;
+}
+
+export interface NativeHeader {
+  readonly ty: number;
+  readonly version: number;
+  readonly dcid: Uint8Array;
+  readonly scid: Uint8Array;
+  readonly token?: Uint8Array | null;
+}
+
+export interface NativeBinding {
+  readonly Config: {
+    withBoringSslCtx(
+      verifyPeer: boolean,
+      verifyAllowFail: boolean,
+      ca: Uint8Array | null,
+      keys: Uint8Array[] | null,
+      certificates: Uint8Array[] | null,
+      signatureAlgorithms: string | null,
+    ): NativeConfig;
+  };
+  readonly Connection: {
+    connect(
+      serverName: string | null,
+      scid: Uint8Array,
+      local: HostPort,
+      remote: HostPort,
+      config: NativeConfig,
+    ): NativeConnection;
+    accept(
+      scid: Uint8Array,
+      odcid: Uint8Array | null,
+      local: HostPort,
+      remote: HostPort,
+      config: NativeConfig,
+    ): NativeConnection;
+  };
+  readonly Header: { fromSlice(data: Uint8Array, dcidLength: number): NativeHeader };
+  readonly Type: { readonly Initial: number };
+  readonly Shutdown: { readonly Read: number; readonly Write: number };
+  versionIsSupported(version: number): boolean;
+  negotiateVersion(scid: Uint8Array, dcid: Uint8Array, out: Uint8Array): number;
+  retry(
+    scid: Uint8Array,
+    dcid: Uint8Array,
+    newScid: Uint8Array,
+    token: Uint8Array,
+    version: number,
+    out: Uint8Array,
+  ): number;
+}
+
+/** Name of the package that holds the binding for a platform. */
+export function bindingPackage(platform: string, arch: string): string {
+  return `@infisical/quic-${platform}-${arch}`;
+}
+
+/** Loads the binding of this platform's package. Throws what `require` throws. */
+export function loadBinding(platform: string, arch: string): NativeBinding {
+  const require = createRequire(import.meta.url);
+  return require(bindingPackage(platform, arch)) as NativeBinding;
+}

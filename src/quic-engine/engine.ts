@@ -1,0 +1,309 @@
+import { lookup } from "node:dns";
+import { addMs, type Clock } from "../base/clock.ts";
+import { systemCode } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import {
+  type AcceptedFacts,
+  bareFrame,
+  bytesOf,
+  type ClosedFacts,
+  channelNumberOf,
+  channelOf,
+  type DialOrder,
+  type EngineConfig,
+  FROM_ENGINE,
+  jsonFrame,
+  type ListenOrder,
+  type MaterialOrder,
+  numberFrame,
+  numberOf,
+  TO_ENGINE,
+} from "../carrier/quic/engine-frames.ts";
+import { parseIpAddress } from "../x509/ip-address.ts";
+import type { HostPort, NativeBinding } from "./binding.ts";
+import { makeConfig } from "./configs.ts";
+import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
+import { OWN_ID_BYTES } from "./packet-head.ts";
+import type { Pipe } from "./pipe.ts";
+import { Session, type SessionParts } from "./session.ts";
+import { UdpSocket } from "./udp.ts";
+
+export interface EngineParts {
+  readonly binding: NativeBinding;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly pipe: Pipe;
+  /** Called once a second while the process does its work. */
+  readonly beat: () => void;
+}
+
+/** Milliseconds between two looks at all sessions for keep-alive and deadlines. */
+const TEND_MS = 1000;
+
+/** All sessions and listeners of this process, as the node orders them. */
+export class Engine {
+  readonly #parts: EngineParts;
+  #sessionParts: SessionParts | undefined;
+  readonly #sessions: Map<number, Session> = new Map<number, Session>();
+  /** Dials whose name is being looked up or whose socket is being bound. */
+  readonly #dialling: Set<number> = new Set<number>();
+  /** Connections about which the node was asked. */
+  readonly #asking: Map<number, (admitted: boolean) => void> = new Map<number, (admitted: boolean) => void>();
+  readonly #listeners: Map<number, ListenSocket> = new Map<number, ListenSocket>();
+  readonly #homes: Map<Session, ListenSocket | undefined> = new Map<Session, ListenSocket | undefined>();
+  #due: Set<Session> = new Set<Session>();
+  #halfOpen = 0;
+  #nextAccepted = 1;
+  readonly #runDue: () => void = () => this.#passes();
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  /** One frame of the node. The node is trusted: what is malformed throws and ends the process. */
+  order(type: number, id: number, body: Buffer): void {
+    switch (type) {
+      case TO_ENGINE.config:
+        this.#configure(parse<EngineConfig>(body));
+        return;
+      case TO_ENGINE.listen:
+        void this.#listen(id, parse<ListenOrder>(body));
+        return;
+      case TO_ENGINE.unlisten:
+        this.#listeners.get(id)?.close();
+        this.#listeners.delete(id);
+        return;
+      case TO_ENGINE.material:
+        this.#listeners.get(id)?.replaceMaterial(parse<MaterialOrder>(body));
+        return;
+      case TO_ENGINE.dial:
+        void this.#dial(id, parse<DialOrder>(body));
+        return;
+      case TO_ENGINE.credit:
+        this.#parts.pipe.credit(numberOf(body));
+        return;
+      case TO_ENGINE.ping:
+        this.#parts.pipe.send(numberFrame(FROM_ENGINE.pong, 0, numberOf(body)));
+        return;
+      case TO_ENGINE.proceed:
+        this.#asking.get(id)?.(true);
+        return;
+      case TO_ENGINE.destroy:
+        this.#asking.get(id)?.(false);
+        this.#dialling.delete(id);
+        this.#sessions.get(id)?.destroy();
+        return;
+      default: {
+        // The session may have ended while the order was under way.
+        const session = this.#sessions.get(id);
+        if (session !== undefined) this.#orderSession(type, session, body);
+      }
+    }
+  }
+
+  #orderSession(type: number, session: Session, body: Buffer): void {
+    switch (type) {
+      case TO_ENGINE.write:
+        session.write(channelOf(body), bytesOf(body), false);
+        return;
+      case TO_ENGINE.writeAndFlush:
+        session.write(channelOf(body), bytesOf(body), true);
+        return;
+      case TO_ENGINE.finish:
+        session.finish(channelOf(body));
+        return;
+      case TO_ENGINE.reset:
+        session.reset(channelOf(body), channelNumberOf(body, 6));
+        return;
+      case TO_ENGINE.end:
+        session.end();
+        return;
+      case TO_ENGINE.pause:
+        session.pause();
+        return;
+      case TO_ENGINE.resume:
+        session.resume();
+        return;
+      case TO_ENGINE.rebind:
+        void this.#rebind(session);
+        return;
+      case TO_ENGINE.admitted:
+        this.#admitted(session);
+        return;
+      default:
+        throw new Error(`unknown order ${type}`);
+    }
+  }
+
+  #configure(config: EngineConfig): void {
+    const { binding, clock, pipe } = this.#parts;
+    this.#sessionParts = {
+      binding,
+      clock,
+      pipe,
+      config,
+      wake: (session) => this.#wake(session),
+      gone: (session) => this.#gone(session),
+    };
+    this.#tendLater();
+    pipe.send(bareFrame(FROM_ENGINE.ready, 0));
+  }
+
+  #needed(): SessionParts {
+    if (this.#sessionParts === undefined) throw new Error("no configuration yet");
+    return this.#sessionParts;
+  }
+
+  async #listen(id: number, order: ListenOrder): Promise<void> {
+    const { binding, clock, random, pipe } = this.#parts;
+    const { config } = this.#needed();
+    const ask = (remote: HostPort, answer: Answer): void => this.#ask(id, listener, remote, order.alpn, answer);
+    const hasRoom = (): boolean => this.#halfOpen < config.maxHalfOpen && this.#sessions.size < config.maxSessions;
+    let listener: ListenSocket;
+    try {
+      listener = new ListenSocket({ binding, clock, random, config, hasRoom, ask }, order);
+      const bound = await listener.bind();
+      this.#listeners.set(id, listener);
+      pipe.send(jsonFrame(FROM_ENGINE.listening, id, bound));
+    } catch (error) {
+      pipe.send(jsonFrame(FROM_ENGINE.listenFailed, id, { code: error instanceof Error ? error.message : "" }));
+    }
+  }
+
+  #ask(listenerId: number, listener: ListenSocket, remote: HostPort, alpn: readonly string[], answer: Answer): void {
+    const id = this.#nextAccepted;
+    this.#nextAccepted += 2;
+    this.#halfOpen++;
+    this.#asking.set(id, (admitted) => {
+      this.#asking.delete(id);
+      if (!admitted) this.#halfOpen--;
+      answer(admitted ? (beginning) => this.#accept(id, listener, beginning, alpn) : undefined);
+    });
+    const facts: AcceptedFacts = { listener: listenerId, remoteHost: remote.host, remotePort: remote.port };
+    this.#parts.pipe.send(jsonFrame(FROM_ENGINE.accepted, id, facts));
+  }
+
+  #accept(id: number, listener: ListenSocket, beginning: Beginning, alpn: readonly string[]): Session {
+    const { connection, keys, socket, remote } = beginning;
+    const facts = { id, side: "accept" as const, keys };
+    const session = new Session(this.#needed(), facts, connection, alpn, socket, remote);
+    this.#sessions.set(session.id, session);
+    this.#homes.set(session, listener);
+    return session;
+  }
+
+  async #dial(id: number, order: DialOrder): Promise<void> {
+    const { binding, random, pipe } = this.#parts;
+    const parts = this.#needed();
+    this.#dialling.add(id);
+    try {
+      const host = await resolveHost(order.host);
+      const late: { session?: Session } = {};
+      const handler = {
+        datagram: (bytes: Buffer, from: { address: string; port: number }): void =>
+          late.session?.datagram(bytes, from.address, from.port),
+      };
+      const socket = await UdpSocket.bind(parseIpAddress(host)?.length === 16 ? "::" : "0.0.0.0", 0, handler);
+      if (!this.#dialling.delete(id)) {
+        socket.close();
+        throw new Error("DESTROYED");
+      }
+      const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: parts.config.idleTimeoutMs });
+      const remote = { host, port: order.port };
+      const local = { host: socket.host, port: socket.port };
+      const name = order.serverName === "" ? null : order.serverName;
+      const connection = binding.Connection.connect(name, random.bytes(OWN_ID_BYTES), local, remote, config);
+      const session = new Session(parts, { id, side: "dial", keys: [] }, connection, order.alpn, socket, remote);
+      late.session = session;
+      session.halfOpen = false;
+      this.#sessions.set(id, session);
+      this.#homes.set(session, undefined);
+      this.#wake(session);
+    } catch (error) {
+      this.#dialling.delete(id);
+      const facts: ClosedFacts = { by: "system", app: false, code: 0, system: systemCode(error) ?? messageOf(error) };
+      pipe.send(jsonFrame(FROM_ENGINE.closed, id, facts));
+    }
+  }
+
+  async #rebind(session: Session): Promise<void> {
+    if (session.side !== "dial") return;
+    const handler = {
+      datagram: (bytes: Buffer, from: { address: string; port: number }): void =>
+        session.datagram(bytes, from.address, from.port),
+    };
+    const old = session.socket;
+    try {
+      const socket = await UdpSocket.bind(old.host, 0, handler);
+      if (this.#sessions.get(session.id) !== session) {
+        socket.close();
+        return;
+      }
+      session.socket = socket;
+      old.close();
+      // The peer learns the new address from a packet.
+      session.poke();
+    } catch {
+      // The old socket stays.
+    }
+  }
+
+  #admitted(session: Session): void {
+    if (!session.halfOpen) return;
+    session.halfOpen = false;
+    this.#halfOpen--;
+  }
+
+  #wake(session: Session): void {
+    if (this.#due.size === 0) this.#parts.clock.later(this.#runDue);
+    this.#due.add(session);
+  }
+
+  #passes(): void {
+    const due = this.#due;
+    this.#due = new Set<Session>();
+    for (const session of due) {
+      if (this.#sessions.get(session.id) !== session) continue;
+      try {
+        session.pass();
+      } catch (error) {
+        session.abandon(messageOf(error));
+      }
+    }
+  }
+
+  #gone(session: Session): void {
+    if (!this.#sessions.delete(session.id)) return;
+    this.#admitted(session);
+    const listener = this.#homes.get(session);
+    this.#homes.delete(session);
+    if (listener === undefined) session.socket.close();
+    else listener.forget(session);
+  }
+
+  #tendLater(): void {
+    const { clock } = this.#parts;
+    clock.at(addMs(clock.now(), TEND_MS), () => {
+      this.#parts.beat();
+      const now = clock.now();
+      for (const session of this.#sessions.values()) session.tend(now);
+      this.#tendLater();
+    });
+  }
+}
+
+function parse<T>(body: Buffer): T {
+  return JSON.parse(body.toString()) as T;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message.slice(0, 100) : "";
+}
+
+/** An IP literal for a host. Rejects with the system's error. */
+function resolveHost(host: string): Promise<string> {
+  if (parseIpAddress(host) !== undefined) return Promise.resolve(host);
+  return new Promise((resolve, reject) => {
+    lookup(host, (error, address) => (error === null ? resolve(address) : reject(error)));
+  });
+}

@@ -1,0 +1,34 @@
+import { FrameReader } from "../carrier/quic/engine-frames.ts";
+import { openEnginePipe } from "../carrier/quic/engine-pipe.ts";
+import { RealClock } from "../system/real-clock.ts";
+import { RealRandom } from "../system/real-random.ts";
+import { loadBinding } from "./binding.ts";
+import { Engine } from "./engine.ts";
+import { LastResort } from "./last-resort.ts";
+import { Pipe } from "./pipe.ts";
+
+/** Exit code that says so. */
+const NO_BINDING = 78;
+
+/** The QUIC engine's process: it lives as long as its pipe to the node does. */
+function main(): void {
+  let binding: ReturnType<typeof loadBinding>;
+  try {
+    binding = loadBinding(process.platform, process.arch);
+  } catch {
+    process.exit(NO_BINDING);
+  }
+  const clock = new RealClock();
+  const socket = openEnginePipe();
+  const resort = new LastResort();
+  const pipe = new Pipe(socket, clock);
+  const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, beat: () => resort.beat() });
+  const reader = new FrameReader((type, session, body) => engine.order(type, session, body));
+  const leave = (): never => process.exit(0);
+  socket.on("data", (chunk: Buffer) => reader.push(chunk));
+  socket.on("end", leave);
+  socket.on("error", leave);
+  socket.on("close", leave);
+}
+
+main();

@@ -1,0 +1,102 @@
+import { RingQueue } from "../base/ring-queue.ts";
+import type { NativeConnection } from "./binding.ts";
+
+/** One write of the node. */
+interface Piece {
+  readonly bytes: Buffer;
+  /** What was written until here leaves in packets of its own. */
+  readonly flush: boolean;
+}
+
+/** What `pump` came to: all is with QUIC, QUIC has no room, or the peer ended the stream with a code. */
+export type PumpResult = "done" | "blocked" | "flush" | "gone" | number;
+
+/** What the node wrote on one channel and QUIC has not taken yet. Bounded by the node, which waits for `written`. */
+export class Outgoing {
+  readonly channel: number;
+  readonly #queue: RingQueue<Piece> = new RingQueue<Piece>();
+  #offset = 0;
+  #fin = false;
+  #finSent = false;
+  /** Octets that QUIC has taken since this was last set to 0. */
+  taken = 0;
+
+  constructor(channel: number) {
+    this.channel = channel;
+  }
+
+  get idle(): boolean {
+    return this.#queue.length === 0 && this.#fin === this.#finSent;
+  }
+
+  get finished(): boolean {
+    return this.#finSent;
+  }
+
+  push(bytes: Buffer, flush: boolean): void {
+    if (!this.#fin) this.#queue.push({ bytes, flush });
+  }
+
+  finish(): void {
+    this.#fin = true;
+  }
+
+  /** Gives QUIC what it takes. After "flush" the caller sends packets and calls again. */
+  pump(connection: NativeConnection): PumpResult {
+    try {
+      for (let piece = this.#queue.peek(); piece !== undefined; piece = this.#queue.peek()) {
+        const rest = this.#offset === 0 ? piece.bytes : piece.bytes.subarray(this.#offset);
+        const taken = connection.streamSend(this.channel, rest, false);
+        if (taken === null) return this.#state(connection);
+        this.taken += taken;
+        if (taken < rest.length) {
+          this.#offset += taken;
+          return "blocked";
+        }
+        this.#offset = 0;
+        this.#queue.shift();
+        if (piece.flush) return "flush";
+      }
+      if (this.#fin && !this.#finSent) {
+        if (connection.streamSend(this.channel, NOTHING, true) === null) return this.#state(connection);
+        this.#finSent = true;
+      }
+      return "done";
+    } catch (error) {
+      return streamFailure(error);
+    }
+  }
+
+  /** What became of a stream on which nothing moves: "blocked" when it may go on. */
+  look(connection: NativeConnection): PumpResult {
+    try {
+      return this.#state(connection);
+    } catch (error) {
+      return streamFailure(error);
+    }
+  }
+
+  /** QUIC answers null also for a stream that it has forgotten; only asking for its capacity tells the two apart. */
+  #state(connection: NativeConnection): PumpResult {
+    connection.streamCapacity(this.channel);
+    return "blocked";
+  }
+}
+
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** The binding says how a stream ended in the text of an error only. */
+function streamFailure(error: unknown): PumpResult {
+  const text = error instanceof Error ? error.message : "";
+  const code = resetCode(text);
+  if (code !== undefined) return code;
+  // The peer allows no further stream yet: as soon as one of them ends.
+  if (text.includes("StreamLimit")) return "blocked";
+  return "gone";
+}
+
+/** The application code in `StreamStopped(256)` or `StreamReset(256)`; undefined for another error. */
+export function resetCode(text: string): number | undefined {
+  const match = /^Stream(?:Stopped|Reset)\((\d{1,15})\)$/.exec(text);
+  return match?.[1] === undefined ? undefined : Number(match[1]);
+}

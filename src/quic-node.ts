@@ -1,0 +1,102 @@
+import type { Clock } from "./base/clock.ts";
+import { SallyportError } from "./base/errors.ts";
+import { quotePeerText } from "./base/escape.ts";
+import type { NodeName } from "./base/node-name.ts";
+import type { AcceptGate } from "./carrier/accept-gate.ts";
+import type { DialAddress } from "./carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "./carrier/channels.ts";
+import type { ListenAddress } from "./carrier/listen.ts";
+import { isOpenToStrangers } from "./carrier/quic/public-address.ts";
+import { listenQuic, type QuicListener, quicDialer } from "./carrier/quic/quic.ts";
+import { QuicEngine } from "./carrier/quic/quic-engine.ts";
+import type { TlsMaterial } from "./carrier/tls-material.ts";
+import { LANES } from "./dist/lane-routing.ts";
+import { FRAGMENTS_AHEAD_BYTES } from "./dist/send.ts";
+import type { BarrelPorts } from "./node/connection-parts.ts";
+import type { QuicOption } from "./node/options.ts";
+
+export interface QuicNodeParts {
+  readonly clock: Clock;
+  readonly option: QuicOption;
+  /** Hears of what the operator should know while the node runs. */
+  warn(reason: string, message: string): void;
+}
+
+/**
+ * A lane is told to wait from a sixteenth of what the send path keeps ahead of the carrier: however its bytes spread over the lanes, one of
+ * them says when there is room again.
+ */
+const LIMITS = { highWaterBytes: FRAGMENTS_AHEAD_BYTES / LANES } as const;
+
+/** QUIC of one node: one engine for all that it dials and accepts. Nothing is loaded before the first use. */
+export class QuicNode {
+  /** What the node's connections need. */
+  readonly ports: BarrelPorts;
+  readonly #engine: QuicEngine;
+  readonly #option: QuicOption;
+  readonly #listeners: QuicListener[] = [];
+
+  constructor({ clock, option, warn }: QuicNodeParts) {
+    this.#engine = new QuicEngine({ clock, warn });
+    this.#option = option;
+    this.ports = {
+      dialer: quicDialer(this.#engine, LIMITS),
+      isVisible: option.visible === true,
+      checkDial: (target, address) => checkDial(option, target, address),
+    };
+  }
+
+  /**
+   * Accepts over QUIC with this certificate. Errors as `listenQuic`.
+   * @throws {SallyportError} ERR_CONFIG, ERR_CLOSED
+   */
+  async listen(
+    gate: AcceptGate,
+    address: ListenAddress,
+    material: TlsMaterial,
+    accept: ChannelledAcceptHandler,
+  ): Promise<QuicListener> {
+    const { allowPublic = false, retry = false } = this.#option;
+    const listener = await listenQuic(this.#engine, gate, address, material, accept, { ...LIMITS, allowPublic, retry });
+    this.#listeners.push(listener);
+    return listener;
+  }
+
+  /** Later connections see this certificate. @throws {SallyportError} as `listenQuic` */
+  replaceMaterial(material: TlsMaterial): void {
+    for (const listener of this.#listeners) listener.replaceMaterial(material);
+  }
+
+  /** Ends the engine, and with it what is left of its connections. */
+  close(): void {
+    this.#engine.close();
+  }
+}
+
+/** The engine has known faults that a peer can use, so it speaks to the outside only where that was asked for (rulings S7). */
+function checkDial({ allowPublic = false }: QuicOption, target: NodeName, { host, port }: DialAddress): void {
+  if (allowPublic || !isOpenToStrangers(host)) return;
+  throw new SallyportError(
+    "ERR_CONFIG",
+    "QUIC_PUBLIC_ADDRESS",
+    `${target} would be dialled over QUIC at ${quotePeerText(host)}:${port}, which is no loopback or private address`,
+    {
+      peer: target,
+      stage: "resolve",
+      advice: "give it a tls:// address; or set quic.allowPublic, knowing the faults that docs/quic.md lists",
+    },
+  );
+}
+
+/** QUIC proves peers by key, and a node without one has nothing to prove. */
+export function quicNeedsIdentity(): SallyportError {
+  return new SallyportError(
+    "ERR_CONFIG",
+    "QUIC_NEEDS_IDENTITY",
+    "QUIC is asked for, and this node has no identity key",
+    {
+      stage: "identity",
+      advice: "set identity with a key directory",
+    },
+  );
+}

@@ -1,0 +1,63 @@
+// A relay that ends QUIC on both sides and passes streams through unchanged (barrel-auth section 14.1): with a stolen
+// TLS key of the listener both ends compute the same channel binding and authenticate each other through it.
+import { Endpoint } from "./quic.mjs";
+
+/**
+ * @param {{host: string, port: number}} listen
+ * @param {{host: string, port: number}} target
+ * @param {{certPem: string, keyPem: string}} certificate what the dialler is shown
+ * @param {(event: object) => void} emit
+ */
+export async function openRelay(listen, target, certificate, emit) {
+  const outgoing = [];
+  const endpoint = await Endpoint.open({ ...listen, certificate, accept: (front) => pair(front) });
+  emit({ event: "relaying", port: endpoint.port });
+
+  function pair(front) {
+    const waiting = [];
+    let back;
+    let ready = false;
+    const toBack = (work) => (ready ? work() : waiting.push(work));
+    const side = (name, other, run) => ({
+      data: (stream, bytes, fin) => {
+        const shown = bytes.length <= 1024 ? { hex: bytes.toString("hex") } : {};
+        emit({ event: "relayed", from: name, stream, length: bytes.length, fin, ...shown });
+        run(() => {
+          other().write(stream, bytes, fin);
+          other().flush();
+        });
+      },
+      reset: (stream, code) => run(() => other().resetStream(stream, code)),
+      closed: (info) => {
+        emit({ event: "relay_closed", from: name, ...info });
+        run(() => other().close(info.code));
+      },
+    });
+    const opened = Endpoint.open({ host: listen.host });
+    opened.then(dialOn, (error) => emit({ event: "relay_failed", error: error.message }));
+
+    function dialOn(dialling) {
+      outgoing.push(dialling);
+      back = dialling.dial(target, () => ({
+        ...side(
+          "listener",
+          () => front,
+          (work) => work(),
+        ),
+        established: () => {
+          ready = true;
+          for (const work of waiting.splice(0)) work();
+        },
+      }));
+    }
+    return side("dialer", () => back, toBack);
+  }
+
+  return {
+    port: endpoint.port,
+    close() {
+      endpoint.close();
+      for (const dialling of outgoing) dialling.close();
+    },
+  };
+}

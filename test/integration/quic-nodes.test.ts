@@ -1,0 +1,168 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { createNode } from "../../src/create-node.ts";
+import type { Node } from "../../src/node/api.ts";
+import type { NodeOptions } from "../../src/node/options.ts";
+import { A, B, failure, NativeRig } from "./native-rig.ts";
+
+// Two nodes that know each other over QUIC, with the real engine in a process of its own.
+
+const COOKIE = "cookie-of-the-quic-tests";
+const rig = new NativeRig();
+const QUIC = { cookie: COOKIE, quic: {}, tickTimeMs: 60_000 } as const;
+
+const acceptor = async (trust: "strict" | "tofu" = "tofu", extra: Partial<NodeOptions> = {}): Promise<Node> => {
+  const node = await rig.node(A, trust, { ...QUIC, listen: ["quic://127.0.0.1:0"], ...extra });
+  node.register("echo", { call: (request) => request }, { allow: "cookie" });
+  return node;
+};
+const dialler = (to: Node, trust: "strict" | "tofu" = "tofu", extra: Partial<NodeOptions> = {}): Promise<Node> =>
+  rig.node(B, trust, { ...QUIC, listen: [], resolve: { [A]: to.endpoints[0] as string }, ...extra });
+const echo = { name: "echo", node: A };
+const firstUse = (who: string): readonly string[] => {
+  const place = join(rig.keyDir(who), "first-use");
+  return existsSync(place) ? readdirSync(place).filter((name) => name.endsWith(".pub")) : [];
+};
+
+/** As an operator who puts the key of `whose` into the book of revoked ones. */
+function revoke(at: string, whose: string): void {
+  const key = readFileSync(join(rig.keyDir(whose), "node.pub"));
+  mkdirSync(join(rig.keyDir(at), "revoked"), { recursive: true, mode: 0o700 });
+  writeFileSync(join(rig.keyDir(at), "revoked", createHash("sha256").update(key).digest("hex")), "");
+}
+
+/** Engines that this process has started and that run. */
+const engines = (): readonly number[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const parent = / \(.*\) \S (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))?.[1];
+        return parent === String(process.pid) && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("quic-engine");
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+
+describe("two nodes over QUIC", () => {
+  it("call each other, whatever the size, and know each other by key on the side that dialled", async () => {
+    const a = await acceptor();
+    const b = await dialler(a);
+    b.register("echo", { call: (request) => request }, { allow: "tofu" });
+    expect(a.endpoints[0]).toMatch(/^quic:\/\/127\.0\.0\.1:\d+$/);
+    for (const size of [0, 1_000, 70_000, 3_000_000]) {
+      const bytes = Buffer.alloc(size, size % 251);
+      const answer = await b.call(echo, bytes);
+      const back = await a.call({ name: "echo", node: B }, bytes);
+      expect([answer, back].map((each) => bytes.equals(each as Buffer))).toEqual([true, true]);
+    }
+    const [seenByB, seenByA] = [b.peers()[0], a.peers()[0]];
+    expect(seenByB).toMatchObject({
+      name: A,
+      protocol: "barrel",
+      assurance: "tofu",
+      fingerprint: a.identity?.fingerprint,
+    });
+    expect(seenByA).toMatchObject({
+      name: B,
+      protocol: "barrel",
+      assurance: "cookie",
+      fingerprint: b.identity?.fingerprint,
+    });
+    // A first contact that we dialled is pinned; whoever dials us is not.
+    expect(firstUse(B)).toEqual([`${A}.pub`]);
+    expect(firstUse(A)).toEqual([]);
+  });
+
+  it("give a provisioned key its level on the side that dialled, and never more than the cookie on the other", async () => {
+    await rig.acquainted(A, B);
+    const a = await acceptor("strict");
+    const b = await dialler(a, "strict");
+    expect(await b.call(echo, 1)).toBe(1);
+    expect(b.peers()[0]).toMatchObject({ assurance: "pinned" });
+    expect(a.peers()[0]).toMatchObject({ assurance: "cookie" });
+  });
+
+  it.each([
+    ["a key that is not pinned", "KEY_UNTRUSTED", "strict"],
+    ["a key other than the pinned one", "KEY_MISMATCH", "tofu"],
+  ] as const)("end with %s on both sides, named where it was found", async (_what, reason, trust) => {
+    await rig.makeKey(B);
+    const a = await acceptor();
+    if (reason === "KEY_MISMATCH") rig.pin(B, B, A);
+    const b = await dialler(a, trust);
+    const refusedByA = new Promise((resolve) => a.on("refused", ({ error }) => resolve(error.reason)));
+    expect(await failure(b.call(echo, 1))).toMatchObject({ code: "ERR_DENIED", reason });
+    expect(await refusedByA).toMatch(/CLOSED_DURING_HANDSHAKE|BARREL_STREAM_ENDED/);
+  });
+
+  it("pin nobody who has not the cookie", async () => {
+    const a = await acceptor();
+    const b = await dialler(a, "tofu", { cookie: "another-cookie-of-the-tests" });
+    expect(await failure(b.call(echo, 1))).toMatchObject({ code: "ERR_DENIED" });
+    expect(b.peers()).toEqual([]);
+    expect([firstUse(A), firstUse(B)]).toEqual([[], []]);
+  });
+
+  it.each([
+    ["by the side that dialled", B, A],
+    ["by the side that was dialled", A, B],
+  ])("end when a key is revoked %s", async (_by, at, whose) => {
+    await rig.acquainted(A, B);
+    const a = await acceptor("strict");
+    const b = await dialler(a, "strict");
+    expect(await b.call(echo, 1)).toBe(1);
+    const downs = [a, b].map((node) => new Promise((resolve) => node.on("nodedown", (_peer, why) => resolve(why))));
+    revoke(at, whose);
+    expect(await downs[at === A ? 0 : 1]).toBe("TRUST_WITHDRAWN");
+    await Promise.all(downs);
+    expect(await failure(b.call(echo, 1))).toMatchObject({ code: "ERR_DENIED" });
+  });
+
+  it("go on after their engines were killed, with a warning and new sessions", async () => {
+    const a = await acceptor();
+    const b = await dialler(a);
+    expect(await b.call(echo, 1)).toBe(1);
+    const warned = new Promise((resolve) =>
+      b.on("warning", ({ reason }) => reason.startsWith("QUIC_") && resolve(reason)),
+    );
+    const down = new Promise((resolve) => b.on("nodedown", (_peer, why) => resolve(why)));
+    expect(engines()).toHaveLength(2);
+    for (const pid of engines()) process.kill(pid, "SIGKILL");
+    expect(await down).toBe("QUIC_ENGINE_LOST");
+    expect(await warned).toBe("QUIC_ENGINE_RESTART");
+    await expect.poll(() => b.call(echo, 2).catch((error: Error) => error.message), { timeout: 30_000 }).toBe(2);
+  });
+});
+
+describe("a node and the outside, over QUIC", () => {
+  it("does not dial beyond private addresses unless that was asked for", async () => {
+    const b = await rig.node(B, "tofu", { ...QUIC, listen: [], resolve: { [A]: "quic://203.0.113.7:4433" } });
+    expect(await failure(b.call(echo, 1))).toMatchObject({ code: "ERR_CONFIG", reason: "QUIC_PUBLIC_ADDRESS" });
+  });
+
+  it.each([
+    ["without an identity", { identity: undefined }, "QUIC_NEEDS_IDENTITY"],
+    ["on a public address", { listen: ["quic://0.0.0.0:0"] }, "QUIC_PUBLIC_ADDRESS"],
+  ] as const)("does not start %s", async (_what, extra, reason) => {
+    const identity = { dir: rig.keyDir(A), trust: "tofu" } as const;
+    const options = {
+      name: A,
+      epmd: "off",
+      listen: ["quic://127.0.0.1:0"],
+      identity,
+      ...QUIC,
+      ...extra,
+    } as NodeOptions;
+    expect(await failure(createNode(options))).toMatchObject({ code: "ERR_CONFIG", reason });
+  });
+
+  it("warns when it is visible, and says so to its peers", async () => {
+    const a = await acceptor("tofu", { quic: { visible: true } });
+    const warned = new Promise((resolve) => a.on("warning", ({ reason }) => resolve(reason)));
+    expect(await warned).toBe("QUIC_VISIBLE");
+  });
+});

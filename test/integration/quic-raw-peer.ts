@@ -1,0 +1,82 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { loadBinding, type NativeBinding, type NativeConnection } from "../../src/quic-engine/binding.ts";
+import { makeConfig } from "../../src/quic-engine/configs.ts";
+
+export const binding: NativeBinding = loadBinding(process.platform, process.arch);
+
+/** A QUIC server on the bare binding, which sees packets one by one. */
+export interface RawPeer {
+  readonly port: number;
+  readonly connection: Promise<NativeConnection>;
+  /** What each read of a stream gave, in order. */
+  readonly reads: string[];
+  onRead: () => void;
+  /** Lets QUIC send. */
+  push(): Promise<void>;
+  close(): void;
+}
+
+/** A server that accepts one connection and reads after each packet. */
+export async function rawServer(
+  material: { certPem: string; keyPem: string },
+  alpn: readonly string[],
+): Promise<RawPeer> {
+  const config = makeConfig(binding, { alpn, idleTimeoutMs: 60_000, ...material });
+  return rawPeer((local, remote) => binding.Connection.accept(Buffer.alloc(16, 7), null, local, remote, config));
+}
+
+type HostPort = { host: string; port: number };
+
+async function rawPeer(
+  make: (local: HostPort, remote: HostPort) => NativeConnection,
+  known?: HostPort,
+): Promise<RawPeer> {
+  const socket = createSocket("udp4");
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const local = { host: "127.0.0.1", port: (socket.address() as AddressInfo).port };
+  let connection: NativeConnection | undefined = known === undefined ? undefined : make(local, known);
+  let made: (connection: NativeConnection) => void = () => undefined;
+  const reads: string[] = [];
+  const peer: RawPeer = {
+    port: local.port,
+    connection: new Promise((resolve) => {
+      made = resolve;
+    }),
+    reads,
+    onRead: () => undefined,
+    async push() {
+      for (;;) {
+        const out = Buffer.alloc(1452);
+        const sent = connection?.send(out) ?? null;
+        if (sent === null) return;
+        const { to } = sent[1];
+        await new Promise<void>((resolve) => socket.send(out, 0, sent[0], to.port, to.host, () => resolve()));
+      }
+    },
+    close: () => socket.close(),
+  };
+  if (connection !== undefined) made(connection);
+  socket.on("message", (bytes, from) => {
+    const remote = { host: from.address, port: from.port };
+    if (connection === undefined) {
+      connection = make(local, remote);
+      made(connection);
+    }
+    try {
+      connection.recv(bytes, { from: remote, to: local });
+    } catch {
+      // It closes.
+    }
+    for (const stream of connection.readable()) {
+      const into = Buffer.alloc(65_536);
+      const result = connection.streamRecv(stream, into);
+      if (result !== null) reads.push(into.toString("latin1", 0, result[0]));
+    }
+    void peer.push();
+    peer.onRead();
+  });
+  return peer;
+}
