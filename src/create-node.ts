@@ -20,6 +20,8 @@ import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { heartbeatOf } from "./dist/heartbeat.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
+import { parseHealthAddress } from "./health/health-address.ts";
+import { openHealthEndpoint } from "./health/health-endpoint.ts";
 import { readCookies } from "./identity/cookies.ts";
 import { advertisedEndpoints } from "./node/advertised.ts";
 import type { Node } from "./node/api.ts";
@@ -31,6 +33,7 @@ import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
+import { nodeProbes } from "./node/node-probes.ts";
 import type { IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { readSeeds } from "./node/seeds.ts";
@@ -118,6 +121,7 @@ async function makeNode(
   };
   const resolver = makeResolver(options, discovery, exchange === undefined ? [] : [exchange.hints]);
   if (options.advertise !== undefined) parseAddress(options.advertise, discovery.schemes[0]);
+  const healthAddress = options.health === undefined ? undefined : parseHealthAddress(options.health.listen);
   const quic = quicOf(options, system.clock, (reason, message) => node.warn(reason, message));
   if (options.quic?.visible === true) warnings.push(QUIC_VISIBLE);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
@@ -200,6 +204,7 @@ async function makeNode(
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
     maxSessions: options.maxSessions,
+    listens: listeners.length > 0,
     // A node that nobody can dial is reached only over the connections that it opened.
     idle: options.idle ?? (listeners.length === 0 ? false : {}),
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
@@ -215,10 +220,17 @@ async function makeNode(
   const replace = (users: readonly TlsUser[], next: TlsMaterial): void => {
     for (const user of users) user.replaceMaterial(next);
   };
+  const showOwn = (): void => {
+    const sides = tls === undefined ? [] : [tls.current.server, tls.current.client];
+    const own = opened === undefined ? [] : [opened.certificate.current];
+    node.ownCertificates([...sides.map(({ loaded }) => loaded.material), ...own]);
+  };
+  showOwn();
   opened?.certificate.watch({
     replaced(next) {
       if (tls === undefined) replace([...accepting, ...dialling], next);
       quic?.replaceMaterial(next);
+      showOwn();
     },
     warned: ({ reason, message }) => node.warn(reason, message),
   });
@@ -239,10 +251,17 @@ async function makeNode(
       replaced({ server, client }) {
         replace(accepting, server.loaded.material);
         replace(dialling, client.loaded.material);
+        showOwn();
       },
       warned: (reason, message) => node.warn(reason, message),
       reloaded: (result) => node.emit("reload", { what: "certificate", ...result }),
     });
+    if (healthAddress !== undefined) {
+      const probes = nodeProbes(node, options.health?.peers ?? false);
+      const endpoint = await openHealthEndpoint(healthAddress, probes, system.clock);
+      // To the last: what drains says that it is not ready.
+      node.attach({ healthEndpoint: endpoint.url, isLast: true, close: async () => endpoint.close() });
+    }
     const endpoints = publishedEndpoints(name, node.endpoints, options.advertise);
     const registrars = makeRegistrars(options, discovery, (reason, message) => node.warn(reason, message));
     const registered = await registerEverywhere({ name, creation: own.creation, endpoints }, registrars);

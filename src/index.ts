@@ -11,6 +11,8 @@ export type {
   GatewayDrained,
   GatewayDrainOptions,
   GatewayEndpoint,
+  GatewayHealth,
+  GatewayPairHealth,
   GatewayPairStatus,
   GatewayPairTotals,
   GatewayPolicyStatus,
@@ -37,6 +39,9 @@ export type { CommanderProfile } from "./gateway/profile.ts";
 export type { Allow, AllowVerb } from "./guard/allow.ts";
 export type { CapabilityVerb } from "./guard/capabilities.ts";
 export type { GuardLimits } from "./guard/limits.ts";
+export type { CheckedPart, CheckResult } from "./health/checks.ts";
+export type { CertificateExpiry, CertificateState } from "./health/expiry-watch.ts";
+export type { CertificateRole } from "./health/watched-certificates.ts";
 export type { TrustLimits } from "./identity/trust-store.ts";
 export {
   type CallOptions,
@@ -50,6 +55,7 @@ export {
   type HandlerContext,
   type Health,
   type HeldInvite,
+  type LastRefusal,
   type LocalProcessHandle,
   type Metric,
   type Node,
@@ -58,6 +64,7 @@ export {
   type NodeIdentity,
   type NodePolicy,
   type Peer,
+  type PeerHealth,
   type PolicyReloadResult,
   type ProcessGrant,
   type ProcessHandler,
@@ -70,6 +77,7 @@ export {
   type SpawnOptions,
   type SpawnRemoteOptions,
   type Target,
+  type Vitals,
   type WaitingPeer,
 } from "./node/api.ts";
 export type {
@@ -79,6 +87,7 @@ export type {
   DnsOption,
   ErlangFileOption,
   ExchangeOption,
+  HealthOption,
   IdentityOption,
   NamedByVmArgs,
   NodeOptions,

@@ -85,7 +85,7 @@ export class AuditTrail {
     return this.#log.isFailing;
   }
 
-  /** Its part of `health().counters`. */
+  /** Its part of `vitals().counters`. */
   counters(): Readonly<Record<string, number>> {
     return {
       audit_written: this.#log.written,

@@ -64,7 +64,7 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     doctorConnect: async (flags, node) =>
       ends(await (await import("./commands/doctor-connect.ts")).doctorConnectCommand(world, flags, node)),
     status: async (flags) => (await import("./commands/status.ts")).status(world, flags),
-    health: async (flags) => (await import("./commands/health.ts")).health(world, flags),
+    health: async (flags) => ends(await (await import("./commands/health.ts")).health(world, flags)),
     peers: async (flags) => (await import("./commands/peers.ts")).peers(world, flags),
     grantsList: async (flags) => (await import("./commands/grants.ts")).grantsList(world, flags),
     grantsRevoke: async (flags, id) => (await import("./commands/grants.ts")).grantsRevoke(world, flags, id),

@@ -68,7 +68,7 @@ export function settingsOfOneShot(
   const config = book.options() as ConfigOptions;
   const mayAsk = flags.control !== false && config.control !== false;
   const isStranger = !(mayAsk && hasOwnIdentity(book));
-  for (const key of ["listen", "advertise", "seeds", "exchange"]) book.drop([key], isOfNode);
+  for (const key of ["listen", "advertise", "seeds", "exchange", "health"]) book.drop([key], isOfNode);
   if (isStranger) for (const key of ["name", "identity", "policy"]) book.drop([key], isOfNode);
   if (book.find(["epmd"])?.value === "register") {
     book.drop(["epmd"], isOfNode);
@@ -105,8 +105,24 @@ export function gatherSettings(flags: CommonFlags, world: SettingsWorld, warning
   putFlags(book, flags, world);
   // An identity would offer the protocol that is asked not to be spoken.
   if (flags.protocol === "otp") book.drop(["identity"]);
+  if (flags.protocol === "barrel") onlyQuic(book);
   putErlangFiles(book, world, warnings);
   return book;
+}
+
+/** Addresses without a scheme are of QUIC, and hosts without an address are looked for where nodes of barrel_p2p listen. */
+function onlyQuic(book: SettingsBook): void {
+  const say = (path: readonly string[], value: unknown): void => {
+    book.drop(path);
+    book.put({ path, value, level: "flag", place: "--protocol", secret: false });
+  };
+  say(["quic", "retry"], book.find(["quic", "retry"])?.value ?? false);
+  say(["epmd"], "off");
+  if (book.find(["discovery", "barrel", "dns"]) === undefined) say(["discovery", "barrel", "dns"], true);
+  for (const { path, value } of book.winners()) {
+    if (path[0] !== "resolve" || typeof value !== "string" || value === "none" || value.includes("://")) continue;
+    say(path, `quic://${value}`);
+  }
 }
 
 /** A key is known under one name, so a command that uses it must know that name. */

@@ -1,6 +1,8 @@
 import { diagnose } from "../base/diagnosis.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { expiryText } from "../health/expiry-text.ts";
+import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Denied, Peer, PolicyReloadResult } from "../node/api.ts";
 import type { CertificateReloadResult } from "../node/certificate-api.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
@@ -18,6 +20,8 @@ export type StartEvent =
       readonly endpoints: readonly string[];
       /** Of the node's key; null without identity by key. */
       readonly fingerprint: string | null;
+      /** Where probes ask; absent where nothing answers them. */
+      readonly health?: string;
     }
   | (Pick<Peer, "protocol" | "assurance" | "fingerprint" | "address"> & {
       readonly event: "nodeup";
@@ -49,6 +53,7 @@ export type StartEvent =
       readonly fault: string;
     } & ReturnType<typeof failureDocument>)
   | { readonly event: "handler_error"; readonly id: string; readonly where: string; readonly message: string }
+  | (CertificateExpiry & { readonly event: "expiry" })
   | { readonly event: "warning"; readonly reason: string; readonly message: string }
   | { readonly event: "stopped"; readonly reason: string };
 
@@ -98,7 +103,8 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
   switch (event.event) {
     case "listening": {
       const where = event.endpoints.length === 0 ? "only dials, no listener" : event.endpoints.join(", ");
-      return line(colours.green("listening"), `${event.name} on ${where}`);
+      const probes = event.health === undefined ? "" : `, health at ${event.health}`;
+      return line(colours.green("listening"), `${event.name} on ${where}${probes}`);
     }
     case "nodeup":
       return line(
@@ -124,6 +130,8 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
         colours.red("error    "),
         `${event.where} failed (id ${event.id}): ${event.message.split("\n", 1)[0]}`,
       );
+    case "expiry":
+      return line(event.withinDays === 0 ? colours.red("expired  ") : colours.yellow("expires  "), expiryText(event));
     case "warning":
       return event.reason === AUDIT_MODE
         ? line(colours.red("AUDIT    "), event.message)

@@ -1,4 +1,4 @@
-import type { Health, RuleInCode } from "../node/api.ts";
+import type { Health, RuleInCode, Vitals } from "../node/api.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { PolicyDocument } from "../policy/document.ts";
@@ -13,7 +13,7 @@ export interface ControlStatus {
   /** `SHA256:...` of the node's key, or null without identity by key. */
   readonly fingerprint: string | null;
   readonly trust: "strict" | "tofu" | null;
-  /** As `Health.state`. */
+  /** As `Vitals.state`. */
   readonly state: string;
   /** Stable reasons of what needs a look now; empty when green. */
   readonly problems: readonly string[];
@@ -40,6 +40,9 @@ export interface ControlPolicyState {
 
 /** Health, and how the policy stands. */
 export type ControlHealth = Health & { readonly policy: ControlPolicyState | null };
+
+/** The same without asking peers. */
+export type ControlVitals = Vitals & { readonly policy: ControlPolicyState | null };
 
 /** All that grants something on a node. */
 export interface ControlPolicy {
@@ -126,7 +129,9 @@ export interface MessageTo {
 export interface ControlTarget {
   status(): ControlStatus;
   peers(): readonly ControlPeer[];
-  health(): ControlHealth;
+  /** Within 8 seconds; never rejects. */
+  health(): Promise<ControlHealth>;
+  vitals(): ControlVitals;
   /** A decision of late; null when it is not known any more. */
   why(id: string): Decision | null;
   policy(): ControlPolicy;

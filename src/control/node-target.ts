@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseDialTarget, sameNode } from "../base/node-name.ts";
+import { expiryReason, expiryText } from "../health/expiry-text.ts";
 import { formatPublicKey, parsePublicKey } from "../identity/public-key.ts";
 import type { Node, Peer } from "../node/api.ts";
 import type { Decision } from "../policy/decision.ts";
@@ -17,6 +18,7 @@ import type {
   ControlReload,
   ControlStatus,
   ControlTarget,
+  ControlVitals,
   MessageTo,
   OperationBounds,
 } from "./control-target.ts";
@@ -53,15 +55,13 @@ export class NodeTarget implements ControlTarget {
     this.#policy = new NodePolicyView(node, clock, policyFile);
     this.#startedMs = clock.wallMs();
     node.on("nodeup", (peer) => this.#since.set(peer, clock.wallMs()));
-    node.on("warning", ({ reason, message }) => {
-      this.#warnings.push({ reason, message });
-      if (this.#warnings.length > MAX_WARNINGS) this.#warnings.shift();
-    });
+    node.on("warning", ({ reason, message }) => this.#warned(reason, message));
+    node.on("expiry", (expiry) => this.#warned(expiryReason(expiry), expiryText(expiry)));
   }
 
   status(): ControlStatus {
     const node = this.#node;
-    const { state, problems, seeds } = node.health();
+    const { state, problems, seeds } = node.vitals();
     return {
       name: node.name,
       creation: node.creation,
@@ -86,8 +86,12 @@ export class NodeTarget implements ControlTarget {
     return peers.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  health(): ControlHealth {
-    return { ...this.#node.health(), policy: this.#policy.state() };
+  async health(): Promise<ControlHealth> {
+    return { ...(await this.#node.health()), policy: this.#policy.state() };
+  }
+
+  vitals(): ControlVitals {
+    return { ...this.#node.vitals(), policy: this.#policy.state() };
   }
 
   why(id: string): Decision | null {
@@ -116,6 +120,11 @@ export class NodeTarget implements ControlTarget {
       ...peer,
       key: formatPublicKey(parsePublicKey(publicKey, peer.name)),
     }));
+  }
+
+  #warned(reason: string, message: string): void {
+    this.#warnings.push({ reason, message });
+    if (this.#warnings.length > MAX_WARNINGS) this.#warnings.shift();
   }
 
   async reloadIdentity(): Promise<ControlReload> {

@@ -21,6 +21,7 @@ function target(): { node: ControlTarget; asked: unknown[][] } {
     status: record("status", { name: "a@h" } as unknown as ReturnType<ControlTarget["status"]>),
     peers: record("peers", []),
     health: record("health", { openCalls: 0 } as unknown as ReturnType<ControlTarget["health"]>),
+    vitals: record("vitals", { openCalls: 0 } as unknown as ReturnType<ControlTarget["vitals"]>),
     pending: record("pending", []),
     reloadIdentity: record("reloadIdentity", Promise.resolve({ fingerprint: FINGERPRINT, ended: 2 })),
     why: record("why", null),

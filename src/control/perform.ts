@@ -18,7 +18,7 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
     case "peers":
       return { peers: target.peers() };
     case "health":
-      return { ...target.health() };
+      return args["peers"] === false ? { ...target.vitals() } : { ...(await target.health()) };
     case "pending":
       return { pending: target.pending() };
     case "reloadIdentity":

@@ -1,14 +1,5 @@
-import {
-  ACCEPT_LIMITS,
-  COOKIE,
-  COUNT,
-  HEARTBEAT,
-  IDENTITY,
-  LIMITS,
-  TEXT,
-  TIME_MS,
-  TLS_FILES,
-} from "../config/config-keys.ts";
+import { COOKIE, HEALTH_FIELD, HEARTBEAT, IDENTITY, TEXT, TLS_FILES } from "../config/config-keys.ts";
+import { ACCEPT_LIMITS, COUNT, LIMITS, TIME_MS } from "../config/limit-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
 import type { GatewayLimits } from "../gateway/limits.ts";
 import type {
@@ -228,6 +219,7 @@ export const GATEWAY_KEYS: Readonly<Record<keyof FileOptions | "$schema" | "vers
     says: "Port mappers of the gateway. Default none.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime of the nodes, in milliseconds. Default 60000." },
+  health: HEALTH_FIELD,
   heartbeat: { shape: HEARTBEAT, says: "Liveness of sessions by key." },
   limits: { shape: object(LIMITS), says: "Bounds of each connection." },
   acceptLimits: { shape: object(ACCEPT_LIMITS), says: "Bounds of connections that are not authenticated yet." },

@@ -13,6 +13,7 @@ import type { FilterFactory } from "../gateway/message-filter.ts";
 import type { GatewayNotice } from "../gateway/notices.ts";
 import type { MessageEvent } from "../gateway/pair-rules.ts";
 import type { Budgets } from "../guard/budgets.ts";
+import type { ExpiryWatch } from "../health/expiry-watch.ts";
 import type { Decisions } from "../node/decisions.ts";
 import type { PortMappers } from "./port-mappers.ts";
 
@@ -37,6 +38,8 @@ export interface PairWorld {
   readonly budgets: Budgets;
   readonly decisions: Decisions;
   readonly mappers: PortMappers;
+  /** Certificates of pairs, and of the legs of their sessions. */
+  readonly expiry: ExpiryWatch;
   /** In place of the rules of the options. */
   readonly filterFor: FilterFactory | undefined;
   /** Operations that are let through are told whatever the options of a pair say. */

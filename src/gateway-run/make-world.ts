@@ -6,6 +6,8 @@ import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
 import { Budgets } from "../guard/budgets.ts";
 import { DEFAULT_GUARD_LIMITS } from "../guard/limits.ts";
+import { ExpiryWatch } from "../health/expiry-watch.ts";
+import { peerCertificate } from "../health/watched-certificates.ts";
 import { judgeWith } from "../node/certificate-judge.ts";
 import { Counters } from "../node/counters.ts";
 import { Decisions } from "../node/decisions.ts";
@@ -39,9 +41,14 @@ export function makeWorld(
     const decision = outcome === "allow" ? decisions.why(id) : undefined;
     if (decision !== undefined) told.notice({ kind: "audited", decision, count });
   });
+  const expiry = new ExpiryWatch({
+    clock: system.clock,
+    tell: (certificate) => told.notice({ kind: "expiry", ...certificate }),
+  });
   return {
     ...told,
     system,
+    expiry,
     legs: {
       clock: system.clock,
       limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
@@ -49,6 +56,7 @@ export function makeWorld(
       heartbeat: heartbeatOf(options.heartbeat ?? {}),
       judgeCertificate: judgeWith("standard"),
       readCertificate: readCertificateFacts,
+      shown: (leg, peer, der) => expiry.set(leg, der === undefined ? [] : peerCertificate(der, peer)),
     },
     gate: new AcceptGate(system, options.acceptLimits),
     openChallenges: new OpenChallenges(),

@@ -8,6 +8,7 @@ import type { GuardedPair } from "../gateway/guarded-pair.ts";
 import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
 import { type FilterFactory, SIDES } from "../gateway/message-filter.ts";
 import { PairTotals } from "../gateway/pair-totals.ts";
+import { watchedCertificates } from "../health/watched-certificates.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { IdentityUse } from "./identity-pool.ts";
 import type { OwnRules } from "./own-rules.ts";
@@ -34,6 +35,8 @@ export class RunningPair {
   #bound: readonly Bound[] = [];
   readonly #use: IdentityUse | undefined;
   readonly #unwatch: (() => void) | undefined;
+  /** Under these its certificates are watched: a pair that takes its place has others. */
+  readonly #watched = { inside: {}, outside: {} };
 
   /** @param use of the identity of the plan, where it has one: it is released with the pair */
   constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld, use: IdentityUse | undefined) {
@@ -49,6 +52,7 @@ export class RunningPair {
       for (const link of this.#links.values()) link.cut(changes);
     });
     rules?.start((over) => void this.end(over));
+    this.#watchCertificates();
   }
 
   get filterFor(): FilterFactory {
@@ -61,6 +65,11 @@ export class RunningPair {
 
   get endpoints(): readonly GatewayEndpoint[] {
     return this.#bound.map(({ endpoint }) => endpoint);
+  }
+
+  /** At all its endpoints. */
+  get isListening(): boolean {
+    return this.#bound.length === this.plan.listeners.length;
   }
 
   /** Sessions, those in their handshake included. */
@@ -100,6 +109,7 @@ export class RunningPair {
     await closed;
     this.#unwatch?.();
     this.#use?.release();
+    for (const side of SIDES) this.#world.expiry.set(this.#watched[side], []);
   }
 
   /** Ends sessions that may not go on under the rules as they are; tells how many. */
@@ -122,6 +132,7 @@ export class RunningPair {
       const own = { ...this.plan.sides[side], material };
       this.plan = { ...this.plan, sides: { ...this.plan.sides, [side]: own } };
     }
+    this.#watchCertificates();
     return changed.length > 0;
   }
 
@@ -142,6 +153,14 @@ export class RunningPair {
       sessions,
       totals: this.#totals.report(reports),
     };
+  }
+
+  #watchCertificates(): void {
+    for (const side of SIDES) {
+      const { material } = this.plan.sides[side];
+      const certificates = material === undefined ? [] : watchedCertificates(material, `${this.name} ${side}`);
+      this.#world.expiry.set(this.#watched[side], certificates);
+    }
   }
 
   #happened(event: PairEvent, link: Link): void {

@@ -33,6 +33,8 @@ export interface LegWorld {
   readonly heartbeat?: HeartbeatOptions;
   readonly judgeCertificate: CertificateJudge;
   readonly readCertificate?: CertificateReader;
+  /** Hears of certificates that a CA vouches for, while the session of their leg stands. */
+  readonly shown?: (leg: Leg, peer: NodeName, certDer: Buffer | undefined) => void;
 }
 
 export interface LegParts {
@@ -220,8 +222,12 @@ export class Leg implements DistSink, HandshakeHold {
     if (native !== undefined) this.assurance = native.assurance;
     const pending = this.#native?.pending;
     const lost = pending === undefined ? undefined : this.#parts.identity?.keeper.lostStanding(pending, info);
-    if (lost === undefined) this.#owner.up(this);
-    else this.connection.destroy(lost);
+    if (lost !== undefined) {
+      this.connection.destroy(lost);
+      return;
+    }
+    if (info.chainTrusted && this.peer !== undefined) this.#parts.world.shown?.(this, this.peer, info.peerCertDer);
+    this.#owner.up(this);
   }
 
   /** Whole messages are judged, so all are put together within the limits. */
@@ -246,6 +252,7 @@ export class Leg implements DistSink, HandshakeHold {
   }
 
   down(cause: SallyportError | undefined): void {
+    if (this.peer !== undefined) this.#parts.world.shown?.(this, this.peer, undefined);
     this.#owner.down(this, this.#native?.cause ?? cause);
   }
 

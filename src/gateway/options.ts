@@ -2,6 +2,7 @@ import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
 import type { TlsFiles } from "../carrier/tls-material.ts";
 import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { HealthOption } from "../health/health-address.ts";
 import type { CookieSetting } from "../identity/cookies.ts";
 import type { IdentityOption } from "../node/options.ts";
 import type { PolicyDocument, ShapeEntry } from "../policy/document.ts";
@@ -125,6 +126,8 @@ export interface GatewayOptions {
   readonly acceptLimits?: AcceptGateLimits;
   /** Keeps a hash-chained record of connections and refusals. Default none. */
   readonly audit?: GatewayAuditOption;
+  /** Answers probes over HTTP: `/live`, `/ready` and `/health` (docs/health.md). Default none. */
+  readonly health?: HealthOption;
   /** Plain TCP on the outside: `true` on loopback addresses, `"any"` everywhere. Default false. */
   readonly dangerous?: { readonly plaintext?: boolean | "any" };
   /** Hears what becomes of each pair. Must not throw. */

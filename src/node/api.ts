@@ -3,14 +3,16 @@ import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Allow, AllowVerb } from "../guard/allow.ts";
 import type { CapabilityVerb } from "../guard/capabilities.ts";
+import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
+import type { Health, Vitals } from "./health-api.ts";
 import type { Metric } from "./metric.ts";
-import type { SeedHealth } from "./seed.ts";
 
 export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
+export type { Health, LastRefusal, PeerHealth, Vitals } from "./health-api.ts";
 export type { Metric } from "./metric.ts";
 
 /** A peer as an application sees it: who it is, how sure we are, and over what it came. */
@@ -146,6 +148,8 @@ export interface NodeEvents {
   nodedown: [peer: Peer, reason: string];
   /** An inbound operation was refused. */
   denied: [denied: Denied];
+  /** A certificate is near its end, or past it: at 30, 14, 7 and 1 days, at its end, and daily from then on. */
+  expiry: [expiry: CertificateExpiry];
   /** Something the operator should know. */
   warning: [warning: { readonly reason: string; readonly message: string }];
   /** Another policy, or other certificate files, were to be taken; `ok` says whether they were. */
@@ -158,7 +162,7 @@ export interface NodeEvents {
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
   handlerError: [failure: { readonly id: string; readonly where: string; readonly error: unknown }];
-  /** A connection failed before it became a session. Of seeds that nobody waits for, `health()` tells. */
+  /** A connection failed before it became a session. Of seeds that nobody waits for, `vitals()` tells. */
   refused: [
     failure: { readonly address: string; readonly role: "initiator" | "acceptor"; readonly error: SallyportError },
   ];
@@ -299,30 +303,14 @@ export interface NodeIdentity {
   reload(): Promise<number>;
 }
 
-/** Health of a node at one moment. */
-export interface Health {
-  /** `yellow`: it works, and something needs a look; see `problems`. */
-  readonly state: "green" | "yellow";
-  /** Reasons for `yellow`, those of the warnings that told of them. */
-  readonly problems: readonly string[];
-  readonly selfNode: NodeName;
-  readonly isDistributed: boolean;
-  readonly connectedNodes: readonly NodeName[];
-  readonly connectedCount: number;
-  readonly processes: number;
-  readonly openCalls: number;
-  /** The nodes that this one connects to by itself. */
-  readonly seeds: readonly SeedHealth[];
-  /** Counters since start, by stable name. */
-  readonly counters: Readonly<Record<string, number>>;
-}
-
 /** A node: the whole public surface. Made by `createNode`. */
 export interface Node {
   readonly name: NodeName;
   readonly creation: number;
   /** The endpoints really bound, such as `tls://127.0.0.1:9100`. Empty for a dial-only node. */
   readonly endpoints: readonly string[];
+  /** Where probes ask over HTTP, such as `http://127.0.0.1:9180`; null where option `health` is not set. */
+  readonly healthEndpoint: string | null;
   /** Identity by key; null for a node that runs without. */
   readonly identity: NodeIdentity | null;
   /** The certificate files of `tls`; null for a node that makes its certificate itself, or has none. */
@@ -380,7 +368,13 @@ export interface Node {
   /** A fresh unguessable reference of this node. */
   makeRef(): Reference;
   peers(): readonly Peer[];
-  health(): Health;
+  /** How the node is, as far as it knows without asking anybody. Never throws, also when the node is closed. */
+  vitals(): Vitals;
+  /**
+   * The same, and whether the peers answer: they are pinged, 32 at a time, those with a session only. Resolves within 8 seconds
+   * and never rejects.
+   */
+  health(): Promise<Health>;
   /** Connection attempts: `dist.auth.attempts` by role, protocol, outcome and reason, `dist.auth.duration_ms` by role and outcome. */
   metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;

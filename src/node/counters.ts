@@ -1,4 +1,4 @@
-/** Names of what a node counts; part of `health()`. */
+/** Names of what a node counts; part of `vitals()`. */
 export type CounterName =
   | "denied"
   /** Let through because of audit mode. */

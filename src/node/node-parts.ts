@@ -23,6 +23,8 @@ export interface NodeParts extends ConnectionParts, JoiningParts {
   readonly configuredCertificate?: ConfiguredCertificate | undefined;
   /** Bounds of what one peer may use; what is not given has its default. */
   readonly guardLimits?: Partial<GuardLimits> | undefined;
+  /** It is to accept connections. Default false. */
+  readonly listens?: boolean;
   /** Undefined: only `allow` in code grants anything. */
   readonly policy?: PolicySource | undefined;
   /** A listener of the user threw. */
@@ -33,9 +35,11 @@ export interface NodeParts extends ConnectionParts, JoiningParts {
 export interface Attachment {
   /** Shown in `node.endpoints`; undefined for what is not an endpoint. */
   readonly endpoint?: string;
+  /** Where probes ask over HTTP; see `Node.healthEndpoint`. */
+  readonly healthEndpoint?: string;
   /** Closed when the sessions have ended; the others before. Default false. */
   readonly isLast?: boolean;
-  /** Its part of `health().counters`. */
+  /** Its part of `vitals().counters`. */
   counters?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@ import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { Allow } from "../guard/allow.ts";
 import type { GuardLimits } from "../guard/limits.ts";
+import type { HealthOption } from "../health/health-address.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
@@ -129,6 +130,8 @@ export type ErlangFileOption =
   | string
   | { readonly file: string; readonly environment?: (name: string) => string | undefined };
 
+export type { HealthOption } from "../health/health-address.ts";
+
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
   /** `local@host`. */
@@ -215,6 +218,8 @@ export interface NodeOptions {
   readonly guardLimits?: Partial<GuardLimits>;
   /** Keeps a hash-chained record of connection attempts, ends of sessions, and refused operations. Default none. */
   readonly audit?: AuditOption;
+  /** Answers probes over HTTP: `/live`, `/ready` and `/health` (docs/health.md). Default none. */
+  readonly health?: HealthOption;
   /** Dial and listen over QUIC. Needs `identity`. Default: neither, and its engine is not loaded. */
   readonly quic?: QuicOption;
   /** What needs a second thought. Each emits a warning at start. */

@@ -21,6 +21,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
+import { HealthBook } from "./health-book.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
@@ -47,6 +48,7 @@ export class SessionHost implements ConnectionHost {
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
+  readonly health: HealthBook;
   /** What sessions may do as policy, grants and trust change. */
   readonly standings: Standings;
   readonly #parts: ConnectionParts;
@@ -85,6 +87,7 @@ export class SessionHost implements ConnectionHost {
     this.#attempts = attempts;
     this.#core = core;
     this.self = core;
+    this.health = new HealthBook(core);
     this.#deadlines = deadlines;
     this.#spawns = spawns;
     this.#inbound = inbound;
@@ -220,6 +223,7 @@ export class SessionHost implements ConnectionHost {
   endAll(error: SallyportError): readonly DistConnection[] {
     this.admitNothing(error);
     this.identity?.stop();
+    this.health.stop();
     this.standings.stop();
     const leaving = [...this.sessions.all()].map((session) => session.connection);
     for (const connection of leaving) connection.end("stopping");
@@ -270,6 +274,7 @@ export class SessionHost implements ConnectionHost {
       | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
     this.#certificates.watch(session, peer.info.peerCertDer);
+    this.health.sessionUp(session, peer.info.peerCertDer, peer.info.chainTrusted);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -297,6 +302,7 @@ export class SessionHost implements ConnectionHost {
     this.#spawns.sessionLost(session);
     session.ended();
     this.#certificates.forget(session);
+    this.health.sessionDown(session, cause);
     this.#byPeer.delete(session.peer);
     this.#reaper.forget(session);
     this.relieved(session);
@@ -320,6 +326,7 @@ export class SessionHost implements ConnectionHost {
   failed(connection: DistConnection, address: string, error: SallyportError): void {
     this.#handshaking.delete(connection);
     this.#core.counters.add("connections_refused");
+    this.health.failed(connection.role, address, error);
     const dial = [...this.sessions.dials()].find((each) => each.addressOf(connection) !== undefined);
     if (dial?.isQuiet !== true) this.#core.events.emit("refused", { address, role: connection.role, error });
     dial?.attemptEnded(connection, error);
@@ -347,17 +354,10 @@ export class SessionHost implements ConnectionHost {
     this.#attempts.barrel(attempt);
   }
 
-  strayPong(): void {
-    this.#core.counters.add("pongs_stray");
-  }
-
-  turnStarted(): void {
-    this.#core.processes.queue.hold();
-  }
-
-  turnEnded(): void {
-    this.#core.processes.queue.run();
-  }
+  readonly strayPong = (): void => this.#core.counters.add("pongs_stray");
+  readonly turnStarted = (): void => this.#core.processes.queue.hold();
+  /** Runs what became ready. */
+  readonly turnEnded = (): void => void this.#core.processes.queue.run();
 
   #connectTo(target: NodeName, address: DialAddress): DistConnection {
     if (address.scheme === "quic") {

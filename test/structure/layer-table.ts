@@ -54,6 +54,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       "node:net": "the only folder that opens sockets",
       "node:tls": "the only folder that opens TLS sessions",
       "node:crypto": "reads the certificates of a TLS session",
+      "node:http": "the listener that probes ask",
       "node:path": "the folder of a key file; computes, touches no disk",
       "node:worker_threads": "a closed MessageChannel, the way to give memory back without waiting for the collector",
     },
@@ -73,6 +74,10 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   auth: { rank: 3, why: "handshake machines; pure steps" },
   dist: { rank: 4, why: "one distribution connection: core without I/O, and the driver joining it to a carrier" },
   guard: { rank: 5, why: "classification, ownership, return paths, budgets, refusal answers; for node and gateway" },
+  health: {
+    rank: 5,
+    why: "what monitors ask: ends of certificates, checks under one deadline, the endpoint of probes",
+  },
   audit: { rank: 5, why: "the record of decisions" },
   process: { rank: 6, why: "mailboxes, links, monitors of local processes" },
   node: {

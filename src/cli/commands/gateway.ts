@@ -84,7 +84,8 @@ class RunningCommand implements Omit<GatewayTarget, "gateway"> {
     const endpoints = gateway
       .status()
       .pairs.flatMap(({ name: pair, endpoints }) => endpoints.map((endpoint) => ({ pair, ...endpoint })));
-    this.#printer.begin({ event: "listening", file: config.file, endpoints, epmd });
+    const health = gateway.healthEndpoint === null ? {} : { health: gateway.healthEndpoint };
+    this.#printer.begin({ event: "listening", file: config.file, endpoints, epmd, ...health });
     const target: GatewayTarget = {
       gateway,
       reload: () => this.reload(),

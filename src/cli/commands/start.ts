@@ -47,6 +47,7 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
       name: node.name,
       endpoints: node.endpoints,
       fingerprint: node.identity?.fingerprint ?? null,
+      ...(node.healthEndpoint === null ? {} : { health: node.healthEndpoint }),
     });
     tellAuditMode(node, world, events);
     node.on("reload", ({ what, ok }) => {
@@ -102,6 +103,7 @@ function listen(node: Node, events: EventPrinter): void {
   node.on("denied", (denied) => events.print(deniedEvent(denied)));
   node.on("reload", (reload) => events.print({ event: "reload", ...reload }));
   node.on("output", ({ peer, text }) => events.print({ event: "output", peer: peer.name, text }));
+  node.on("expiry", (expiry) => events.print({ event: "expiry", ...expiry }));
   node.on("warning", ({ reason, message }) => events.print({ event: "warning", reason, message }));
   node.on("refused", ({ address, role, error }) => {
     // Of two connections that crossed one goes on: nothing was refused.
