@@ -66,14 +66,19 @@ const FIRST_CREATION = 4;
  * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory; ALREADY_RUNNING, CONFIG_CONFLICT),
  * ERR_UNREACHABLE EPMD_UNREACHABLE
  */
-export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
+export function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
+  return createNodeWith(options, new RealClock());
+}
+
+/** The same by another clock, such as that of a machine that is wrong; TLS itself goes by the machine's. For tests. */
+export async function createNodeWith(options: NodeOptions | NamedByVmArgs, clock: Clock): Promise<Node> {
   const held: Held = {};
   const warnings: Warning[] = [];
   const world = { files: new RealFiles(), directory: ".", hostname: hostName() };
   try {
     const settings = withErlangFiles(options, world, warnings);
     const erlangFiles = [options.vmArgs, options.sslDistOptfile].map(pathOf).filter((path) => path !== undefined);
-    return await makeNode(settings, erlangFiles, held, warnings);
+    return await makeNode(settings, erlangFiles, held, warnings, clock);
   } catch (error) {
     held.lock?.release();
     held.peerHosts?.stop();
@@ -93,8 +98,9 @@ async function makeNode(
   erlangFiles: readonly string[],
   held: Held,
   warnings: Warning[],
+  clock: Clock,
 ): Promise<Node> {
-  const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
+  const system = { clock, random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const heartbeat = heartbeatOf(options.heartbeat ?? {});
   const seeds = readSeeds(options.seeds ?? [], name, dnsSeeds(options.discovery));

@@ -20,9 +20,10 @@ import {
   type CarrierSink,
   type DialAddress,
   type Listener,
+  type OwnTls,
   UNSECURED,
 } from "./carrier.ts";
-import { countIntermediates } from "./chain-depth.ts";
+import { chainAsSent, countIntermediates, noteIntermediates } from "./chain-depth.ts";
 import { bindServer, type ListenAddress } from "./listen.ts";
 import { formatAddress } from "./socket-address.ts";
 import {
@@ -36,7 +37,8 @@ import {
 import type { Gatekeeper } from "./source-gate.ts";
 import { failedHandshake, securedHandshake, type TlsDebug, type TlsDebugSink } from "./tls-debug.ts";
 import type { TlsMaterial } from "./tls-material.ts";
-import { DEFAULT_CHAIN_DEPTH, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
+import { probeTls } from "./tls-probe.ts";
+import { DEFAULT_CHAIN_DEPTH, effectiveVersions, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
 
 export interface TlsCarrierOptions extends SocketCarrierLimits, TlsProtocolOptions {
   /**
@@ -67,6 +69,7 @@ interface CheckedMaterial {
   readonly certDer: Buffer;
   /** The certificates of `caPem`, to count the way from a peer's to a root. */
   readonly authorities: readonly X509Certificate[];
+  readonly own: OwnTls & { readonly seen: Buffer[] };
 }
 
 /** Every session proves itself anew: nothing is resumed, nothing renegotiated. */
@@ -87,10 +90,20 @@ export function createTlsDialer(
   options: TlsCarrierOptions = {},
 ): TlsDialer {
   let current = checkedMaterial(material, options);
+  let shown = material;
   return {
     replaceMaterial(next: TlsMaterial): void {
       current = checkedMaterial(next, options);
+      shown = next;
     },
+    get own(): OwnTls {
+      return current.own;
+    },
+    probe: (question) =>
+      probeTls(
+        { ...parts, material: shown, configured: contextOptions(shown, options), alpn: options.alpn ?? [] },
+        question,
+      ),
     dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier {
       const checked = current;
       const socket = connect({
@@ -109,7 +122,7 @@ export function createTlsDialer(
         socket.setNoDelay(DIAL_OPTIONS.noDelay);
         socket.setKeepAlive(DIAL_OPTIONS.keepAlive, DIAL_OPTIONS.keepAliveInitialDelay);
       });
-      const opening = openingInfo(formatAddress(address.host, address.port), socket);
+      const opening = openingInfo(formatAddress(address.host, address.port), socket, checked);
       const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
       carrier.listen(sink);
       socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, checked, options, "dialler"));
@@ -151,7 +164,7 @@ export async function listenTls(
   const server = createServer(SOCKET_OPTIONS, (socket) => {
     const admission = admitSocket(parts.gate, socket);
     if (admission === undefined) return;
-    const opening = openingInfo(formatAddress(socket.remoteAddress, socket.remotePort), socket);
+    const opening = openingInfo(formatAddress(socket.remoteAddress, socket.remotePort), socket, handshakes.checked);
     const carrier = new SocketCarrier(parts, options, "accept", socket, opening);
     carrier.listen(accept(carrier, admission));
     if (!socket.destroyed) handshakes.start(socket, carrier);
@@ -246,12 +259,13 @@ function open(
 function openInfo(
   socket: TLSSocket,
   remoteAddress: string,
-  { certDer: ownCertDer, authorities }: CheckedMaterial,
+  { certDer: ownCertDer, authorities, own }: CheckedMaterial,
   options: TlsCarrierOptions,
 ): CarrierInfo {
   const peer = socket.getPeerX509Certificate();
   const peerCertDer = peer?.raw;
   const chainError = peer === undefined ? "NO_CERTIFICATE" : chainErrorOf(socket, peer, authorities, options);
+  if (peer !== undefined && chainError === undefined) noteIntermediates(peer, own.seen);
   const alpn = socket.alpnProtocol;
   return {
     transport: "tls",
@@ -265,16 +279,19 @@ function openInfo(
     // For a client without certificate the verdict is about nothing; only the absent certificate tells.
     chainTrusted: chainError === undefined,
     chainError,
+    ...(chainError === undefined ? {} : { peerChain: peer === undefined ? [] : chainAsSent(peer) }),
+    own,
     exporter: (label, length) => exportKey(socket, label, length),
   };
 }
 
-function openingInfo(remoteAddress: string, socket: Socket): CarrierInfo {
+function openingInfo(remoteAddress: string, socket: Socket, { own }: CheckedMaterial): CarrierInfo {
   return {
     transport: "tls",
     remoteAddress,
     localAddress: formatAddress(socket.localAddress, socket.localPort),
     ...UNSECURED,
+    own,
   };
 }
 
@@ -320,6 +337,23 @@ function alpnOptions(options: TlsCarrierOptions): TlsOptions {
   return { ALPNCallback: ({ protocols }) => own.find((protocol) => protocols.includes(protocol)) ?? protocols[0] };
 }
 
+function ownTls(
+  material: TlsMaterial,
+  authorities: readonly Buffer[],
+  options: TlsCarrierOptions,
+): CheckedMaterial["own"] {
+  const versions = effectiveVersions(options);
+  return {
+    chain: readPemCertificates(material.certPem, "certFile"),
+    authorities,
+    seen: [],
+    depth: options.depth ?? DEFAULT_CHAIN_DEPTH,
+    minVersion: versions?.min ?? "none",
+    maxVersion: versions?.max ?? "none",
+    ciphers: options.ciphers,
+  };
+}
+
 function contextOptions(material: TlsMaterial, options: TlsCarrierOptions): SecureContextOptions {
   return {
     cert: material.certPem,
@@ -343,6 +377,7 @@ function checkedMaterial(material: TlsMaterial, options: TlsCarrierOptions): Che
       secureContext,
       certDer: new X509Certificate(material.certPem).raw,
       authorities: authorities.map((der) => new X509Certificate(der)),
+      own: ownTls(material, authorities, options),
     };
   } catch (cause) {
     const system = systemCode(cause);

@@ -78,7 +78,8 @@ function fileSubject(
   }
 }
 
-function setupsOf(
+/** How a node does TLS, by side; `file` says where it stands. */
+export function setupsOf(
   { server, client, ...common }: TlsOption,
   file: string,
   name: NodeName | undefined,

@@ -31,6 +31,7 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   // The command did what it was asked for, and the answer is a "no".
   "ERR_CONFIG AUDIT_FAULTY": 1,
   "ERR_CONFIG CERTS_FAULTY": 1,
+  "ERR_CONFIG MACHINE_FAULTY": 1,
   "ERR_CONFIG CERT_NOT_RENEWED": 1,
   "ERR_CONFIG DECISION_UNKNOWN": 1,
   "ERR_CONFIG GRANT_UNKNOWN": 1,

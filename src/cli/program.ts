@@ -16,6 +16,7 @@ import type { MessageArguments } from "./commands/message.ts";
 import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
 import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
 import { addConfigCommands, type ConfigActions } from "./config-commands.ts";
+import { addDoctorCommand, type DoctorActions } from "./doctor-commands.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import { addFirewallCommands, type FirewallActions } from "./firewall-commands.ts";
 import { addGatewayCommands, type GatewayActions } from "./gateway-commands.ts";
@@ -33,6 +34,7 @@ export interface Actions
     IdentityActions,
     PolicyActions,
     RunningActions,
+    DoctorActions,
     CertsActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
@@ -160,6 +162,7 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
     ],
   }).action((node: string, flags: AttachFlags) => actions.attach(flags, node));
 
+  addDoctorCommand(program, actions, common);
   addIdentityCommands(program, actions);
   addPolicyCommands(program, actions);
   addRunningCommands(program, actions);

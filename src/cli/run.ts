@@ -60,6 +60,9 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     trustPromote: async (flags, name, fingerprint) =>
       (await import("./commands/trust.ts")).trustPromote(world, flags, name, fingerprint),
     trustRevoke: async (flags, whom) => (await import("./commands/trust.ts")).trustRevoke(world, flags, whom),
+    doctor: async (flags) => ends(await (await import("./commands/doctor.ts")).doctor(world, flags)),
+    doctorConnect: async (flags, node) =>
+      ends(await (await import("./commands/doctor-connect.ts")).doctorConnectCommand(world, flags, node)),
     status: async (flags) => (await import("./commands/status.ts")).status(world, flags),
     health: async (flags) => ends(await (await import("./commands/health.ts")).health(world, flags)),
     peers: async (flags) => (await import("./commands/peers.ts")).peers(world, flags),

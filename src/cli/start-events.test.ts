@@ -110,7 +110,7 @@ describe("events of start", () => {
       role: "acceptor",
       code: "ERR_DENIED",
       reason: "NO",
-      advice: "y",
+      advice: "on the other node: y",
     });
   });
 

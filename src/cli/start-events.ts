@@ -1,3 +1,4 @@
+import { diagnose } from "../base/diagnosis.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { debugText, type TlsDebug } from "../carrier/tls-debug.ts";
@@ -53,9 +54,14 @@ export type StartEvent =
       readonly message?: string;
     }
   | { readonly event: "output"; readonly peer: string; readonly text: string }
-  | ({ readonly event: "refused"; readonly address: string; readonly role: string } & ReturnType<
-      typeof failureDocument
-    >)
+  /** `advice` begins with the side that has to change something; `diagnosis` and `fault`: see docs/doctor.md. */
+  | ({
+      readonly event: "refused";
+      readonly address: string;
+      readonly role: string;
+      readonly diagnosis: string;
+      readonly fault: string;
+    } & ReturnType<typeof failureDocument>)
   | { readonly event: "handler_error"; readonly id: string; readonly where: string; readonly message: string }
   | (CertificateExpiry & { readonly event: "expiry" })
   | { readonly event: "warning"; readonly reason: string; readonly message: string }
@@ -74,7 +80,8 @@ export function deniedEvent(denied: Denied): StartEvent {
 
 /** A connection that failed before it was a session. */
 export function refusedEvent(address: string, role: string, error: SallyportError): StartEvent {
-  return { event: "refused", address, role, ...failureDocument(error) };
+  const { code: diagnosis, fault, fix } = diagnose(error);
+  return { event: "refused", address, role, ...failureDocument(error), diagnosis, fault, advice: printable(fix) };
 }
 
 /** What of a policy is in audit mode; undefined when nothing is. */

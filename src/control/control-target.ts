@@ -155,6 +155,8 @@ export interface ControlTarget {
    */
   reloadIdentity(): Promise<ControlReload>;
   ping(node: string, bounds: OperationBounds): Promise<ControlPing>;
+  /** Examines a peer, stage by stage; the fields are those of `doctor connect --json`. */
+  examine(node: string, bounds: OperationBounds): Promise<Readonly<Record<string, unknown>>>;
   call(to: MessageTo, bounds: OperationBounds): Promise<Term>;
   /** Resolves when the message has left. */
   cast(to: MessageTo, bounds: OperationBounds): Promise<void>;

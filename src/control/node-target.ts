@@ -7,6 +7,7 @@ import type { Node, Peer } from "../node/api.ts";
 import type { Channel } from "../node/channel.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Term } from "../term/types.ts";
+import { malformed } from "./control-protocol.ts";
 import type {
   ControlGrant,
   ControlHealth,
@@ -27,6 +28,13 @@ import { NodePolicyView } from "./node-policy.ts";
 /** Warnings that `status` shows; older ones go. */
 const MAX_WARNINGS = 32;
 
+/** Examines a peer of a node; the part comes from above, so that this folder need not know how. */
+export type Examine = (
+  node: Node,
+  target: string,
+  bounds: OperationBounds,
+) => Promise<Readonly<Record<string, unknown>>>;
+
 /** A node behind a control socket, over its public interface. Make it right after the node, so that it sees all sessions. */
 export class NodeTarget implements ControlTarget {
   readonly #node: Node;
@@ -35,9 +43,14 @@ export class NodeTarget implements ControlTarget {
   readonly #since = new WeakMap<Peer, number>();
   readonly #warnings: { readonly reason: string; readonly message: string }[] = [];
   readonly #policy: NodePolicyView;
+  readonly #examine: Examine | undefined;
 
-  /** @param policyFile path of the node's policy file, where it has one */
-  constructor(node: Node, clock: Clock, policyFile?: string) {
+  /**
+   * @param policyFile path of the node's policy file, where it has one
+   * @param examine what `doctor.connect` does; without it the operation is refused
+   */
+  constructor(node: Node, clock: Clock, policyFile?: string, examine?: Examine) {
+    this.#examine = examine;
     this.#node = node;
     this.#clock = clock;
     this.#policy = new NodePolicyView(node, clock, policyFile);
@@ -127,6 +140,11 @@ export class NodeTarget implements ControlTarget {
     const { peer, rttMs } = await this.#node.ping(node, bounds);
     const { name, protocol, assurance, fingerprint } = peer;
     return { peer: name, protocol, assurance, fingerprint, rttMs: Math.round(rttMs * 1000) / 1000 };
+  }
+
+  async examine(node: string, bounds: OperationBounds): Promise<Readonly<Record<string, unknown>>> {
+    if (this.#examine === undefined) throw malformed("this program examines no peers");
+    return this.#examine(this.#node, node, bounds);
   }
 
   async call({ node, name, message }: MessageTo, bounds: OperationBounds): Promise<Term> {

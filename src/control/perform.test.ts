@@ -33,6 +33,7 @@ function target(): { node: ControlTarget; asked: unknown[][] } {
       "ping",
       Promise.resolve({ peer: "b@h", protocol: "otp", assurance: "ca", fingerprint: null, rttMs: 1 }),
     ),
+    examine: record("examine", Promise.resolve({ stages: [] })),
     call: record("call", Promise.resolve(answer)),
     cast: record("cast", Promise.resolve()),
     send: record("send", Promise.resolve()),
@@ -103,7 +104,12 @@ describe("perform", () => {
   it("gives an operation five seconds when nothing is said", async () => {
     const { node, asked } = target();
     await run(node, "ping", { node: "b@h" });
-    expect(asked).toEqual([["ping", "b@h", { timeoutMs: 5000, signal }]]);
+    expect(await run(node, "doctor.connect", { node: "b@h" })).toEqual({ stages: [] });
+    const bounds = { timeoutMs: 5000, signal };
+    expect(asked).toEqual([
+      ["ping", "b@h", bounds],
+      ["examine", "b@h", bounds],
+    ]);
   });
 
   it.each([0, -1, 1.5, 3_600_001, "5", true, []])("takes no time of %j", async (timeoutMs) => {

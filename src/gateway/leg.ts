@@ -116,7 +116,7 @@ export class Leg implements DistSink, HandshakeHold {
   authenticate({ name, info }: PeerClaim): void {
     // Its key has said who it is.
     if (this.#native !== undefined) return;
-    checkChain(info, "acceptor", undefined);
+    checkChain(info, "acceptor", undefined, this.#parts.world.clock.wallMs());
     if (this.#parts.identity?.keeper.hasPin(name) === true) throw nativeOnly(name);
     this.assurance = checkName(info, name, this.#parts.world.judgeCertificate);
   }
@@ -140,7 +140,7 @@ export class Leg implements DistSink, HandshakeHold {
     // Who dials is judged when it has said its name.
     if (target === undefined) return;
     if (identity?.keeper.needsKey(target) === true) throw nativeOnly(target);
-    checkChain(info, "initiator", target);
+    checkChain(info, "initiator", target, world.clock.wallMs());
     this.assurance = checkName(info, target, world.judgeCertificate);
   }
 

@@ -11,6 +11,8 @@ import type { Control } from "../wire/control-types.ts";
 import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { Doors } from "./doors.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
+import type { NodeCore } from "./node-core.ts";
+import type { DialWatches } from "./node-probe.ts";
 import type { Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
@@ -36,6 +38,10 @@ export interface ConnectionMoves {
 
 /** What a connection needs of its node, from its first byte to its end. */
 export interface ConnectionHost {
+  /** This node, and its clock. */
+  readonly self: Pick<NodeCore, "name" | "clock">;
+  /** Hear of dials that stand secured. */
+  readonly watches: DialWatches;
   readonly sessions: Sessions;
   readonly doors: Doors;
   readonly moves: ConnectionMoves;

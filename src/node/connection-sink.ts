@@ -3,7 +3,7 @@ import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/
 import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { CarrierInfo, OwnTls } from "../carrier/carrier.ts";
 import type { BarrelLink, BarrelLinkOwner } from "../dist/barrel-link.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { movedUnasked } from "../dist/connection-failures.ts";
@@ -25,6 +25,7 @@ import type { Standing } from "./policy-keeper.ts";
 import type { Session } from "./session.ts";
 import { nothingNewer } from "./session-move.ts";
 import { type AnsweredClaim, giveWay, sessionReplaced } from "./sessions.ts";
+import { type EndedAttempt, explainSilentEnd } from "./silent-end.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
 
 /** Upward side of one distribution connection of a node: certificate and name checks first, then its session. */
@@ -42,6 +43,8 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
   readonly #moving: Session | undefined;
+  #ownTls: OwnTls | undefined;
+  #isProven = false;
   #session: Session | undefined;
 
   /** `settled` is called once the connection is authenticated; `moving` is to go over to this connection. */
@@ -59,9 +62,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     this.#attempt = attempt;
   }
 
-  /** To be called once, before anything can arrive. */
-  attach(connection: DistConnection): void {
+  /** To be called once, before anything can arrive. `ownTls`: what this side shows; absent without TLS. */
+  attach(connection: DistConnection, ownTls?: OwnTls): void {
     this.#connection = connection;
+    this.#ownTls = ownTls;
   }
 
   /** Instead, for a connection over QUIC: the link asks about its peer's key first. */
@@ -103,11 +107,15 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       throw nothingNewer(this.#moving.peer.name);
     }
     // The native handshake proves the key itself, and is bound to this very TLS session.
-    if (isNative) return;
+    if (isNative) {
+      if (target !== undefined) this.#host.watches.secured(target, info);
+      return;
+    }
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
     if (target === undefined) return;
+    this.#host.watches.secured(target, info);
     if (identity?.needsKey(target) === true) throw nativeOnly(target);
-    checkChain(info, "initiator", target);
+    checkChain(info, "initiator", target, this.#host.self.clock.wallMs());
     this.#assurance = checkName(info, target, judgeCertificate);
   }
 
@@ -120,7 +128,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       if (shut !== undefined) throw shut;
       // Over QUIC the key has spoken already, and the name can be no other than that in HELLO.
       if (claim.info.proven === undefined) {
-        checkChain(claim.info, "acceptor", undefined);
+        checkChain(claim.info, "acceptor", undefined, this.#host.self.clock.wallMs());
         if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
         this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
       }
@@ -137,6 +145,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   }
 
   proven(peer: ProvenPeer): void {
+    this.#isProven = true;
     const connection = this.#connection;
     if (connection === undefined) return;
     const { proven } = peer.info;
@@ -378,14 +387,29 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       return;
     }
     // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
-    const error = cause ?? closedBeforeSession();
+    const failure = cause ?? closedBeforeSession();
     if (this.#connection === undefined) return;
+    const error = explainSilentEnd(failure, this.#ended(this.#connection));
     const address = this.#connection.remoteAddress;
     this.#attempt.failed(error, address, this.#facts());
     if (this.#moving === undefined) this.#host.failed(this.#connection, address, error);
     else {
       this.#host.moves.failed(this.#moving, this.#connection);
     }
+  }
+
+  #ended({ role }: DistConnection): EndedAttempt {
+    const { self, judgeCertificate: judge } = this.#host;
+    const hasAnswered = role === "acceptor" && this.#claim?.answer === "ok" && !this.#isProven;
+    return {
+      role,
+      own: self.name,
+      ownTls: this.#ownTls,
+      info: this.#info,
+      hasAnswered,
+      judge,
+      nowMs: this.#host.self.clock.wallMs(),
+    };
   }
 
   #facts(): AttemptFacts {

@@ -54,6 +54,7 @@ import { nodeClosed } from "./node-closed.ts";
 import type { NodeCore } from "./node-core.ts";
 import { NodeHealth } from "./node-health.ts";
 import type { Attachment, NodeParts } from "./node-parts.ts";
+import { keepProbe } from "./node-probe.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { Outbound } from "./outbound.ts";
 import { noAdmission } from "./own-admission.ts";
@@ -142,6 +143,7 @@ export class SallyportNode implements Node {
       this.call(to, request, options),
     );
     this.#host.watcher = this.#joining;
+    keepProbe(this, parts, this.#host);
     this.#host.isKept = (peer) => this.#joining.isKept(peer);
     this.#health = new NodeHealth({
       parts,

@@ -1,7 +1,7 @@
 import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
+import type { AcceptHandler, Carrier, CarrierSink, DialAddress, OwnTls } from "../carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
@@ -33,6 +33,7 @@ import { KnownAddresses } from "./known-addresses.ts";
 import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
+import { DialWatches } from "./node-probe.ts";
 import { factsOfConnection } from "./peer-facts.ts";
 import type { PolicyKeeper, Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
@@ -50,6 +51,8 @@ import { StreamServices } from "./streams.ts";
 export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
   readonly streams: StreamServices;
+  readonly watches: DialWatches = new DialWatches();
+  readonly self: Pick<NodeCore, "name" | "clock">;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
   readonly doors: Doors;
@@ -106,6 +109,7 @@ export class SessionHost implements ConnectionHost {
     this.moves = this.#renewals.moves;
     this.#attempts = attempts;
     this.#core = core;
+    this.self = core;
     this.health = new HealthBook(core);
     this.#deadlines = deadlines;
     this.#spawns = spawns;
@@ -137,6 +141,7 @@ export class SessionHost implements ConnectionHost {
       undefined,
       () => admission.release(),
       () => carrier,
+      { ownTls: carrier.info().own },
     );
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return connection;
@@ -352,16 +357,13 @@ export class SessionHost implements ConnectionHost {
   }
 
   readonly strayPong = (): void => this.#core.counters.add("pongs_stray");
-
-  turnStarted(): void {
-    this.#core.processes.queue.hold();
-  }
-
-  turnEnded(): void {
-    this.#core.processes.queue.run();
-  }
+  readonly turnStarted = (): void => this.#core.processes.queue.hold();
+  /** Runs what became ready. */
+  readonly turnEnded = (): void => void this.#core.processes.queue.run();
 
   #connectTo(target: NodeName, address: DialAddress, moving?: Session): DistConnection {
+    const { closed } = this.doors;
+    if (closed !== undefined) throw closed;
     if (address.scheme === "quic") {
       const linked = linkedConnection(this.#parts, this.streams, target, (barrel, sink) => {
         barrel.checkDial(target, address);
@@ -371,14 +373,11 @@ export class SessionHost implements ConnectionHost {
     }
     const dialer = this.#parts.dialers[address.scheme];
     if (dialer === undefined) throw schemeRefused(target, address.scheme);
-    const { closed } = this.doors;
-    if (closed !== undefined) throw closed;
     return this.#newConnection(
       target,
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
-      {},
-      moving,
+      { ownTls: dialer.own, moving },
     );
   }
 
@@ -386,8 +385,7 @@ export class SessionHost implements ConnectionHost {
     target: NodeName | undefined,
     settled: () => void,
     makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
-    differing: Partial<Pick<ConnectionParts, "own" | "limits">> = {},
-    moving?: Session,
+    { ownTls, moving, ...differing }: Differing = {},
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target), moving);
     const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
@@ -396,8 +394,16 @@ export class SessionHost implements ConnectionHost {
       sink,
       (carrierSink) => makeCarrier(carrierSink, sink),
     );
-    sink.attach(connection);
+    sink.attach(connection, ownTls);
     this.#handshaking.add(connection);
     return connection;
   }
+}
+
+/** How a connection differs from what all of the node have. */
+interface Differing extends Partial<Pick<ConnectionParts, "own" | "limits">> {
+  /** What this side of TLS is. */
+  readonly ownTls?: OwnTls | undefined;
+  /** The session that is to go over to it. */
+  readonly moving?: Session | undefined;
 }

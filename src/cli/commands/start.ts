@@ -27,6 +27,7 @@ import {
 } from "../start-events.ts";
 import { StopSignal } from "../stop-signal.ts";
 import type { Terminal } from "../terminal.ts";
+import { examiner } from "./doctor-connect.ts";
 
 /** Longest wait for queued bytes to leave after SIGTERM or SIGINT, in milliseconds. */
 const DRAIN_MS = 5_000;
@@ -91,7 +92,7 @@ async function startNode(
   const node = await createNode(settings);
   listen(node, events);
   try {
-    const target = new NodeTarget(node, world.clock, policyFileIn(settings));
+    const target = new NodeTarget(node, world.clock, policyFileIn(settings), examiner(world, settings));
     if (flags.demoServices === true) registerDemoServices(node);
     await Promise.all(services.map((register) => register(node)));
     control?.serve((request, signal) => perform(target, request, signal));
