@@ -7,11 +7,11 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["src/**/*.test.ts"],
-          exclude: ["src/**/*-model.test.ts"],
+          exclude: ["src/**/*-model.test.ts", "src/**/*.long.test.ts"],
           testTimeout: 20_000,
         },
       },
-      { test: { name: "models", include: ["src/**/*-model.test.ts"], testTimeout: 300_000 } },
+      { test: { name: "models", include: ["src/**/*-model.test.ts", "src/**/*.long.test.ts"], testTimeout: 300_000 } },
       { test: { name: "structure", include: ["test/structure/*.test.ts"], testTimeout: 60_000 } },
       {
         test: {

@@ -20,7 +20,7 @@ const CI = process.env.CI === "true";
 /** Vitest projects and longest time of each part. Together they stay below ten minutes. */
 const PARTS = {
   unit: { projects: ["unit", "structure"], maxSeconds: 420, workers: 2 },
-  integration: { projects: ["integration"], maxSeconds: 420, workers: 2 },
+  integration: { projects: ["integration"], maxSeconds: 600, workers: 2 },
   interop: { projects: ["interop"], maxSeconds: 420, workers: 2 },
   soak: { projects: ["soak"], maxSeconds: 420, workers: 2, onlyNamed: true },
   long: { projects: ["models", "peer"], maxSeconds: 420, workers: 2, onlyNamed: true },
