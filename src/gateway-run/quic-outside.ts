@@ -42,7 +42,7 @@ export function checkQuicOutside(outside: OutsideOption, inside: NodeName): void
   if (cookie === undefined)
     throw pairInvalid(`nodes over QUIC prove the cookie, and the outside of ${inside} has none`, "set outside.cookie");
   if (tryBarrelName(inside) === undefined) throw nameUnusable(inside);
-  if (listen !== undefined && listen.startsWith("quic:")) checkListen(parseListen(listen, false, true), quic);
+  if (listen?.startsWith("quic:")) checkListen(parseListen(listen, false, true), quic);
   for (const [name, text] of Object.entries(addresses)) {
     const address = quicAddress(text);
     if (address !== undefined) checkQuicDial(quic, parseNodeName(name), address);

@@ -14,6 +14,7 @@ import type { OwnRules } from "./own-rules.ts";
 import { rulesChanged } from "./pair-ends.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
 import { sameText } from "./same-text.ts";
+import { whenFree } from "./when-free.ts";
 
 /** A listener, where it is bound. */
 interface Bound {
@@ -174,7 +175,7 @@ export class RunningPair {
     const quic = listen.scheme === "quic" ? this.plan.identity?.quic : undefined;
     const listener =
       quic !== undefined
-        ? await quic.node.listen(gate, listen, quic.material, link.acceptChannels)
+        ? await whenFree(system.clock, () => quic.node.listen(gate, listen, quic.material, link.acceptChannels))
         : listen.scheme === "tcp" || material === undefined
           ? await listenTcp(parts, listen, link.accept)
           : await listenTls(parts, listen, material, link.accept, tlsOptions);
