@@ -4,6 +4,7 @@ import type { Admission, CarrierSink } from "../carrier/carrier.ts";
 import type { ChannelledSink } from "../carrier/channels.ts";
 import { createMemoryNetwork } from "../carrier/memory-network.ts";
 import { BARREL_ALPN } from "../dist/barrel-link.ts";
+import { CONTROL } from "../dist/channel-ranges.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { DEFAULT_DIST_LIMITS } from "../dist/limits.ts";
 import { fingerprintOf } from "../identity/public-key.ts";
@@ -65,6 +66,8 @@ function world(options: WorldOptions = {}) {
       dialled: { alpn: BARREL_ALPN, peerCertDer: LISTENER_CERTIFICATE },
       accepted: { alpn: BARREL_ALPN, ownCertDer: LISTENER_CERTIFICATE },
     });
+  /** First letters of what an outside node that dials is told in Erlang's handshake: status, challenge, acknowledgement. */
+  const said: string[] = [];
   const side = (given: Partial<BarrelSide>) => ({ name: OUT, seed: SEED, cookie: COOKIE, creation: 11, ...given });
   const link = (from: Side, target: NodeName, dial: Route["dial"]): Link =>
     new Link(
@@ -126,6 +129,11 @@ function world(options: WorldOptions = {}) {
       above = sink;
       return pair.dialled;
     });
+    const write = pair.accepted.write.bind(pair.accepted);
+    pair.accepted.write = (channel, bytes) => {
+      if (channel === CONTROL) said.push(String.fromCharCode(bytes[0] ?? 0));
+      return write(channel, bytes);
+    };
     const admission: Admission = { release: () => {} };
     pair.connect(above as ChannelledSink, inward.acceptChannels(pair.accepted, admission));
     return end;
@@ -135,7 +143,7 @@ function world(options: WorldOptions = {}) {
     target: NodeName | undefined,
     make: (sink: CarrierSink) => ReturnType<typeof inside.dial>,
   ) => {
-    const own = { name: IN, creation: 22, flags: DEFAULT_FLAGS };
+    const own = { name: IN, creation: 22, flags: DEFAULT_FLAGS | PUBLISHED };
     const parts = { own, target, tools: otpTools("inside-secret", 3), clock, limits: DEFAULT_DIST_LIMITS };
     it.connection = new DistConnection({ ...parts, ticks: { tickTimeMs: 60_000, tickIntensity: 4 } }, it, make);
     return it.connection;
@@ -163,7 +171,7 @@ function world(options: WorldOptions = {}) {
   const told = () =>
     events.map((event) => (event.kind === "up" ? "up" : `${event.kind} ${event.endedBy} ${event.error?.reason}`));
   const run = (): void => void clock.runTurn();
-  return { clock, files, outside, facts, told, dial, insideNode, dialOut, revoke, revokeNow, run };
+  return { clock, files, keeper, said, outside, facts, told, dial, insideNode, dialOut, revoke, revokeNow, run };
 }
 
 const isPinned = ({ files }: { files: FaultyFiles }): boolean => files.exists(`/keys/first-use/${OUT}.pub`);
@@ -174,7 +182,10 @@ describe("a pair whose outside node dials over QUIC", () => {
     const inside = w.insideNode();
     const outside = w.dial();
     w.run();
-    expect(outside.events).toEqual(["proven", "up in@h 22"]);
+    expect([outside.events, w.said]).toEqual([
+      ["proven", "up in@h 22"],
+      ["s", "N", "a"],
+    ]);
     expect(inside.events).toEqual(["claimed out@h 11", "proven", "up out@h 11"]);
     expect(w.told()).toEqual(["up"]);
     const fingerprint = fingerprintOf(KEY, crypto);
@@ -217,9 +228,11 @@ describe("a pair whose outside node dials over QUIC", () => {
   it("refuses a trusted key under a name that is in no pair", () => {
     const w = world({ registered: 22, trust: "tofu" });
     const inside = w.insideNode();
-    w.dial({ name: parseNodeName("other@h"), seed: 5 });
+    const outside = w.dial({ name: parseNodeName("other@h"), seed: 5 });
     w.run();
     expect([inside.events, w.told()]).toEqual([[], ["refused outside NOT_PAIRED"]]);
+    // It did not even see our key.
+    expect([outside.trustQuestions, outside.attempts[0]?.outcome]).toEqual([[], "fail"]);
   });
 
   it("dials it for nobody whose key was revoked before it proved the cookie", () => {
@@ -242,7 +255,7 @@ describe("a pair whose outside node dials over QUIC", () => {
     });
     const outside = w.dial();
     w.run();
-    expect(outside.events.filter((event) => event.startsWith("up"))).toEqual([]);
+    expect([outside.events.filter((event) => event.startsWith("up")), w.said]).toEqual([[], ["s", "N"]]);
     expect(w.told()).toEqual(["refused outside TRUST_WITHDRAWN"]);
   });
 
@@ -266,6 +279,7 @@ describe("a pair whose outside node dials over QUIC", () => {
     expect(w.told()).toEqual(["up"]);
     expect(w.facts[0]?.outside.assurance).toBe("cookie");
     expect(isPinned(w)).toBe(false);
+    expect(w.keeper.waiting()).toMatchObject([{ name: OUT, fingerprint: fingerprintOf(KEY, crypto) }]);
   });
 
   it("asks the node whether its old connection is gone when one stands, and then replaces it", () => {
