@@ -1,14 +1,6 @@
-import {
-  ACCEPT_LIMITS,
-  COOKIE,
-  COUNT,
-  HEARTBEAT,
-  IDENTITY,
-  LIMITS,
-  TEXT,
-  TIME_MS,
-  TLS_FILES,
-} from "../config/config-keys.ts";
+import { SOURCES } from "../config/accept-keys.ts";
+import { COOKIE, HEALTH_FIELD, HEARTBEAT, IDENTITY, TEXT, TLS_FILES } from "../config/config-keys.ts";
+import { ACCEPT_LIMITS, COUNT, LIMITS, TIME_MS } from "../config/limit-keys.ts";
 import { QUIC } from "../config/reach-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
 import type { GatewayLimits } from "../gateway/limits.ts";
@@ -210,6 +202,7 @@ const PAIR: Keys<GatewayPairOption> = {
 const AUDIT: Keys<GatewayAuditOption> = {
   dir: { shape: file("data/gateway-audit"), says: "Directory of the log, of this gateway alone.", required: true },
   commands: { shape: FLAG, says: "Also record what is let through: who ran what where. Default false." },
+  failClosed: { shape: FLAG, says: "No new connection while the log cannot be written. Default false." },
 };
 
 type FileOptions = Omit<GatewayOptions, "onEvent" | "onMessage" | "onNotice">;
@@ -233,8 +226,22 @@ export const GATEWAY_KEYS: Readonly<Record<keyof FileOptions | "$schema" | "vers
     says: "Port mappers of the gateway. Default none.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime of the nodes, in milliseconds. Default 60000." },
+  health: HEALTH_FIELD,
   heartbeat: { shape: HEARTBEAT, says: "Liveness of sessions by key." },
   limits: { shape: object(LIMITS), says: "Bounds of each connection." },
+  accept: {
+    shape: object({
+      outside: {
+        shape: object(SOURCES),
+        says: "Of the outside nodes; peers: the hosts of outside.addresses and outside.nodes.",
+      },
+      inside: {
+        shape: object(SOURCES),
+        says: "Of the inside nodes; peers: the hosts of inside.address and inside.node.",
+      },
+    }),
+    says: "From where connections are taken, before a byte of TLS. Default: from everywhere.",
+  },
   acceptLimits: { shape: object(ACCEPT_LIMITS), says: "Bounds of connections that are not authenticated yet." },
   control: {
     shape: {

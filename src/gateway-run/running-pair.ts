@@ -8,6 +8,7 @@ import type { GuardedPair } from "../gateway/guarded-pair.ts";
 import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
 import { type FilterFactory, SIDES } from "../gateway/message-filter.ts";
 import { PairTotals } from "../gateway/pair-totals.ts";
+import { watchedCertificates } from "../health/watched-certificates.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { IdentityUse } from "./identity-pool.ts";
 import type { OwnRules } from "./own-rules.ts";
@@ -35,6 +36,8 @@ export class RunningPair {
   #bound: readonly Bound[] = [];
   readonly #use: IdentityUse | undefined;
   readonly #unwatch: (() => void) | undefined;
+  /** Under these its certificates are watched: a pair that takes its place has others. */
+  readonly #watched = { inside: {}, outside: {} };
 
   /** @param use of the identity of the plan, where it has one: it is released with the pair */
   constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld, use: IdentityUse | undefined) {
@@ -50,6 +53,7 @@ export class RunningPair {
       for (const link of this.#links.values()) link.cut(changes);
     });
     rules?.start((over) => void this.end(over));
+    this.#watchCertificates();
   }
 
   get filterFor(): FilterFactory {
@@ -62,6 +66,11 @@ export class RunningPair {
 
   get endpoints(): readonly GatewayEndpoint[] {
     return this.#bound.map(({ endpoint }) => endpoint);
+  }
+
+  /** At all its endpoints. */
+  get isListening(): boolean {
+    return this.#bound.length === this.plan.listeners.length;
   }
 
   /** Sessions, those in their handshake included. */
@@ -111,6 +120,7 @@ export class RunningPair {
     await closed;
     this.#unwatch?.();
     this.#use?.release();
+    for (const side of SIDES) this.#world.expiry.set(this.#watched[side], []);
   }
 
   /** Ends sessions that may not go on under the rules as they are; tells how many. */
@@ -134,6 +144,7 @@ export class RunningPair {
       const own = { ...this.plan.sides[side], material };
       this.plan = { ...this.plan, sides: { ...this.plan.sides, [side]: own } };
     }
+    this.#watchCertificates();
     return changed.length > 0;
   }
 
@@ -156,6 +167,14 @@ export class RunningPair {
     };
   }
 
+  #watchCertificates(): void {
+    for (const side of SIDES) {
+      const { material } = this.plan.sides[side];
+      const certificates = material === undefined ? [] : watchedCertificates(material, `${this.name} ${side}`);
+      this.#world.expiry.set(this.#watched[side], certificates);
+    }
+  }
+
   #happened(event: PairEvent, link: Link): void {
     const isUp = event.kind === "up";
     if (isUp) this.#totals.up++;
@@ -163,13 +182,17 @@ export class RunningPair {
     else if (event.report !== undefined) this.#totals.add(event.report);
     const session = isUp ? [...link.sessions].find(({ address }) => address === event.address) : undefined;
     this.#world.happened(this.name, event, session);
+    // Its own record may be the first that cannot be written.
+    const refusal = isUp ? this.#world.refusal() : undefined;
+    if (refusal !== undefined && session !== undefined) link.end(session.filter, refusal);
   }
 
   async #bind(planned: PlannedListener): Promise<void> {
     const link = this.#links.get(planned);
     if (link === undefined) return;
     const { route, listen } = planned;
-    const { system, gate, mappers } = this.#world;
+    const { system, admission, mappers } = this.#world;
+    const gate = admission.gates[route.from];
     const parts = { ...system, gate };
     const { material, tlsOptions } = this.plan.sides[route.from];
     const quic = listen.scheme === "quic" ? this.plan.identity?.quic : undefined;

@@ -39,6 +39,8 @@ export interface LegWorld {
   readonly heartbeat?: HeartbeatOptions;
   readonly judgeCertificate: CertificateJudge;
   readonly readCertificate?: CertificateReader;
+  /** Hears of certificates that a CA vouches for, while the session of their leg stands. */
+  readonly shown?: (leg: Leg, peer: NodeName, certDer: Buffer | undefined) => void;
 }
 
 export interface LegParts {
@@ -153,7 +155,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
   authenticate({ name, info }: PeerClaim): void {
     // Its key has said who it is.
     if (this.#steps !== undefined) return;
-    checkChain(info, "acceptor", undefined);
+    checkChain(info, "acceptor", undefined, this.#parts.world.clock.wallMs());
     if (this.#parts.identity?.keeper.hasPin(name) === true) throw nativeOnly(name);
     this.assurance = checkName(info, name, this.#parts.world.judgeCertificate);
   }
@@ -181,7 +183,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     // Who dials is judged when it has said its name.
     if (target === undefined) return;
     if (identity?.keeper.needsKey(target) === true) throw nativeOnly(target);
-    checkChain(info, "initiator", target);
+    checkChain(info, "initiator", target, world.clock.wallMs());
     this.assurance = checkName(info, target, world.judgeCertificate);
   }
 
@@ -273,8 +275,12 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     if (native !== undefined) this.assurance = native.assurance;
     const pending = this.#steps?.pending;
     const lost = pending === undefined ? undefined : this.#parts.identity?.keeper.lostStanding(pending, info);
-    if (lost === undefined) this.#owner.up(this);
-    else this.connection.destroy(lost);
+    if (lost !== undefined) {
+      this.connection.destroy(lost);
+      return;
+    }
+    if (info.chainTrusted && this.peer !== undefined) this.#parts.world.shown?.(this, this.peer, info.peerCertDer);
+    this.#owner.up(this);
   }
 
   /** Whole messages are judged, so all are put together within the limits. */
@@ -299,6 +305,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
   }
 
   down(cause: SallyportError | undefined): void {
+    if (this.peer !== undefined) this.#parts.world.shown?.(this, this.peer, undefined);
     this.#owner.down(this, this.#steps?.cause ?? cause);
   }
 

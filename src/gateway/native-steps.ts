@@ -10,7 +10,7 @@ import { commonFlags } from "../wire/flags.ts";
 import type { ExpectedInside } from "./expected-inside.ts";
 import type { LegSteps } from "./leg-steps.ts";
 import type { OutsideBook } from "./outside-book.ts";
-import { creationChanged, strangerRefused } from "./pair-failures.ts";
+import { creationChanged, pairsStay, strangerRefused } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
 
 /** What the outside legs of one inside node prove themselves with, and whom they trust. */
@@ -75,7 +75,7 @@ export class NativeNearSteps implements NativeSteps {
     if (this.pending?.decision?.commit.kind !== "pending" || answer.kind !== "granted") return answer;
     // It reserves no name, and a BEAM node can not be told so. It waits for the operator.
     const { keeper } = this.#parts.identity;
-    const request = { trust: question, assurance: answer.assurance, inviteId: undefined };
+    const request = { trust: question, assurance: answer.assurance, inviteId: undefined, moves: false };
     keeper.commit(request, this.pending, this.#parts.info.remoteAddress);
     return { kind: "refused", error: strangerRefused(question.name) };
   }
@@ -120,6 +120,11 @@ export class NativeNearSteps implements NativeSteps {
   }
 
   commitAsked(request: CommitRequest): void {
+    if (request.moves) {
+      this.cause = pairsStay(request.trust.name);
+      this.#parts.connection.answerCommit({ ok: false, error: this.cause });
+      return;
+    }
     this.#request = request;
     if (this.#isChallenged) this.#parts.owner.nearProven();
     else this.#parts.owner.confirmed();

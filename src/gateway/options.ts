@@ -1,7 +1,9 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import type { SourcesOption } from "../carrier/source-list.ts";
 import type { TlsFiles } from "../carrier/tls-material.ts";
 import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { HealthOption } from "../health/health-address.ts";
 import type { CookieSetting } from "../identity/cookies.ts";
 import type { IdentityOption, QuicOption } from "../node/options.ts";
 import type { PolicyDocument, ShapeEntry } from "../policy/document.ts";
@@ -107,6 +109,14 @@ export interface GatewayAuditOption {
   readonly dir: string;
   /** Also each operation that is let through: who ran what where. Default false. */
   readonly commands?: boolean;
+  /** No new connection while the log cannot be written. Default false. */
+  readonly failClosed?: boolean;
+}
+
+/** From where connections are taken, for the listeners and the port mapper of each side. */
+export interface GatewayAcceptOption {
+  readonly outside?: SourcesOption;
+  readonly inside?: SourcesOption;
 }
 
 /** Options of `createGateway`. */
@@ -124,9 +134,13 @@ export interface GatewayOptions {
   /** Liveness of legs by key: a profile, or its figures. Default `lan`. */
   readonly heartbeat?: Partial<HeartbeatOptions> & { readonly profile?: HeartbeatProfile };
   readonly limits?: Partial<DistLimits>;
+  /** From where connections are taken, by the side that they come from; docs/firewall.md. Default: from everywhere. */
+  readonly accept?: GatewayAcceptOption;
   readonly acceptLimits?: AcceptGateLimits;
   /** Keeps a hash-chained record of connections and refusals. Default none. */
   readonly audit?: GatewayAuditOption;
+  /** Answers probes over HTTP: `/live`, `/ready` and `/health` (docs/health.md). Default none. */
+  readonly health?: HealthOption;
   /** Plain TCP on the outside: `true` on loopback addresses, `"any"` everywhere. Default false. */
   readonly dangerous?: { readonly plaintext?: boolean | "any" };
   /** Hears what becomes of each pair. Must not throw. */
