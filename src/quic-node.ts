@@ -42,7 +42,7 @@ export class QuicNode {
     this.ports = {
       dialer: quicDialer(this.#engine, LIMITS),
       isVisible: option.visible === true,
-      checkDial: (target, address) => checkDial(option, target, address),
+      checkDial: (target, address) => checkQuicDial(option, target, address),
     };
   }
 
@@ -73,8 +73,15 @@ export class QuicNode {
   }
 }
 
-/** The engine has known faults that a peer can use, so it speaks to the outside only where that was asked for (rulings S7). */
-function checkDial({ allowPublic = false }: QuicOption, target: NodeName, { host, port }: DialAddress): void {
+/**
+ * The engine has known faults that a peer can use, so it speaks to the outside only where that was asked for (rulings S7).
+ * @throws {SallyportError} ERR_CONFIG QUIC_PUBLIC_ADDRESS
+ */
+export function checkQuicDial(
+  { allowPublic = false }: QuicOption,
+  target: NodeName,
+  { host, port }: DialAddress,
+): void {
   if (allowPublic || !isOpenToStrangers(host)) return;
   throw new SallyportError(
     "ERR_CONFIG",

@@ -88,17 +88,28 @@ function policyText(side: string, { file, generation, problem }: GatewayPolicySt
 }
 
 function sessionTable(sessions: readonly GatewaySessionStatus[], colours: Colours): string {
-  const rows = sessions.map(({ outside, inside, dialledBy, address, sinceMs, assurance, report }) => [
+  const rows = sessions.map(({ outside, inside, dialledBy, address, sinceMs, protocol, assurance, report }) => [
     outside,
     inside,
     `${dialledBy}, ${address}`,
     moment(sinceMs),
+    protocol?.outside ?? "?",
     assurance?.outside ?? "?",
     assurance?.inside ?? "?",
     `${report?.forwarded.outside ?? "?"}/${report?.forwarded.inside ?? "?"}`,
     `${Object.values(report?.denied ?? {}).reduce((sum, count) => sum + count, 0)}`,
   ]);
-  const head = ["OUTSIDE", "INSIDE", "DIALLED BY", "SINCE", "ASSURANCE", "INSIDE'S", "LET THROUGH", "REFUSED"];
+  const head = [
+    "OUTSIDE",
+    "INSIDE",
+    "DIALLED BY",
+    "SINCE",
+    "PROTOCOL",
+    "ASSURANCE",
+    "INSIDE'S",
+    "LET THROUGH",
+    "REFUSED",
+  ];
   return table(head, rows, colours.dim);
 }
 

@@ -70,7 +70,7 @@ export class GatewayAudit {
       role: "acceptor",
       protocol: dialler?.protocol ?? "otp",
       address: event.address,
-      fingerprint: dialler?.fingerprints[0] ?? null,
+      fingerprint: dialler?.fingerprints[0] ?? dialler?.shownFingerprint ?? null,
       assurance: dialler?.assurance ?? null,
       durationMs: Math.round(event.durationMs),
       peer,

@@ -1,6 +1,7 @@
 import { SOURCES } from "../config/accept-keys.ts";
 import { COOKIE, HEALTH_FIELD, HEARTBEAT, IDENTITY, TEXT, TLS_FILES } from "../config/config-keys.ts";
 import { ACCEPT_LIMITS, COUNT, LIMITS, TIME_MS } from "../config/limit-keys.ts";
+import { QUIC } from "../config/reach-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
 import type { GatewayLimits } from "../gateway/limits.ts";
 import type {
@@ -55,10 +56,13 @@ const OUTSIDE: Keys<OutsideOption> = {
     says: "Names of the nodes on the other side, as they call themselves. All others are refused.",
     required: true,
   },
-  listen: { shape: text("tls://0.0.0.0:9400"), says: "Where they dial the inside node. Default: they do not." },
+  listen: {
+    shape: text("tls://0.0.0.0:9400"),
+    says: "Where they dial the inside node; quic:// for nodes of barrel_p2p. Default: they do not.",
+  },
   addresses: {
     shape: { kind: "by-node", of: text("tls://203.0.113.7:9100") },
-    says: "Where the inside node reaches them. Default: it does not dial.",
+    says: "Where the inside node reaches them; quic:// for nodes of barrel_p2p. Default: it does not dial.",
   },
   cookie: {
     shape: COOKIE,
@@ -72,6 +76,7 @@ const OUTSIDE: Keys<OutsideOption> = {
     shape: IDENTITY,
     says: "Identity by key, of this pair alone: it stands for the inside node. Default: none, no keys are looked at.",
   },
+  quic: { shape: object(QUIC), says: "Of the outside over QUIC, which needs identity and cookie." },
 };
 
 const PROFILE: Keys<CommanderProfile> = {

@@ -28,6 +28,7 @@ import { PairBook } from "./pair-book.ts";
 import { drained } from "./pair-ends.ts";
 import { pairName } from "./plan-pair.ts";
 import { demandSameStart } from "./restart-needed.ts";
+import type { RunningPair } from "./running-pair.ts";
 
 /** Default of `GatewayDrainOptions.timeoutMs`. */
 export const DEFAULT_DRAIN_MS = 30_000;
@@ -152,7 +153,8 @@ export class RunningGateway implements Gateway {
     if (this.#state !== "running") throw notRunning(this.#state);
     this.#state = "draining";
     this.#duty?.stop();
-    const released = [...this.#book.all.map((pair) => pair.unlisten()), this.#world.mappers.close()];
+    const release = (pair: RunningPair) => (handOver ? pair.vacate(drained(pair.name)) : pair.unlisten());
+    const released = [...this.#book.all.map(release), this.#world.mappers.close()];
     if (handOver) this.#audit?.handOver();
     if (handOver) void this.#probes?.close();
     const { clock } = this.#world.system;

@@ -15,6 +15,7 @@ import type { OwnRules } from "./own-rules.ts";
 import { rulesChanged } from "./pair-ends.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
 import { sameText } from "./same-text.ts";
+import { whenFree } from "./when-free.ts";
 
 /** A listener, where it is bound. */
 interface Bound {
@@ -101,6 +102,16 @@ export class RunningPair {
     await Promise.all(bound.map(({ listener }) => listener.close()));
   }
 
+  /**
+   * The same, for another that needs the ports: those of QUIC also carry the sessions that were accepted there, which end at
+   * once. `cause`: why, for the events.
+   */
+  async vacate(cause: SallyportError): Promise<void> {
+    const closed = this.unlisten();
+    for (const [{ listen }, link] of this.#links) if (listen.scheme === "quic") link.destroy(cause);
+    await closed;
+  }
+
   /** Ends listeners and sessions. `cause`: why, for the events. Idempotent. */
   async close(cause?: SallyportError): Promise<void> {
     this.rules?.stop();
@@ -126,8 +137,9 @@ export class RunningPair {
       const { material } = sides[side];
       if (material === undefined) continue;
       this.plan.sides[side].dialers.tls?.replaceMaterial(material);
-      for (const { listener, endpoint } of this.#bound) {
-        if (endpoint.from === side && "replaceMaterial" in listener) listener.replaceMaterial(material);
+      for (const { listener, endpoint, planned } of this.#bound) {
+        const isTls = planned.listen.scheme === "tls" && "replaceMaterial" in listener;
+        if (endpoint.from === side && isTls) listener.replaceMaterial(material);
       }
       const own = { ...this.plan.sides[side], material };
       this.plan = { ...this.plan, sides: { ...this.plan.sides, [side]: own } };
@@ -180,17 +192,22 @@ export class RunningPair {
     if (link === undefined) return;
     const { route, listen } = planned;
     const { system, admission, mappers } = this.#world;
-    const parts = { ...system, gate: admission.gates[route.from] };
+    const gate = admission.gates[route.from];
+    const parts = { ...system, gate };
     const { material, tlsOptions } = this.plan.sides[route.from];
+    const quic = listen.scheme === "quic" ? this.plan.identity?.quic : undefined;
     const listener =
-      listen.scheme === "tcp" || material === undefined
-        ? await listenTcp(parts, listen, link.accept)
-        : await listenTls(parts, listen, material, link.accept, tlsOptions);
+      quic !== undefined
+        ? await whenFree(system.clock, () => quic.node.listen(gate, listen, quic.material, link.acceptChannels))
+        : listen.scheme === "tcp" || material === undefined
+          ? await listenTcp(parts, listen, link.accept)
+          : await listenTls(parts, listen, material, link.accept, tlsOptions);
     const { from, target } = route;
     const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
     const endpoint = { from, target, endpoint: `${listen.scheme}://${host}:${listener.port}` };
     try {
-      mappers.publish(from, target, listener.port);
+      // A node that asks a port mapper dials over TCP or TLS.
+      if (quic === undefined) mappers.publish(from, target, listener.port);
     } catch (error) {
       await listener.close();
       throw error;
@@ -203,5 +220,6 @@ function sessionStatus({ filter, ...session }: LinkSession): GatewaySessionStatu
   const { inside, outside, dialledBy, address, sinceMs } = session;
   const { facts } = filter;
   const assurance = facts === undefined ? null : { outside: facts.outside.assurance, inside: facts.inside.assurance };
-  return { inside, outside, dialledBy, address, sinceMs, assurance, report: filter.report?.() ?? null };
+  const protocol = facts === undefined ? null : { outside: facts.outside.protocol, inside: facts.inside.protocol };
+  return { inside, outside, dialledBy, address, sinceMs, protocol, assurance, report: filter.report?.() ?? null };
 }

@@ -1,4 +1,4 @@
-import type { Assurance } from "../base/assurance.ts";
+import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { CheckedPart } from "../health/checks.ts";
 import type { CertificateState } from "../health/expiry-watch.ts";
 import type { Decision } from "../policy/decision.ts";
@@ -13,7 +13,7 @@ export interface GatewayEndpoint {
   readonly from: Side;
   /** The node that is dialled there. */
   readonly target: string;
-  /** `tls://HOST:PORT` or `tcp://HOST:PORT`. */
+  /** `tls://HOST:PORT`, `tcp://HOST:PORT` or `quic://HOST:PORT`. */
   readonly endpoint: string;
 }
 
@@ -176,6 +176,8 @@ export interface GatewaySessionStatus {
   readonly address: string;
   /** Unix milliseconds. */
   readonly sinceMs: number;
+  /** What each leg speaks: `native`, `otp` or, over QUIC, `barrel`; null where the filter does not say. */
+  readonly protocol: Readonly<Record<Side, ProtocolName>> | null;
   /** How each leg is authenticated; null where the filter does not say. */
   readonly assurance: Readonly<Record<Side, Assurance>> | null;
   /** Null where the filter counts nothing. */

@@ -8,6 +8,7 @@ import type { IdentityKeeper, PendingTrust } from "../node/identity-keeper.ts";
 import { newcomerOf } from "../node/standing.ts";
 import { commonFlags } from "../wire/flags.ts";
 import type { ExpectedInside } from "./expected-inside.ts";
+import type { LegSteps } from "./leg-steps.ts";
 import type { OutsideBook } from "./outside-book.ts";
 import { creationChanged, pairsStay, strangerRefused } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
@@ -20,23 +21,11 @@ export interface LegIdentity {
 }
 
 /** How a native leg asks and answers: the steps of the OTP handshake, said in those of the native one. */
-export interface NativeSteps {
-  readonly pending: PendingTrust | undefined;
+export interface NativeSteps extends LegSteps {
   readonly question: ArbitrationQuestion | undefined;
-  /** Says more than what the connection ends with. */
-  readonly cause: SallyportError | undefined;
   trustAsked(question: TrustQuestion): void;
   arbitrationAsked(question: ArbitrationQuestion): void;
   commitAsked(request: CommitRequest): void;
-  // Accepting leg.
-  answerClaim(answer: ClaimAnswer): void;
-  challenge(shown: ShownIdentity): void;
-  /** Nothing comes of it, because of `error`: says so in the word that is left to say, and ends with `told`. */
-  abandon(error: SallyportError, told: SallyportError): void;
-  // Dialling leg.
-  reply(): void;
-  // Either.
-  admit(): void;
 }
 
 /** What both roles are given. */

@@ -5,7 +5,7 @@ import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { HealthOption } from "../health/health-address.ts";
 import type { CookieSetting } from "../identity/cookies.ts";
-import type { IdentityOption } from "../node/options.ts";
+import type { IdentityOption, QuicOption } from "../node/options.ts";
 import type { PolicyDocument, ShapeEntry } from "../policy/document.ts";
 import type { GatewayLimits } from "./limits.ts";
 import type { GatewayEvent } from "./link.ts";
@@ -31,9 +31,9 @@ export interface InsideOption {
 export interface OutsideOption {
   /** `name@host` of each, as the nodes call themselves; all others are refused. */
   readonly nodes: readonly string[];
-  /** Where they dial the inside node: `tls://HOST:PORT`. Default: they do not. */
+  /** Where they dial the inside node: `tls://HOST:PORT`, or `quic://HOST:PORT` for nodes of barrel_p2p. Default: they do not. */
   readonly listen?: string;
-  /** Where the inside node reaches them, by name. Default: it does not dial. */
+  /** Where the inside node reaches them, by name: `tls://` or `quic://HOST:PORT`. Default: it does not dial. */
   readonly addresses?: Readonly<Record<string, string>>;
   /** Of nodes that come by OTP's handshake, and a second secret of those with keys. Default none: keys only. */
   readonly cookie?: CookieSetting;
@@ -44,6 +44,8 @@ export interface OutsideOption {
    * pin speaks by key only. Its directory belongs to this pair alone. Default: OTP's handshake only.
    */
   readonly identity?: IdentityOption;
+  /** What counts where the outside runs over QUIC (`quic://`), which needs `identity` and `cookie`. Default: that of `QuicOption`. */
+  readonly quic?: QuicOption;
 }
 
 /** One inside node and who may meet it. */
