@@ -21,6 +21,7 @@ import { ControlStream, TICK } from "./control-stream.ts";
 import { EarlyFrames } from "./early-frames.ts";
 import { FrameLanes } from "./frame-lanes.ts";
 import type { DistLimits } from "./limits.ts";
+import { handshakeMs } from "./link-limits.ts";
 import type { Role } from "./sink.ts";
 import { UNKNOWN_TAG_CODE } from "./stream-codes.ts";
 
@@ -198,10 +199,10 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       if (info.alpn !== BARREL_ALPN) throw alpnWrong(info.alpn);
       const { target, clock, limits } = this.#parts;
       // Ten seconds in all from the first byte, not from the end of TLS (rulings C14).
-      const leftMs = this.#startedAt + limits.maxHandshakeMs - clock.now();
-      const maxAuthMs = Math.min(leftMs, this.#parts.tools.maxAuthMs ?? BARREL_AUTH_MS);
-      const tools = { ...this.#parts.tools, maxAuthMs };
       const isDialler = target !== undefined;
+      const leftMs = this.#startedAt + handshakeMs(limits, this.#role) - clock.now();
+      const maxAuthMs = Math.max(Math.floor(Math.min(leftMs, this.#parts.tools.maxAuthMs ?? BARREL_AUTH_MS)), 1);
+      const tools = { ...this.#parts.tools, maxAuthMs };
       const channel = {
         listenerCertificate: isDialler ? info.peerCertDer : info.ownCertDer,
         now: clock.now(),
@@ -355,7 +356,10 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
   }
 
   #fail(error: SallyportError): void {
-    this.#end(error, isRefusal(error));
+    const { kind } = this.#state;
+    // What is no message of the exchange is a failure of the exchange: our FIN, then code 0, as barrel does.
+    const isBadMessage = kind === "authenticating" && this.#machine?.deadline === undefined && isMisbehaviour(error);
+    this.#end(error, isBadMessage || isRefusal(error));
   }
 
   #end(error: SallyportError | undefined, inGoodOrder: boolean): void {
@@ -386,10 +390,6 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
   }
 }
 
-/**
- * Limits for the connection above a link, which does not stand before the exchange of keys is over: the link watches TLS and the
- * exchange itself, and names what was waited for.
- */
-export function limitsAboveLink(limits: DistLimits): DistLimits {
-  return { ...limits, maxTlsHandshakeMs: limits.maxHandshakeMs + 1 };
+function isMisbehaviour({ code }: SallyportError): boolean {
+  return code === "ERR_PEER_MISBEHAVED";
 }

@@ -2,8 +2,9 @@ import type { OtpIdentity } from "../auth/otp-types.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierSink } from "../carrier/carrier.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
-import { BarrelLink, limitsAboveLink } from "../dist/barrel-link.ts";
+import { BarrelLink } from "../dist/barrel-link.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import { limitsAboveLink } from "../dist/link-limits.ts";
 import { PUBLISHED } from "../wire/flags.ts";
 import type { BarrelPorts, ConnectionParts } from "./connection-parts.ts";
 import type { ConnectionSink } from "./connection-sink.ts";
@@ -35,7 +36,7 @@ export function linkedConnection(
   return {
     parts: {
       own: barrel.isVisible ? { ...own, flags: own.flags | PUBLISHED } : own,
-      limits: limitsAboveLink(limits),
+      limits: limitsAboveLink(limits, target === undefined ? "acceptor" : "initiator"),
     },
     make(sink, owner) {
       const keys = { identity: () => identity.barrelIdentity, tools: identity.native.tools };

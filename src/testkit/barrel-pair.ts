@@ -3,15 +3,10 @@ import { type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
-import {
-  BARREL_ALPN,
-  BarrelLink,
-  type BarrelLinkOwner,
-  limitsAboveLink,
-  type UserChannels,
-} from "../dist/barrel-link.ts";
+import { BARREL_ALPN, BarrelLink, type BarrelLinkOwner, type UserChannels } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { DEFAULT_DIST_LIMITS, type DistLimits } from "../dist/limits.ts";
+import { limitsAboveLink } from "../dist/link-limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { DEFAULT_FLAGS } from "../wire/flags.ts";
@@ -86,7 +81,7 @@ export function barrelSide(
       target,
       tools: given.random === undefined ? otp : { ...otp, random: given.random },
       clock,
-      limits: limitsAboveLink(limits),
+      limits: limitsAboveLink(limits, target === undefined ? "acceptor" : "initiator"),
       ticks: DEFAULT_TICK_OPTIONS,
     },
     end,

@@ -114,3 +114,16 @@ declare module "*/term.mjs" {
   export function toJson(term: unknown): unknown;
   export function fromJson(json: unknown): unknown;
 }
+
+declare module "*/attacks.mjs" {
+  export const ATTACKS: Readonly<Record<string, readonly ("dialer" | "listener")[]>>;
+}
+
+declare module "*/identity.mjs" {
+  export interface Keys {
+    readonly seed: Buffer;
+    readonly publicKey: Buffer;
+  }
+  export function loadKeys(dir: string): Keys;
+  export function newKeys(): Keys;
+}

@@ -1,0 +1,223 @@
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { exit, type Node } from "../../src/node/api.ts";
+import type { NodeOptions } from "../../src/node/options.ts";
+import { printTerm } from "../../src/term/text-print.ts";
+import { Atom, Pid, type Term, Tuple } from "../../src/term/types.ts";
+import { makeRoom, PeerProcess } from "../barrel-peer/harness.ts";
+import { A, B, NativeRig } from "./native-rig.ts";
+
+// Two nodes and the conformance peer of barrel_p2p, as one cluster over QUIC.
+
+const C = "c@127.0.0.1";
+const PLAIN = "plain@127.0.0.1";
+const COOKIE = "cookie-of-the-barrel-tests";
+const BIG = 20 * 1024 * 1024;
+const rig = new NativeRig();
+const room = makeRoom(COOKIE);
+const peers: PeerProcess[] = [];
+const peer = (name: string, args: readonly string[] = []): PeerProcess => {
+  const made = new PeerProcess(room, name, ["--listen", "127.0.0.1:0", "--auth-timeout", "60000", ...args]);
+  peers.push(made);
+  return made;
+};
+const portOf = async (of: PeerProcess): Promise<string> =>
+  `127.0.0.1:${(await of.wait({ event: "listening" }))["port"]}`;
+
+afterAll(async () => {
+  await Promise.all(peers.map((each) => each.stop()));
+  room.remove();
+});
+
+const got = new Map<string, unknown[]>();
+async function makeNode(
+  name: string,
+  resolve: Readonly<Record<string, string>>,
+  extra: Partial<NodeOptions> = {},
+): Promise<Node> {
+  const node = await rig.node(name, "tofu", {
+    cookie: COOKIE,
+    quic: {},
+    listen: ["quic://127.0.0.1:0"],
+    tickTimeMs: 600_000,
+    resolve,
+    limits: { maxTlsHandshakeMs: 60_000, maxHandshakeMs: 60_000 },
+    ...extra,
+  });
+  got.set(name, []);
+  const take = (message: unknown): void => {
+    got.get(name)?.push(message);
+  };
+  node.register("echo", { call: (request) => request, cast: take, info: take }, { allow: "cookie" });
+  node.register("short", { call: (request) => request }, { allow: "cookie" });
+  return node;
+}
+const hear = (name: string, isIt: (message: unknown) => boolean): Promise<void> =>
+  expect.poll(() => got.get(name)?.some(isIt), { timeout: 45_000 }).toBe(true);
+const apart = async (node: Node, other: string): Promise<void> => {
+  node.disconnect(other);
+  await expect.poll(() => node.peers().some(({ name }) => name === other), { timeout: 45_000 }).toBe(false);
+};
+const hostOf = (node: Node): string => new URL(node.endpoints[0] ?? "").host;
+const add = (a: number, b: number): Tuple => new Tuple([new Atom("add"), a, b]);
+
+describe("two nodes and a barrel peer", () => {
+  it("form a cluster, every pair dialled from either side", async () => {
+    const c = peer(C, ["--tick-ms", "500", "--trace"]);
+    const plain = peer(PLAIN, ["--fragments", "off"]);
+    const known: Record<string, string> = {
+      [C]: `quic://${await portOf(c)}`,
+      [PLAIN]: `quic://${await portOf(plain)}`,
+    };
+    const b = await makeNode(B, known);
+    const a = await makeNode(A, { ...known, [B]: b.endpoints[0] ?? "" });
+    // Each pair of nodes, from either side.
+    expect(await a.connect(B)).toMatchObject({ assurance: "tofu", protocol: "barrel" });
+    expect([await a.call({ name: "echo", node: B }, 1), await b.call({ name: "echo", node: A }, 2)]).toEqual([1, 2]);
+    await apart(a, B);
+    const again = await rig.node("again@127.0.0.1", "tofu", {
+      cookie: COOKIE,
+      quic: {},
+      listen: [],
+      resolve: { [A]: a.endpoints[0] ?? "", [B]: b.endpoints[0] ?? "" },
+    });
+    for (const to of [A, B]) expect(await again.call({ name: "echo", node: to }, 3)).toBe(3);
+    await a.connect(B);
+    for (const [node, name] of [
+      [a, A],
+      [b, B],
+    ] as const) {
+      // We dial the barrel peer.
+      expect(await node.connect(C, { timeoutMs: 45_000 })).toMatchObject({ assurance: "tofu", protocol: "barrel" });
+      expect(await node.call({ name: "calc", node: C }, add(2, 3))).toBe(5);
+      expect(await c.command("call", { node: name, name: "echo", term: 6 })).toMatchObject({ value: 6 });
+      expect((await node.ping(C)).peer.name).toBe(C);
+      await apart(node, C);
+      // It dials us.
+      const mark = c.mark;
+      await c.dial(name, hostOf(node));
+      await c.wait({ event: "up", name, role: "dialer" }, mark);
+      await expect
+        .poll(() => node.peers().find((each) => each.name === C)?.assurance, { timeout: 45_000 })
+        .toBe("cookie");
+      expect(await node.call({ name: "calc", node: C }, add(3, 4))).toBe(7);
+      expect(await c.command("call", { node: name, name: "echo", term: 8 })).toMatchObject({ value: 8 });
+    }
+    expect(
+      a
+        .peers()
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual([B, C, "again@127.0.0.1"].sort());
+
+    // Messages to registered names, casts, both ways.
+    await c.command("send", { node: A, to: "echo", term: "from the barrel peer" });
+    await hear(A, (message) => String(message) === "from the barrel peer");
+    expect(a.send({ name: "echo", node: C }, "to the barrel peer")).toBe(true);
+    await c.wait({ event: "received", node: A, to: { atom: "echo" }, message: "to the barrel peer" });
+    expect(a.cast({ name: "echo", node: C }, 77)).toBe(true);
+    await c.wait({ event: "received", node: A, message: { tuple: [{ atom: "$gen_cast" }, 77] } });
+
+    // Monitors, both ways; a name that is not there.
+    const down = new Promise((resolve) => a.monitor({ name: "echo", node: C }, ({ reason }) => resolve(reason)));
+    // The monitor is there once what was asked after it is answered.
+    await a.ping(C);
+    await c.command("kill", { name: "echo", reason: "tired" });
+    expect(await down).toEqual(new Atom("tired"));
+    const watched = c.command("monitor", { node: B, name: "short" });
+    expect(await c.command("ping", { node: B })).toEqual({ answer: "pong" });
+    b.unregister("short");
+    expect(await watched).toMatchObject({ reason: { atom: "normal" } });
+    // Of a name that it may not watch it does not learn whether it is there.
+    expect(await c.command("monitor", { node: B, name: "nobody" })).toMatchObject({
+      reason: { tuple: [{ atom: "sallyport_denied" }, expect.any(String)] },
+    });
+
+    // Links: to nobody there, and to a process of the other node.
+    const exits: unknown[] = [];
+    const near = a.spawn((message) => void exits.push(message), { trapExit: true });
+    const creation = a.peers().find(({ name }) => name === C)?.incarnation ?? 0;
+    a.link(near, new Pid(C, 999_999, 0, creation));
+    const shown = (): string => exits.map((each) => printTerm(each as Term).replace(/#Pid<[^>]*>/, "PID")).join(" ");
+    await expect.poll(shown, { timeout: 20_000 }).toBe("{'EXIT',PID,noproc}");
+    const may = { atLeast: "cookie", verbs: ["send", "link"] } as const;
+    const far = b.spawn(() => exit(new Atom("done")), { allow: may, exposeReasons: true });
+    a.link(near, far.pid);
+    a.send(far.pid, "end");
+    await expect.poll(shown, { timeout: 20_000 }).toBe("{'EXIT',PID,noproc} {'EXIT',PID,done}");
+
+    // 20 MB each way, in the form with fragments and in the form without.
+    await a.connect(PLAIN, { timeoutMs: 45_000 });
+    for (const [other, name] of [
+      [c, C],
+      [plain, PLAIN],
+    ] as const) {
+      const mark = other.mark;
+      a.send({ name: "sink", node: name }, Buffer.alloc(BIG, 0xff));
+      await other.wait({ event: "received", node: A, to: { atom: "sink" }, message: { bytes: BIG } }, mark);
+      await other.command("burst", { node: A, to: "echo", bytes: BIG, count: 1 });
+      await hear(A, (message) => message instanceof Uint8Array && message.length === BIG);
+      got.set(A, []);
+    }
+
+    // Pins in their forms: 32 raw bytes, at the one who dialled here, and at both there.
+    const keyOf = (dir: string): string => readFileSync(join(dir, "node.pub")).toString("hex");
+    const pinOf = (dir: string, of: string): string => readFileSync(join(dir, `${of}.pub`)).toString("hex");
+    expect(pinOf(join(rig.keyDir(A), "first-use"), C)).toBe(keyOf(c.keyDir));
+    expect(pinOf(join(rig.keyDir(A), "first-use"), B)).toBe(keyOf(rig.keyDir(B)));
+    expect(pinOf(join(c.keyDir, "trusted"), A)).toBe(keyOf(rig.keyDir(A)));
+    // It went on through many of its tick periods.
+    await expect.poll(() => c.since(0, { event: "period" }).length, { timeout: 45_000 }).toBeGreaterThan(4);
+    expect(c.since(0, { event: "bad_frame" })).toEqual([]);
+  });
+
+  it("keep a silent session alive by ticks, and notice a peer that is gone without a word", async () => {
+    const c = peer("ticks@127.0.0.1", ["--tick-ms", "600000"]);
+    const a = await makeNode(A, { [c.name]: `quic://${await portOf(c)}` }, { tickTimeMs: 4_000 });
+    await a.connect(c.name, { timeoutMs: 45_000 });
+    const end = new Promise((resolve) => a.on("nodedown", (_peer, why) => resolve(why)));
+    const mark = c.mark;
+    await c.wait({ event: "tick" }, mark);
+    const { connections } = await c.command("status");
+    await c.command("deafen", { connection: (connections as readonly { id: number }[])[0]?.id });
+    expect(await end).toBe("PEER_SILENT");
+  });
+});
+
+describe("the key directory of barrel_p2p", () => {
+  it("starts a node, with its pins", async () => {
+    const made = peer("made@127.0.0.1", []);
+    const other = peer("other@127.0.0.1");
+    const { key } = await other.command("identity");
+    await made.command("pin", { name: other.name, key });
+    const own = (await made.command("identity"))["key"];
+    await made.stop();
+    cpSync(made.keyDir, rig.keyDir(A), { recursive: true });
+    const a = await rig.node(made.name, "strict", {
+      identity: { dir: rig.keyDir(A) },
+      cookie: COOKIE,
+      quic: {},
+      listen: ["quic://127.0.0.1:0"],
+      resolve: { [other.name]: `quic://${await portOf(other)}` },
+    });
+    expect(a.identity?.publicKey.toString("hex")).toBe(own);
+    expect(await a.connect(other.name, { timeoutMs: 45_000 })).toMatchObject({ assurance: "pinned" });
+  });
+
+  it("is what a node makes: a barrel peer starts with it, with its pins", async () => {
+    await rig.acquainted(A, B);
+    const b = await rig.node(B, "strict", { cookie: COOKIE, quic: {}, listen: ["quic://127.0.0.1:0"] });
+    b.register("echo", { call: (request) => request }, { allow: "cookie" });
+    const dir = join(room.dir, "from-a-node");
+    mkdirSync(join(dir, "trusted"), { recursive: true });
+    for (const file of ["node.key", "node.pub", `trusted/${B}.pub`]) {
+      writeFileSync(join(dir, file), readFileSync(join(rig.keyDir(A), file)));
+    }
+    const a = peer(A, ["--key-dir", dir, "--trust", "strict"]);
+    const connection = await a.dial(B, hostOf(b));
+    await a.wait({ event: "up", connection });
+    expect(await a.command("call", { connection, name: "echo", term: 1 })).toMatchObject({ value: 1 });
+    expect(b.peers()[0]?.publicKey?.toString("hex")).toBe((await a.command("identity"))["key"]);
+  });
+});
