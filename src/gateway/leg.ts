@@ -6,11 +6,12 @@ import type { Clock } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
-import { BarrelLink, type BarrelLinkOwner, limitsAboveLink } from "../dist/barrel-link.ts";
+import { BarrelLink, type BarrelLinkOwner } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { type HandshakeHold, NATIVE_ALPN, type NativeParts } from "../dist/handshake.ts";
 import type { HeartbeatOptions } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import { limitsAboveLink } from "../dist/link-limits.ts";
 import type { ClaimAnswer, DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
 import type { PublicKey } from "../identity/public-key.ts";
@@ -104,7 +105,9 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     const native = identity === undefined ? undefined : this.#nativeParts(identity);
     const isLinked = carrier.kind === "channels";
     const own = isLinked && parts.isVisible ? { ...parts.own, flags: parts.own.flags | PUBLISHED } : parts.own;
-    const limits = isLinked ? limitsAboveLink(world.limits) : world.limits;
+    const limits = isLinked
+      ? limitsAboveLink(world.limits, target === undefined ? "acceptor" : "initiator")
+      : world.limits;
     const connection = { own, target, tools, native, clock, limits, ticks, heartbeat, hold: this, passesOn: true };
     const make = (sink: CarrierSink) => (isLinked ? this.#linked(sink, carrier) : carrier.make(sink));
     this.connection = new DistConnection(connection, this, make);
