@@ -3,12 +3,20 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"], testTimeout: 20_000 } },
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts"],
+          exclude: ["src/**/*-model.test.ts", "src/**/*.long.test.ts"],
+          testTimeout: 20_000,
+        },
+      },
+      { test: { name: "models", include: ["src/**/*-model.test.ts", "src/**/*.long.test.ts"], testTimeout: 300_000 } },
       { test: { name: "structure", include: ["test/structure/*.test.ts"], testTimeout: 60_000 } },
       {
         test: {
           name: "integration",
-          include: ["test/integration/*.test.ts", "test/barrel-peer/*.test.ts"],
+          include: ["test/integration/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -21,6 +29,7 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
+      { test: { name: "peer", include: ["test/barrel-peer/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
       {
         test: { name: "soak", include: ["test/soak/*.test.ts"], testTimeout: 3_600_000, hookTimeout: 120_000 },
       },

@@ -103,7 +103,7 @@ await serveCommands({
     if (node.disconnect(peer)) await down;
     await node.connect(peer);
   },
-  counters: () => node.health().counters,
+  counters: () => node.vitals().counters,
   used,
   latency,
   flood,

@@ -8,6 +8,8 @@ import { AcceptGate } from "./carrier/accept-gate.ts";
 import type { CarrierDialer, Listener, Scheme } from "./carrier/carrier.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
+import { SourceGate } from "./carrier/source-gate.ts";
+import { SourceList } from "./carrier/source-list.ts";
 import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
 import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
@@ -15,26 +17,35 @@ import { withErlangFiles } from "./config/node-settings.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
 import { formatEndpoint, parseAddress } from "./discovery/address.ts";
 import { type DiscoveryWorld, dnsSeeds, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
+import { expectedHosts } from "./discovery/expected-hosts.ts";
+import { PeerHosts } from "./discovery/peer-hosts.ts";
 import { publishedEndpoints, registerEverywhere } from "./discovery/registrar.ts";
 import { NATIVE_ALPN } from "./dist/handshake.ts";
 import { heartbeatOf } from "./dist/heartbeat.ts";
 import { DEFAULT_DIST_LIMITS } from "./dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "./dist/tick.ts";
+import { parseHealthAddress } from "./health/health-address.ts";
+import { openHealthEndpoint } from "./health/health-endpoint.ts";
 import { readCookies } from "./identity/cookies.ts";
 import { advertisedEndpoints } from "./node/advertised.ts";
 import type { Node } from "./node/api.ts";
 import { checkedReconnect } from "./node/backoff.ts";
 import { judgeWith } from "./node/certificate-judge.ts";
 import { ConfiguredCertificate, certificateFiles } from "./node/configured-certificate.ts";
+import { Doors } from "./node/doors.ts";
 import { readExchange } from "./node/exchange-plan.ts";
 import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
 import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
-import type { IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
+import { nodeProbes } from "./node/node-probes.ts";
+import type { ErlangFileOption, IdentityOption, NamedByVmArgs, NodeOptions } from "./node/options.ts";
+import { OwnAdmission } from "./node/own-admission.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
+import { watchForRestart } from "./node/restart-watch.ts";
 import { readSeeds } from "./node/seeds.ts";
-import { QuicNode, type QuicNodeParts, quicNeedsIdentity } from "./quic-node.ts";
+import { TlsDebugLog } from "./node/tls-debug-log.ts";
+import { QUIC_VISIBLE, quicOf, schemesOf, usesQuic } from "./quic-node.ts";
 import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
 import { RealCrypto } from "./system/real-crypto.ts";
@@ -55,21 +66,41 @@ const FIRST_CREATION = 4;
  * @throws {SallyportError} ERR_CONFIG (name, files, addresses, shared directory; ALREADY_RUNNING, CONFIG_CONFLICT),
  * ERR_UNREACHABLE EPMD_UNREACHABLE
  */
-export async function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
-  const held: { lock?: IdentityLock } = {};
+export function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> {
+  return createNodeWith(options, new RealClock());
+}
+
+/** The same by another clock, such as that of a machine that is wrong; TLS itself goes by the machine's. For tests. */
+export async function createNodeWith(options: NodeOptions | NamedByVmArgs, clock: Clock): Promise<Node> {
+  const held: Held = {};
   const warnings: Warning[] = [];
   const world = { files: new RealFiles(), directory: ".", hostname: hostName() };
   try {
-    return await makeNode(withErlangFiles(options, world, warnings), held, warnings);
+    const settings = withErlangFiles(options, world, warnings);
+    const erlangFiles = [options.vmArgs, options.sslDistOptfile].map(pathOf).filter((path) => path !== undefined);
+    return await makeNode(settings, erlangFiles, held, warnings, clock);
   } catch (error) {
     held.lock?.release();
+    held.peerHosts?.stop();
     throw error;
   }
 }
 
+/** What a node that cannot be made gives back. */
+interface Held {
+  lock?: IdentityLock;
+  peerHosts?: PeerHosts;
+}
+
 /** Puts what it takes of the system before the node stands into `held`. */
-async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, warnings: Warning[]): Promise<Node> {
-  const system = { clock: new RealClock(), random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
+async function makeNode(
+  options: NodeOptions,
+  erlangFiles: readonly string[],
+  held: Held,
+  warnings: Warning[],
+  clock: Clock,
+): Promise<Node> {
+  const system = { clock, random: new RealRandom(), crypto: new RealCrypto(), files: new RealFiles() };
   const name = parseNodeName(options.name);
   const heartbeat = heartbeatOf(options.heartbeat ?? {});
   const seeds = readSeeds(options.seeds ?? [], name, dnsSeeds(options.discovery));
@@ -108,6 +139,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
   };
   const resolver = makeResolver(options, discovery, exchange === undefined ? [] : [exchange.hints]);
   if (options.advertise !== undefined) parseAddress(options.advertise, discovery.schemes[0]);
+  const healthAddress = options.health === undefined ? undefined : parseHealthAddress(options.health.listen);
   const quic = quicOf(options, system.clock, (reason, message) => node.warn(reason, message));
   if (options.quic?.visible === true) warnings.push(QUIC_VISIBLE);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
@@ -133,8 +165,10 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
   if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
-  const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...alpn };
-  const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...alpn };
+  const debugLog = new TlsDebugLog(system.clock, (handshake) => node.emit("tls", handshake));
+  const told = { ...alpn, ...(options.tls?.debug === true ? { debug: debugLog.add } : {}) };
+  const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...told };
+  const clientOptions: TlsCarrierOptions = { ...tls?.current.client.protocol, ...told };
   const needsOwn = tls === undefined || listeners.some(({ scheme }) => scheme === "quic");
   const opened =
     !needsOwn || options.identity === undefined
@@ -154,6 +188,18 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
   }
   if (plaintext !== false) dialers.tcp = guardedTcp(createTcpDialer(system), plaintext);
   const audit = openAuditTrail(options.audit, system);
+  const peerHosts = new PeerHosts(system.clock);
+  held.peerHosts = peerHosts;
+  const sources = new SourceList({}, peerHosts);
+  const doors = new Doors(audit);
+  const admission = new OwnAdmission({
+    doors,
+    sources,
+    peers: peerHosts,
+    hostsWith: (nodes) => expectedHosts({ resolve: options.resolve, seeds: seeds.targets, nodes }),
+  });
+  // Read before anything is bound; what is to be looked up has its answer before the first connection.
+  await admission.replace(options.accept ?? {});
   const policyWorld = { ...system, crypto: identityWorld.crypto, name };
   const policyOption = typeof options.policy === "string" ? { file: options.policy } : options.policy;
   // Before it is read: what changes between the reading and the watch is noticed.
@@ -163,6 +209,8 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     own,
     identity: identity?.keeper,
     audit,
+    doors,
+    admission,
     auditGrants: options.audit?.grants,
     ownCertificate: opened?.certificate,
     configuredCertificate: tls,
@@ -183,6 +231,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     exchange,
     judgeCertificate,
     readCertificate: readCertificateFacts,
+    isCertificateIssued: tls !== undefined,
     ...(policy === undefined ? {} : { policy }),
     ...(options.guardLimits === undefined ? {} : { guardLimits: options.guardLimits }),
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
@@ -190,6 +239,7 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
     maxSessions: options.maxSessions,
+    listens: listeners.length > 0,
     // A node that nobody can dial is reached only over the connections that it opened.
     idle: options.idle ?? (listeners.length === 0 ? false : {}),
     ...(options.maxOpenCalls === undefined ? {} : { maxOpenCalls: options.maxOpenCalls }),
@@ -202,19 +252,36 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
     node.attach({ close: async () => watch.stop() });
   }
   node.attach({ close: async () => tls?.stop() });
+  if (erlangFiles.length > 0) {
+    const watch = watchForRestart(erlangFiles, system, (reason, message) => node.warn(reason, message));
+    node.attach({ close: async () => watch.stop() });
+  }
   const replace = (users: readonly TlsUser[], next: TlsMaterial): void => {
     for (const user of users) user.replaceMaterial(next);
   };
+  const showOwn = (): void => {
+    const sides = tls === undefined ? [] : [tls.current.server, tls.current.client];
+    const own = opened === undefined ? [] : [opened.certificate.current];
+    node.ownCertificates([...sides.map(({ loaded }) => loaded.material), ...own]);
+  };
+  showOwn();
   opened?.certificate.watch({
     replaced(next) {
       if (tls === undefined) replace([...accepting, ...dialling], next);
       quic?.replaceMaterial(next);
+      showOwn();
     },
     warned: ({ reason, message }) => node.warn(reason, message),
   });
   try {
-    const gate = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
-    node.attach({ counters: () => acceptCounters(gate), close: async () => {} });
+    const inner = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
+    const gate = new SourceGate({
+      inner,
+      sources,
+      isShut: () => doors.isClosed,
+      refused: (address, source) => audit?.sourceRefused({ address, source }),
+    });
+    node.attach({ counters: () => acceptCounters(inner, gate), close: async () => peerHosts.stop() });
     const quicMaterial = opened?.certificate.current;
     for (const listen of listeners) {
       if (listen.scheme !== "quic") {
@@ -229,10 +296,17 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
       replaced({ server, client }) {
         replace(accepting, server.loaded.material);
         replace(dialling, client.loaded.material);
+        showOwn();
       },
       warned: (reason, message) => node.warn(reason, message),
       reloaded: (result) => node.emit("reload", { what: "certificate", ...result }),
     });
+    if (healthAddress !== undefined) {
+      const probes = nodeProbes(node, options.health?.peers ?? false);
+      const endpoint = await openHealthEndpoint(healthAddress, probes, system.clock);
+      // To the last: what drains says that it is not ready.
+      node.attach({ healthEndpoint: endpoint.url, isLast: true, close: async () => endpoint.close() });
+    }
     const endpoints = publishedEndpoints(name, node.endpoints, options.advertise);
     const registrars = makeRegistrars(options, discovery, (reason, message) => node.warn(reason, message));
     const registered = await registerEverywhere({ name, creation: own.creation, endpoints }, registrars);
@@ -250,9 +324,12 @@ async function makeNode(options: NodeOptions, held: { lock?: IdentityLock }, war
 }
 
 /** What became of newcomers before there was a connection to speak of. */
-function acceptCounters(gate: AcceptGate): Readonly<Record<string, number>> {
-  const { admitted, refusedSource, refusedFull, dropped } = gate.counters;
+function acceptCounters(inner: AcceptGate, gate: SourceGate): Readonly<Record<string, number>> {
+  const { admitted, refusedSource, refusedFull, dropped } = inner.counters;
+  const { refusedAddress, refusedShut } = gate.counters;
   return {
+    accept_refused_address: refusedAddress,
+    accept_refused_shut: refusedShut,
     accept_admitted: admitted,
     accept_refused_source: refusedSource,
     accept_refused_full: refusedFull,
@@ -263,6 +340,10 @@ function acceptCounters(gate: AcceptGate): Readonly<Record<string, number>> {
 interface Warning {
   readonly reason: string;
   readonly message: string;
+}
+
+function pathOf(option: ErlangFileOption | undefined): string | undefined {
+  return typeof option === "object" ? option.file : option;
 }
 
 function directoryOf(identity: IdentityOption): string {
@@ -307,7 +388,7 @@ function openOwnCertificate(
 async function bind(
   node: SallyportNode,
   listen: ListenOption,
-  parts: { readonly clock: Clock; readonly gate: AcceptGate; readonly accepting: TlsUser[] },
+  parts: { readonly clock: Clock; readonly gate: SourceGate; readonly accepting: TlsUser[] },
   material: TlsMaterial | undefined,
   tlsOptions: TlsCarrierOptions,
 ): Promise<void> {
@@ -325,29 +406,3 @@ function attach(node: SallyportNode, scheme: Scheme, listener: Listener): void {
   const { host, port } = listener;
   node.attach({ endpoint: formatEndpoint({ scheme, host, port }), close: () => listener.close() });
 }
-
-/** Asked for by its option or a listener. */
-function usesQuic({ quic, listen = [] }: NodeOptions): boolean {
-  return quic !== undefined || listen.some((text) => text.startsWith("quic://"));
-}
-
-/** @throws {SallyportError} ERR_CONFIG QUIC_NEEDS_IDENTITY */
-function quicOf(options: NodeOptions, clock: Clock, warn: QuicNodeParts["warn"]): QuicNode | undefined {
-  if (!usesQuic(options)) return undefined;
-  if (options.identity === undefined) throw quicNeedsIdentity();
-  return new QuicNode({ clock, option: options.quic ?? {}, warn });
-}
-
-function schemesOf(hasTls: boolean, hasTcp: boolean, hasQuic: boolean): readonly [Scheme, ...Scheme[]] {
-  const [first = "tls", ...more] = [
-    ...(hasTls || !hasTcp ? (["tls"] as const) : []),
-    ...(hasTcp ? (["tcp"] as const) : []),
-    ...(hasQuic ? (["quic"] as const) : []),
-  ];
-  return [first, ...more];
-}
-
-const QUIC_VISIBLE: Warning = {
-  reason: "QUIC_VISIBLE",
-  message: "over QUIC this node is visible: Erlang nodes list it in nodes(), and send rex and global traffic to it",
-};

@@ -2,6 +2,8 @@ export type { Assurance, ProtocolName } from "./base/assurance.ts";
 export { type Detail, type ErrorCode, isSallyportError, SallyportError, type Stage } from "./base/errors.ts";
 export type { NodeName } from "./base/node-name.ts";
 export type { DialAddress } from "./carrier/carrier.ts";
+export type { SourcesOption } from "./carrier/source-list.ts";
+export type { TlsDebug, TlsDebugCertificate } from "./carrier/tls-debug.ts";
 export { checkGateway, createGateway } from "./create-gateway.ts";
 export { createNode } from "./create-node.ts";
 export type { DistLimits } from "./dist/limits.ts";
@@ -11,11 +13,14 @@ export type {
   GatewayDrained,
   GatewayDrainOptions,
   GatewayEndpoint,
+  GatewayHealth,
+  GatewayPairHealth,
   GatewayPairStatus,
   GatewayPairTotals,
   GatewayPolicyStatus,
   GatewayReload,
   GatewaySessionStatus,
+  GatewaySourceStatus,
   GatewayStatus,
 } from "./gateway/api.ts";
 export type { DutyFinding } from "./gateway/duty.ts";
@@ -24,6 +29,7 @@ export type { GatewayLimits } from "./gateway/limits.ts";
 export type { GatewayEvent } from "./gateway/link.ts";
 export type { GatewayMessage, GatewayNotice } from "./gateway/notices.ts";
 export type {
+  GatewayAcceptOption,
   GatewayAuditOption,
   GatewayOptions,
   GatewayPairOption,
@@ -37,7 +43,11 @@ export type { CommanderProfile } from "./gateway/profile.ts";
 export type { Allow, AllowVerb } from "./guard/allow.ts";
 export type { CapabilityVerb } from "./guard/capabilities.ts";
 export type { GuardLimits } from "./guard/limits.ts";
+export type { CheckedPart, CheckResult } from "./health/checks.ts";
+export type { CertificateExpiry, CertificateState } from "./health/expiry-watch.ts";
+export type { CertificateRole } from "./health/watched-certificates.ts";
 export type { TrustLimits } from "./identity/trust-store.ts";
+export type { AcceptOption, NodeAdmission } from "./node/admission-api.ts";
 export {
   type CallOptions,
   type CertificateReloadResult,
@@ -50,6 +60,7 @@ export {
   type HandlerContext,
   type Health,
   type HeldInvite,
+  type LastRefusal,
   type LocalProcessHandle,
   type Metric,
   type Node,
@@ -58,6 +69,8 @@ export {
   type NodeIdentity,
   type NodePolicy,
   type Peer,
+  type PeerHealth,
+  type PeerStream,
   type PolicyReloadResult,
   type ProcessGrant,
   type ProcessHandler,
@@ -69,9 +82,12 @@ export {
   type ServiceHandlers,
   type SpawnOptions,
   type SpawnRemoteOptions,
+  type StreamHandler,
   type Target,
+  type Vitals,
   type WaitingPeer,
 } from "./node/api.ts";
+export type { Channel } from "./node/channel.ts";
 export type {
   AuditOption,
   CookieOption,
@@ -79,6 +95,7 @@ export type {
   DnsOption,
   ErlangFileOption,
   ExchangeOption,
+  HealthOption,
   IdentityOption,
   NamedByVmArgs,
   NodeOptions,

@@ -2,18 +2,18 @@ import type { Clock } from "./base/clock.ts";
 import { SallyportError } from "./base/errors.ts";
 import { quotePeerText } from "./base/escape.ts";
 import type { NodeName } from "./base/node-name.ts";
-import type { AcceptGate } from "./carrier/accept-gate.ts";
-import type { DialAddress } from "./carrier/carrier.ts";
+import type { DialAddress, Scheme } from "./carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "./carrier/channels.ts";
 import type { ListenAddress } from "./carrier/listen.ts";
 import { isOpenToStrangers } from "./carrier/quic/public-address.ts";
 import { listenQuic, type QuicListener, quicDialer } from "./carrier/quic/quic.ts";
 import { QuicEngine } from "./carrier/quic/quic-engine.ts";
+import type { Gatekeeper } from "./carrier/source-gate.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
 import { LANES } from "./dist/lane-routing.ts";
 import { FRAGMENTS_AHEAD_BYTES } from "./dist/send.ts";
 import type { BarrelPorts } from "./node/connection-parts.ts";
-import type { QuicOption } from "./node/options.ts";
+import type { NodeOptions, QuicOption } from "./node/options.ts";
 
 export interface QuicNodeParts {
   readonly clock: Clock;
@@ -42,7 +42,7 @@ export class QuicNode {
     this.ports = {
       dialer: quicDialer(this.#engine, LIMITS),
       isVisible: option.visible === true,
-      checkDial: (target, address) => checkDial(option, target, address),
+      checkDial: (target, address) => checkQuicDial(option, target, address),
     };
   }
 
@@ -51,7 +51,7 @@ export class QuicNode {
    * @throws {SallyportError} ERR_CONFIG, ERR_CLOSED
    */
   async listen(
-    gate: AcceptGate,
+    gate: Gatekeeper,
     address: ListenAddress,
     material: TlsMaterial,
     accept: ChannelledAcceptHandler,
@@ -73,8 +73,15 @@ export class QuicNode {
   }
 }
 
-/** The engine has known faults that a peer can use, so it speaks to the outside only where that was asked for (rulings S7). */
-function checkDial({ allowPublic = false }: QuicOption, target: NodeName, { host, port }: DialAddress): void {
+/**
+ * The engine has known faults that a peer can use, so it speaks to the outside only where that was asked for (rulings S7).
+ * @throws {SallyportError} ERR_CONFIG QUIC_PUBLIC_ADDRESS
+ */
+export function checkQuicDial(
+  { allowPublic = false }: QuicOption,
+  target: NodeName,
+  { host, port }: DialAddress,
+): void {
   if (allowPublic || !isOpenToStrangers(host)) return;
   throw new SallyportError(
     "ERR_CONFIG",
@@ -89,7 +96,7 @@ function checkDial({ allowPublic = false }: QuicOption, target: NodeName, { host
 }
 
 /** QUIC proves peers by key, and a node without one has nothing to prove. */
-export function quicNeedsIdentity(): SallyportError {
+function quicNeedsIdentity(): SallyportError {
   return new SallyportError(
     "ERR_CONFIG",
     "QUIC_NEEDS_IDENTITY",
@@ -100,3 +107,31 @@ export function quicNeedsIdentity(): SallyportError {
     },
   );
 }
+
+/** Asked for by its option or a listener. */
+export function usesQuic({ quic, listen = [] }: NodeOptions): boolean {
+  return quic !== undefined || listen.some((text) => text.startsWith("quic://"));
+}
+
+/** QUIC of a node, where its options ask for it. @throws {SallyportError} ERR_CONFIG QUIC_NEEDS_IDENTITY */
+export function quicOf(options: NodeOptions, clock: Clock, warn: QuicNodeParts["warn"]): QuicNode | undefined {
+  if (!usesQuic(options)) return undefined;
+  if (options.identity === undefined) throw quicNeedsIdentity();
+  return new QuicNode({ clock, option: options.quic ?? {}, warn });
+}
+
+/** Schemes that a node dials; the first is meant where none is written. */
+export function schemesOf(hasTls: boolean, hasTcp: boolean, hasQuic: boolean): readonly [Scheme, ...Scheme[]] {
+  const [first = "tls", ...more] = [
+    ...(hasTls || !hasTcp ? (["tls"] as const) : []),
+    ...(hasTcp ? (["tcp"] as const) : []),
+    ...(hasQuic ? (["quic"] as const) : []),
+  ];
+  return [first, ...more];
+}
+
+/** Told at the start of a node that is visible over QUIC. */
+export const QUIC_VISIBLE: { readonly reason: string; readonly message: string } = {
+  reason: "QUIC_VISIBLE",
+  message: "over QUIC this node is visible: Erlang nodes list it in nodes(), and send rex and global traffic to it",
+};

@@ -36,6 +36,9 @@ export interface AttemptEntry extends Common {
   readonly code: string | null;
   readonly reason: string | null;
   readonly stage: string | null;
+  /** What it comes down to, the same on both ends, and the side that has to change something (docs/doctor.md); absent when accepted. */
+  readonly diagnosis?: string;
+  readonly fault?: string;
 }
 
 /** One session, over. */

@@ -129,19 +129,68 @@ describe("AuditLog", () => {
     }
   });
 
-  it("loses records without harm while the disk fails, warns once, and tells how many when it works again", () => {
+  it("keeps records while the disk fails, warns once, and writes them in order when it works again", () => {
     const world = new AuditWorld().start();
     world.files.failAt(3, "ENOSPC");
     attempts(world, 5);
     expect(world.log.isFailing).toBe(true);
     world.clock.runTurn();
     expect(world.warnings).toEqual(["AUDIT_NOT_WRITTEN"]);
-    expect(world.trail.counters()).toMatchObject({ audit_written: 1, audit_lost: 5 });
+    expect(world.trail.counters()).toMatchObject({ audit_written: 1, audit_lost: 0, audit_waiting: 5 });
+    const before = new Date(world.clock.wallMs()).toISOString();
     world.clock.advance(AUDIT_RETRY_MS);
-    expect(world.log.isFailing).toBe(false);
+    expect(world.log).toMatchObject({ isFailing: false, waiting: 0, lost: 0 });
+    expect(world.words).toEqual(["opened", "torn", ...new Array(5).fill("attempt")]);
+    const told = world.records.filter(({ kind }) => kind === "attempt");
+    expect(told.map(({ address }) => address)).toEqual([0, 1, 2, 3, 4].map((i) => `192.0.2.1:${i}`));
+    for (const { at } of told) expect(at).toBe(before);
+    expect(world.verify()).toMatchObject({ ok: true, torn: 1, lost: 0 });
+  });
+
+  it("drops what does not fit, counts it, and tells how many when it works again", () => {
+    const world = new AuditWorld(new FaultyFiles(), { maxWaiting: 2 }).start();
+    world.files.failAt(3, "ENOSPC");
+    attempts(world, 5);
+    expect(world.trail.counters()).toMatchObject({ audit_lost: 3, audit_waiting: 2 });
+    world.clock.advance(AUDIT_RETRY_MS);
     attempts(world, 1);
-    expect(world.words).toEqual(["opened", "torn", "gap", "attempt"]);
-    expect(world.verify()).toMatchObject({ ok: true, torn: 1, lost: 5 });
+    expect(world.words).toEqual(["opened", "torn", "attempt", "attempt", "gap", "attempt"]);
+    expect(world.verify()).toMatchObject({ ok: true, torn: 1, lost: 3 });
+  });
+
+  it("writes each record exactly once, at whatever step the disk fails", () => {
+    const wanted = Array.from({ length: 9 }, (_, i) => `192.0.2.1:${i}`);
+    for (let step = 0, reached = true; reached; step += 3) {
+      const world = new AuditWorld(new FaultyFiles(), { maxFileBytes: 1_000 }).start();
+      const first = world.files.steps;
+      world.files.failAt(step);
+      attempts(world, 9);
+      reached = world.log.isFailing;
+      world.clock.advance(AUDIT_RETRY_MS);
+      const told = world.records.filter(({ kind }) => kind === "attempt").map(({ address }) => address);
+      expect(told, `step ${step}`).toEqual(wanted);
+      expect(world.verify(), `step ${step}`).toMatchObject({ ok: true, lost: 0 });
+      expect(world.files.steps).toBeGreaterThan(first);
+    }
+  });
+
+  it("lets no record that nothing could write hold up those that wait behind it", () => {
+    const world = new AuditWorld().start();
+    world.files.failAt(0);
+    attempts(world, 1);
+    world.log.record({ kind: "attempt", durationMs: Number.NaN });
+    attempts(world, 1);
+    world.clock.advance(AUDIT_RETRY_MS);
+    expect(world.words).toEqual(["opened", "attempt", "attempt", "gap"]);
+    expect(world.log).toMatchObject({ isFailing: false, waiting: 0, lost: 1 });
+  });
+
+  it("counts what still waits when it is closed as lost", () => {
+    const world = new AuditWorld().start();
+    world.files.crashAt(0);
+    attempts(world, 3);
+    world.trail.close();
+    expect(world.log).toMatchObject({ waiting: 0, lost: 4 });
   });
 
   it("fails in no way that a caller notices, at whatever step", () => {
@@ -168,7 +217,7 @@ describe("AuditLog", () => {
       attempts(world, 1);
       world.clock.advance(AUDIT_RETRY_MS);
     }
-    expect(world.log).toMatchObject({ isFailing: true, lost: 31 });
+    expect(world.log).toMatchObject({ isFailing: true, waiting: 31, lost: 0 });
     expect(world.warnings).toEqual(["AUDIT_NOT_WRITTEN"]);
     expect(world.clock.pendingTimers).toBe(1);
   });
@@ -243,6 +292,6 @@ describe("AuditLog", () => {
     world.files.take(FIRST);
     attempts(world, 1);
     expect(world.records[0]).toMatchObject({ seq: 5 });
-    expect(world.verify()).toMatchObject({ ok: false, line: 1, fault: "order" });
+    expect(world.verify()).toMatchObject({ ok: false, line: 1, fault: "removed" });
   });
 });

@@ -4,6 +4,7 @@ import { DIRECTORY_MODE, SECRET_MODE } from "../base/files.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import { findEnd, type LogEnd } from "./find-end.ts";
 import type { AuditLimits } from "./limits.ts";
+import { logFileAfter, logFilesIn } from "./log-files.ts";
 import { type AuditFields, type ChainCrypto, type ChainHead, GENESIS, seal } from "./record.ts";
 
 /** Disk access of the log. */
@@ -18,8 +19,6 @@ export interface AuditLogParts {
   readonly directory: string;
   readonly limits: AuditLimits;
 }
-
-const FILE_NAME = /^audit-\d{12,16}\.jsonl$/;
 
 /** Largest file that is read to find where the chain stands; a larger one was not made by this log. */
 export const MAX_READ_FILE_BYTES: number = 256 * 1024 * 1024;
@@ -40,8 +39,8 @@ interface OpenFile {
 }
 
 /**
- * The hash-chained log on disk (docs/audit.md). Nothing here throws: a record that cannot be written is counted, and the log is
- * tried again later.
+ * The hash-chained log on disk (docs/audit.md). Nothing here throws: a record that cannot be written waits, a record too many is
+ * counted, and the log is tried again later.
  */
 export class AuditLog {
   readonly #parts: AuditLogParts;
@@ -51,6 +50,10 @@ export class AuditLog {
   #lost = 0;
   /** Lost records that no `gap` record tells of yet. */
   #untold = 0;
+  /** Records that wait for the log to work again, oldest first. */
+  readonly #waiting: AuditFields[] = [];
+  /** What was being written when writing failed, and what to do if it was written all the same. */
+  #trying: { readonly head: ChainHead; readonly written: () => void } | undefined;
   #failing = false;
   #over = false;
   #failed: (cause: unknown) => void = () => undefined;
@@ -70,8 +73,14 @@ export class AuditLog {
     return this.#written;
   }
 
+  /** Records that were dropped. */
   get lost(): number {
     return this.#lost;
+  }
+
+  /** Records that wait for the log to work again. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** True from a failure to the next success. */
@@ -96,15 +105,17 @@ export class AuditLog {
 
   /** Adds one record; `at` is added here. */
   record(fields: AuditFields): void {
+    const dated = { ...fields, at: new Date(this.#parts.clock.wallMs()).toISOString() };
     if (this.#failing) {
-      this.#lose();
+      this.#wait(dated);
       return;
     }
     try {
-      this.#append(fields);
+      this.#append(dated);
+      this.#tellLost();
       if (this.#over) this.#letGo();
     } catch (cause) {
-      this.#lose();
+      this.#wait(dated);
       this.#fail(cause);
     }
   }
@@ -114,6 +125,7 @@ export class AuditLog {
     if (this.#failing) this.#tryAgain();
     this.record({ kind: "log", event: "closed" });
     this.#over = true;
+    for (const _ of this.#waiting.splice(0)) this.#lose();
     this.#retry?.cancel();
     try {
       this.#syncNow();
@@ -123,30 +135,46 @@ export class AuditLog {
     this.#letGo();
   }
 
-  #append(fields: AuditFields): void {
+  #append(dated: AuditFields): void {
     const open = this.#ready();
-    const sealed = this.#seal(fields);
-    const wouldBe = open.bytes + sealed.line.length + 2;
-    if (wouldBe > this.#parts.limits.maxFileBytes && open.bytes > 0) {
-      this.#rotate(open);
-      this.#put(this.#ready(), this.#seal(fields));
+    const sealed = this.#sealed(dated);
+    const isFull = open.bytes > 0 && open.bytes + (sealed?.line.length ?? 0) + 2 > this.#parts.limits.maxFileBytes;
+    if (sealed !== undefined && isFull) this.#rotate(open);
+    const record = isFull ? this.#sealed(dated) : sealed;
+    if (record !== undefined) {
+      this.#put(this.#ready(), record, () => this.#leaveQueue(dated));
       return;
     }
-    this.#put(open, sealed);
+    // No disk could take it: it must not be tried again and again.
+    this.#leaveQueue(dated);
+    this.#lose();
   }
 
+  /** Undefined where it is no record: a number that is none, or more than fits a line. */
+  #sealed(dated: AuditFields): ReturnType<typeof seal> | undefined {
+    try {
+      return seal(this.#head, dated, this.#parts.crypto);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A record of what happened to the log itself. */
   #seal(fields: AuditFields): ReturnType<typeof seal> {
     const at = new Date(this.#parts.clock.wallMs()).toISOString();
-    return seal(this.#head, { ...fields, at }, this.#parts.crypto);
+    return seal(this.#head, { kind: "log", ...fields, at }, this.#parts.crypto);
   }
 
-  #put(open: OpenFile, { line, head }: ReturnType<typeof seal>): void {
+  #put(open: OpenFile, { line, head }: ReturnType<typeof seal>, written: () => void = () => undefined): void {
     const text = `${open.unterminated ? "\n" : ""}${line}\n`;
+    this.#trying = { head, written };
     open.file.append(text);
+    this.#trying = undefined;
     open.bytes += text.length;
     open.unterminated = false;
     this.#head = head;
     this.#written++;
+    written();
     this.#syncSoon();
   }
 
@@ -168,22 +196,46 @@ export class AuditLog {
     const found = ends.at(-1)?.head ?? GENESIS;
     // Records removed from under a running node leave a hole in the chain: it goes on from the last one written.
     if (found.seq >= this.#head.seq) this.#head = found;
-    const name = names.at(-1) ?? nameOf(this.#head);
+    this.#recognise(found);
+    const name = names.at(-1) ?? logFileAfter(this.#head);
     const open = this.#openFile(name, ends[0]?.unterminated ?? false);
     const piece = ends[0]?.piece;
     if (piece !== undefined) {
       const sha256 = this.#parts.crypto.sha256(piece).toString("hex");
-      this.#put(open, this.#seal({ kind: "log", event: "torn", bytes: piece.length, sha256 }));
-    }
-    if (this.#untold > 0) {
-      this.#put(open, this.#seal({ kind: "log", event: "gap", lost: this.#untold }));
-      this.#untold = 0;
+      this.#put(open, this.#seal({ event: "torn", bytes: piece.length, sha256 }));
     }
     return open;
   }
 
+  /** An append that failed may have reached the disk as a whole. */
+  #recognise(found: ChainHead): void {
+    const trying = this.#trying;
+    this.#trying = undefined;
+    if (trying === undefined || found.seq !== trying.head.seq || found.hash !== trying.head.hash) return;
+    this.#written++;
+    trying.written();
+  }
+
+  /** Writes what waits, and then how much was lost after it. */
+  #catchUp(): void {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) this.#append(next);
+    this.#tellLost();
+  }
+
+  #tellLost(): void {
+    if (this.#untold === 0) return;
+    const told = (): void => {
+      this.#untold = 0;
+    };
+    this.#put(this.#ready(), this.#seal({ event: "gap", lost: this.#untold }), told);
+  }
+
+  #leaveQueue(dated: AuditFields): void {
+    if (this.#waiting[0] === dated) this.#waiting.shift();
+  }
+
   #names(): readonly string[] {
-    return this.#parts.files.list(this.#parts.directory).filter((name) => FILE_NAME.test(name));
+    return logFilesIn(this.#parts.files.list(this.#parts.directory));
   }
 
   #readEnd(name: string): LogEnd {
@@ -205,12 +257,12 @@ export class AuditLog {
   #rotate(old: OpenFile): void {
     this.#syncNow();
     this.#letGo();
-    const open = this.#openFile(nameOf(this.#head), false);
-    this.#put(open, this.#seal({ kind: "log", event: "rotated", previous: old.name }));
+    const open = this.#openFile(logFileAfter(this.#head), false);
+    this.#put(open, this.#seal({ event: "rotated", previous: old.name }));
     const names = this.#names();
     for (const name of names.slice(0, Math.max(0, names.length - this.#parts.limits.maxFiles))) {
       this.#parts.files.remove(this.#path(name));
-      this.#put(open, this.#seal({ kind: "log", event: "removed", file: name }));
+      this.#put(open, this.#seal({ event: "removed", file: name }));
     }
   }
 
@@ -249,6 +301,11 @@ export class AuditLog {
     }
   }
 
+  #wait(dated: AuditFields): void {
+    if (this.#over || this.#waiting.length >= this.#parts.limits.maxWaiting) this.#lose();
+    else this.#waiting.push(dated);
+  }
+
   #lose(): void {
     this.#lost++;
     this.#untold++;
@@ -273,6 +330,7 @@ export class AuditLog {
   #tryAgain(): boolean {
     try {
       this.#takeUp();
+      this.#catchUp();
       this.#syncNow();
       this.#failing = false;
     } catch {
@@ -280,9 +338,4 @@ export class AuditLog {
     }
     return !this.#failing;
   }
-}
-
-/** A file is named for its first record. */
-function nameOf(head: ChainHead): string {
-  return `audit-${String(head.seq + 1).padStart(12, "0")}.jsonl`;
 }

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../base/clock.ts";
-import { systemCode } from "../base/errors.ts";
+import { SallyportError, systemCode } from "../base/errors.ts";
 import { hostOf } from "../carrier/socket-address.ts";
 import { type AttemptEntry, attemptFields, type EndEntry, endFields } from "./attempt-entries.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -13,8 +13,9 @@ import {
   refusedFields,
   refusedReason,
 } from "./gateway-entries.ts";
-import { type AuditLimits, SESSION_KEYS_FACTOR, SESSION_RECORDS_FACTOR } from "./limits.ts";
+import { type AuditLimits, SESSION_KEYS_FACTOR, SESSION_RECORDS_FACTOR, SOURCE_BOUNDS } from "./limits.ts";
 import { type AuditFields, type ChainHead, peerText } from "./record.ts";
+import { SOURCE_NOT_ALLOWED, type SourceEntry, sourceFields } from "./source-entries.ts";
 
 /** Shortest time between two warnings that the log cannot be written, milliseconds. */
 export const AUDIT_WARNING_MS = 60_000;
@@ -29,7 +30,7 @@ type Warn = (reason: "AUDIT_NOT_WRITTEN" | "AUDIT_EXPOSED", message: string) => 
 
 /** What is counted together: failed attempts, sessions with their ends, decisions, what rules allowed, and what a gateway sees. */
 interface Lane {
-  readonly of: "attempt" | "session" | "decision" | "refused" | "command";
+  readonly of: "attempt" | "session" | "decision" | "refused" | "command" | "source";
   readonly limiter: FloodLimiter;
   timer: Timer | undefined;
 }
@@ -38,12 +39,14 @@ interface Lane {
 export class AuditTrail {
   readonly #log: AuditLog;
   readonly #clock: Clock;
+  readonly #failClosed: boolean;
   readonly #attempts: Lane;
   readonly #sessions: Lane;
   readonly #decisions: Lane;
   readonly #grants: Lane;
   readonly #refused: Lane;
   readonly #commands: Lane;
+  readonly #sources: Lane;
   #summarised = 0;
   #faults = 0;
   #warnedAt: number | undefined;
@@ -54,7 +57,9 @@ export class AuditTrail {
     if (this.#early.length < MAX_EARLY_WARNINGS) this.#early.push(warning);
   };
 
-  constructor(log: AuditLog, clock: Clock, limits: AuditLimits) {
+  /** @param failClosed no new connection while the log cannot be written */
+  constructor(log: AuditLog, clock: Clock, limits: AuditLimits, failClosed: boolean = false) {
+    this.#failClosed = failClosed;
     this.#log = log;
     this.#clock = clock;
     const maxKeys = limits.maxKeys * SESSION_KEYS_FACTOR;
@@ -73,6 +78,7 @@ export class AuditTrail {
     this.#grants = lane("decision");
     this.#refused = lane("refused");
     this.#commands = lane("command");
+    this.#sources = { of: "source", limiter: new FloodLimiter({ ...limits, ...SOURCE_BOUNDS }), timer: undefined };
   }
 
   /** Where the chain stands. */
@@ -85,11 +91,37 @@ export class AuditTrail {
     return this.#log.isFailing;
   }
 
-  /** Its part of `health().counters`. */
+  /** Whether there may be no new connection now. */
+  get isClosed(): boolean {
+    return this.#failClosed && this.#log.isFailing;
+  }
+
+  /** Why; undefined when there may be. */
+  get refusal(): SallyportError | undefined {
+    if (!this.isClosed) return undefined;
+    return new SallyportError(
+      "ERR_DENIED",
+      "AUDIT_NOT_WRITTEN",
+      "no new connection while the audit log cannot be written",
+      {
+        stage: "session",
+        advice: "look at the disk and the directory of the log; it is tried again every five seconds",
+      },
+    );
+  }
+
+  get #effect(): string {
+    return this.#failClosed
+      ? "no new connection is taken or made until it can, sessions go on"
+      : "up to 1,000 records wait, further ones are lost, all else goes on";
+  }
+
+  /** Its part of `vitals().counters`. */
   counters(): Readonly<Record<string, number>> {
     return {
       audit_written: this.#log.written,
       audit_lost: this.#log.lost + this.#faults,
+      audit_waiting: this.#log.waiting,
       audit_summarised: this.#summarised,
     };
   }
@@ -100,7 +132,7 @@ export class AuditTrail {
       const now = this.#clock.now();
       if (this.#warnedAt !== undefined && now - this.#warnedAt < AUDIT_WARNING_MS) return;
       this.#warnedAt = now;
-      const message = `the audit log cannot be written (${whyOf(cause)}); records are lost, all else goes on`;
+      const message = `the audit log cannot be written (${whyOf(cause)}); ${this.#effect}`;
       this.#warn("AUDIT_NOT_WRITTEN", message);
     });
     const mode = this.#log.directoryMode;
@@ -124,6 +156,11 @@ export class AuditTrail {
     this.#take(accepted ? this.#sessions : this.#attempts, source, entry.reason ?? "ACCEPTED", entry.id, () =>
       attemptFields(entry),
     );
+  }
+
+  /** A connection that was closed before a byte of TLS, by the network it came from: the first of each in a minute has a record. */
+  sourceRefused(entry: SourceEntry): void {
+    this.#take(this.#sources, entry.source, SOURCE_NOT_ALLOWED, "", () => sourceFields(entry));
   }
 
   /** The end of one session. */
@@ -154,7 +191,7 @@ export class AuditTrail {
     if (this.#over) return;
     this.#over = true;
     for (const lane of [this.#attempts, this.#sessions, this.#decisions, this.#grants]) this.#summarise(lane);
-    for (const lane of [this.#refused, this.#commands]) this.#summarise(lane);
+    for (const lane of [this.#refused, this.#commands, this.#sources]) this.#summarise(lane);
     this.#log.close();
   }
 

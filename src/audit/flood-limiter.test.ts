@@ -102,7 +102,10 @@ describe("AuditTrail", () => {
   it("counts a fault of its own and throws nothing", () => {
     const world = new AuditWorld().start();
     world.trail.attempt(attemptEntry({ durationMs: Number.NaN }));
-    expect(world.trail.counters()).toMatchObject({ audit_lost: 1 });
+    expect(world.trail.counters()).toMatchObject({ audit_lost: 1, audit_waiting: 0 });
+    expect(world.log.isFailing).toBe(false);
+    world.trail.attempt(attemptEntry());
+    expect(world.words).toEqual(["opened", "gap", "attempt"]);
   });
 });
 

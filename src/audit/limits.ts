@@ -10,6 +10,8 @@ export interface AuditLimits {
   readonly maxKeys: number;
   /** Records of their own in a minute, whatever the source. Default 600; for sessions four times that. */
   readonly maxPerMinute: number;
+  /** Records that wait while the log cannot be written; further ones are dropped and counted. Default 1,000. */
+  readonly maxWaiting: number;
 }
 
 export const DEFAULT_AUDIT_LIMITS: AuditLimits = {
@@ -18,8 +20,12 @@ export const DEFAULT_AUDIT_LIMITS: AuditLimits = {
   maxPerKey: 10,
   maxKeys: 256,
   maxPerMinute: 600,
+  maxWaiting: 1_000,
 };
 
 /** Sessions are of peers that have proven themselves: a whole fleet may come back at once. */
 export const SESSION_KEYS_FACTOR = 8;
 export const SESSION_RECORDS_FACTOR = 4;
+
+/** Of connections that were closed by their source address: they cost nobody anything, so they may fill no log. */
+export const SOURCE_BOUNDS = { maxPerKey: 1, maxPerMinute: 60 } as const;

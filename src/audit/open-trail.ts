@@ -11,16 +11,20 @@ export interface AuditTrailParts {
   readonly clock: Clock;
 }
 
+/** Where a log is, and what becomes of new connections while it cannot be written. */
+export interface AuditPlace {
+  readonly dir: string;
+  /** Default false: they are taken all the same. */
+  readonly failClosed?: boolean;
+}
+
 /** The audit trail in a directory; undefined where none is asked for. Touches the disk when it is started. */
-export function openAuditTrail(
-  option: { readonly dir: string } | undefined,
-  parts: AuditTrailParts,
-): AuditTrail | undefined {
-  return option === undefined ? undefined : auditTrailIn(option.dir, parts);
+export function openAuditTrail(option: AuditPlace | undefined, parts: AuditTrailParts): AuditTrail | undefined {
+  return option === undefined ? undefined : auditTrailIn(option, parts);
 }
 
 /** The audit trail in a directory. Touches the disk when it is started. */
-export function auditTrailIn(directory: string, { files, crypto, clock }: AuditTrailParts): AuditTrail {
+export function auditTrailIn({ dir, failClosed }: AuditPlace, { files, crypto, clock }: AuditTrailParts): AuditTrail {
   const limits = DEFAULT_AUDIT_LIMITS;
-  return new AuditTrail(new AuditLog({ files, crypto, clock, directory, limits }), clock, limits);
+  return new AuditTrail(new AuditLog({ files, crypto, clock, directory: dir, limits }), clock, limits, failClosed);
 }

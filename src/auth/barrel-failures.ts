@@ -110,13 +110,17 @@ export function timedOut(awaited: BarrelAwaited, hasHeard: boolean, ms: number):
   return new SallyportError(
     "ERR_DEADLINE",
     "HANDSHAKE_TIMEOUT",
-    hasHeard ? `the peer sent no ${label(awaited)} within ${ms} ms` : `the peer said nothing within ${ms} ms`,
+    hasHeard
+      ? `the peer sent no ${label(awaited)} within ${Math.round(ms)} ms`
+      : `the peer said nothing within ${Math.round(ms)} ms`,
     {
       stage: "identity",
       detail: hasHeard
-        ? { barrel: `recv_${awaited}_failed`, why: "timeout", ms }
-        : { barrel: "auth_stream_timeout", ms },
-      advice: `${CHECK_PEER}, with auth switched on`,
+        ? { barrel: `recv_${awaited}_failed`, why: "timeout", ms: Math.round(ms) }
+        : { barrel: "auth_stream_timeout", ms: Math.round(ms) },
+      advice: hasHeard
+        ? `look at the other side: it may trust another key for this node; or ${CHECK_PEER}`
+        : `${CHECK_PEER}, with auth switched on`,
     },
   );
 }

@@ -49,6 +49,8 @@ interface Granted {
   readonly trust: TrustQuestion;
   readonly assurance: NativeSession["assurance"];
   readonly inviteId: Buffer | undefined;
+  /** The dialler's session goes over to this connection. */
+  readonly moves: boolean;
 }
 
 /** How the dialler's cookie proof came out; judged only after the trust store has spoken. */
@@ -129,13 +131,15 @@ function takeMessage(context: NativeContext, state: AcceptorState, message: Nati
       return expectProof(context, state, message);
     case "expect-alive":
       if (message.kind !== "alive") return fail(unexpected("ALIVE", message.kind));
-      return message.proceed ? commit(state) : fail(peerGaveUp(state.agreed.peer.name));
+      if (message.answer === "keep") return fail(peerGaveUp(state.agreed.peer.name));
+      return commit({ ...state, granted: { ...state.granted, moves: message.answer === "move" } });
     case "expect-confirm": {
       if (message.kind !== "confirm" || message.cookieMac !== undefined) {
         return fail(unexpected("CONFIRM alone", message.kind));
       }
-      const { assurance, trust } = state.granted;
-      const session = sessionOf(context, "acceptor", state.agreed, { assurance, inviteProven: trust.inviteProven });
+      const { assurance, trust, moves } = state.granted;
+      const granted = { assurance, inviteProven: trust.inviteProven, moves };
+      const session = sessionOf(context, "acceptor", state.agreed, granted);
       return proceed({ kind: "up", session }, { kind: "up", session });
     }
     case "await-trust":
@@ -260,7 +264,7 @@ function trusted({ agreed, cookie, verdict, trust, inviteId }: In<"await-trust">
   if (answer.kind !== "granted") return fail(turnedAway(answer));
   if (verdict === "wrong") return fail(secretDiffers(name, "proof"));
   if (verdict === "one-sided") return fail(secretDiffers(name, "set on one side only"));
-  const granted = { trust, assurance: capped(method, answer.assurance), inviteId };
+  const granted = { trust, assurance: capped(method, answer.assurance), inviteId, moves: false };
   return proceed(
     { kind: "await-arbitration", agreed, cookie, granted },
     {
@@ -276,6 +280,7 @@ function arbitrated(state: In<"await-arbitration">, answer: Arbitration): Step {
   if (typeof answer === "object") return fail(turnedAway(answer));
   switch (answer) {
     case "go":
+    case "move":
       return commit(state);
     case "alive":
       return proceed({ kind: "expect-alive", agreed, cookie, granted }, send({ kind: "status-alive" }));

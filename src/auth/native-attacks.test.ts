@@ -431,7 +431,7 @@ describe("AU-34 to AU-37: sizes, order, early data", () => {
     hello(run().toAcceptor[0]!),
     { kind: "proof", signature: Buffer.alloc(64, 1), cookieMac: undefined, invite: undefined },
     { kind: "status-alive" },
-    { kind: "alive", proceed: true },
+    { kind: "alive", answer: "replace" },
     { kind: "confirm", cookieMac: undefined },
     { kind: "confirm", cookieMac: Buffer.alloc(32) },
   ];

@@ -60,6 +60,8 @@ export interface DiallerContext extends NativeContext {
 interface Granted {
   readonly trust: TrustQuestion;
   readonly assurance: NativeSession["assurance"];
+  /** The session that stands goes over to this connection. */
+  readonly moves: boolean;
 }
 
 /** The states of the dialling side, in their order. Each holds what is known at its time and nothing more. */
@@ -249,7 +251,7 @@ function trusted({ agreed, cookie, trust }: In<"await-trust">, answer: TrustAnsw
   const { dialler, acceptor } = agreed.transcript;
   // After signature and trust: who is not to be told anything else learns nothing of the cookie either.
   if (dialler.method !== acceptor.method) return fail(secretDiffers(acceptor.name, "set on one side only"));
-  const granted = { trust, assurance: capped(dialler.method, answer.assurance) };
+  const granted = { trust, assurance: capped(dialler.method, answer.assurance), moves: false };
   return proceed({ kind: "await-go", agreed, cookie, granted }, arbitrate(agreed, false));
 }
 
@@ -270,13 +272,17 @@ function arbitrated(context: DiallerContext, state: DiallerState, answer: Arbitr
   if (answer === "stale") return fail(staleIncarnation(agreed.peer.name, agreed.peer.incarnation));
   if (state.kind === "await-alive") {
     const { cookie } = state;
-    if (answer !== "go") return fail(otherWins(agreed.peer.name, undefined), send({ kind: "alive", proceed: false }));
+    const moves = answer === "move";
+    if (answer !== "go" && !moves) {
+      return fail(otherWins(agreed.peer.name, undefined), send({ kind: "alive", answer: "keep" }));
+    }
     return proceed(
-      { kind: "expect-confirm", agreed, cookie, granted, statusSeen: true },
-      send({ kind: "alive", proceed: true }),
+      { kind: "expect-confirm", agreed, cookie, granted: { ...granted, moves }, statusSeen: true },
+      send({ kind: "alive", answer: moves ? "move" : "replace" }),
     );
   }
-  if (answer !== "go") return fail(otherWins(agreed.peer.name, "other-wins"));
+  // Whether there is a session to move, the acceptor says.
+  if (answer !== "go" && answer !== "move") return fail(otherWins(agreed.peer.name, "other-wins"));
   return state.kind === "await-go" ? prove(context, agreed, state.cookie, granted) : commit(agreed, granted);
 }
 
@@ -319,7 +325,7 @@ function commit(agreed: Agreed, granted: Granted): Step {
 }
 
 function goUp(context: DiallerContext, { agreed, granted }: In<"await-commit">): Step {
-  const { assurance, trust } = granted;
-  const session = sessionOf(context, "dialler", agreed, { assurance, inviteProven: trust.inviteProven });
+  const { assurance, trust, moves } = granted;
+  const session = sessionOf(context, "dialler", agreed, { assurance, inviteProven: trust.inviteProven, moves });
   return proceed({ kind: "up", session }, send({ kind: "confirm", cookieMac: undefined }), { kind: "up", session });
 }

@@ -178,7 +178,7 @@ export function sessionOf(
   context: NativeContext,
   role: NativeRole,
   agreed: Agreed,
-  granted: Pick<NativeSession, "assurance" | "inviteProven">,
+  granted: Pick<NativeSession, "assurance" | "inviteProven" | "moves">,
 ): NativeSession {
   const { peer, peerKey, transcript, hash } = agreed;
   return {
@@ -191,6 +191,7 @@ export function sessionOf(
     publicKey: peerKey,
     assurance: granted.assurance,
     inviteProven: granted.inviteProven,
+    moves: granted.moves,
     transcript,
     transcriptHash: hash,
   };

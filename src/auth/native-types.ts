@@ -116,10 +116,10 @@ export interface ArbitrationQuestion {
 
 /**
  * `go` this connection goes on; `alive` a session with the peer stands here (the acceptor then asks the dialler);
- * `other-wins` another connection attempt goes on; `stale` a younger incarnation of the peer was seen. A `TrustAnswer` that
+ * `move`, of a dialler: it does, and goes over to this connection; `other-wins` another connection attempt goes on; `stale` a younger incarnation of the peer was seen. A `TrustAnswer` that
  * is a no may come as late as this, from an owner that joins two handshakes.
  */
-export type Arbitration = "go" | "alive" | "other-wins" | "stale" | Exclude<TrustAnswer, { kind: "granted" }>;
+export type Arbitration = "go" | "move" | "alive" | "other-wins" | "stale" | Exclude<TrustAnswer, { kind: "granted" }>;
 
 /** What is to be made durable before we confirm. */
 export interface CommitRequest {
@@ -127,6 +127,8 @@ export interface CommitRequest {
   readonly assurance: Assurance;
   /** Acceptor: the invite to burn, in one atomic step with the pin; undefined when none was proven. */
   readonly inviteId: Buffer | undefined;
+  /** See NativeSession.moves. */
+  readonly moves: boolean;
 }
 
 /** Acknowledgement of a commit. */
@@ -146,6 +148,8 @@ export interface NativeSession {
   /** As the trust store answered; in cookie-only mode never above `cookie`. */
   readonly assurance: Assurance;
   readonly inviteProven: boolean;
+  /** The session that stands goes over to this connection: the dialler said so when it was asked by STATUS. */
+  readonly moves: boolean;
   /** What both sides agree on. */
   readonly transcript: Transcript;
   /** `H`, 64 bytes: equal on both sides, and on no other session. */

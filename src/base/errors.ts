@@ -71,11 +71,17 @@ export class SallyportError extends Error {
     this.stage = context.stage;
     this.peer = context.peer;
   }
+
+  /** Whether the same thing may succeed later with nothing changed on this side: nobody said no, and nothing is set wrong here. */
+  get retryable(): boolean {
+    return this.code === "ERR_UNREACHABLE" || this.code === "ERR_DEADLINE" || this.code === "ERR_CLOSED";
+  }
 }
 
-/** The same failure with more behind its message, and more detail. */
-export function withNote(error: SallyportError, note: string, detail: Detail): SallyportError {
-  const { code, reason, advice, stage, peer, cause } = error;
+/** The same failure with more behind its message, more detail, and another advice where one is given. */
+export function withNote(error: SallyportError, note: string, detail: Detail, fix?: string): SallyportError {
+  const { code, reason, stage, peer, cause } = error;
+  const advice = fix ?? error.advice;
   const message = error.message.slice(`[${code}] `.length) + note;
   return new SallyportError(code, reason, message, {
     detail: { ...error.detail, ...detail },

@@ -1,12 +1,12 @@
 import type { Socket } from "node:net";
-import type { AcceptGate } from "./accept-gate.ts";
 import type { Admission } from "./carrier.ts";
+import type { Gatekeeper } from "./source-gate.ts";
 
 /**
  * Asks the gate about a just accepted socket. A refused one is cut at once; an admitted one gives its place back when
  * it closes, and is cut when the gate needs its place for another.
  */
-export function admitSocket(gate: AcceptGate, socket: Socket): Admission | undefined {
+export function admitSocket(gate: Gatekeeper, socket: Socket): Admission | undefined {
   const address = socket.remoteAddress;
   const admission = address === undefined ? undefined : gate.admit(address, () => socket.destroy());
   if (admission === undefined) {

@@ -27,6 +27,12 @@ export interface CarrierInfo {
   readonly chainTrusted: boolean;
   /** Why the chain is not trusted, as Node's stable code (`CERT_HAS_EXPIRED`, ...). */
   readonly chainError: string | undefined;
+  /**
+   * The certificates the peer sent, DER, its own first; only where its chain is not trusted. At most 20.
+   */
+  readonly peerChain?: readonly Buffer[] | undefined;
+  /** What this side showed and trusts; one object for all connections of the same material. */
+  readonly own?: OwnTls | undefined;
   /** RFC 5705/9266 keying material bound to this TLS session. */
   readonly exporter: ((label: string, length: number) => Buffer) | undefined;
   /** Present only where the carrier itself runs an exchange of keys, as barrel's does. */
@@ -42,6 +48,22 @@ export interface ProvenByCarrier {
   readonly publicKey: PublicKey | undefined;
   /** The most that the peer may count for; nothing is pinned by it yet. */
   readonly assurance: Assurance;
+}
+
+/** One side of TLS as it is set up, without its key. */
+export interface OwnTls {
+  /** DER: the node's own certificate, then its intermediates. */
+  readonly chain: readonly Buffer[];
+  /** DER of the certificates that chains may end at. */
+  readonly authorities: readonly Buffer[];
+  /** Intermediates that peers with a trusted chain have sent, DER; at most 16, the latest. */
+  readonly seen: readonly Buffer[];
+  /** Most intermediates between a peer's certificate and its root. */
+  readonly depth: number;
+  readonly minVersion: string;
+  readonly maxVersion: string;
+  /** Cipher suites by the names of OpenSSL; undefined: those of the platform. */
+  readonly ciphers: readonly string[] | undefined;
 }
 
 /** What is known where nothing is secured, or not yet. */
@@ -127,6 +149,35 @@ export interface CarrierDialer {
    * The carrier has no deadline of its own: the owner destroys it when its handshake deadline passes.
    */
   dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier;
+  /** How this side does TLS; absent without TLS. */
+  readonly own?: OwnTls;
+  /** One TLS handshake for diagnosis, with its own certificate and other options; absent without TLS. */
+  probe?(question: ProbeQuestion): Promise<ProbeAnswer>;
+}
+
+/** A TLS handshake that is to tell what the other side takes. */
+export interface ProbeQuestion {
+  readonly address: DialAddress;
+  readonly serverName: string;
+  readonly timeoutMs: number;
+  /** Offer these alone. Default: the versions of the platform from TLS 1.2 on. */
+  readonly version?: "TLSv1.2" | "TLSv1.3";
+  /** Suites by the names of OpenSSL. Default: all that the platform has. */
+  readonly ciphers?: readonly string[];
+  /** As the node itself dials: its versions, suites and application protocols. Default false. */
+  readonly asConfigured?: boolean;
+}
+
+/** What came of it. */
+export interface ProbeAnswer {
+  /** Of a handshake that was finished on this side; whether the other side liked our certificate is not in it. */
+  readonly opened:
+    | { readonly version: string; readonly cipher: string; readonly peerChain: readonly Buffer[] }
+    | undefined;
+  /** Why it was not. */
+  readonly error: SallyportError | undefined;
+  /** The first octets that came from the other side, at most 8. */
+  readonly firstBytes: Buffer;
 }
 
 /** Accepts incoming carriers. */

@@ -48,3 +48,26 @@ function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): bool
 function isRoot(certificate: X509Certificate, authorities: readonly X509Certificate[]): boolean {
   return certificate.subject === certificate.issuer && authorities.some(({ raw }) => raw.equals(certificate.raw));
 }
+
+/** DER of the certificates that came in a TLS session, the peer's own first, in the order in which it sent them; at most 20. */
+export function chainAsSent(leaf: X509Certificate): readonly Buffer[] {
+  const out: Buffer[] = [];
+  let next: X509Certificate | undefined = leaf;
+  while (next !== undefined && out.length < MAX_PATH) {
+    out.push(next.raw);
+    next = next.issuerCertificate;
+  }
+  return out;
+}
+
+/** Intermediates of peers that are kept per certificate of this node. */
+const MAX_SEEN = 16;
+
+/** Keeps the intermediates of a trusted chain, for a peer that will leave them out. */
+export function noteIntermediates(leaf: X509Certificate, seen: Buffer[]): void {
+  for (const der of chainAsSent(leaf).slice(1)) {
+    if (seen.some((known) => known.equals(der))) continue;
+    seen.push(Buffer.from(der));
+    if (seen.length > MAX_SEEN) seen.shift();
+  }
+}

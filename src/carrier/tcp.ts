@@ -1,5 +1,4 @@
 import { connect, createServer, type Socket } from "node:net";
-import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
 import {
   type AcceptHandler,
@@ -20,6 +19,7 @@ import {
   type SocketCarrierLimits,
   type SocketCarrierParts,
 } from "./socket-carrier.ts";
+import type { Gatekeeper } from "./source-gate.ts";
 
 /** Dials plain TCP: nobody is proven, everybody reads along. Whoever composes the node decides whether it is allowed. */
 export function createTcpDialer(parts: SocketCarrierParts, limits: SocketCarrierLimits = {}): CarrierDialer {
@@ -42,7 +42,7 @@ export function createTcpDialer(parts: SocketCarrierParts, limits: SocketCarrier
 
 /** Accepts plain TCP connections, each counted by the gate until it is authenticated or closed. */
 export function listenTcp(
-  parts: SocketCarrierParts & { readonly gate: AcceptGate },
+  parts: SocketCarrierParts & { readonly gate: Gatekeeper },
   address: ListenAddress,
   accept: AcceptHandler,
   limits: SocketCarrierLimits = {},

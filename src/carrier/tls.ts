@@ -11,7 +11,6 @@ import {
 } from "node:tls";
 import { SallyportError, systemCode } from "../base/errors.ts";
 import { readPemCertificates } from "../x509/check-key.ts";
-import type { AcceptGate } from "./accept-gate.ts";
 import { admitSocket } from "./accept-socket.ts";
 import {
   type AcceptHandler,
@@ -21,9 +20,10 @@ import {
   type CarrierSink,
   type DialAddress,
   type Listener,
+  type OwnTls,
   UNSECURED,
 } from "./carrier.ts";
-import { countIntermediates } from "./chain-depth.ts";
+import { chainAsSent, countIntermediates, noteIntermediates } from "./chain-depth.ts";
 import { bindServer, type ListenAddress } from "./listen.ts";
 import { formatAddress } from "./socket-address.ts";
 import {
@@ -34,8 +34,11 @@ import {
   type SocketCarrierLimits,
   type SocketCarrierParts,
 } from "./socket-carrier.ts";
+import type { Gatekeeper } from "./source-gate.ts";
+import { failedHandshake, securedHandshake, type TlsDebug, type TlsDebugSink } from "./tls-debug.ts";
 import type { TlsMaterial } from "./tls-material.ts";
-import { DEFAULT_CHAIN_DEPTH, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
+import { probeTls } from "./tls-probe.ts";
+import { DEFAULT_CHAIN_DEPTH, effectiveVersions, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
 
 export interface TlsCarrierOptions extends SocketCarrierLimits, TlsProtocolOptions {
   /**
@@ -44,6 +47,8 @@ export interface TlsCarrierOptions extends SocketCarrierLimits, TlsProtocolOptio
    * leave the answer out.
    */
   readonly alpn?: readonly string[];
+  /** Hears how every handshake ended. Default nobody. */
+  readonly debug?: TlsDebugSink;
 }
 
 /** A dialer whose certificate can be replaced while it runs. */
@@ -64,6 +69,7 @@ interface CheckedMaterial {
   readonly certDer: Buffer;
   /** The certificates of `caPem`, to count the way from a peer's to a root. */
   readonly authorities: readonly X509Certificate[];
+  readonly own: OwnTls & { readonly seen: Buffer[] };
 }
 
 /** Every session proves itself anew: nothing is resumed, nothing renegotiated. */
@@ -84,10 +90,20 @@ export function createTlsDialer(
   options: TlsCarrierOptions = {},
 ): TlsDialer {
   let current = checkedMaterial(material, options);
+  let shown = material;
   return {
     replaceMaterial(next: TlsMaterial): void {
       current = checkedMaterial(next, options);
+      shown = next;
     },
+    get own(): OwnTls {
+      return current.own;
+    },
+    probe: (question) =>
+      probeTls(
+        { ...parts, material: shown, configured: contextOptions(shown, options), alpn: options.alpn ?? [] },
+        question,
+      ),
     dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier {
       const checked = current;
       const socket = connect({
@@ -106,10 +122,18 @@ export function createTlsDialer(
         socket.setNoDelay(DIAL_OPTIONS.noDelay);
         socket.setKeepAlive(DIAL_OPTIONS.keepAlive, DIAL_OPTIONS.keepAliveInitialDelay);
       });
-      const opening = openingInfo(formatAddress(address.host, address.port), socket);
+      const opening = openingInfo(formatAddress(address.host, address.port), socket, checked);
       const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
       carrier.listen(sink);
-      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, checked, options));
+      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, checked, options, "dialler"));
+      const { debug } = options;
+      if (debug !== undefined) {
+        const failed = (error: unknown): void => {
+          debug(failedHandshake("dialler", opening.remoteAddress, error, options, socket));
+        };
+        socket.once("error", failed);
+        socket.once("secureConnect", () => socket.off("error", failed));
+      }
       return carrier;
     },
   };
@@ -121,7 +145,7 @@ export function createTlsDialer(
  * @throws {SallyportError} ERR_CONFIG TLS_MATERIAL; those of `bindServer`
  */
 export async function listenTls(
-  parts: SocketCarrierParts & { readonly gate: AcceptGate },
+  parts: SocketCarrierParts & { readonly gate: Gatekeeper },
   address: ListenAddress,
   material: TlsMaterial,
   accept: AcceptHandler,
@@ -140,7 +164,7 @@ export async function listenTls(
   const server = createServer(SOCKET_OPTIONS, (socket) => {
     const admission = admitSocket(parts.gate, socket);
     if (admission === undefined) return;
-    const opening = openingInfo(formatAddress(socket.remoteAddress, socket.remotePort), socket);
+    const opening = openingInfo(formatAddress(socket.remoteAddress, socket.remotePort), socket, handshakes.checked);
     const carrier = new SocketCarrier(parts, options, "accept", socket, opening);
     carrier.listen(accept(carrier, admission));
     if (!socket.destroyed) handshakes.start(socket, carrier);
@@ -172,10 +196,22 @@ class Handshakes {
       const running = this.#take(keyOf(socket));
       if (running === undefined) socket.destroy();
       else
-        open(running.carrier, socket, formatAddress(socket.remoteAddress, socket.remotePort), running.checked, options);
+        open(
+          running.carrier,
+          socket,
+          formatAddress(socket.remoteAddress, socket.remotePort),
+          running.checked,
+          options,
+          "acceptor",
+        );
     });
     // The socket closes after this; its carrier then tells the cause. A peer that hung up has no address any more.
-    tls.on("tlsClientError", (error, socket) => this.#running.get(keyOf(socket))?.carrier.fail(error));
+    tls.on("tlsClientError", (error, socket) => {
+      const carrier = this.#running.get(keyOf(socket))?.carrier;
+      carrier?.fail(error);
+      const address = carrier?.info().remoteAddress ?? "";
+      options.debug?.(failedHandshake("acceptor", address, error, options, socket));
+    });
   }
 
   start(socket: Socket, carrier: SocketCarrier): void {
@@ -211,21 +247,25 @@ function open(
   remoteAddress: string,
   checked: CheckedMaterial,
   options: TlsCarrierOptions,
+  role: TlsDebug["role"],
 ): void {
   // TLS 1.3 has no renegotiation, and this guard would mistake its key updates for one.
   if (socket.getProtocol() === "TLSv1.2") socket.disableRenegotiation();
-  carrier.opened(socket, openInfo(socket, remoteAddress, checked, options));
+  const info = openInfo(socket, remoteAddress, checked, options);
+  options.debug?.(securedHandshake(role, info, options));
+  carrier.opened(socket, info);
 }
 
 function openInfo(
   socket: TLSSocket,
   remoteAddress: string,
-  { certDer: ownCertDer, authorities }: CheckedMaterial,
+  { certDer: ownCertDer, authorities, own }: CheckedMaterial,
   options: TlsCarrierOptions,
 ): CarrierInfo {
   const peer = socket.getPeerX509Certificate();
   const peerCertDer = peer?.raw;
   const chainError = peer === undefined ? "NO_CERTIFICATE" : chainErrorOf(socket, peer, authorities, options);
+  if (peer !== undefined && chainError === undefined) noteIntermediates(peer, own.seen);
   const alpn = socket.alpnProtocol;
   return {
     transport: "tls",
@@ -239,16 +279,19 @@ function openInfo(
     // For a client without certificate the verdict is about nothing; only the absent certificate tells.
     chainTrusted: chainError === undefined,
     chainError,
+    ...(chainError === undefined ? {} : { peerChain: peer === undefined ? [] : chainAsSent(peer) }),
+    own,
     exporter: (label, length) => exportKey(socket, label, length),
   };
 }
 
-function openingInfo(remoteAddress: string, socket: Socket): CarrierInfo {
+function openingInfo(remoteAddress: string, socket: Socket, { own }: CheckedMaterial): CarrierInfo {
   return {
     transport: "tls",
     remoteAddress,
     localAddress: formatAddress(socket.localAddress, socket.localPort),
     ...UNSECURED,
+    own,
   };
 }
 
@@ -294,6 +337,23 @@ function alpnOptions(options: TlsCarrierOptions): TlsOptions {
   return { ALPNCallback: ({ protocols }) => own.find((protocol) => protocols.includes(protocol)) ?? protocols[0] };
 }
 
+function ownTls(
+  material: TlsMaterial,
+  authorities: readonly Buffer[],
+  options: TlsCarrierOptions,
+): CheckedMaterial["own"] {
+  const versions = effectiveVersions(options);
+  return {
+    chain: readPemCertificates(material.certPem, "certFile"),
+    authorities,
+    seen: [],
+    depth: options.depth ?? DEFAULT_CHAIN_DEPTH,
+    minVersion: versions?.min ?? "none",
+    maxVersion: versions?.max ?? "none",
+    ciphers: options.ciphers,
+  };
+}
+
 function contextOptions(material: TlsMaterial, options: TlsCarrierOptions): SecureContextOptions {
   return {
     cert: material.certPem,
@@ -317,6 +377,7 @@ function checkedMaterial(material: TlsMaterial, options: TlsCarrierOptions): Che
       secureContext,
       certDer: new X509Certificate(material.certPem).raw,
       authorities: authorities.map((der) => new X509Certificate(der)),
+      own: ownTls(material, authorities, options),
     };
   } catch (cause) {
     const system = systemCode(cause);

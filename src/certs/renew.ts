@@ -11,11 +11,15 @@ import { type Leaf, readIssuer, readLeaf, readOld, readRoots } from "./read-fold
 /** A certificate with less than this part of its life left is to be renewed. */
 export const LIFE_LEFT: number = 1 / 3;
 
+const DAY_MS = 86_400_000;
+
 export interface RenewFolderOptions {
   /** Stems, or names of nodes; empty: every certificate of the folder. */
   readonly only: readonly string[];
   /** Also those that are not due. */
   readonly force: boolean;
+  /** Also those that end within so many days. */
+  readonly within?: number;
   readonly days?: number;
   readonly newKey: boolean;
 }
@@ -55,7 +59,7 @@ export async function planRenewal(
     if (leaf.certificate.ca) continue;
     if (chain?.ok !== true || !own.some((certificate) => certificate.raw.equals(chain.root.raw))) {
       renewals.push({ stem, outcome: "other-ca", notAfterMs });
-    } else if (!options.force && !isDue(leaf, nowMs)) {
+    } else if (!options.force && !isDue(leaf, nowMs, options.within)) {
       renewals.push({ stem, outcome: "not-due", notAfterMs });
     } else {
       const renewal = await renewLeaf(world, issuer, leaf, options);
@@ -66,9 +70,14 @@ export async function planRenewal(
   return { changes, result: renewals };
 }
 
-/** Whether less than a third of its life is left. */
-export function isDue({ notBeforeMs, notAfterMs }: Pick<Leaf, "notBeforeMs" | "notAfterMs">, nowMs: number): boolean {
-  return notAfterMs - nowMs < (notAfterMs - notBeforeMs) * LIFE_LEFT;
+/** Whether less than a third of its life is left, or less than `within` days. */
+export function isDue(
+  { notBeforeMs, notAfterMs }: Pick<Leaf, "notBeforeMs" | "notAfterMs">,
+  nowMs: number,
+  within: number = 0,
+): boolean {
+  const leftMs = notAfterMs - nowMs;
+  return leftMs < (notAfterMs - notBeforeMs) * LIFE_LEFT || leftMs < within * DAY_MS;
 }
 
 /** Issues one certificate anew. @throws {SallyportError} ERR_CONFIG what is wrong with the CA */

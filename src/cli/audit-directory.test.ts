@@ -25,4 +25,18 @@ describe("auditOf", () => {
   ])("finds the place when %s", (_when, flags, config, expected) => {
     expect(directory(flags, config)).toBe(expected);
   });
+
+  it("changes the place alone with --audit-dir: what else the configuration says of the log stays in force", () => {
+    const files = new FaultyFiles();
+    files.put("/srv/sallyport.jsonc", '{ "audit": { "dir": "log", "failClosed": true } }');
+    const world = {
+      files,
+      random: new SeededRandom(1),
+      environment: () => undefined,
+      directory: "/srv",
+      hostname: "h",
+    };
+    expect(auditOf({ auditDir: "x" }, world)).toEqual({ audit: { dir: "/srv/x", failClosed: true } });
+    expect(auditOf({ keyDir: "keys" }, world)).toEqual({ audit: { dir: "/srv/keys/audit" } });
+  });
 });

@@ -25,8 +25,11 @@ export type AuditFlags = Pick<CommonFlags, "config" | "keyDir"> & {
  */
 export function auditOf(flags: AuditFlags, world: SettingsWorld): Pick<NodeOptions, "audit"> {
   if (flags.audit === false) return {};
-  if (flags.auditDir !== undefined) return { audit: { dir: resolve(world.directory, flags.auditDir) } };
   const config = findConfig(flags, world);
+  if (flags.auditDir !== undefined) {
+    const said = config?.options.audit;
+    return { audit: { ...(said === false ? {} : said), dir: resolve(world.directory, flags.auditDir) } };
+  }
   const keyDirectory = otherKeyDirectory(flags, config, world);
   if (keyDirectory !== undefined) return { audit: { dir: join(keyDirectory, AUDIT_IN_KEY_DIRECTORY) } };
   if (config === undefined || config.options.audit === false) return {};

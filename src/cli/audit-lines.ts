@@ -1,15 +1,12 @@
 import { join, resolve } from "node:path";
+import { logFilesIn } from "../audit/log-files.ts";
+import { RECORDS_END } from "../audit/log-reader.ts";
 import { SallyportError, systemCode } from "../base/errors.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import { quotePath } from "../identity/key-layout.ts";
 import { auditOf } from "./audit-directory.ts";
 import type { ControlFlags } from "./control-path.ts";
 import type { SettingsWorld } from "./settings.ts";
-
-const LOG_FILE = /^audit-\d+\.jsonl$/;
-
-/** How the name of one file of records ends, such as a copy. */
-const RECORDS_END = ".jsonl";
 
 /**
  * Where an audit log is: the named directory or `.jsonl` file, else where `start` keeps it; undefined when there is none.
@@ -32,13 +29,9 @@ export function* auditLines(directory: string, files: StoreFiles): Generator<str
     yield* linesOf(directory, files);
     return;
   }
-  const names = listOf(directory, files).filter((name) => LOG_FILE.test(name));
-  if (names.length === 0) throw unreadable(directory, "there is no audit log in it");
-  // By the number of the first record; as text, 10 would stand before 9.
-  const number = (name: string): number => Number(/\d+/.exec(name)?.[0]);
-  for (const name of names.toSorted((a, b) => number(a) - number(b))) {
-    yield* linesOf(join(directory, name), files);
-  }
+  const names = logFilesIn(listOf(directory, files));
+  if (names.length === 0) throw unreadable(directory, NO_LOG);
+  for (const name of names) yield* linesOf(join(directory, name), files);
 }
 
 function* linesOf(path: string, files: StoreFiles): Generator<string> {
@@ -67,10 +60,23 @@ function readOf(path: string, files: StoreFiles): string {
   }
 }
 
-function unreadable(path: string, why: string, cause?: unknown): SallyportError {
+const NO_LOG = "there is no audit log in it";
+
+/** @throws {SallyportError} ERR_CONFIG AUDIT_UNREADABLE where there is neither a log in the directory nor the named file */
+export function demandLog(path: string, files: StoreFiles): void {
+  const isThere = path.endsWith(RECORDS_END) ? files.exists(path) : logFilesIn(listOf(path, files)).length > 0;
+  if (!isThere) throw unreadable(path, path.endsWith(RECORDS_END) ? "ENOENT" : NO_LOG);
+}
+
+export function unreadable(path: string, why: string, cause?: unknown): SallyportError {
   return new SallyportError("ERR_CONFIG", "AUDIT_UNREADABLE", `cannot read ${quotePath(path)}: ${why}`, {
-    advice:
-      "name the directory of the audit log, or one .jsonl file of it, with --audit, as the user that the node runs as",
+    advice: "name the directory of the audit log, or one .jsonl file of it, as the user that the node runs as",
     cause,
+  });
+}
+
+export function auditNeeded(): SallyportError {
+  return new SallyportError("ERR_CONFIG", "AUDIT_NEEDED", "nothing says which audit log is meant", {
+    advice: "name its directory, or the configuration of its node with --config",
   });
 }

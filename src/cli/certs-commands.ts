@@ -29,6 +29,7 @@ export interface CertsRenewFlags extends CertsFlags {
   readonly force?: boolean;
   readonly newKey?: boolean;
   readonly days?: number;
+  readonly within?: number;
 }
 
 export interface CertsCheckFlags extends CertsFlags {
@@ -89,6 +90,7 @@ export function addCertsCommands(program: Command, actions: CertsActions): void 
     arguments: [new Argument("[NAME...]", "file names without .crt (default: all of the folder)")],
     options: folderOptions(
       new Option("--force", "also those that are not due"),
+      new Option("--within <days>", "also those that end within so many days").argParser(days),
       new Option("--new-key", "make a new key, too"),
       DAYS,
     ),

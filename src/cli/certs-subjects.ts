@@ -64,26 +64,34 @@ function fileSubject(
   options: NodeOptions | NamedByVmArgs,
   { files, directory, hostname }: CommandWorld,
 ): Omit<Subject, "strict"> {
+  const faults: SallyportError[] = [];
+  const found = (): readonly Finding[] => faults.map((error) => faultOf(error, path));
   try {
-    const { tls, name } = withErlangFiles(options, { files, directory, hostname }, []);
+    const { tls, name } = withErlangFiles(options, { files, directory, hostname, faults }, []);
     const node = name === NAMELESS ? undefined : tryNodeName(name);
-    return { path, setups: tls === undefined ? [] : setupsOf(tls, path, node, files), found: [] };
+    return { path, setups: tls === undefined ? [] : setupsOf(tls, path, node, files), found: found() };
   } catch (error) {
     if (!isSallyportError(error)) throw error;
-    return { path, setups: [], found: [faultOf(error, path)] };
+    // A name with a fault in it is no missing name.
+    if (faults.length === 0 || error.reason !== "NAME_MISSING") faults.push(error);
+    return { path, setups: [], found: found() };
   }
 }
 
-function setupsOf(
+/** How a node does TLS, by side; `file` says where it stands. */
+export function setupsOf(
   { server, client, ...common }: TlsOption,
   file: string,
   name: NodeName | undefined,
   files: CommandWorld["files"],
 ): readonly TlsSetup[] {
   const where = name ?? quotePath(basename(file));
-  const setup = (role: TlsSetup["role"], side: TlsSideOption): TlsSetup => {
-    const { minVersion = "TLSv1.2", maxVersion = "TLSv1.3", certFile, keyFile, caFile } = { ...common, ...side };
-    return {
+  const setup = (role: TlsSetup["role"], side: TlsSideOption): readonly TlsSetup[] => {
+    const whole: Partial<TlsOption> = { ...common, ...side };
+    const { minVersion = "TLSv1.2", maxVersion = "TLSv1.3", certFile, keyFile, caFile } = whole;
+    // What is missing was found already.
+    if (certFile === undefined || keyFile === undefined) return [];
+    const one: TlsSetup = {
       file,
       where: role === "both" ? where : `${where} as ${role}`,
       role,
@@ -99,9 +107,10 @@ function setupsOf(
       ciphers: side.ciphers ?? common.ciphers,
       depth: side.depth ?? common.depth ?? DEFAULT_CHAIN_DEPTH,
     };
+    return [one];
   };
-  if (server === undefined && client === undefined) return [setup("both", {})];
-  return [setup("server", server ?? {}), setup("client", client ?? {})];
+  if (server === undefined && client === undefined) return setup("both", {});
+  return [...setup("server", server ?? {}), ...setup("client", client ?? {})];
 }
 
 function passphraseOf(source: TlsSideOption["passphrase"], files: CommandWorld["files"]): string | undefined {

@@ -35,6 +35,7 @@ export function startOptions(): Option[] {
     new Option("--services <file>", "your ES module: export default function (node, term) { node.register(...) }"),
     new Option("--audit-dir <dir>", "directory of the audit log (default: data/audit beside the configuration)"),
     new Option("--no-audit", "keep no audit log"),
+    new Option("--health <port>", "answer probes over HTTP on PORT of this machine, or on HOST:PORT"),
     new Option("--demo-services", "offer echo, calc and counter, and functions sleep, demo:add/2, demo:sleep/1"),
   ];
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import type { ReadFiles } from "../base/read-files.ts";
 import type { SocketFiles } from "../control/socket-place.ts";
 import type { SettingsWorld } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -7,7 +8,7 @@ import type { Terminal } from "./terminal.ts";
 /** Everything a command needs of the machine; made once by `main`. */
 export interface CommandWorld extends SettingsWorld {
   readonly clock: Clock;
-  readonly files: SocketFiles;
+  readonly files: SocketFiles & ReadFiles;
   readonly identityCrypto: IdentityCrypto;
   readonly terminal: Terminal;
   /** Path of this program, for commands that start a second one. */

@@ -20,11 +20,13 @@ export interface CommonFlags {
   readonly timeout: number;
   readonly json?: boolean;
   readonly dangerousPlaintext?: "loopback" | "any";
-  readonly protocol: "auto" | "otp";
+  readonly protocol: "auto" | "otp" | "barrel";
   /** False for --no-config. */
   readonly config?: string | boolean;
   readonly visible?: boolean;
   readonly tickTime?: number;
+  /** `PORT` or `HOST:PORT` for probes; of `start` only. */
+  readonly health?: string;
   /** Key directory: identity by key. */
   readonly keyDir?: string;
   /** Policy file. */
@@ -56,15 +58,17 @@ export function nodeOptions(): Option[] {
     keyDirOption(),
     policyOption("policy file of this node: what others may do to it"),
     ...controlOptions(),
-    new Option("--listen <address>", "accept connections on tls://HOST[:PORT]; may be repeated").argParser(collect),
+    new Option("--listen <address>", "accept connections on tls:// or quic://HOST[:PORT]; may be repeated").argParser(
+      collect,
+    ),
     new Option("--resolve <node=host:port>", "address of a node, none if it only dials; may be repeated").argParser(
       collect,
     ),
     new Option("--discovery-dir <dir>", "directory shared with other machines, with a file about each node"),
     new Option("--epmd <mode>", "what to do with EPMD (default: lookup)").choices(["lookup", "register", "off"]),
     new Option("--epmd-port <port>", "port of EPMD (default: 4369)").argParser(wholeNumber(1, 65_535)),
-    new Option("--protocol <protocol>", "how to talk to peers: otp leaves the identity out")
-      .choices(["auto", "otp"])
+    new Option("--protocol <protocol>", "how to talk to peers: otp leaves the identity out, barrel is QUIC")
+      .choices(["auto", "otp", "barrel"])
       .default("auto"),
     new Option("--tick-time <ms>", "net_ticktime of the network (default: 60000)").argParser(
       wholeNumber(1, MAX_TIME_MS),
@@ -128,7 +132,7 @@ export function milliseconds(text: string): number {
   return wholeNumber(0, MAX_TIME_MS)(text);
 }
 
-function wholeNumber(min: number, max: number): (text: string) => number {
+export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^\s*\d{1,10}$/.test(text) && value >= min && value <= max) return value;

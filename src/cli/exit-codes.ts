@@ -29,7 +29,9 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   // The session stands, only this operation is not to be had.
   "ERR_PEER_INCOMPATIBLE SPAWN_UNSUPPORTED": 1,
   // The command did what it was asked for, and the answer is a "no".
+  "ERR_CONFIG AUDIT_FAULTY": 1,
   "ERR_CONFIG CERTS_FAULTY": 1,
+  "ERR_CONFIG MACHINE_FAULTY": 1,
   "ERR_CONFIG CERT_NOT_RENEWED": 1,
   "ERR_CONFIG DECISION_UNKNOWN": 1,
   "ERR_CONFIG GRANT_UNKNOWN": 1,

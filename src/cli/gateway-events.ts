@@ -4,6 +4,7 @@ import type { GatewayEvent } from "../gateway/link.ts";
 import { otherSide, type Side } from "../gateway/message-filter.ts";
 import type { GatewayMessage, GatewayNotice } from "../gateway/notices.ts";
 import { ruleToAdd } from "../gateway/rule-to-add.ts";
+import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import { failureDocument } from "./report.ts";
 
 /** One event of a running gateway as `gateway --json` prints it, without its time. */
@@ -13,6 +14,8 @@ export type GatewayOutput =
       readonly file: string;
       readonly endpoints: readonly (GatewayEndpoint & { readonly pair: string })[];
       readonly epmd: Readonly<Partial<Record<Side, string>>>;
+      /** Where probes ask; absent where nothing answers them. */
+      readonly health?: string;
     }
   | {
       readonly event: "up";
@@ -83,6 +86,7 @@ export type GatewayOutput =
       readonly inside: string;
       readonly findings: readonly { readonly kind: string; readonly message: string; readonly advice: string }[];
     }
+  | ({ readonly event: "expiry" } & CertificateExpiry)
   | { readonly event: "observed"; readonly pair: string; readonly until: string }
   | { readonly event: "enforced"; readonly pair: string }
   | ({ readonly event: "policy" } & Omit<Extract<GatewayNotice, { kind: "policy" }>, "kind">)

@@ -1,6 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import { isSallyportError, SallyportError, systemCode, withNote } from "../base/errors.ts";
-import { variableFilesIn } from "../config/variable-file.ts";
+import { ExposedFiles, variableFilesIn } from "../config/variable-file.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
 import { controlIn, parseGatewayConfig } from "../gateway-run/gateway-config.ts";
 import type { SettingsWorld } from "./settings.ts";
@@ -31,6 +31,8 @@ export interface GatewayFile {
   readonly control: string | undefined;
   /** `file:line:column` of each pair. */
   readonly places: readonly string[];
+  /** What reading it made the operator's business. */
+  readonly warnings: readonly { readonly reason: string; readonly message: string }[];
 }
 
 /**
@@ -55,14 +57,18 @@ function readText({ config }: GatewayFlags, { directory, files }: SettingsWorld)
 }
 
 function parsed(file: string, text: string, flags: GatewayFlags, world: SettingsWorld): GatewayFile {
-  const variableFile = variableFilesIn(dirname(file), world.files);
+  const exposed = new ExposedFiles();
+  const warnings: { reason: string; message: string }[] = [];
+  const variableFile = variableFilesIn(dirname(file), world.files, exposed);
   const config = parseGatewayConfig(text, { file, environment: world.environment, variableFile });
+  exposed.settle("standard", warnings);
   const audit = config.audit ?? { dir: join(dirname(file), DEFAULT_GATEWAY_AUDIT) };
   return {
     file,
     options: { ...config.options, ...(audit === false ? {} : { audit }) },
     control: controlOf(flags, file, config.control, world),
     places: config.places.map((place) => `${file}:${place}`),
+    warnings,
   };
 }
 

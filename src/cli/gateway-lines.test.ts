@@ -129,6 +129,7 @@ describe("the status of a gateway", () => {
     dialledBy: "outside",
     address: "192.0.2.1:5",
     sinceMs: AT,
+    protocol: { outside: "barrel", inside: "otp" },
     assurance: { outside: "ca", inside: "cookie" },
     report: {
       tables: { maxCalls: { size: 2, limit: 16_384 }, maxLinks: { size: 0, limit: 4_096 } },
@@ -172,10 +173,10 @@ describe("the status of a gateway", () => {
     for (const line of [
       "desk is observed: what is refused passes all the same, until 2027-01-15T00:00:00.000Z",
       "port mapper  for inside nodes at 127.0.0.1:4370",
-      "CANNOT BE WRITTEN, records are lost; /a: 1 records, 3 counted together, 2 lost, what is let through too",
+      "CANNOT BE WRITTEN, up to 1,000 records wait, further ones are lost; /a: 1 records, 3 counted together, 2 lost, what is let through too",
       "policy       of the inside node: generation 3 of /p.jsonc; the file as it is now is refused: /p.jsonc:1:2: bad",
       "connections  4 came up, 5 refused, 1 in their handshake",
-      "shop@h   desk@h  outside, 192.0.2.1:5  2026-01-02T03:04:05Z  ca         cookie    10/9         3",
+      "shop@h   desk@h  outside, 192.0.2.1:5  2026-01-02T03:04:05Z  barrel    ca         cookie    10/9         3",
       "maxCalls  2     16384  shop@h and desk@h",
       "ask   6        1",
       "unasked  worker  7",

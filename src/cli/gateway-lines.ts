@@ -1,3 +1,4 @@
+import { expiryText } from "../health/expiry-text.ts";
 import type { GatewayOutput } from "./gateway-events.ts";
 import { type Colours, printable } from "./terminal.ts";
 
@@ -72,6 +73,10 @@ function linesOf(output: GatewayOutput, c: Colours): readonly Line[] {
         isLoud: true,
       }));
     }
+    case "expiry": {
+      const isOver = output.withinDays === 0;
+      return [{ word: isOver ? "expired" : "expires", text: expiryText(output), paint: isOver ? c.red : c.yellow }];
+    }
     case "observed": {
       const text = `${output.pair}: what is refused passes all the same, until ${output.until}`;
       return [{ word: "OBSERVED", text, paint: loud, isLoud: true }];
@@ -105,7 +110,7 @@ function linesOf(output: GatewayOutput, c: Colours): readonly Line[] {
   }
 }
 
-function listening({ file, endpoints, epmd }: Of<"listening">, { green, dim }: Colours): readonly Line[] {
+function listening({ file, endpoints, epmd, health }: Of<"listening">, { green, dim }: Colours): readonly Line[] {
   const lines: Line[] = [{ word: "listening", text: `as ${file} says`, paint: green }];
   for (const { pair, from, target, endpoint } of endpoints) {
     lines.push({ word: "", text: `${pair}: ${from} nodes dial ${target} at ${endpoint}`, paint: dim });
@@ -113,6 +118,7 @@ function listening({ file, endpoints, epmd }: Of<"listening">, { green, dim }: C
   for (const [side, address] of Object.entries(epmd)) {
     lines.push({ word: "", text: `port mapper for ${side} nodes at ${address}`, paint: dim });
   }
+  if (health !== undefined) lines.push({ word: "", text: `health at ${health}`, paint: dim });
   return lines;
 }
 

@@ -3,6 +3,7 @@ import type {
   GatewayPairStatus,
   GatewayPolicyStatus,
   GatewaySessionStatus,
+  GatewaySourceStatus,
   GatewayStatus,
 } from "../gateway/api.ts";
 import { fields, moment, table } from "./table.ts";
@@ -26,11 +27,12 @@ export function statusText(told: object, colours: Colours): string {
     ),
     ...status.pairs.flatMap(({ duty }) => duty.map(({ message, advice }) => `${message}; ${advice}`)),
   ].map(loud);
-  const { epmd, audit } = status;
+  const { epmd, audit, sources } = status;
   const rows: Row[] = [
     ["gateway", `${status.state}, since ${moment(status.startedMs)}`],
     ...Object.entries(epmd).map(([side, at]): Row => ["port mapper", `for ${side} nodes at ${at}`]),
     ["audit", audit === null ? "none" : auditText(audit)],
+    ...Object.entries(sources ?? {}).flatMap(([side, counted]) => sourceRows(side, counted)),
   ];
   const parts = [
     [...banner, fields(rows, colours.dim)].join("\n"),
@@ -39,9 +41,17 @@ export function statusText(told: object, colours: Colours): string {
   return parts.join("\n\n");
 }
 
-function auditText({ dir, commands, isFailing, written, lost, summarised }: GatewayAuditStatus): string {
+function sourceRows(side: string, { refusedAddress, refusedShut }: GatewaySourceStatus): readonly Row[] {
+  if (refusedAddress + refusedShut === 0) return [];
+  return [
+    ["sources", `${side}: ${refusedAddress} connections cut by address, ${refusedShut} while the audit log failed`],
+  ];
+}
+
+function auditText({ dir, commands, isFailing, isClosed, written, lost, summarised }: GatewayAuditStatus): string {
   const what = commands ? ", what is let through too" : "";
-  const state = isFailing ? "CANNOT BE WRITTEN, records are lost; " : "";
+  const effect = isClosed ? "no new connection is taken" : "up to 1,000 records wait, further ones are lost";
+  const state = isFailing ? `CANNOT BE WRITTEN, ${effect}; ` : "";
   return `${state}${dir}: ${written} records, ${summarised} counted together, ${lost} lost${what}`;
 }
 
@@ -78,17 +88,28 @@ function policyText(side: string, { file, generation, problem }: GatewayPolicySt
 }
 
 function sessionTable(sessions: readonly GatewaySessionStatus[], colours: Colours): string {
-  const rows = sessions.map(({ outside, inside, dialledBy, address, sinceMs, assurance, report }) => [
+  const rows = sessions.map(({ outside, inside, dialledBy, address, sinceMs, protocol, assurance, report }) => [
     outside,
     inside,
     `${dialledBy}, ${address}`,
     moment(sinceMs),
+    protocol?.outside ?? "?",
     assurance?.outside ?? "?",
     assurance?.inside ?? "?",
     `${report?.forwarded.outside ?? "?"}/${report?.forwarded.inside ?? "?"}`,
     `${Object.values(report?.denied ?? {}).reduce((sum, count) => sum + count, 0)}`,
   ]);
-  const head = ["OUTSIDE", "INSIDE", "DIALLED BY", "SINCE", "ASSURANCE", "INSIDE'S", "LET THROUGH", "REFUSED"];
+  const head = [
+    "OUTSIDE",
+    "INSIDE",
+    "DIALLED BY",
+    "SINCE",
+    "PROTOCOL",
+    "ASSURANCE",
+    "INSIDE'S",
+    "LET THROUGH",
+    "REFUSED",
+  ];
   return table(head, rows, colours.dim);
 }
 

@@ -29,6 +29,14 @@ function version(): string {
   return hasVersion ? String(manifest.version) : "unknown";
 }
 
+// Whoever read our output may have gone (`| head -1`); a node does not end because of that. A pipe's stream does not keep the
+// error, so that it is kept here.
+let isGone = false;
+process.stdout.on("error", () => {
+  isGone = true;
+});
+process.stderr.on("error", () => undefined);
+
 const world: CommandWorld = {
   clock: new RealClock(),
   random: new RealRandom(),
@@ -38,7 +46,13 @@ const world: CommandWorld = {
   directory: process.cwd(),
   hostname: hostname(),
   program: fileURLToPath(import.meta.url),
-  terminal: new Terminal({ stdout: process.stdout, stderr: process.stderr, environment, json: wantsJson(args) }),
+  terminal: new Terminal({
+    stdout: process.stdout,
+    stderr: process.stderr,
+    environment,
+    json: wantsJson(args),
+    isGone: () => isGone,
+  }),
   onStopSignal(stop) {
     for (const signal of STOP_SIGNALS) process.on(signal, stop);
     return () => {
@@ -52,9 +66,6 @@ const world: CommandWorld = {
   },
   exitNow: (code) => process.exit(code),
 };
-
-// Whoever read our output may have gone (`| head -1`); a node does not end because of that.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
 process.exitCode = await run(world, args, version());
 // The process ends by itself once the last bytes of its connections are with the system, or after this time at most.

@@ -46,6 +46,7 @@ const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
 /**
  * Lets the running node that owns this key directory or configuration do an operation (rulings U12): a second process with
  * its identity would push its sessions aside. Undefined when no such node runs.
+ * @param extraMs beyond `--timeout`, for work that goes on after it
  * @throws {SallyportError} ERR_CONFIG CONTROL_OPTIONS, what `connectControl` and `ControlClient.request` throw
  */
 export async function byRunningNode(
@@ -53,12 +54,13 @@ export async function byRunningNode(
   flags: CommonFlags,
   op: ControlOp,
   args: Fields,
+  extraMs: number = 0,
 ): Promise<Fields | undefined> {
   const client = await clientFor(world, flags);
   if (client === undefined) return undefined;
   try {
     refuseOwnOptions(flags);
-    const timeoutMs = Math.min(flags.timeout, MAX_OPERATION_MS);
+    const timeoutMs = Math.min(flags.timeout + extraMs, MAX_OPERATION_MS);
     const answer = client.request(op, { ...args, timeoutMs }, timeoutMs + GRACE_MS);
     return await whileWaiting(world.terminal, "waiting for the running node", answer);
   } finally {

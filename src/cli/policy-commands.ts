@@ -1,6 +1,6 @@
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
+import { parseAddress } from "../base/address-range.ts";
 import type { Assurance, ProtocolName } from "../base/assurance.ts";
-import { parseAddress } from "../policy/address-range.ts";
 import { VERBS } from "../policy/verbs.ts";
 import { addCommand, addGroup } from "./add-command.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption, policyOption } from "./common-options.ts";

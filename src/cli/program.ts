@@ -1,5 +1,6 @@
 import { Argument, Command, type Option } from "commander";
 import { addCommand, type CommandParts, placeOf } from "./add-command.ts";
+import { type AuditActions, addAuditCommands } from "./audit-commands.ts";
 import { addCertsCommands, type CertsActions } from "./certs-commands.ts";
 import {
   type AttachFlags,
@@ -15,7 +16,9 @@ import type { MessageArguments } from "./commands/message.ts";
 import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
 import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
 import { addConfigCommands, type ConfigActions } from "./config-commands.ts";
+import { addDoctorCommand, type DoctorActions } from "./doctor-commands.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
+import { addFirewallCommands, type FirewallActions } from "./firewall-commands.ts";
 import { addGatewayCommands, type GatewayActions } from "./gateway-commands.ts";
 import { addIdentityCommands, type IdentityActions } from "./identity-commands.ts";
 import type { ArgumentGrammar } from "./normalize-arguments.ts";
@@ -24,11 +27,14 @@ import { addRunningCommands, type RunningActions } from "./running-commands.ts";
 
 /** What each command does, once its arguments are read. */
 export interface Actions
-  extends ConfigActions,
+  extends AuditActions,
+    ConfigActions,
+    FirewallActions,
     GatewayActions,
     IdentityActions,
     PolicyActions,
     RunningActions,
+    DoctorActions,
     CertsActions {
   init(flags: InitFlags, directory: string | undefined): Promise<void>;
   start(flags: StartFlags): Promise<void>;
@@ -156,11 +162,14 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
     ],
   }).action((node: string, flags: AttachFlags) => actions.attach(flags, node));
 
+  addDoctorCommand(program, actions, common);
   addIdentityCommands(program, actions);
   addPolicyCommands(program, actions);
   addRunningCommands(program, actions);
   addGatewayCommands(program, actions);
+  addAuditCommands(program, actions);
   addConfigCommands(program, actions);
+  addFirewallCommands(program, actions);
   addCertsCommands(program, actions);
 
   add("demo", "play three machines that trust each other unequally, on this one", {

@@ -60,8 +60,11 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     trustPromote: async (flags, name, fingerprint) =>
       (await import("./commands/trust.ts")).trustPromote(world, flags, name, fingerprint),
     trustRevoke: async (flags, whom) => (await import("./commands/trust.ts")).trustRevoke(world, flags, whom),
+    doctor: async (flags) => ends(await (await import("./commands/doctor.ts")).doctor(world, flags)),
+    doctorConnect: async (flags, node) =>
+      ends(await (await import("./commands/doctor-connect.ts")).doctorConnectCommand(world, flags, node)),
     status: async (flags) => (await import("./commands/status.ts")).status(world, flags),
-    health: async (flags) => (await import("./commands/health.ts")).health(world, flags),
+    health: async (flags) => ends(await (await import("./commands/health.ts")).health(world, flags)),
     peers: async (flags) => (await import("./commands/peers.ts")).peers(world, flags),
     grantsList: async (flags) => (await import("./commands/grants.ts")).grantsList(world, flags),
     grantsRevoke: async (flags, id) => (await import("./commands/grants.ts")).grantsRevoke(world, flags, id),
@@ -81,6 +84,12 @@ function actionsOf(world: CommandWorld, ends: (code: ExitCode) => void): Actions
     gatewayReload: async (flags) => (await import("./commands/gateway-control.ts")).gatewayReload(world, flags),
     gatewayDrain: async (flags) => (await import("./commands/gateway-control.ts")).gatewayDrain(world, flags),
     gatewayWhy: async (flags, id) => (await import("./commands/gateway-control.ts")).gatewayWhy(world, flags, id),
+    firewallNftables: async (flags) => (await import("./commands/firewall.ts")).firewallNftables(world, flags),
+    firewallNetworkPolicy: async (flags) =>
+      (await import("./commands/firewall.ts")).firewallNetworkPolicy(world, flags),
+    auditTail: async (flags, path) => (await import("./commands/audit-tail.ts")).auditTail(world, flags, path),
+    auditVerify: async (flags, path) =>
+      ends(await (await import("./commands/audit-verify.ts")).auditVerify(world, flags, path)),
     configExplain: async (flags) => (await import("./commands/config-explain.ts")).configExplain(world, flags),
     certsCa: async (flags) => (await import("./commands/certs.ts")).certsCa(world, flags),
     certsIssue: async (flags, name) => (await import("./commands/certs.ts")).certsIssue(world, flags, name),

@@ -27,7 +27,13 @@ describe("the commands about the running node", () => {
     expect(await parsed(["grants", "revoke", "ID"])).toEqual(["grantsRevoke", {}, "ID"]);
   });
 
+  it("ask for health as a whole, or as a probe does", async () => {
+    expect(await parsed(["health", "--ready"])).toEqual(["health", { ready: true }]);
+    expect(await parsed(["health", "--live"])).toEqual(["health", { live: true }]);
+  });
+
   it.each([
+    [["health", "--live", "--ready"], "commander.conflictingOption"],
     [["grants"], "commander.help"],
     [["grants", "revoke"], "commander.missingArgument"],
     [["status", "x"], "commander.excessArguments"],

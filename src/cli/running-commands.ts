@@ -1,12 +1,17 @@
-import { Argument, type Command } from "commander";
+import { Argument, type Command, Option } from "commander";
 import { addCommand, addGroup } from "./add-command.ts";
 import { configOptions, controlOptions, jsonOption, keyDirOption } from "./common-options.ts";
 import type { ControlFlags } from "./control-path.ts";
 
+export interface HealthFlags extends ControlFlags {
+  readonly live?: boolean;
+  readonly ready?: boolean;
+}
+
 /** What the commands about the running node do, once their arguments are read. */
 export interface RunningActions {
   status(flags: ControlFlags): Promise<void>;
-  health(flags: ControlFlags): Promise<void>;
+  health(flags: HealthFlags): Promise<void>;
   peers(flags: ControlFlags): Promise<void>;
   grantsList(flags: ControlFlags): Promise<void>;
   grantsRevoke(flags: ControlFlags, id: string): Promise<void>;
@@ -32,11 +37,17 @@ export function addRunningCommands(program: Command, actions: RunningActions): v
   }).action((flags: ControlFlags) => actions.peers(flags));
   addCommand(program, "health", "whether the running node needs a look", {
     long:
-      "Asks the running node for its health: green, or yellow with the reasons; what of its policy is in audit mode; and its " +
-      "counters since the start. Exit 0 whenever it answers.",
-    options,
-    examples: ["sallyport health", "sallyport health --json"],
-  }).action((flags: ControlFlags) => actions.health(flags));
+      "Asks the running node for its health: green, yellow or red with the reasons; its peers, which are pinged, and why they do " +
+      "not answer; the days left on every certificate; what of its policy is in audit mode; and its counters since the " +
+      "start. Exit 1 when the node cannot do its work, with the check that fails. --ready says only that, --live only " +
+      "whether it answers, and neither asks peers.",
+    options: [
+      ...options,
+      new Option("--ready", "only whether the node can do its work, for probes").conflicts("live"),
+      new Option("--live", "only whether the node answers, for probes"),
+    ],
+    examples: ["sallyport health", "sallyport health --json", "sallyport health --ready"],
+  }).action((flags: HealthFlags) => actions.health(flags));
   const grants = addGroup(
     program,
     "grants",

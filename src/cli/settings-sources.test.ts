@@ -149,9 +149,15 @@ describe("the environment", () => {
   it("names files from the working directory, and the configuration file", () => {
     const { row } = explain(
       {},
-      { SALLYPORT_TLS_CERT: "n.crt", SALLYPORT_LISTEN: "tls://a:1, tls://b:2", SALLYPORT_POLICY: "p" },
+      {
+        SALLYPORT_HEALTH: "0.0.0.0:9180",
+        SALLYPORT_TLS_CERT: "n.crt",
+        SALLYPORT_LISTEN: "tls://a:1, tls://b:2",
+        SALLYPORT_POLICY: "p",
+      },
     );
     expect(row("tls.certFile")).toMatchObject({ value: "/srv/n.crt", source: "SALLYPORT_TLS_CERT" });
+    expect(row("health.listen")).toMatchObject({ value: "0.0.0.0:9180", source: "SALLYPORT_HEALTH" });
     expect(row("listen")).toMatchObject({ value: ["tls://a:1", "tls://b:2"] });
     expect(row("policy")).toMatchObject({ value: "/srv/p" });
     expect(() => explain({}, { SALLYPORT_CONFIG: "none.jsonc" })).toThrow(

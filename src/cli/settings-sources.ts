@@ -57,6 +57,7 @@ export function putFlags(book: SettingsBook, flags: CommonFlags, { directory }: 
   put("epmd", ["epmd"], flags.epmd);
   put("epmd-port", ["epmdPort"], flags.epmdPort);
   put("visible", ["visible"], flags.visible);
+  put("health", ["health", "listen"], flags.health);
   put("tick-time", ["tickTimeMs"], flags.tickTime);
   const plaintext = flags.dangerousPlaintext;
   put("dangerous-plaintext", ["dangerous", "plaintext"], plaintext === "loopback" ? true : plaintext);
@@ -117,6 +118,7 @@ export const ENVIRONMENT: Readonly<Record<string, Variable>> = {
     expected: "lookup, register or off",
   },
   SALLYPORT_EPMD_PORT: { path: ["epmdPort"], ...wholeNumber(65_535) },
+  SALLYPORT_HEALTH: { path: ["health", "listen"], ...AS_TEXT },
   SALLYPORT_TICK_TIME: { path: ["tickTimeMs"], ...wholeNumber(0x7fff_ffff) },
 };
 

@@ -63,6 +63,18 @@ describe("an identity", () => {
     expect(settingsOfOneShot(flags, disk).identity).toBeUndefined();
   });
 
+  it("speaks QUIC to all where that is asked for", () => {
+    const resolve = ["a@h=127.0.0.1:4433", "b@h=none", "c@h=tls://127.0.0.1:9100"];
+    expect(settingsOfNode({ ...FLAGS, protocol: "barrel", resolve }, disk)).toMatchObject({
+      identity: keys,
+      quic: { retry: false },
+      epmd: "off",
+      resolve: { "a@h": "quic://127.0.0.1:4433", "b@h": "none", "c@h": "tls://127.0.0.1:9100" },
+      discovery: { barrel: { dns: true } },
+    });
+    expect(settingsOfNode(FLAGS, disk).quic).toBeUndefined();
+  });
+
   it("of which nothing says the name is not used", () => {
     const nameless = world({});
     expect(() => settingsOfOneShot({ ...FLAGS, keyDir: "keys" }, nameless)).toThrow(
@@ -174,10 +186,15 @@ describe("settingsOfOneShot", () => {
   });
 
   it("leaves the nodes to connect to, and the exchange with them, to the running node", () => {
-    const config = JSON.stringify({ ...JSON.parse(CONFIG), seeds: ["b@h"], exchange: { with: ["b@h"] } });
+    const config = JSON.stringify({
+      ...JSON.parse(CONFIG),
+      seeds: ["b@h"],
+      exchange: { with: ["b@h"] },
+      health: { listen: "1" },
+    });
     const disk = world({ "/srv/shop/sallyport.jsonc": config });
     expect(settingsOfNode(FLAGS, disk)).toMatchObject({ seeds: ["b@h"], exchange: { with: ["b@h"] } });
-    for (const key of ["seeds", "exchange"]) expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty(key);
+    for (const key of ["seeds", "exchange", "health"]) expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty(key);
   });
 
   it("uses the command line's own certificate beside the node's, unless one is given", () => {

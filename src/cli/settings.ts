@@ -8,7 +8,7 @@ import type { ConfigWarning } from "../config/erlang-text.ts";
 import type { Environment } from "../config/expand-variables.ts";
 import { type ConfigOptions, type ReadConfig, readNodeConfig } from "../config/parse-config.ts";
 import { type Setting, SettingsBook } from "../config/settings-book.ts";
-import { variableFilesIn } from "../config/variable-file.ts";
+import { ExposedFiles, variableFilesIn } from "../config/variable-file.ts";
 import { quotePath } from "../identity/key-layout.ts";
 import type { NodeOptions, TlsOption } from "../node/options.ts";
 import type { CommonFlags } from "./common-options.ts";
@@ -48,6 +48,16 @@ export function settingsOfNode(flags: CommonFlags, world: SettingsWorld, warning
   return { ...merged, listen, name: merged.name ?? ownName(merged.tls?.certFile, world) };
 }
 
+/** The files that a node was started from, absolute: its configuration and Erlang's own. @throws {SallyportError} ERR_CONFIG */
+export function sourceFilesOf(flags: CommonFlags, world: SettingsWorld): readonly string[] {
+  const config = findConfig(flags, world);
+  const book = gatherSettings(flags, world, []);
+  const erlang = [["vmArgs"], ["sslDistOptfile"]].map((path) => book.find(path)?.value);
+  return [config?.file, ...erlang]
+    .filter((path) => typeof path === "string")
+    .map((path) => resolve(world.directory, path));
+}
+
 /**
  * Options of a short-lived node for one operation. From everything but the command line it takes all but the listeners and the
  * nodes to connect to.
@@ -68,7 +78,7 @@ export function settingsOfOneShot(
   const config = book.options() as ConfigOptions;
   const mayAsk = flags.control !== false && config.control !== false;
   const isStranger = !(mayAsk && hasOwnIdentity(book));
-  for (const key of ["listen", "advertise", "seeds", "exchange"]) book.drop([key], isOfNode);
+  for (const key of ["listen", "advertise", "accept", "seeds", "exchange", "health"]) book.drop([key], isOfNode);
   if (isStranger) for (const key of ["name", "identity", "policy"]) book.drop([key], isOfNode);
   if (book.find(["epmd"])?.value === "register") {
     book.drop(["epmd"], isOfNode);
@@ -99,14 +109,32 @@ function hasOwnIdentity(book: SettingsBook): boolean {
  */
 export function gatherSettings(flags: CommonFlags, world: SettingsWorld, warnings: ConfigWarning[]): SettingsBook {
   const book = new SettingsBook();
-  const config = findConfig(flags, world);
+  const exposed = new ExposedFiles();
+  const config = findConfig(flags, world, exposed);
   if (config !== undefined) putConfig(book, config.read);
   putEnvironment(book, world);
   putFlags(book, flags, world);
   // An identity would offer the protocol that is asked not to be spoken.
   if (flags.protocol === "otp") book.drop(["identity"]);
-  putErlangFiles(book, world, warnings);
+  if (flags.protocol === "barrel") onlyQuic(book);
+  putErlangFiles(book, { ...world, exposed }, warnings);
+  exposed.settle(book.find(["profile"])?.value === "strict" ? "strict" : "standard", warnings);
   return book;
+}
+
+/** Addresses without a scheme are of QUIC, and hosts without an address are looked for where nodes of barrel_p2p listen. */
+function onlyQuic(book: SettingsBook): void {
+  const say = (path: readonly string[], value: unknown): void => {
+    book.drop(path);
+    book.put({ path, value, level: "flag", place: "--protocol", secret: false });
+  };
+  say(["quic", "retry"], book.find(["quic", "retry"])?.value ?? false);
+  say(["epmd"], "off");
+  if (book.find(["discovery", "barrel", "dns"]) === undefined) say(["discovery", "barrel", "dns"], true);
+  for (const { path, value } of book.winners()) {
+    if (path[0] !== "resolve" || typeof value !== "string" || value === "none" || value.includes("://")) continue;
+    say(path, `quic://${value}`);
+  }
 }
 
 /** A key is known under one name, so a command that uses it must know that name. */
@@ -141,7 +169,7 @@ export interface FoundConfig {
  * The configuration file that a command goes by; undefined when there is none.
  * @throws {SallyportError} ERR_CONFIG CONFIG_UNREADABLE and what `parseConfig` throws
  */
-export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfig | undefined {
+export function findConfig(flags: ConfigFlags, world: SettingsWorld, exposed?: ExposedFiles): FoundConfig | undefined {
   if (flags.config === false) return undefined;
   const named = typeof flags.config === "string" ? flags.config : variableOf("SALLYPORT_CONFIG", world.environment);
   const file = resolve(world.directory, named ?? CONFIG_FILE);
@@ -155,7 +183,7 @@ export function findConfig(flags: ConfigFlags, world: SettingsWorld): FoundConfi
       cause,
     });
   }
-  const variableFile = variableFilesIn(dirname(file), world.files);
+  const variableFile = variableFilesIn(dirname(file), world.files, exposed);
   const read = readNodeConfig(text, { file, environment: world.environment, variableFile });
   return { file, named: named !== undefined, options: read.options, read };
 }

@@ -2,6 +2,7 @@ import pc from "picocolors";
 import { describe, expect, it } from "vitest";
 import { SallyportError } from "../base/errors.ts";
 import { parseNodeName } from "../base/node-name.ts";
+import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Denied } from "../node/api.ts";
 import {
   auditModeEvent,
@@ -27,7 +28,19 @@ const DENIED: Denied = {
   count: 1,
 };
 
+const EXPIRY: StartEvent = {
+  event: "expiry",
+  role: "own",
+  of: "a@h",
+  subject: "a@h",
+  fingerprint: "AB:CD",
+  notAfter: "2026-01-12T00:00:00.000Z",
+  withinDays: 14,
+  daysLeft: 9,
+};
+
 const EVENTS: readonly StartEvent[] = [
+  EXPIRY,
   { event: "nodedown", peer: "b@h", reason: "CLOSED" },
   { event: "warning", reason: "X", message: "a\u001b[2Jb" },
   refusedEvent(
@@ -53,6 +66,34 @@ describe("events of start", () => {
     for (const event of EVENTS) expect(eventLine(event, AT, PLAIN)).toMatch(/^03:04:05 [a-z]+ +[\x20-\x7e]+$/);
   });
 
+  it.each<readonly [Partial<CertificateExpiry>, string]>([
+    [
+      {},
+      "expires   the certificate of a@h (a@h) ends at 2026-01-12T00:00:00.000Z, in 9 days; renew it: sallyport certs renew",
+    ],
+    [
+      { daysLeft: 1 },
+      "expires   the certificate of a@h (a@h) ends at 2026-01-12T00:00:00.000Z, in 1 day; renew it: sallyport certs renew",
+    ],
+    [
+      { daysLeft: 0, withinDays: 1, role: "ca" },
+      "expires   a CA certificate trusted by a@h (a@h) ends at 2026-01-12T00:00:00.000Z, in less than a day; renew it: sallyport certs renew",
+    ],
+    [
+      { daysLeft: 0, withinDays: 0, role: "peer" },
+      "expired   the certificate shown by a@h (a@h) ended at 2026-01-12T00:00:00.000Z; its owner has to renew it",
+    ],
+  ])("say of a certificate whose it is, when it ends and what to do: %j", (change, line) => {
+    expect(eventLine({ ...EXPIRY, ...change } as StartEvent, AT, PLAIN)).toBe(`03:04:05 ${line}`);
+  });
+
+  it("say where probes ask", () => {
+    const listening = { event: "listening", name: "a@h", endpoints: [], fingerprint: null } as const;
+    const health = "http://127.0.0.1:9180";
+    expect(eventLine({ ...listening, health }, AT, PLAIN)).toMatch(/, health at http:\/\/127\.0\.0\.1:9180$/);
+    expect(eventLine(listening, AT, PLAIN)).not.toContain("health");
+  });
+
   it("have our colours only where they are on", () => {
     const [first] = EVENTS;
     expect(eventLine(first!, AT, COLOURED)).toContain("\u001b[");
@@ -69,7 +110,7 @@ describe("events of start", () => {
       role: "acceptor",
       code: "ERR_DENIED",
       reason: "NO",
-      advice: "y",
+      advice: "on the other node: y",
     });
   });
 

@@ -1,5 +1,9 @@
+import { diagnose } from "../base/diagnosis.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
+import { debugText, type TlsDebug } from "../carrier/tls-debug.ts";
+import { expiryText } from "../health/expiry-text.ts";
+import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Denied, Peer, PolicyReloadResult } from "../node/api.ts";
 import type { CertificateReloadResult } from "../node/certificate-api.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
@@ -17,6 +21,8 @@ export type StartEvent =
       readonly endpoints: readonly string[];
       /** Of the node's key; null without identity by key. */
       readonly fingerprint: string | null;
+      /** Where probes ask; absent where nothing answers them. */
+      readonly health?: string;
     }
   | (Pick<Peer, "protocol" | "assurance" | "fingerprint" | "address"> & {
       readonly event: "nodeup";
@@ -38,12 +44,28 @@ export type StartEvent =
       readonly reason?: string;
       readonly message?: string;
     }
+  /** The lists of who may connect were read anew. They have no generation. */
+  | {
+      readonly event: "reload";
+      readonly what: "accept";
+      readonly generation: null;
+      readonly ok: boolean;
+      readonly reason?: string;
+      readonly message?: string;
+    }
   | { readonly event: "output"; readonly peer: string; readonly text: string }
-  | ({ readonly event: "refused"; readonly address: string; readonly role: string } & ReturnType<
-      typeof failureDocument
-    >)
+  /** `advice` begins with the side that has to change something; `diagnosis` and `fault`: see docs/doctor.md. */
+  | ({
+      readonly event: "refused";
+      readonly address: string;
+      readonly role: string;
+      readonly diagnosis: string;
+      readonly fault: string;
+    } & ReturnType<typeof failureDocument>)
   | { readonly event: "handler_error"; readonly id: string; readonly where: string; readonly message: string }
+  | (CertificateExpiry & { readonly event: "expiry" })
   | { readonly event: "warning"; readonly reason: string; readonly message: string }
+  | ({ readonly event: "tls"; readonly dropped: number } & TlsDebug)
   | { readonly event: "stopped"; readonly reason: string };
 
 export function nodeupEvent(peer: Peer): StartEvent {
@@ -58,7 +80,8 @@ export function deniedEvent(denied: Denied): StartEvent {
 
 /** A connection that failed before it was a session. */
 export function refusedEvent(address: string, role: string, error: SallyportError): StartEvent {
-  return { event: "refused", address, role, ...failureDocument(error) };
+  const { code: diagnosis, fault, fix } = diagnose(error);
+  return { event: "refused", address, role, ...failureDocument(error), diagnosis, fault, advice: printable(fix) };
 }
 
 /** What of a policy is in audit mode; undefined when nothing is. */
@@ -91,7 +114,8 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
   switch (event.event) {
     case "listening": {
       const where = event.endpoints.length === 0 ? "only dials, no listener" : event.endpoints.join(", ");
-      return line(colours.green("listening"), `${event.name} on ${where}`);
+      const probes = event.health === undefined ? "" : `, health at ${event.health}`;
+      return line(colours.green("listening"), `${event.name} on ${where}${probes}`);
     }
     case "nodeup":
       return line(
@@ -117,10 +141,14 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
         colours.red("error    "),
         `${event.where} failed (id ${event.id}): ${event.message.split("\n", 1)[0]}`,
       );
+    case "expiry":
+      return line(event.withinDays === 0 ? colours.red("expired  ") : colours.yellow("expires  "), expiryText(event));
     case "warning":
       return event.reason === AUDIT_MODE
         ? line(colours.red("AUDIT    "), event.message)
         : line(colours.yellow("warning  "), event.message);
+    case "tls":
+      return line(colours.dim("tls      "), debugText(event));
     case "stopped":
       return line(colours.dim("stopped  "), event.reason);
   }
@@ -145,6 +173,9 @@ function reloadText(event: Extract<StartEvent, { event: "reload" }>): string {
   if (event.what === "policy") {
     const { ok, generation } = event;
     return ok ? `policy, generation ${generation}` : `policy refused, generation ${generation} stays in force: ${why}`;
+  }
+  if (event.what === "accept") {
+    return event.ok ? "lists of who may connect" : `lists of who may connect refused, the old ones stay: ${why}`;
   }
   if (event.what === "certificate") {
     return event.ok ? "certificate files, for new connections" : `certificate files refused, the old ones stay: ${why}`;

@@ -15,6 +15,8 @@ export interface TerminalParts {
   readonly environment: (name: string) => string | undefined;
   /** One JSON document on stdout, and no progress. */
   readonly json: boolean;
+  /** Whether whoever read stdout has gone. Default: never. */
+  readonly isGone?: () => boolean;
 }
 
 /** Where a command prints: results on stdout, all else on stderr; colours and progress for people only. */
@@ -47,6 +49,11 @@ export class Terminal {
   /** A line for the person in front of it, on stderr. */
   note(text: string): void {
     this.#parts.stderr.write(`${text}\n`);
+  }
+
+  /** True when nobody reads the results any more, as after `| head`. */
+  get isGone(): boolean {
+    return this.#parts.isGone?.() === true;
   }
 
   /** True when a person watches stderr. */

@@ -1,6 +1,6 @@
 import { SallyportError, systemCode } from "../base/errors.ts";
 import type { StoreFiles } from "../base/store-files.ts";
-import { type ConfigWarning, ErlangText, MAX_ERLANG_FILE_CHARS } from "./erlang-text.ts";
+import { type ConfigWarning, type ErlangSource, ErlangText, MAX_ERLANG_FILE_CHARS } from "./erlang-text.ts";
 import type { Environment } from "./expand-variables.ts";
 import { LEVELS, type Level, type SettingsBook } from "./settings-book.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type SslDistSides,
 } from "./ssl-dist-conf.ts";
 import type { TlsSideName } from "./ssl-dist-options.ts";
-import { variableFilesIn } from "./variable-file.ts";
+import { type ExposedFiles, variableFilesIn } from "./variable-file.ts";
 import { parseVmArgs } from "./vm-args.ts";
 
 /** What the two files of Erlang are read from. */
@@ -23,6 +23,12 @@ export interface ErlangFilesWorld {
   readonly directory: string;
   /** Of this machine, for names without a host. */
   readonly hostname: string;
+  /** See ErlangSource.insecure; default what the book says of `dangerous.plaintext`. */
+  readonly insecure?: boolean | undefined;
+  /** See ErlangSource.faults. */
+  readonly faults?: SallyportError[] | undefined;
+  /** Hears of files behind `\${file:...}` that others than their owner may read. */
+  readonly exposed?: ExposedFiles | undefined;
 }
 
 /** Keys of `tls` that stand for both sides even where the sides differ: then they are those of the server. */
@@ -33,13 +39,15 @@ const ALWAYS_COMMON: readonly string[] = ["caFile", "certFile", "keyFile"];
  * option file stands on the level of what names it and is taken as a whole: of weaker levels no key of `tls` counts.
  * @throws {SallyportError} ERR_CONFIG CONF_UNREADABLE; what `parseVmArgs` and `parseSslDistConf` throw
  */
-export function putErlangFiles(book: SettingsBook, world: ErlangFilesWorld, warnings: ConfigWarning[]): void {
+export function putErlangFiles(book: SettingsBook, given: ErlangFilesWorld, warnings: ConfigWarning[]): void {
+  const { insecure = (book.find(["dangerous", "plaintext"])?.value ?? false) !== false } = given;
+  const world = { ...given, insecure };
   const sides = putVmArgs(book, world, warnings);
   const named = book.find(["sslDistOptfile"]);
   const hasOptions = sides.server !== undefined || sides.client !== undefined;
   if (hasOptions && (named === undefined || isWeaker(named.level, "vm.args"))) {
     const place = book.find(["vmArgs"])?.value ?? "-ssl_dist_opt";
-    putSides(book, completeSides(sides, String(place)), "vm.args");
+    putSides(book, completeSides(sides, String(place), world.faults), "vm.args");
   } else if (named !== undefined) {
     const file = String(named.value);
     const text = new ErlangText(readText(file, named.place, world), sourceOf(file, world), warnings);
@@ -47,7 +55,7 @@ export function putErlangFiles(book: SettingsBook, world: ErlangFilesWorld, warn
     text.tellNoEffect();
     // Options of a weaker level go with everything else of that level.
     if (named.level === "vm.args") joinSides(read, sides);
-    putSides(book, completeSides(read, text.place(0)), named.level);
+    putSides(book, completeSides(read, text.place(0), world.faults), named.level);
   }
 }
 
@@ -62,8 +70,10 @@ function putVmArgs(book: SettingsBook, world: ErlangFilesWorld, warnings: Config
   return sides;
 }
 
-function sourceOf(file: string, { environment, directory, files }: ErlangFilesWorld) {
-  return { file, directory, variables: { environment, file: variableFilesIn(directory, files) } };
+function sourceOf(file: string, { environment, directory, files, ...more }: ErlangFilesWorld): ErlangSource {
+  const { faults, exposed, insecure } = more;
+  const variables = { environment, file: variableFilesIn(directory, files, exposed) };
+  return { file, directory, variables, faults, insecure };
 }
 
 /** Adds the options of the command line to those of the file; a contradiction is an error. */
@@ -85,11 +95,16 @@ function putSides(book: SettingsBook, { server, client }: SslDistConf, level: Le
     for (const setting of settings.values()) checkAgainst(book, side, setting, level);
   }
   book.drop(["tls"], (setting) => isWeaker(setting.level, level));
+  // One switch for both sides, whichever names it.
+  const debug = server.get("debug") ?? client.get("debug");
+  if (debug !== undefined) put(book, debug, ["tls", "debug"], level);
   for (const setting of server.values()) {
+    if (setting.key === "debug") continue;
     const isCommon = ALWAYS_COMMON.includes(setting.key) || isEqual(client.get(setting.key)?.value, setting.value);
     put(book, setting, isCommon ? ["tls", setting.key] : ["tls", "server", setting.key], level);
   }
   for (const setting of client.values()) {
+    if (setting.key === "debug") continue;
     if (!isEqual(server.get(setting.key)?.value, setting.value))
       put(book, setting, ["tls", "client", setting.key], level);
   }

@@ -15,6 +15,20 @@ export interface ErlangSource {
   /** Relative paths in the file start here: the working directory, as for `erl`. */
   readonly directory: string;
   readonly variables: ExpandOptions;
+  /** Plain TCP is allowed by name: then `verify_none` is no reason to refuse the file. Default false. */
+  readonly insecure?: boolean | undefined;
+  /** For a linter: takes each fault, and the reader goes on behind it. Without it the first one is thrown. */
+  readonly faults?: SallyportError[] | undefined;
+}
+
+/** Runs a part of a reader; its fault is thrown, or noted where they are all wanted. */
+export function attempt(faults: SallyportError[] | undefined, part: () => void): void {
+  try {
+    part();
+  } catch (error) {
+    if (faults === undefined || !isSallyportError(error)) throw error;
+    faults.push(error);
+  }
 }
 
 /** Longest `ssl_dist.conf` or `vm.args`, UTF-16 units. */

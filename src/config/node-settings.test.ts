@@ -152,4 +152,47 @@ describe("withErlangFiles", () => {
     expect(error).toMatchObject({ code: "ERR_CONFIG", reason });
     expect(error.message).toContain(says);
   });
+
+  it.each([
+    ["the guide's switch", "-ssl_dist_opt server_verify_opts [log_level,debug]", "", ""],
+    ["log_level of the server", "", ", {log_level, debug}", ""],
+    ["log_level of the client", "", "", ", {log_level, all}"],
+  ])("turns tls.debug on, for both sides, with %s", (_, flags, server, client) => {
+    const disk = { "/vm.args": `-name a@h\n-ssl_dist_optfile /c\n${flags}`, "/c": CONF(server, client) };
+    const { tls, warnings } = settings({ vmArgs: "/vm.args" }, disk);
+    expect([tls, warnings]).toEqual([{ ...TLS, debug: true }, []]);
+  });
+
+  it("takes a log_level that asks for less as what it is: nothing", () => {
+    const { tls, warnings } = settings({ name: "a@h", sslDistOptfile: "/c" }, { "/c": CONF(", {log_level, notice}") });
+    expect([tls, warnings]).toMatchObject([TLS, [{ reason: "CONF_NO_EFFECT" }]]);
+  });
+
+  it("refuses verify_none, unless plain TCP is allowed by name: then certificates are checked all the same", () => {
+    const disk = { "/c": CONF(", {verify, verify_none}", ", {verify, verify_none}") };
+    const options = { name: "a@h", sslDistOptfile: "/c" };
+    expect(failure(options, disk).reason).toBe("VERIFY_DISABLED");
+    expect(failure({ ...options, dangerous: { plaintext: false } }, disk).reason).toBe("VERIFY_DISABLED");
+    const { tls, warnings } = settings({ ...options, dangerous: { plaintext: true } }, disk);
+    expect(tls).toEqual(TLS);
+    expect(warnings).toMatchObject([{ reason: "CONF_NO_EFFECT", message: expect.stringContaining("verify_none") }]);
+  });
+
+  it("tells of a file of ${file:} that others may read, and refuses it in profile strict", () => {
+    const disk = { "/c": CONF(', {password, "${file:/secret}"}', ', {password, "${file:/secret}"}'), "/secret": "x" };
+    const open = world(disk);
+    const files = { ...open.files, facts: (path: string) => ({ ...facts(open, path), mode: 0o644 }) };
+    const options = { name: "a@h", sslDistOptfile: "/c" } as const;
+    const warnings: ConfigWarning[] = [];
+    withErlangFiles(options, { ...open, files }, warnings);
+    expect(warnings).toMatchObject([{ reason: "VARIABLE_FILE_EXPOSED", message: expect.stringContaining("/secret") }]);
+    const strict = (): unknown => withErlangFiles({ ...options, profile: "strict" }, { ...open, files }, []);
+    expect(strict).toThrow(expect.objectContaining({ reason: "VARIABLE_FILE_EXPOSED" }));
+  });
 });
+
+function facts({ files }: NodeSettingsWorld, path: string) {
+  const found = files.facts(path);
+  if (found === undefined) throw new Error(`no file ${path}`);
+  return found;
+}

@@ -5,12 +5,15 @@ import { putErlangFiles } from "./erlang-files.ts";
 import type { ConfigWarning } from "./erlang-text.ts";
 import type { Environment } from "./expand-variables.ts";
 import { SettingsBook } from "./settings-book.ts";
+import { ExposedFiles } from "./variable-file.ts";
 
 /** The machine as far as Erlang's files need it. */
 export interface NodeSettingsWorld {
   readonly files: Pick<StoreFiles, "facts" | "read" | "readText">;
   readonly directory: string;
   readonly hostname: string;
+  /** See ErlangSource.faults. */
+  readonly faults?: SallyportError[] | undefined;
 }
 
 /** Keys that Erlang's files can set; the others are taken over as they are, functions and resolvers among them. */
@@ -49,7 +52,10 @@ export function withErlangFiles(
     const value = typeof option === "string" ? option : option.file;
     book.put({ path: [key], value, level: "api", place: `option ${key}`, secret: false });
   }
-  putErlangFiles(book, { ...world, environment }, warnings);
+  const exposed = new ExposedFiles();
+  const insecure = (options.dangerous?.plaintext ?? false) !== false;
+  putErlangFiles(book, { ...world, environment, exposed, insecure }, warnings);
+  exposed.settle(options.profile ?? "standard", warnings);
   book.drop(["vmArgs"]);
   book.drop(["sslDistOptfile"]);
   const merged = { ...rest, ...book.options() } as Partial<NodeOptions>;

@@ -1,7 +1,7 @@
 import { SallyportError } from "../base/errors.ts";
 import { didYouMean, nearestName } from "../base/nearest-name.ts";
 import { parseTermTree, type TermNode } from "../term/text-tree.ts";
-import { asSyntaxFault, type ConfigWarning, type ErlangSource, ErlangText } from "./erlang-text.ts";
+import { asSyntaxFault, attempt, type ConfigWarning, type ErlangSource, ErlangText } from "./erlang-text.ts";
 import { SSL_OPTION_NAMES, SSL_OPTIONS, type TlsSideName } from "./ssl-dist-options.ts";
 import { describeNode, type SslOption, wrongValue } from "./ssl-dist-values.ts";
 
@@ -55,28 +55,34 @@ export function readSections(file: ErlangText): SslDistSides {
   const root = parse(file);
   if (root.kind !== "list") throw notSections(file, root);
   const sides: SslDistSides = {};
-  for (const section of root.items) {
-    const [name, options] = section.kind === "tuple" && section.items.length === 2 ? section.items : [];
-    if (name?.kind !== "atom" || options === undefined) throw notSections(file, section);
-    if (name.name !== "server" && name.name !== "client") {
-      const message = `there is no section of this name${didYouMean(name.name, SIDES)}`;
-      throw file.fault("CONF_OPTION_UNKNOWN", name.at, message, "write {server, [...]} and {client, [...]}");
-    }
-    if (options.kind !== "list") throw notOptions(file, options);
-    sides[name.name] ??= new SideReader(name.name, file, name.at);
-    for (const item of options.items) sides[name.name]?.read(optionOf(file, item));
-  }
+  for (const section of root.items) attempt(file.source.faults, () => readSection(file, section, sides));
   return sides;
+}
+
+function readSection(file: ErlangText, section: TermNode, sides: SslDistSides): void {
+  const [name, options] = section.kind === "tuple" && section.items.length === 2 ? section.items : [];
+  if (name?.kind !== "atom" || options === undefined) throw notSections(file, section);
+  if (name.name !== "server" && name.name !== "client") {
+    const message = `there is no section of this name${didYouMean(name.name, SIDES)}`;
+    throw file.fault("CONF_OPTION_UNKNOWN", name.at, message, "write {server, [...]} and {client, [...]}");
+  }
+  if (options.kind !== "list") throw notOptions(file, options);
+  const side = sides[name.name] ?? new SideReader(name.name, file, name.at);
+  sides[name.name] = side;
+  for (const item of options.items) attempt(file.source.faults, () => side.read(optionOf(file, item)));
 }
 
 /**
  * Both sides, checked for what each must have; `place` is that of the file.
  * @throws {SallyportError} ERR_CONFIG CONF_SECTION_MISSING, CONF_OPTION_MISSING
  */
-export function completeSides({ server, client }: SslDistSides, place: string): SslDistConf {
-  if (server === undefined) throw missingSection(place, "server");
-  if (client === undefined) throw missingSection(place, "client");
-  return { server: server.complete(), client: client.complete() };
+export function completeSides(sides: SslDistSides, place: string, faults?: SallyportError[]): SslDistConf {
+  for (const side of SIDES) {
+    attempt(faults, () => {
+      if (sides[side] === undefined) throw missingSection(place, side);
+    });
+  }
+  return { server: sides.server?.complete() ?? new Map(), client: sides.client?.complete() ?? new Map() };
 }
 
 /** The settings of one side, gathered option by option. */
@@ -135,7 +141,9 @@ export class SideReader {
     for (const [key, name] of NEEDED) {
       if (this.#settings.has(key)) continue;
       const message = `${this.side} lacks ${name}`;
-      throw this.#text.fault("CONF_OPTION_MISSING", this.#at, message, `add {${name}, "..."} to it`);
+      attempt(this.#text.source.faults, () => {
+        throw this.#text.fault("CONF_OPTION_MISSING", this.#at, message, `add {${name}, "..."} to it`);
+      });
     }
     return this.#settings;
   }

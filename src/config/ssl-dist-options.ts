@@ -107,8 +107,8 @@ export const SSL_OPTIONS: Readonly<Record<string, OptionRow>> = {
   use_srtp: noEffect(NEVER_ASKED),
   ocsp_nonce: noEffect("OCSP is not asked"),
   ocsp_responder_certs: noEffect("OCSP is not asked"),
-  verify_opts: noEffect("no option of any release; see the events of `sallyport start`"),
-  log_level: noEffect("see the events of `sallyport start`"),
+  verify_opts: { kind: "effect", read: readDebug },
+  log_level: { kind: "effect", read: readDebug },
   log_alert: noEffect("see the events of `sallyport start`"),
   ktls: noEffect("bytes on the wire are the same", FLAG),
   hibernate_after: noEffect(VM_ONLY),
@@ -185,11 +185,24 @@ function onlyFalse(hint: string, off = "false"): OptionRow {
 function readVerify(option: SslOption): readonly TlsSetting[] {
   const { value, text } = option;
   if (value.kind === "atom" && value.name === "verify_peer") return [];
+  if (value.kind === "atom" && value.name === "verify_none" && text.source.insecure === true) {
+    text.noEffect("verify_none", "plain TCP is allowed, and certificates of TLS are checked all the same");
+    return [];
+  }
   if (value.kind === "atom" && value.name === "verify_none") {
     const message = "verify_none would let anybody pose as any node";
     throw text.fault("VERIFY_DISABLED", value.at, message, "write {verify, verify_peer} on both sides");
   }
   throw wrongValue(option, "verify_peer");
+}
+
+/** `{log_level, debug}`, and the guide's `verify_opts [log_level,debug]`, which is an option of no release. */
+function readDebug({ name, value, text }: SslOption): readonly TlsSetting[] {
+  const word = value.kind === "atom" ? value.name : "";
+  const isAsked = name === "log_level" ? word === "debug" || word === "all" : /\bdebug\b/.test(word);
+  if (isAsked) return [{ key: "debug", value: true }];
+  text.noEffect(name, "only `debug` has a meaning here: it is tls.debug");
+  return [];
 }
 
 function readRequired(option: SslOption): readonly TlsSetting[] {

@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { FileFacts } from "../base/store-files.ts";
-import { MAX_VARIABLE_FILE_BYTES, type VariableFiles, variableFilesIn } from "./variable-file.ts";
+import { reasonOf } from "../testkit/failure.ts";
+import { ExposedFiles, MAX_VARIABLE_FILE_BYTES, type VariableFiles, variableFilesIn } from "./variable-file.ts";
 
-function read(content: string | Buffer | undefined, kind: FileFacts["kind"] = "file") {
+function read(content: string | Buffer | undefined, kind: FileFacts["kind"] = "file", mode = 0o600) {
   const bytes = content === undefined ? undefined : Buffer.from(content);
   const asked: string[] = [];
   const files: VariableFiles = {
     facts: (path) => {
       asked.push(path);
-      const facts = { kind, mode: 0o600, changedMs: 0, stamp: "", link: false, foreign: false };
+      const facts = { kind, mode, changedMs: 0, stamp: "", link: false, foreign: false };
       return bytes === undefined ? undefined : { ...facts, bytes: bytes.length };
     },
     read: () => {
@@ -16,12 +17,13 @@ function read(content: string | Buffer | undefined, kind: FileFacts["kind"] = "f
       return bytes ?? Buffer.alloc(0);
     },
   };
-  return { reading: variableFilesIn("/run", files)("secrets/x"), asked };
+  const exposed = new ExposedFiles();
+  return { reading: variableFilesIn("/run", files, exposed)("secrets/x"), asked, exposed };
 }
 
 describe("variableFilesIn", () => {
   it("reads from its directory, and drops one line break", () => {
-    expect(read("secret\n")).toEqual({ reading: { ok: true, text: "secret" }, asked: ["/run/secrets/x"] });
+    expect(read("secret\n")).toMatchObject({ reading: { ok: true, text: "secret" }, asked: ["/run/secrets/x"] });
     expect(read("secret\r\n").reading).toEqual({ ok: true, text: "secret" });
     expect(read("secret\n\n").reading).toEqual({ ok: true, text: "secret\n" });
     expect(read("s".repeat(MAX_VARIABLE_FILE_BYTES)).reading).toMatchObject({ ok: true });
@@ -37,5 +39,23 @@ describe("variableFilesIn", () => {
     ["a zero byte", "a\0b", "file", "no text in UTF-8"],
   ] as const)("refuses %s", (_, content, kind, what) => {
     expect(read(content, kind).reading).toMatchObject({ ok: false, what: expect.stringContaining(what) });
+  });
+
+  it.each([0o644, 0o640, 0o604, 0o660])("tells of a file with mode %o, and refuses it in profile strict", (mode) => {
+    const { reading, exposed } = read("hunter2", "file", mode);
+    expect(reading).toEqual({ ok: true, text: "hunter2" });
+    expect(reasonOf(() => exposed.settle("strict", []))).toBe("VARIABLE_FILE_EXPOSED");
+    const warnings: { reason: string; message: string }[] = [];
+    exposed.settle("standard", warnings);
+    expect(warnings).toMatchObject([{ reason: "VARIABLE_FILE_EXPOSED" }]);
+    expect(warnings[0]?.message).toContain(`/run/secrets/x, used by \${file:...}, has mode 0${mode.toString(8)}`);
+    expect(warnings[0]?.message).not.toContain("hunter2");
+  });
+
+  it("says nothing of a file that only its owner can read", () => {
+    const { exposed } = read("x", "file", 0o400);
+    const warnings: { reason: string; message: string }[] = [];
+    exposed.settle("strict", warnings);
+    expect(warnings).toEqual([]);
   });
 });

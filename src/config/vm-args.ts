@@ -1,6 +1,6 @@
 import { nearestName } from "../base/nearest-name.ts";
 import { tryNodeName } from "../base/node-name.ts";
-import type { ConfigWarning, ErlangSource, ErlangText } from "./erlang-text.ts";
+import { attempt, type ConfigWarning, type ErlangSource, type ErlangText } from "./erlang-text.ts";
 import { SideReader, type SslDistSides } from "./ssl-dist-conf.ts";
 import { type Flag, type ReadFile, readFlags, tellIgnored } from "./vm-args-flags.ts";
 import {
@@ -57,8 +57,8 @@ export function parseVmArgs(text: string, source: ErlangSource, world: VmArgsWor
   const list = readFlags(text, source, world.readFile, warnings);
   tellIgnored(list, source.file, warnings);
   const reader = new VmArgsReader(world.hostname);
-  for (const flag of list.flags) reader.read(flag);
-  return reader.finish();
+  for (const flag of list.flags) attempt(source.faults, () => reader.read(flag));
+  return reader.finish(source.faults);
 }
 
 class VmArgsReader {
@@ -115,10 +115,10 @@ class VmArgsReader {
     }
   }
 
-  finish(): VmArgs {
+  finish(faults: ErlangSource["faults"]): VmArgs {
     this.#finishCookie();
     if (this.#name !== undefined) this.#put(this.#name.flag, ["name"], this.#name.value, this.#name.secret);
-    this.#finishListen();
+    attempt(faults, () => this.#finishListen());
     if (this.#kernelIgnored.size > 0)
       this.#lastFlag?.text.warnings.push(kernelWarning(this.#lastFlag, this.#kernelIgnored));
     for (const text of this.#optionTexts) text.tellNoEffect();
@@ -204,15 +204,17 @@ class VmArgsReader {
         : option.word.startsWith("client_")
           ? "client"
           : undefined;
-      if (side === undefined) {
-        const message = "-ssl_dist_opt has a name that begins with neither server_ nor client_";
-        throw option.text.fault("CONF_OPTION_UNKNOWN", option.at, message, "write for example server_certfile");
-      }
-      const name = option.word.slice("server_".length);
-      this.#optionTexts.add(option.text);
-      const reader = this.#sides[side] ?? new SideReader(side, option.text, option.at);
-      this.#sides[side] = reader;
-      reader.read({ name, at: option.at, value: nodeOf(name, value), text: value.text });
+      attempt(option.text.source.faults, () => {
+        if (side === undefined) {
+          const message = "-ssl_dist_opt has a name that begins with neither server_ nor client_";
+          throw option.text.fault("CONF_OPTION_UNKNOWN", option.at, message, "write for example server_certfile");
+        }
+        const name = option.word.slice("server_".length);
+        this.#optionTexts.add(option.text);
+        const reader = this.#sides[side] ?? new SideReader(side, option.text, option.at);
+        this.#sides[side] = reader;
+        reader.read({ name, at: option.at, value: nodeOf(name, value), text: value.text });
+      });
     }
   }
 

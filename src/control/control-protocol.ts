@@ -29,6 +29,7 @@ export const CONTROL_OPS = [
   "send",
   "rpc",
   "spawn",
+  "doctor.connect",
   "gateway.status",
   "gateway.why",
   "gateway.reload",

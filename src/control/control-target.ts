@@ -1,4 +1,5 @@
-import type { Health, RuleInCode } from "../node/api.ts";
+import type { Health, RuleInCode, Vitals } from "../node/api.ts";
+import type { Channel } from "../node/channel.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { PolicyDocument } from "../policy/document.ts";
@@ -13,7 +14,7 @@ export interface ControlStatus {
   /** `SHA256:...` of the node's key, or null without identity by key. */
   readonly fingerprint: string | null;
   readonly trust: "strict" | "tofu" | null;
-  /** As `Health.state`. */
+  /** As `Vitals.state`. */
   readonly state: string;
   /** Stable reasons of what needs a look now; empty when green. */
   readonly problems: readonly string[];
@@ -40,6 +41,9 @@ export interface ControlPolicyState {
 
 /** Health, and how the policy stands. */
 export type ControlHealth = Health & { readonly policy: ControlPolicyState | null };
+
+/** The same without asking peers. */
+export type ControlVitals = Vitals & { readonly policy: ControlPolicyState | null };
 
 /** All that grants something on a node. */
 export interface ControlPolicy {
@@ -79,6 +83,8 @@ export interface ControlPeer {
   readonly address: string;
   /** When the session came up, Unix milliseconds. */
   readonly sinceMs: number;
+  /** What secures it; null when it has just ended. */
+  readonly channel: Channel | null;
 }
 
 /** A stranger that waits for `trust promote`. */
@@ -126,7 +132,9 @@ export interface MessageTo {
 export interface ControlTarget {
   status(): ControlStatus;
   peers(): readonly ControlPeer[];
-  health(): ControlHealth;
+  /** Within 8 seconds; never rejects. */
+  health(): Promise<ControlHealth>;
+  vitals(): ControlVitals;
   /** A decision of late; null when it is not known any more. */
   why(id: string): Decision | null;
   policy(): ControlPolicy;
@@ -147,6 +155,8 @@ export interface ControlTarget {
    */
   reloadIdentity(): Promise<ControlReload>;
   ping(node: string, bounds: OperationBounds): Promise<ControlPing>;
+  /** Examines a peer, stage by stage; the fields are those of `doctor connect --json`. */
+  examine(node: string, bounds: OperationBounds): Promise<Readonly<Record<string, unknown>>>;
   call(to: MessageTo, bounds: OperationBounds): Promise<Term>;
   /** Resolves when the message has left. */
   cast(to: MessageTo, bounds: OperationBounds): Promise<void>;

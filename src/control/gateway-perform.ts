@@ -25,6 +25,8 @@ export async function performGateway(target: GatewayTarget, { op, args }: Contro
   switch (op) {
     case "gateway.status":
       return { ...target.gateway.status() };
+    case "health":
+      return { ...target.gateway.health() };
     case "gateway.why":
       return { decision: target.gateway.why(text(args, "id")) ?? null };
     case "gateway.reload":

@@ -1,10 +1,13 @@
 import type { Clock } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseDialTarget, sameNode } from "../base/node-name.ts";
+import { expiryReason, expiryText } from "../health/expiry-text.ts";
 import { formatPublicKey, parsePublicKey } from "../identity/public-key.ts";
 import type { Node, Peer } from "../node/api.ts";
+import type { Channel } from "../node/channel.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Term } from "../term/types.ts";
+import { malformed } from "./control-protocol.ts";
 import type {
   ControlGrant,
   ControlHealth,
@@ -16,6 +19,7 @@ import type {
   ControlReload,
   ControlStatus,
   ControlTarget,
+  ControlVitals,
   MessageTo,
   OperationBounds,
 } from "./control-target.ts";
@@ -23,6 +27,13 @@ import { NodePolicyView } from "./node-policy.ts";
 
 /** Warnings that `status` shows; older ones go. */
 const MAX_WARNINGS = 32;
+
+/** Examines a peer of a node; the part comes from above, so that this folder need not know how. */
+export type Examine = (
+  node: Node,
+  target: string,
+  bounds: OperationBounds,
+) => Promise<Readonly<Record<string, unknown>>>;
 
 /** A node behind a control socket, over its public interface. Make it right after the node, so that it sees all sessions. */
 export class NodeTarget implements ControlTarget {
@@ -32,23 +43,26 @@ export class NodeTarget implements ControlTarget {
   readonly #since = new WeakMap<Peer, number>();
   readonly #warnings: { readonly reason: string; readonly message: string }[] = [];
   readonly #policy: NodePolicyView;
+  readonly #examine: Examine | undefined;
 
-  /** @param policyFile path of the node's policy file, where it has one */
-  constructor(node: Node, clock: Clock, policyFile?: string) {
+  /**
+   * @param policyFile path of the node's policy file, where it has one
+   * @param examine what `doctor.connect` does; without it the operation is refused
+   */
+  constructor(node: Node, clock: Clock, policyFile?: string, examine?: Examine) {
+    this.#examine = examine;
     this.#node = node;
     this.#clock = clock;
     this.#policy = new NodePolicyView(node, clock, policyFile);
     this.#startedMs = clock.wallMs();
     node.on("nodeup", (peer) => this.#since.set(peer, clock.wallMs()));
-    node.on("warning", ({ reason, message }) => {
-      this.#warnings.push({ reason, message });
-      if (this.#warnings.length > MAX_WARNINGS) this.#warnings.shift();
-    });
+    node.on("warning", ({ reason, message }) => this.#warned(reason, message));
+    node.on("expiry", (expiry) => this.#warned(expiryReason(expiry), expiryText(expiry)));
   }
 
   status(): ControlStatus {
     const node = this.#node;
-    const { state, problems, seeds } = node.health();
+    const { state, problems, seeds } = node.vitals();
     return {
       name: node.name,
       creation: node.creation,
@@ -68,13 +82,18 @@ export class NodeTarget implements ControlTarget {
   peers(): readonly ControlPeer[] {
     const peers = this.#node.peers().map((peer) => {
       const { name, protocol, assurance, fingerprint, address } = peer;
-      return { name, protocol, assurance, fingerprint, address, sinceMs: this.#since.get(peer) ?? this.#startedMs };
+      const sinceMs = this.#since.get(peer) ?? this.#startedMs;
+      return { name, protocol, assurance, fingerprint, address, sinceMs, channel: channelOf(this.#node, name) };
     });
     return peers.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  health(): ControlHealth {
-    return { ...this.#node.health(), policy: this.#policy.state() };
+  async health(): Promise<ControlHealth> {
+    return { ...(await this.#node.health()), policy: this.#policy.state() };
+  }
+
+  vitals(): ControlVitals {
+    return { ...this.#node.vitals(), policy: this.#policy.state() };
   }
 
   why(id: string): Decision | null {
@@ -105,6 +124,11 @@ export class NodeTarget implements ControlTarget {
     }));
   }
 
+  #warned(reason: string, message: string): void {
+    this.#warnings.push({ reason, message });
+    if (this.#warnings.length > MAX_WARNINGS) this.#warnings.shift();
+  }
+
   async reloadIdentity(): Promise<ControlReload> {
     const { identity, name } = this.#node;
     if (identity === null) throw noIdentity(name);
@@ -116,6 +140,11 @@ export class NodeTarget implements ControlTarget {
     const { peer, rttMs } = await this.#node.ping(node, bounds);
     const { name, protocol, assurance, fingerprint } = peer;
     return { peer: name, protocol, assurance, fingerprint, rttMs: Math.round(rttMs * 1000) / 1000 };
+  }
+
+  async examine(node: string, bounds: OperationBounds): Promise<Readonly<Record<string, unknown>>> {
+    if (this.#examine === undefined) throw malformed("this program examines no peers");
+    return this.#examine(this.#node, node, bounds);
   }
 
   async call({ node, name, message }: MessageTo, bounds: OperationBounds): Promise<Term> {
@@ -172,4 +201,13 @@ function noIdentity(name: NodeName): SallyportError {
     stage: "identity",
     advice: "set identity in its configuration and start it again; until then its peers are known by certificate",
   });
+}
+
+/** A session that ends while it is asked about has no channel any more. */
+function channelOf(node: Node, name: string): Channel | null {
+  try {
+    return node.channel(name);
+  } catch {
+    return null;
+  }
 }

@@ -21,6 +21,7 @@ function target(): { node: ControlTarget; asked: unknown[][] } {
     status: record("status", { name: "a@h" } as unknown as ReturnType<ControlTarget["status"]>),
     peers: record("peers", []),
     health: record("health", { openCalls: 0 } as unknown as ReturnType<ControlTarget["health"]>),
+    vitals: record("vitals", { openCalls: 0 } as unknown as ReturnType<ControlTarget["vitals"]>),
     pending: record("pending", []),
     reloadIdentity: record("reloadIdentity", Promise.resolve({ fingerprint: FINGERPRINT, ended: 2 })),
     why: record("why", null),
@@ -32,6 +33,7 @@ function target(): { node: ControlTarget; asked: unknown[][] } {
       "ping",
       Promise.resolve({ peer: "b@h", protocol: "otp", assurance: "ca", fingerprint: null, rttMs: 1 }),
     ),
+    examine: record("examine", Promise.resolve({ stages: [] })),
     call: record("call", Promise.resolve(answer)),
     cast: record("cast", Promise.resolve()),
     send: record("send", Promise.resolve()),
@@ -102,7 +104,12 @@ describe("perform", () => {
   it("gives an operation five seconds when nothing is said", async () => {
     const { node, asked } = target();
     await run(node, "ping", { node: "b@h" });
-    expect(asked).toEqual([["ping", "b@h", { timeoutMs: 5000, signal }]]);
+    expect(await run(node, "doctor.connect", { node: "b@h" })).toEqual({ stages: [] });
+    const bounds = { timeoutMs: 5000, signal };
+    expect(asked).toEqual([
+      ["ping", "b@h", bounds],
+      ["examine", "b@h", bounds],
+    ]);
   });
 
   it.each([0, -1, 1.5, 3_600_001, "5", true, []])("takes no time of %j", async (timeoutMs) => {

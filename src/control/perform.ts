@@ -18,7 +18,7 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
     case "peers":
       return { peers: target.peers() };
     case "health":
-      return { ...target.health() };
+      return args["peers"] === false ? { ...target.vitals() } : { ...(await target.health()) };
     case "pending":
       return { pending: target.pending() };
     case "reloadIdentity":
@@ -36,6 +36,8 @@ export async function perform(target: ControlTarget, request: ControlRequest, si
       return {};
     case "ping":
       return { ...(await target.ping(text(args, "node"), boundsOf(args, signal))) };
+    case "doctor.connect":
+      return await target.examine(text(args, "node"), dialBoundsOf(args, signal));
     case "call":
       return { term: printTerm(await target.call(messageOf(args), boundsOf(args, signal))) };
     case "cast":
@@ -76,6 +78,12 @@ function boundsOf(args: Fields, signal: AbortSignal): OperationBounds {
     return { timeoutMs, signal };
   }
   throw malformed(`timeoutMs is no whole number from 1 to ${MAX_OPERATION_MS}`);
+}
+
+/** `dialMs` bounds the dial alone; what is asked after its failure comes within `timeoutMs`. */
+function dialBoundsOf(args: Fields, signal: AbortSignal): OperationBounds {
+  const { dialMs } = args;
+  return boundsOf(dialMs === undefined ? args : { ...args, timeoutMs: dialMs }, signal);
 }
 
 /** A field that is text. @throws {SallyportError} ERR_API_MISUSE CONTROL_REQUEST */

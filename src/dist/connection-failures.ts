@@ -96,6 +96,19 @@ export function idleUnanswered(peer: NodeName, ms: number): SallyportError {
   );
 }
 
+/** MOVED came on a connection whose session goes nowhere. */
+export function movedUnasked(): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_MISBEHAVED",
+    "MOVED_UNASKED",
+    "the peer says that the session has moved, and no other connection has taken it over",
+    {
+      stage: "session",
+      advice: "report it to the owner of the other node: its implementation does not follow the protocol",
+    },
+  );
+}
+
 /** The peer ended a standing session for a reason of its own. */
 export function endedByPeer(peer: NodeName, reason: RefuseReason): SallyportError {
   return new SallyportError("ERR_CLOSED", "ENDED_BY_PEER", `${peer} ended the session: ${reason}`, {

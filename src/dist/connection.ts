@@ -18,14 +18,12 @@ import type { Term } from "../term/types.ts";
 import type { ByteCollector, ReleaseChunks } from "../wire/byte-parts.ts";
 import type { Control } from "../wire/control-types.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
-import { EXIT_PAYLOAD, FRAGMENTS, frameStyle } from "../wire/flags.ts";
+import { FRAGMENTS, frameStyle } from "../wire/flags.ts";
 import { type ByeReason, decodeLinkFrame, encodeLinkFrame, isLinkFrame, type LinkFrame } from "../wire/link-frames.ts";
 import {
   connectionBug,
-  endedByPeer,
   frameTooEarly,
   frameTooSlow,
-  goodbye,
   handshakeTimeout,
   heartbeatTimeout,
   idleEnd,
@@ -39,13 +37,13 @@ import type { ConnectionParts } from "./connection-parts.ts";
 import { type ConnectionState, endedEarly, type Up } from "./connection-state.ts";
 import { type Handshake, type HandshakeSink, startHandshake } from "./handshake.ts";
 import { HEARTBEAT_PROFILES, HeartbeatMonitor } from "./heartbeat.ts";
-import { IdleQuestion } from "./idle-question.ts";
 import { longestFrameMs } from "./limits.ts";
+import { LinkTalk } from "./link-talk.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
-import { OwedAnswers } from "./owed-answers.ts";
 import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
 import { Sender, type SendOut } from "./send.ts";
+import { senderOptions } from "./sender-options.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
 import { TickMonitor } from "./tick.ts";
 
@@ -75,8 +73,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #hasWideFrames = false;
   #endWhenSent = false;
   #bye: ByeReason | undefined;
-  readonly #owed: OwedAnswers = new OwedAnswers();
-  readonly #idle: IdleQuestion = new IdleQuestion();
+  readonly #links: LinkTalk = new LinkTalk();
   #isGone = false;
 
   /** `makeCarrier` is called once with this connection as its sink; for accepted ones it returns the existing carrier. */
@@ -222,16 +219,36 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     });
   }
 
-  /** Lets what waits leave, large messages included, says goodbye where the protocol knows it, then closes. Idempotent. */
-  end(reason: ByeReason = "disconnect"): void {
+  /**
+   * Lets what waits leave, large messages included, says goodbye where the protocol knows it, then closes. Idempotent.
+   * `moved`: the session goes on elsewhere, and nothing is said. `cause` goes to `DistSink.down` where there were no large
+   * messages to wait for.
+   */
+  end(reason: ByeReason | "moved" = "disconnect", cause?: SallyportError): void {
     const state = this.#state;
     if (state.kind === "up") {
       state.sender.flush();
-      this.#bye = state.peer.native === undefined ? undefined : reason;
+      this.#bye = state.peer.native === undefined || reason === "moved" ? undefined : reason;
       this.#endWhenSent = state.sender.hasLargeMessages;
       if (this.#endWhenSent) return;
     }
-    this.#close(state.kind === "up" && reason === "idle" ? idleEnd(state.peer.name) : undefined, true);
+    this.#close(state.kind === "up" && reason === "idle" ? idleEnd(state.peer.name) : cause, true);
+  }
+
+  /**
+   * The session goes over to another connection: what waits leaves, then MOVED, and nothing may be sent here any more. What
+   * the peer sends is read on, up to its own MOVED. With `isOver`, which says that this has come, it closes after ours.
+   */
+  moveAway(isOver: boolean): void {
+    const state = this.#state;
+    if (state.kind !== "up" || !this.#links.away.begin(isOver)) return;
+    state.sender.flush();
+    this.#goAway(state);
+  }
+
+  #goAway({ sender }: Up): void {
+    if (this.#links.away.step(sender)) this.end("moved");
+    else this.#carrier.flush(0);
   }
 
   /**
@@ -241,7 +258,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   askIdle(): boolean {
     const state = this.#state;
     if (state.kind !== "up" || state.peer.native === undefined) return false;
-    if (state.receiver.heldBytes > 0 || this.#deframer.partialBytes > 0 || !this.#idle.ask()) return false;
+    if (state.receiver.heldBytes > 0 || this.#deframer.partialBytes > 0 || !this.#links.idle.ask()) return false;
     state.sender.link(encodeLinkFrame({ kind: "idle", received: BigInt(state.receiver.messages) }));
     this.#carrier.flush(0);
     return true;
@@ -288,8 +305,9 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   drained(): void {
     const state = this.#state;
     if (state.kind !== "up") return;
-    this.#owed.pay(state.sender);
+    this.#links.owed.pay(state.sender);
     if (state.sender.relieved()) this.#sink.drained();
+    this.#goAway(state);
     if (this.#endWhenSent && !state.sender.hasLargeMessages) this.#close(undefined, true);
   }
 
@@ -311,7 +329,8 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
           return;
         }
         // The peer has sent something: we know its answer, and may send again before it comes.
-        if (this.#idle.isOpen && state.receiver.begins(buffer, start, end)) this.#idle.overtaken(this.#sink);
+        if (this.#links.idle.isOpen && state.receiver.begins(buffer, start, end))
+          this.#links.idle.overtaken(this.#sink);
         state.receiver.frame(buffer, start, end, this.#reading.time(this.#now));
         if (this.#hasWideFrames && state.receiver.heldBytes > 0) this.#narrowFrames();
         return;
@@ -329,36 +348,17 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   spanned(parts: ByteCollector, chunk: Buffer, start: number, end: number): boolean {
     const state = this.#state;
     // What begins a message settles an open question, which `frame` sees to.
-    if (state.kind !== "up" || this.#idle.isOpen) return false;
+    if (state.kind !== "up" || this.#links.idle.isOpen) return false;
     if (!state.receiver.spanned(parts, chunk, start, end, this.#reading.time(this.#now))) return false;
     this.#reading.finished();
     if (this.#hasWideFrames) this.#narrowFrames();
     return true;
   }
 
-  #linkFrame(frame: LinkFrame, { peer, sender, liveness }: Up): void {
-    switch (frame.kind) {
-      case "ping":
-        this.#owed.owe("pong", encodeLinkFrame({ kind: "pong", token: frame.token }), sender);
-        return;
-      case "pong":
-        // Life itself: every byte counts as such already.
-        if (!(liveness instanceof HeartbeatMonitor) || !liveness.answers(frame.token)) this.#sink.strayPong();
-        return;
-      case "bye":
-        this.#close(goodbye(peer.name, frame.reason, this.#idle.isOpen), true);
-        return;
-      case "idle":
-        // What is still on its way to the peer would be lost.
-        if (frame.received === BigInt(sender.messages) && this.#sink.idleAsked()) this.end("idle");
-        else this.#owed.owe("keep", encodeLinkFrame({ kind: "keep" }), sender);
-        return;
-      case "keep":
-        this.#idle.kept(this.#sink);
-        return;
-      case "refuse":
-        throw endedByPeer(peer.name, frame.reason);
-    }
+  #linkFrame(frame: LinkFrame, state: Up): void {
+    const ends = this.#links.take(frame, state, this.#sink);
+    if (ends?.kind === "agreed") this.end("idle");
+    else if (ends !== undefined) this.#close(ends.cause, true);
   }
 
   tick(): void {
@@ -472,13 +472,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     const { limits, ticks, clock, heartbeat = HEARTBEAT_PROFILES.lan } = this.#parts;
     const style = frameStyle(peer.flags);
     const fragments = (peer.flags & FRAGMENTS) !== 0n;
-    const sender = new Sender(this, {
-      header: style === "header",
-      fragments,
-      exitPayload: (peer.flags & EXIT_PAYLOAD) !== 0n,
-      congestedBytes: limits.congestedBytes,
-      maxQueuedBytes: limits.maxQueuedBytes,
-    });
+    const sender = new Sender(this, senderOptions(peer.flags, limits));
     this.#deframer.setPrefix(4);
     // Our own nodes fragment from their first message on.
     const isNarrow = fragments && peer.native !== undefined;

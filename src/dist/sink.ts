@@ -72,6 +72,8 @@ export interface DistSink {
   idleAsked(): boolean;
   /** The peer needs the session, or has just sent something: the question of `askIdle` is settled. */
   idleKept(): void;
+  /** Native: all that the peer sends from now on comes over another connection. Throw to refuse, as is done where it is absent. */
+  moved?(): void;
   /** Exactly once, whatever the cause. `cause` is undefined when the peer or we ended in good order. */
   down(cause: SallyportError | undefined): void;
 }

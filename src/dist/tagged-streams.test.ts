@@ -27,7 +27,7 @@ class Heard implements StreamSink {
   drained(): void {
     this.events.push("drained");
   }
-  closed(error: SallyportError | undefined): void {
+  closedBy(error: SallyportError | undefined): void {
     this.error = error;
     this.events.push(`closed ${error?.reason ?? "in order"}`);
   }
@@ -141,7 +141,10 @@ describe("tagged streams", () => {
     const [early, late] = [memory.dialled.open("user"), memory.dialled.open("user")];
     for (const channel of [early, late]) memory.dialled.write(channel, Buffer.from([4]));
     memory.dialled.finish(early);
+    go();
     memory.dialled.reset(late, 1);
+    go();
+    for (let i = 0; i < MAX_WAITING_TAGS; i++) memory.dialled.write(memory.dialled.open("user"), Buffer.from([4]));
     go();
     expect(b.dropped).toBe(1);
   });

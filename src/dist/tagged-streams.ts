@@ -29,7 +29,7 @@ export const MAX_STREAM_QUEUED_BYTES: number = 8 * 1024 * 1024;
 /** Tags that barrel_p2p keeps for itself begin so. */
 export const RESERVED_TAGS = "barrel_p2p:";
 
-/** Who uses one stream. No call comes after `closed`. */
+/** Who uses one stream. No call comes after `closedBy`. */
 export interface StreamSink {
   /** Bytes of the peer. The chunk is the receiver's. */
   data(chunk: Buffer): void;
@@ -38,7 +38,7 @@ export interface StreamSink {
   /** After a `write` that answered false: there is room again. */
   drained(): void;
   /** Exactly once: both sides have said all (undefined), or the stream was cut. */
-  closed(error: SallyportError | undefined): void;
+  closedBy(error: SallyportError | undefined): void;
 }
 
 /** Who decides on the streams that a peer opens. */
@@ -131,7 +131,7 @@ export class TaggedStream {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#streams.forget(this);
-    this.sink?.closed(error);
+    this.sink?.closedBy(error);
   }
 
   #settle(): void {

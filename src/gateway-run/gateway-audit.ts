@@ -1,7 +1,9 @@
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { DecisionEntry } from "../audit/decision-entries.ts";
 import { auditTrailIn } from "../audit/open-trail.ts";
+import type { SourceEntry } from "../audit/source-entries.ts";
 import type { Assurance } from "../base/assurance.ts";
+import type { SallyportError } from "../base/errors.ts";
 import type { GatewayAuditStatus } from "../gateway/api.ts";
 import type { LinkSession, PairEvent } from "../gateway/link.ts";
 import { otherSide } from "../gateway/message-filter.ts";
@@ -36,6 +38,21 @@ export class GatewayAudit {
     this.#trail = this.#open(option.dir);
   }
 
+  /** Whether there may be no new connection now, because nothing could be recorded of it. */
+  get isClosed(): boolean {
+    return this.#trail.isClosed;
+  }
+
+  /** Why that is so. */
+  get refusal(): SallyportError | undefined {
+    return this.#trail.refusal;
+  }
+
+  /** A connection that was cut because of its address. */
+  sourceRefused(entry: SourceEntry): void {
+    this.#trail.sourceRefused(entry);
+  }
+
   /** For decisions: who was refused what, and by which rule. */
   decision(entry: DecisionEntry): void {
     this.#trail.decision(entry);
@@ -53,7 +70,7 @@ export class GatewayAudit {
       role: "acceptor",
       protocol: dialler?.protocol ?? "otp",
       address: event.address,
-      fingerprint: dialler?.fingerprints[0] ?? null,
+      fingerprint: dialler?.fingerprints[0] ?? dialler?.shownFingerprint ?? null,
       assurance: dialler?.assurance ?? null,
       durationMs: Math.round(event.durationMs),
       peer,
@@ -123,10 +140,20 @@ export class GatewayAudit {
     const {
       audit_written: written = 0,
       audit_lost: lost = 0,
+      audit_waiting: waiting = 0,
       audit_summarised: summarised = 0,
     } = this.#trail.counters();
-    const { isFailing } = this.#trail;
-    return { dir: this.#dir, commands: this.#option.commands === true, isFailing, written, lost, summarised };
+    const { isFailing, isClosed } = this.#trail;
+    return {
+      dir: this.#dir,
+      commands: this.#option.commands === true,
+      isFailing,
+      isClosed,
+      written,
+      lost,
+      waiting,
+      summarised,
+    };
   }
 
   close(): void {
@@ -135,7 +162,8 @@ export class GatewayAudit {
 
   #open(dir: string): AuditTrail {
     const { files, crypto, clock } = this.#system;
-    const trail = auditTrailIn(dir, { files, crypto, clock });
+    const { failClosed } = this.#option;
+    const trail = auditTrailIn({ dir, ...(failClosed === undefined ? {} : { failClosed }) }, { files, crypto, clock });
     trail.start(OPENED_BY);
     trail.listen(this.#warn);
     return trail;

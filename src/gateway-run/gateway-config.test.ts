@@ -42,7 +42,8 @@ describe("parseGatewayConfig", () => {
             "inside": { "node": "desk@h", "address": "tcp://127.0.0.1:\${PORT}", "listen": "tcp://127.0.0.1:0", "cookie": { "file": "in" } },
             "outside": {
               "nodes": ["shop@h"], "listen": "tls://0.0.0.0:9400", "addresses": { "shop@h": "tls://203.0.113.7:9100" },
-              "cookie": "text", "tls": { "certFile": "a.crt", "keyFile": "a.key", "caFile": "/ca.crt" }
+              "cookie": "text", "tls": { "certFile": "a.crt", "keyFile": "a.key", "caFile": "/ca.crt" },
+              "quic": { "allowPublic": false, "retry": true, "visible": false }
             },
             "fragments": false,
             "filter": {

@@ -1,14 +1,7 @@
-import {
-  ACCEPT_LIMITS,
-  COOKIE,
-  COUNT,
-  HEARTBEAT,
-  IDENTITY,
-  LIMITS,
-  TEXT,
-  TIME_MS,
-  TLS_FILES,
-} from "../config/config-keys.ts";
+import { SOURCES } from "../config/accept-keys.ts";
+import { COOKIE, HEALTH_FIELD, HEARTBEAT, IDENTITY, TEXT, TLS_FILES } from "../config/config-keys.ts";
+import { ACCEPT_LIMITS, COUNT, LIMITS, TIME_MS } from "../config/limit-keys.ts";
+import { QUIC } from "../config/reach-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
 import type { GatewayLimits } from "../gateway/limits.ts";
 import type {
@@ -63,10 +56,13 @@ const OUTSIDE: Keys<OutsideOption> = {
     says: "Names of the nodes on the other side, as they call themselves. All others are refused.",
     required: true,
   },
-  listen: { shape: text("tls://0.0.0.0:9400"), says: "Where they dial the inside node. Default: they do not." },
+  listen: {
+    shape: text("tls://0.0.0.0:9400"),
+    says: "Where they dial the inside node; quic:// for nodes of barrel_p2p. Default: they do not.",
+  },
   addresses: {
     shape: { kind: "by-node", of: text("tls://203.0.113.7:9100") },
-    says: "Where the inside node reaches them. Default: it does not dial.",
+    says: "Where the inside node reaches them; quic:// for nodes of barrel_p2p. Default: it does not dial.",
   },
   cookie: {
     shape: COOKIE,
@@ -80,6 +76,7 @@ const OUTSIDE: Keys<OutsideOption> = {
     shape: IDENTITY,
     says: "Identity by key, of this pair alone: it stands for the inside node. Default: none, no keys are looked at.",
   },
+  quic: { shape: object(QUIC), says: "Of the outside over QUIC, which needs identity and cookie." },
 };
 
 const PROFILE: Keys<CommanderProfile> = {
@@ -205,6 +202,7 @@ const PAIR: Keys<GatewayPairOption> = {
 const AUDIT: Keys<GatewayAuditOption> = {
   dir: { shape: file("data/gateway-audit"), says: "Directory of the log, of this gateway alone.", required: true },
   commands: { shape: FLAG, says: "Also record what is let through: who ran what where. Default false." },
+  failClosed: { shape: FLAG, says: "No new connection while the log cannot be written. Default false." },
 };
 
 type FileOptions = Omit<GatewayOptions, "onEvent" | "onMessage" | "onNotice">;
@@ -228,8 +226,22 @@ export const GATEWAY_KEYS: Readonly<Record<keyof FileOptions | "$schema" | "vers
     says: "Port mappers of the gateway. Default none.",
   },
   tickTimeMs: { shape: TIME_MS, says: "net_ticktime of the nodes, in milliseconds. Default 60000." },
+  health: HEALTH_FIELD,
   heartbeat: { shape: HEARTBEAT, says: "Liveness of sessions by key." },
   limits: { shape: object(LIMITS), says: "Bounds of each connection." },
+  accept: {
+    shape: object({
+      outside: {
+        shape: object(SOURCES),
+        says: "Of the outside nodes; peers: the hosts of outside.addresses and outside.nodes.",
+      },
+      inside: {
+        shape: object(SOURCES),
+        says: "Of the inside nodes; peers: the hosts of inside.address and inside.node.",
+      },
+    }),
+    says: "From where connections are taken, before a byte of TLS. Default: from everywhere.",
+  },
   acceptLimits: { shape: object(ACCEPT_LIMITS), says: "Bounds of connections that are not authenticated yet." },
   control: {
     shape: {

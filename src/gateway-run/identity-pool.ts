@@ -4,6 +4,7 @@ import { readCookies } from "../identity/cookies.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import { directoryOf, type OutsideIdentity, openOutsideIdentity } from "./outside-identity.ts";
 import { pairInvalid } from "./pair-invalid.ts";
+import { usesQuic } from "./quic-outside.ts";
 import { sameText } from "./same-text.ts";
 
 interface Held {
@@ -65,6 +66,7 @@ export class IdentityPool {
       identity,
       inside: inside.node,
       hasTls,
+      quic: usesQuic(outside) ? (outside.quic ?? {}) : null,
       cookies: cookies.map((c) => Buffer.from(c).toString("hex")),
     };
     const held = this.#held.get(directory) ?? {
@@ -102,7 +104,7 @@ function otherSettings(directory: string): SallyportError {
   return new SallyportError(
     "ERR_CONFIG",
     "GATEWAY_RESTART_NEEDED",
-    `the key directory ${directory} is in use with another trust, cookie, certificate or inside node`,
+    `the key directory ${directory} is in use with another trust, cookie, certificate, QUIC or inside node`,
     { advice: "take the pair out, reload, and put it back; or start the gateway anew" },
   );
 }

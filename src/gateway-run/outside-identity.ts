@@ -13,8 +13,10 @@ import { lockIdentity } from "../node/identity-lock.ts";
 import { loadIdentity } from "../node/load-identity.ts";
 import type { IdentityOption } from "../node/options.ts";
 import { materialOf, OwnCertificate } from "../node/own-certificate.ts";
+import { QuicNode } from "../quic-node.ts";
 import { DEFAULT_FLAGS } from "../wire/flags.ts";
 import type { PairWorld } from "./gateway-world.ts";
+import { QUIC_VISIBLE, usesQuic } from "./quic-outside.ts";
 
 /** How TLS says that it speaks the native handshake. */
 export const NATIVE_TLS: TlsCarrierOptions = { alpn: [NATIVE_ALPN] };
@@ -24,11 +26,19 @@ export interface OutsideIdentity {
   readonly keeper: IdentityKeeper;
   /** The certificate of the key directory; undefined where the pair has one of its own. */
   readonly material: TlsMaterial | undefined;
+  /** QUIC of the outside; undefined where nothing runs over it. It shows the certificate of the key directory. */
+  readonly quic: OutsideQuic | undefined;
   readonly warnings: readonly IdentityWarning[];
   /** Calls `changed` when trust in somebody has changed, until the function that it returns is called. */
   watch(changed: (changes: readonly TrustChange[]) => void): () => void;
   /** Overwrites the key and lets the directory go. */
   close(): void;
+}
+
+/** The QUIC engine of one pair, and what its listeners show. A pair that is started anew goes on with it. */
+export interface OutsideQuic {
+  readonly node: QuicNode;
+  readonly material: TlsMaterial;
 }
 
 export function directoryOf({ dir }: IdentityOption): string {
@@ -52,8 +62,8 @@ export async function openOutsideIdentity(
   const lock = await lockIdentity(directory, world);
   try {
     // Creation and capabilities are those of the inside node, in each handshake its present ones.
-    const own = { name, creation: 0, flags: DEFAULT_FLAGS };
-    const { keeper, warnings } = loadIdentity(option, own, {
+    const facts = { name, creation: 0, flags: DEFAULT_FLAGS };
+    const { keeper, warnings } = loadIdentity(option, facts, {
       ...world,
       cookies: readCookies(outside.cookie, files).book,
       judgeCertificate: legs.judgeCertificate,
@@ -61,8 +71,19 @@ export async function openOutsideIdentity(
     });
     // It secures the channel and says nothing about who; the key does.
     const usable = (pair: CertificatePair): boolean => isUsable(pair, clock);
+    const isQuic = usesQuic(outside);
     const opened =
-      outside.tls === undefined ? await OwnCertificate.open({ ...world, directory, name, usable }) : undefined;
+      outside.tls === undefined || isQuic
+        ? await OwnCertificate.open({ ...world, directory, name, usable })
+        : undefined;
+    const own = opened?.certificate.current;
+    const warn = (reason: string, message: string): void =>
+      notice({ kind: "warning", reason, message: `${name}: ${message}` });
+    const quic =
+      isQuic && own !== undefined
+        ? { node: new QuicNode({ clock, option: outside.quic ?? {}, warn }), material: own }
+        : undefined;
+    const visible = isQuic && outside.quic?.visible === true ? [QUIC_VISIBLE] : [];
     const watchers = new Set<(changes: readonly TrustChange[]) => void>();
     keeper.watch({
       warned: ({ reason, message }) => notice({ kind: "warning", reason, message }),
@@ -72,13 +93,20 @@ export async function openOutsideIdentity(
     });
     return {
       keeper,
-      material: opened?.certificate.current,
-      warnings: [...(lock.warning === undefined ? [] : [lock.warning]), ...warnings, ...(opened?.warnings ?? [])],
+      material: outside.tls === undefined ? own : undefined,
+      quic,
+      warnings: [
+        ...(lock.warning === undefined ? [] : [lock.warning]),
+        ...warnings,
+        ...(opened?.warnings ?? []),
+        ...visible,
+      ],
       watch(changed) {
         watchers.add(changed);
         return () => void watchers.delete(changed);
       },
       close() {
+        quic?.node.close();
         keeper.stop();
         lock.release();
       },

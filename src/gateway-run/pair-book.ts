@@ -141,7 +141,8 @@ export class PairBook {
       if (names.has(plan.name))
         throw pairInvalid(`two pairs are called ${plan.name}`, "give each pair a name of its own");
       names.add(plan.name);
-      for (const { route } of plan.listeners) {
+      for (const { route, listen } of plan.listeners) {
+        if (listen.scheme === "quic") continue;
         const name = localPart(route.target);
         const key = `${route.from} ${name}`;
         if (this.#world.mappers.has(route.from) && mapped.has(key)) throw sameName(name);
@@ -154,7 +155,7 @@ export class PairBook {
   async #exchange(starts: readonly Start[], leaving: readonly RunningPair[]): Promise<readonly RunningPair[]> {
     const { mappers } = this.#world;
     const starting = starts.map(({ plan, rules, use }) => new RunningPair(plan, rules, this.#world, use?.again()));
-    await Promise.all(leaving.map((pair) => pair.unlisten()));
+    await Promise.all(leaving.map((pair) => pair.vacate(pairReplaced(pair.name))));
     try {
       mappers.expect(registering([...this.#pairs, ...starting]));
       for (const pair of starting) await pair.listen();

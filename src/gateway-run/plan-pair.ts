@@ -1,6 +1,7 @@
 import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
-import type { DialAddress } from "../carrier/carrier.ts";
+import type { Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
 import { ExpectedInside } from "../gateway/expected-inside.ts";
+import type { LegCarrier } from "../gateway/leg-carrier.ts";
 import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.ts";
 import type { LegIdentity } from "../gateway/native-steps.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
@@ -11,6 +12,7 @@ import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { OutsideIdentity } from "./outside-identity.ts";
 import { pairInvalid } from "./pair-invalid.ts";
+import { checkQuicOutside, quicAddress, refuseQuicInside } from "./quic-outside.ts";
 import { checkedAddress, dialerOf, readSide, type SideParts } from "./read-side.ts";
 import { sameText } from "./same-text.ts";
 
@@ -70,27 +72,31 @@ export function planPair(
     throw pairInvalid(`nothing says where ${target} listens`, "set inside.address, or epmd.inside");
   if (outside.cookie === undefined && identity === undefined)
     throw pairInvalid(`nothing proves the outside nodes of ${target}`, "set outside.identity, or outside.cookie");
+  refuseQuicInside("address", inside.address);
+  refuseQuicInside("listen", inside.listen);
+  checkQuicOutside(outside, target);
   const mask = fragments === false ? DEFAULT_FLAGS & ~FRAGMENTS : DEFAULT_FLAGS;
   const sides = { inside: readSide(inside, true, world), outside: readSide(outside, plaintext, world, identity) };
   const tools = { inside: sides.inside.tools, outside: sides.outside.tools };
   const native = identity === undefined || identity === "unopened" ? undefined : identity;
   const legs = native === undefined ? {} : { identity: legIdentity(native, target, mask, world) };
-  const common = { mask, world: world.legs, tools, filterFor, ...legs };
+  const isVisible = outside.quic?.visible === true;
+  const common = { mask, world: world.legs, tools, filterFor, isVisible, ...legs };
   const listeners: PlannedListener[] = [];
   const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
   if (outside.listen !== undefined) {
-    const dial: Route["dial"] = (sink) => {
+    const make = (sink: CarrierSink): Carrier => {
       const address = fixed ?? world.mappers.registered(target);
       return dialerOf(sides.inside, address).dial(address, hostPart(target), sink);
     };
+    const dial = { kind: "stream", make } as const;
     const route: Route = { ...common, from: "outside", target, mayDial: new Set(nodes), dial };
     listeners.push(planned(route, outside.listen, sides.outside));
   }
   for (const [name, text] of Object.entries(outside.addresses ?? {})) {
     const node = nodes.find((known) => known === name);
     if (node === undefined) throw pairInvalid(`${name} has an address and is not in outside.nodes`, "add it there");
-    const address = checkedAddress(text, "tls", sides.outside);
-    const dial: Route["dial"] = (sink) => dialerOf(sides.outside, address).dial(address, hostPart(node), sink);
+    const dial = outsideDial(text, node, sides.outside, native);
     const route: Route = { ...common, from: "inside", target: node, mayDial: new Set([target]), dial };
     listeners.push(planned(route, inside.listen ?? "tcp://127.0.0.1:0", sides.inside));
   }
@@ -108,6 +114,24 @@ export function planPair(
     dialledAt: fixed,
     onlyDials,
     identity: native,
+  };
+}
+
+/** How an outside node is dialled. @throws {SallyportError} ERR_CONFIG as `checkedAddress` */
+function outsideDial(text: string, node: NodeName, side: SideParts, identity: OutsideIdentity | undefined): LegCarrier {
+  const overQuic = quicAddress(text);
+  if (overQuic === undefined) {
+    const address = checkedAddress(text, "tls", side);
+    return { kind: "stream", make: (sink) => dialerOf(side, address).dial(address, hostPart(node), sink) };
+  }
+  return {
+    kind: "channels",
+    make(sink) {
+      if (identity?.quic === undefined) throw new Error("a pair over QUIC without its engine");
+      const { ports } = identity.quic.node;
+      ports.checkDial(node, overQuic);
+      return ports.dialer.dial(overQuic, hostPart(node), sink);
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { localPart, type NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { DialAddress, Listener } from "../carrier/carrier.ts";
 import { listenPlain } from "../carrier/plain-listener.ts";
+import type { SourceGate } from "../carrier/source-gate.ts";
 import { parseAddress } from "../discovery/address.ts";
 import { EpmdServer } from "../gateway/epmd-server.ts";
 import { SIDES, type Side } from "../gateway/message-filter.ts";
@@ -11,16 +12,25 @@ import type { GatewayOptions } from "../gateway/options.ts";
 import { notRegistered } from "../gateway/pair-failures.ts";
 import { pairInvalid } from "./pair-invalid.ts";
 
+export interface PortMapperParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly gates: Readonly<Record<Side, Pick<SourceGate, "allows">>>;
+}
+
 /** The port mappers of a gateway: what the nodes of each side find there. */
 export class PortMappers {
   readonly #names = { inside: new Map<string, number>(), outside: new Map<string, number>() };
   readonly #registrants = new Set<string>();
   readonly #servers: Record<Side, EpmdServer>;
+  readonly #gates: PortMapperParts["gates"];
   readonly #listeners: Listener[] = [];
   readonly #where: NonNullable<GatewayOptions["epmd"]>;
 
-  constructor(where: NonNullable<GatewayOptions["epmd"]>, { clock, random }: { clock: Clock; random: Random }) {
+  /** @param gates say from where the nodes of each side may ask */
+  constructor(where: NonNullable<GatewayOptions["epmd"]>, { clock, random, gates }: PortMapperParts) {
     this.#where = where;
+    this.#gates = gates;
     const server = (names: ReadonlyMap<string, number>, registrants: ReadonlySet<string>): EpmdServer =>
       new EpmdServer({ clock, random, names, registrants });
     this.#servers = {
@@ -49,7 +59,11 @@ export class PortMappers {
       if (text === undefined) continue;
       const { host, port } = parseAddress(text, "tcp");
       const server = this.#servers[side];
-      const listener = await listenPlain({ host, ports: port }, (socket, from) => server.accept(socket, from));
+      const listener = await listenPlain({ host, ports: port }, (socket, from) => {
+        if (this.#gates[side].allows(from)) return server.accept(socket, from);
+        socket.destroy();
+        return undefined;
+      });
       server.port = listener.port;
       this.#listeners.push(listener);
     }

@@ -19,7 +19,7 @@ export interface SideParts {
   /** A certificate is there, or will be. */
   readonly hasTls: boolean;
   readonly tlsOptions: TlsCarrierOptions;
-  readonly dialers: { readonly tls?: TlsDialer; readonly tcp?: CarrierDialer; readonly quic?: CarrierDialer };
+  readonly dialers: { readonly tls?: TlsDialer; readonly tcp?: CarrierDialer };
   readonly plaintext: boolean | "any";
   /** What the operator should know of its files. */
   readonly warnings: readonly { readonly reason: string; readonly message: string }[];
@@ -67,9 +67,14 @@ export function checkedAddress(text: string, scheme: DialAddress["scheme"], side
   return address;
 }
 
-/** @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID */
+/** The dialer of an address of that side; those of QUIC are dialled elsewhere. @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID */
 export function dialerOf(side: SideParts, { scheme }: DialAddress): CarrierDialer {
   const dialer = scheme === "quic" ? undefined : side.dialers[scheme];
   if (dialer !== undefined) return dialer;
-  throw pairInvalid(`no certificate is set for dialling over ${scheme}`, "set tls on that side of the pair");
+  if (scheme === "tls")
+    throw pairInvalid("no certificate is set for dialling over tls", "set tls on that side of the pair");
+  throw pairInvalid(
+    `that side of the pair does not dial over ${scheme}`,
+    scheme === "tcp" ? "write tls://, or set dangerous.plaintext" : "write tcp:// on loopback, or tls://",
+  );
 }

@@ -3,7 +3,7 @@ import type { GatewayOptions } from "../gateway/options.ts";
 import { sameText } from "./same-text.ts";
 
 /** Options that a reload takes. */
-const RELOADED: readonly string[] = ["pairs", "dangerous"];
+const RELOADED: readonly string[] = ["pairs", "accept", "dangerous"];
 
 /** @throws {SallyportError} ERR_CONFIG GATEWAY_RESTART_NEEDED where options differ that only count at the start */
 export function demandSameStart(running: GatewayOptions, wanted: GatewayOptions): void {

@@ -6,6 +6,7 @@ import type {
   GatewayDrained,
   GatewayDrainOptions,
   GatewayEndpoint,
+  GatewayHealth,
   GatewayReload,
   GatewayStatus,
 } from "../gateway/api.ts";
@@ -15,15 +16,19 @@ import type { FilterFactory } from "../gateway/message-filter.ts";
 import type { GatewayNotice } from "../gateway/notices.ts";
 import type { GatewayOptions } from "../gateway/options.ts";
 import type { MessageEvent } from "../gateway/pair-rules.ts";
+import { parseHealthAddress } from "../health/health-address.ts";
+import type { HealthEndpoint } from "../health/health-endpoint.ts";
 import type { Decision } from "../policy/decision.ts";
 import { DutyWatch } from "./duty-watch.ts";
 import { GatewayAudit } from "./gateway-audit.ts";
+import { gatewayHealthOf, openGatewayProbes } from "./gateway-health.ts";
 import type { GatewaySystem, PairWorld } from "./gateway-world.ts";
 import { makeWorld } from "./make-world.ts";
 import { PairBook } from "./pair-book.ts";
 import { drained } from "./pair-ends.ts";
 import { pairName } from "./plan-pair.ts";
 import { demandSameStart } from "./restart-needed.ts";
+import type { RunningPair } from "./running-pair.ts";
 
 /** Default of `GatewayDrainOptions.timeoutMs`. */
 export const DEFAULT_DRAIN_MS = 30_000;
@@ -37,6 +42,7 @@ export class RunningGateway implements Gateway {
   #options: GatewayOptions;
   #state: GatewayStatus["state"] = "running";
   #duty: DutyWatch | undefined;
+  #probes: HealthEndpoint | undefined;
   /** Reloads come one after the other. */
   #reloading: Promise<unknown> = Promise.resolve();
   #drain: { ended: number; readonly empty: () => void } | undefined;
@@ -82,8 +88,10 @@ export class RunningGateway implements Gateway {
   /** Reads all that `start` would read. @throws {SallyportError} ERR_CONFIG */
   static check(options: GatewayOptions, system: GatewaySystem): void {
     const { audit: _, ...others } = options;
+    if (options.health !== undefined) parseHealthAddress(options.health.listen);
     const gateway = new RunningGateway(others, system, undefined);
     gateway.#world.mappers.check();
+    gateway.#world.admission.check(options);
     gateway.#book.check(options);
   }
 
@@ -103,8 +111,18 @@ export class RunningGateway implements Gateway {
       plaintext: dangerous?.plaintext ?? false,
       epmd: epmd ?? {},
       audit: this.#audit?.status() ?? null,
+      sources: this.#world.admission.counters(),
       pairs: this.#book.all.map((pair) => pair.status(this.#duty?.findings(pair.plan.inside) ?? [])),
     };
+  }
+
+  health(): GatewayHealth {
+    const unbound = this.#book.all.filter(({ isListening }) => !isListening).map(({ name }) => name);
+    return gatewayHealthOf({ status: this.status(), expiry: this.#world.expiry, unbound });
+  }
+
+  get healthEndpoint(): string | null {
+    return this.#probes?.url ?? null;
   }
 
   why(id: string): Decision | undefined {
@@ -120,7 +138,9 @@ export class RunningGateway implements Gateway {
   async #reload(options: GatewayOptions): Promise<GatewayReload> {
     if (this.#state !== "running") throw notRunning(this.#state);
     demandSameStart(this.#options, options);
+    this.#world.admission.check(options);
     const result = await this.#book.take(options);
+    await this.#world.admission.take(options);
     // Who hears of events stays who it was.
     const { onEvent, onMessage, onNotice } = this.#options;
     const listeners = Object.fromEntries(Object.entries({ onEvent, onMessage, onNotice }).filter(([, told]) => told));
@@ -133,8 +153,10 @@ export class RunningGateway implements Gateway {
     if (this.#state !== "running") throw notRunning(this.#state);
     this.#state = "draining";
     this.#duty?.stop();
-    const released = [...this.#book.all.map((pair) => pair.unlisten()), this.#world.mappers.close()];
+    const release = (pair: RunningPair) => (handOver ? pair.vacate(drained(pair.name)) : pair.unlisten());
+    const released = [...this.#book.all.map(release), this.#world.mappers.close()];
     if (handOver) this.#audit?.handOver();
+    if (handOver) void this.#probes?.close();
     const { clock } = this.#world.system;
     let timer: Timer | undefined;
     const over = new Promise<void>((resolve) => {
@@ -164,14 +186,21 @@ export class RunningGateway implements Gateway {
     await this.#reloading;
     await this.#book.close();
     if (!isNew) return;
+    await this.#probes?.close();
+    this.#world.expiry.stop();
     this.#world.decisions.stop();
+    this.#world.admission.stop();
     this.#audit?.close();
   }
 
   async #start(): Promise<void> {
-    const { system, mappers } = this.#world;
+    const { system, mappers, admission } = this.#world;
+    await admission.take(this.#options);
     await this.#book.take(this.#options);
     await mappers.listen();
+    const { health } = this.#options;
+    if (health !== undefined) this.#probes = await openGatewayProbes(health, () => this.health(), system.clock);
+    this.#world.expiry.start();
     if ((this.#options.dangerous?.plaintext ?? false) !== false) {
       const message = "plain TCP on the outside is on: whoever can read the network reads and forges everything";
       this.#world.notice({ kind: "warning", reason: "DANGEROUS_PLAINTEXT", message });

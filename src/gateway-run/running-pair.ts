@@ -8,12 +8,14 @@ import type { GuardedPair } from "../gateway/guarded-pair.ts";
 import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
 import { type FilterFactory, SIDES } from "../gateway/message-filter.ts";
 import { PairTotals } from "../gateway/pair-totals.ts";
+import { watchedCertificates } from "../health/watched-certificates.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { IdentityUse } from "./identity-pool.ts";
 import type { OwnRules } from "./own-rules.ts";
 import { rulesChanged } from "./pair-ends.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
 import { sameText } from "./same-text.ts";
+import { whenFree } from "./when-free.ts";
 
 /** A listener, where it is bound. */
 interface Bound {
@@ -34,6 +36,8 @@ export class RunningPair {
   #bound: readonly Bound[] = [];
   readonly #use: IdentityUse | undefined;
   readonly #unwatch: (() => void) | undefined;
+  /** Under these its certificates are watched: a pair that takes its place has others. */
+  readonly #watched = { inside: {}, outside: {} };
 
   /** @param use of the identity of the plan, where it has one: it is released with the pair */
   constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld, use: IdentityUse | undefined) {
@@ -49,6 +53,7 @@ export class RunningPair {
       for (const link of this.#links.values()) link.cut(changes);
     });
     rules?.start((over) => void this.end(over));
+    this.#watchCertificates();
   }
 
   get filterFor(): FilterFactory {
@@ -61,6 +66,11 @@ export class RunningPair {
 
   get endpoints(): readonly GatewayEndpoint[] {
     return this.#bound.map(({ endpoint }) => endpoint);
+  }
+
+  /** At all its endpoints. */
+  get isListening(): boolean {
+    return this.#bound.length === this.plan.listeners.length;
   }
 
   /** Sessions, those in their handshake included. */
@@ -92,6 +102,16 @@ export class RunningPair {
     await Promise.all(bound.map(({ listener }) => listener.close()));
   }
 
+  /**
+   * The same, for another that needs the ports: those of QUIC also carry the sessions that were accepted there, which end at
+   * once. `cause`: why, for the events.
+   */
+  async vacate(cause: SallyportError): Promise<void> {
+    const closed = this.unlisten();
+    for (const [{ listen }, link] of this.#links) if (listen.scheme === "quic") link.destroy(cause);
+    await closed;
+  }
+
   /** Ends listeners and sessions. `cause`: why, for the events. Idempotent. */
   async close(cause?: SallyportError): Promise<void> {
     this.rules?.stop();
@@ -100,6 +120,7 @@ export class RunningPair {
     await closed;
     this.#unwatch?.();
     this.#use?.release();
+    for (const side of SIDES) this.#world.expiry.set(this.#watched[side], []);
   }
 
   /** Ends sessions that may not go on under the rules as they are; tells how many. */
@@ -116,12 +137,14 @@ export class RunningPair {
       const { material } = sides[side];
       if (material === undefined) continue;
       this.plan.sides[side].dialers.tls?.replaceMaterial(material);
-      for (const { listener, endpoint } of this.#bound) {
-        if (endpoint.from === side && "replaceMaterial" in listener) listener.replaceMaterial(material);
+      for (const { listener, endpoint, planned } of this.#bound) {
+        const isTls = planned.listen.scheme === "tls" && "replaceMaterial" in listener;
+        if (endpoint.from === side && isTls) listener.replaceMaterial(material);
       }
       const own = { ...this.plan.sides[side], material };
       this.plan = { ...this.plan, sides: { ...this.plan.sides, [side]: own } };
     }
+    this.#watchCertificates();
     return changed.length > 0;
   }
 
@@ -144,6 +167,14 @@ export class RunningPair {
     };
   }
 
+  #watchCertificates(): void {
+    for (const side of SIDES) {
+      const { material } = this.plan.sides[side];
+      const certificates = material === undefined ? [] : watchedCertificates(material, `${this.name} ${side}`);
+      this.#world.expiry.set(this.#watched[side], certificates);
+    }
+  }
+
   #happened(event: PairEvent, link: Link): void {
     const isUp = event.kind === "up";
     if (isUp) this.#totals.up++;
@@ -151,24 +182,32 @@ export class RunningPair {
     else if (event.report !== undefined) this.#totals.add(event.report);
     const session = isUp ? [...link.sessions].find(({ address }) => address === event.address) : undefined;
     this.#world.happened(this.name, event, session);
+    // Its own record may be the first that cannot be written.
+    const refusal = isUp ? this.#world.refusal() : undefined;
+    if (refusal !== undefined && session !== undefined) link.end(session.filter, refusal);
   }
 
   async #bind(planned: PlannedListener): Promise<void> {
     const link = this.#links.get(planned);
     if (link === undefined) return;
     const { route, listen } = planned;
-    const { system, gate, mappers } = this.#world;
+    const { system, admission, mappers } = this.#world;
+    const gate = admission.gates[route.from];
     const parts = { ...system, gate };
     const { material, tlsOptions } = this.plan.sides[route.from];
+    const quic = listen.scheme === "quic" ? this.plan.identity?.quic : undefined;
     const listener =
-      listen.scheme === "tcp" || material === undefined
-        ? await listenTcp(parts, listen, link.accept)
-        : await listenTls(parts, listen, material, link.accept, tlsOptions);
+      quic !== undefined
+        ? await whenFree(system.clock, () => quic.node.listen(gate, listen, quic.material, link.acceptChannels))
+        : listen.scheme === "tcp" || material === undefined
+          ? await listenTcp(parts, listen, link.accept)
+          : await listenTls(parts, listen, material, link.accept, tlsOptions);
     const { from, target } = route;
     const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
     const endpoint = { from, target, endpoint: `${listen.scheme}://${host}:${listener.port}` };
     try {
-      mappers.publish(from, target, listener.port);
+      // A node that asks a port mapper dials over TCP or TLS.
+      if (quic === undefined) mappers.publish(from, target, listener.port);
     } catch (error) {
       await listener.close();
       throw error;
@@ -181,5 +220,6 @@ function sessionStatus({ filter, ...session }: LinkSession): GatewaySessionStatu
   const { inside, outside, dialledBy, address, sinceMs } = session;
   const { facts } = filter;
   const assurance = facts === undefined ? null : { outside: facts.outside.assurance, inside: facts.inside.assurance };
-  return { inside, outside, dialledBy, address, sinceMs, assurance, report: filter.report?.() ?? null };
+  const protocol = facts === undefined ? null : { outside: facts.outside.protocol, inside: facts.inside.protocol };
+  return { inside, outside, dialledBy, address, sinceMs, protocol, assurance, report: filter.report?.() ?? null };
 }

@@ -1,4 +1,6 @@
-import type { Assurance } from "../base/assurance.ts";
+import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import type { CheckedPart } from "../health/checks.ts";
+import type { CertificateState } from "../health/expiry-watch.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { DutyFinding } from "./duty.ts";
 import type { FilterReport } from "./filter-report.ts";
@@ -11,7 +13,7 @@ export interface GatewayEndpoint {
   readonly from: Side;
   /** The node that is dialled there. */
   readonly target: string;
-  /** `tls://HOST:PORT` or `tcp://HOST:PORT`. */
+  /** `tls://HOST:PORT`, `tcp://HOST:PORT` or `quic://HOST:PORT`. */
   readonly endpoint: string;
 }
 
@@ -23,6 +25,10 @@ export interface Gateway {
   readonly pairs: number;
   /** What it does now and has done. */
   status(): GatewayStatus;
+  /** Whether it can do its work, and how long its certificates and those of its legs are good. Never throws. */
+  health(): GatewayHealth;
+  /** Where probes ask over HTTP, such as `http://127.0.0.1:9180`; null where option `health` is not set. */
+  readonly healthEndpoint: string | null;
   /** A decision of late, by its id. */
   why(id: string): Decision | undefined;
   /**
@@ -35,7 +41,8 @@ export interface Gateway {
   reload(options: GatewayOptions): Promise<GatewayReload>;
   /**
    * Takes no new connections, waits for sessions to end by themselves, then ends them. Ports are free when it returns its
-   * promise, so that another process can take them; unless a reload is under way, which is waited for.
+   * promise, so that another process can take them; unless a reload is under way, which is waited for. That of `health` stays
+   * until the end, to say that this one is not ready, unless `handOver` is set.
    */
   drain(options?: GatewayDrainOptions): Promise<GatewayDrained>;
   /** Ends all pairs and listeners. Idempotent. */
@@ -70,6 +77,30 @@ export interface GatewayReload {
   readonly ended: number;
 }
 
+/** How a gateway is (docs/health.md). */
+export interface GatewayHealth {
+  /** `yellow`: it works, and something needs a look. `red`: it cannot do its work. See `problems`. */
+  readonly state: "green" | "yellow" | "red";
+  readonly problems: readonly string[];
+  readonly isReady: boolean;
+  /** `open`, `listener`, `certificates` and `policy`, each well or with a reason. */
+  readonly checks: readonly CheckedPart[];
+  readonly pairs: readonly GatewayPairHealth[];
+  /** Those that pairs show and trust, then what the legs of sessions have shown; `of` is the pair and the side, or a node. */
+  readonly certificates: readonly CertificateState[];
+}
+
+export interface GatewayPairHealth {
+  readonly name: string;
+  /** At all its endpoints. */
+  readonly isListening: boolean;
+  readonly endpoints: number;
+  /** Connections that are in their handshake. */
+  readonly connecting: number;
+  /** Outside nodes with a session. */
+  readonly connected: readonly string[];
+}
+
 export interface GatewayStatus {
   readonly state: "running" | "draining" | "closed";
   /** Unix milliseconds. */
@@ -80,16 +111,30 @@ export interface GatewayStatus {
   readonly epmd: Readonly<Partial<Record<Side, string>>>;
   /** Null without one. */
   readonly audit: GatewayAuditStatus | null;
+  /** Connections that were cut before a byte of TLS, by the side they came from. */
+  readonly sources: Readonly<Record<Side, GatewaySourceStatus>>;
   readonly pairs: readonly GatewayPairStatus[];
+}
+
+export interface GatewaySourceStatus {
+  /** Because of their address. */
+  readonly refusedAddress: number;
+  /** Because the audit log fails closed. */
+  readonly refusedShut: number;
 }
 
 export interface GatewayAuditStatus {
   readonly dir: string;
   readonly commands: boolean;
-  /** Records are being lost. */
+  /** It cannot be written. */
   readonly isFailing: boolean;
+  /** Because of that, no new connection is taken. */
+  readonly isClosed: boolean;
   readonly written: number;
+  /** Dropped: there was no room to wait. */
   readonly lost: number;
+  /** Waiting for it to work again. */
+  readonly waiting: number;
   /** Counted together instead of written one by one. */
   readonly summarised: number;
 }
@@ -131,6 +176,8 @@ export interface GatewaySessionStatus {
   readonly address: string;
   /** Unix milliseconds. */
   readonly sinceMs: number;
+  /** What each leg speaks: `native`, `otp` or, over QUIC, `barrel`; null where the filter does not say. */
+  readonly protocol: Readonly<Record<Side, ProtocolName>> | null;
   /** How each leg is authenticated; null where the filter does not say. */
   readonly assurance: Readonly<Record<Side, Assurance>> | null;
   /** Null where the filter counts nothing. */

@@ -1,14 +1,17 @@
+import type { BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
 import type { OtpHandshakeTools, OtpIdentity, OtpSession, ShownIdentity } from "../auth/otp-types.ts";
-import type { Assurance } from "../base/assurance.ts";
+import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { Clock } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { Carrier, CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
+import type { CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
+import { BarrelLink, type BarrelLinkOwner } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { type HandshakeHold, NATIVE_ALPN, type NativeParts } from "../dist/handshake.ts";
 import type { HeartbeatOptions } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import { limitsAboveLink } from "../dist/link-limits.ts";
 import type { ClaimAnswer, DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
 import type { PublicKey } from "../identity/public-key.ts";
@@ -17,6 +20,10 @@ import { checkChain, checkName } from "../node/peer-certificate.ts";
 import type { CertificateJudge, CertificateReader } from "../node/ports.ts";
 import { newcomerOf } from "../node/standing.ts";
 import type { Control } from "../wire/control-types.ts";
+import { PUBLISHED } from "../wire/flags.ts";
+import { BarrelFarSteps, BarrelNearSteps, type BarrelSteps } from "./barrel-steps.ts";
+import type { LegCarrier } from "./leg-carrier.ts";
+import type { LegSteps } from "./leg-steps.ts";
 import { otherSide, type Side } from "./message-filter.ts";
 import { type LegIdentity, NativeFarSteps, NativeNearSteps, type NativeSteps } from "./native-steps.ts";
 import type { OutsideParty } from "./outside-book.ts";
@@ -33,6 +40,8 @@ export interface LegWorld {
   readonly heartbeat?: HeartbeatOptions;
   readonly judgeCertificate: CertificateJudge;
   readonly readCertificate?: CertificateReader;
+  /** Hears of certificates that a CA vouches for, while the session of their leg stands. */
+  readonly shown?: (leg: Leg, peer: NodeName, certDer: Buffer | undefined) => void;
 }
 
 export interface LegParts {
@@ -46,7 +55,9 @@ export interface LegParts {
   readonly own: OtpIdentity;
   /** The node that is dialled; undefined on the accepting leg. */
   readonly target: NodeName | undefined;
-  readonly makeCarrier: (sink: CarrierSink) => Carrier;
+  readonly carrier: LegCarrier;
+  /** Over QUIC: what is shown there takes part in `nodes()` of Erlang nodes (rulings C23). */
+  readonly isVisible: boolean;
 }
 
 /** What a leg tells its pair. */
@@ -60,7 +71,7 @@ export interface LegOwner extends PairHandshake {
 }
 
 /** One of the two connections of a pair: what its transport and its key prove, and the way up to the pair. */
-export class Leg implements DistSink, HandshakeHold {
+export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
   readonly side: Side;
   readonly connection: DistConnection;
   assurance: Assurance = "none";
@@ -77,20 +88,52 @@ export class Leg implements DistSink, HandshakeHold {
   /** What the HELLO of this leg shows. */
   #shown: ShownIdentity;
   #native: NativeSteps | undefined;
+  #barrel: BarrelSteps | undefined;
+  /** Over QUIC, what stands between its streams and the connection. */
+  #link: BarrelLink | undefined;
 
-  /** Throws what `makeCarrier` throws. */
+  /** Throws what the carrier's `make` throws; a leg over QUIC has an identity. */
   constructor(parts: LegParts, owner: LegOwner) {
-    const { side, world, tools, own, target, makeCarrier } = parts;
+    const { side, world, tools, target, carrier, identity } = parts;
     this.side = side;
     this.peer = target;
     this.#owner = owner;
     this.#parts = parts;
-    this.#shown = own;
-    const { clock, limits, ticks, heartbeat } = world;
+    this.#shown = parts.own;
+    const { clock, ticks, heartbeat } = world;
     this.pressure = new Pressure(clock, () => owner.pressureOver(this));
-    const native = parts.identity === undefined ? undefined : this.#nativeParts(parts.identity);
+    const native = identity === undefined ? undefined : this.#nativeParts(identity);
+    const isLinked = carrier.kind === "channels";
+    const own = isLinked && parts.isVisible ? { ...parts.own, flags: parts.own.flags | PUBLISHED } : parts.own;
+    const limits = isLinked
+      ? limitsAboveLink(world.limits, target === undefined ? "acceptor" : "initiator")
+      : world.limits;
     const connection = { own, target, tools, native, clock, limits, ticks, heartbeat, hold: this, passesOn: true };
-    this.connection = new DistConnection(connection, this, makeCarrier);
+    const make = (sink: CarrierSink) => (isLinked ? this.#linked(sink, carrier) : carrier.make(sink));
+    this.connection = new DistConnection(connection, this, make);
+    if (identity === undefined || this.#link === undefined) return;
+    const { isVisible } = parts;
+    const barrel = { identity, connection: this.connection, link: this.#link, owner, isVisible };
+    this.#barrel = target === undefined ? new BarrelNearSteps(barrel) : new BarrelFarSteps(barrel);
+  }
+
+  #linked(sink: CarrierSink, { make }: Extract<LegCarrier, { kind: "channels" }>): BarrelLink {
+    const { target, world, identity } = this.#parts;
+    if (identity === undefined) throw new Error("a leg over QUIC without an identity");
+    const { clock, limits } = world;
+    const { keeper } = identity;
+    const keys = { identity: () => keeper.barrelIdentity, tools: keeper.native.tools };
+    this.#link = new BarrelLink({ target, ...keys, clock, limits, owner: this }, sink, make);
+    return this.#link;
+  }
+
+  /** For the listener's carrier, over QUIC. */
+  get link(): BarrelLink | undefined {
+    return this.#link;
+  }
+
+  get #steps(): LegSteps | undefined {
+    return this.#native ?? this.#barrel;
   }
 
   /** The key is that of the inside node; the rest of the HELLO is whoever's part this leg plays. */
@@ -106,21 +149,26 @@ export class Leg implements DistSink, HandshakeHold {
     };
   }
 
-  get isNative(): boolean {
-    return this.#native !== undefined;
+  /** Its peer proves a key before a name, so it may be told otherwise than by OTP's status. */
+  get provesKeys(): boolean {
+    return this.#steps !== undefined;
   }
 
   /** Judges the certificate of whoever claims a name. @throws {SallyportError} those of checkChain and checkName; NATIVE_ONLY */
   authenticate({ name, info }: PeerClaim): void {
     // Its key has said who it is.
-    if (this.#native !== undefined) return;
-    checkChain(info, "acceptor", undefined);
+    if (this.#steps !== undefined) return;
+    checkChain(info, "acceptor", undefined, this.#parts.world.clock.wallMs());
     if (this.#parts.identity?.keeper.hasPin(name) === true) throw nativeOnly(name);
     this.assurance = checkName(info, name, this.#parts.world.judgeCertificate);
   }
 
   secured(info: CarrierInfo): void {
     const { identity, target, world } = this.#parts;
+    if (info.proven !== undefined) {
+      this.assurance = info.proven.assurance;
+      return;
+    }
     if (info.alpn === NATIVE_ALPN && identity !== undefined) {
       const leg = this;
       const parts = {
@@ -138,7 +186,7 @@ export class Leg implements DistSink, HandshakeHold {
     // Who dials is judged when it has said its name.
     if (target === undefined) return;
     if (identity?.keeper.needsKey(target) === true) throw nativeOnly(target);
-    checkChain(info, "initiator", target);
+    checkChain(info, "initiator", target, world.clock.wallMs());
     this.assurance = checkName(info, target, world.judgeCertificate);
   }
 
@@ -146,16 +194,17 @@ export class Leg implements DistSink, HandshakeHold {
 
   /** Accepting leg: the status for the claim. */
   answerClaim(answer: ClaimAnswer): void {
-    (this.#native ?? this.connection).answerClaim(answer);
+    (this.#steps ?? this.connection).answerClaim(answer);
   }
 
   /** Accepting leg: shows whom the peer has reached. */
   challenge(shown: ShownIdentity): void {
-    (this.#native ?? this.connection).challenge(shown);
+    (this.#steps ?? this.connection).challenge(shown);
   }
 
   /** Accepting leg: the claim is refused for this reason. */
   refuseClaim(error: unknown): void {
+    // Over QUIC it is OTP's handshake that refuses a name.
     if (this.#native === undefined) this.connection.refuseClaim(error);
     else if (isSallyportError(error)) this.abandon(error);
     else throw error;
@@ -163,29 +212,30 @@ export class Leg implements DistSink, HandshakeHold {
 
   /** Accepting leg: the other one came to nothing. */
   abandon(error: SallyportError): void {
-    if (this.#native === undefined) this.connection.destroy(error);
-    else this.#native.abandon(error, otherLegEnded(otherSide(this.side), this.#parts.own.name, error.reason));
+    const steps = this.#steps;
+    if (steps === undefined) this.connection.destroy(error);
+    else steps.abandon(error, otherLegEnded(otherSide(this.side), this.#parts.own.name, error.reason));
   }
 
   /** Dialling leg: our proof. */
   reply(): void {
-    (this.#native ?? this.connection).reply();
+    (this.#steps ?? this.connection).reply();
   }
 
   /** The last word of the handshake. A native leg that was dialled stands only with the peer's answer to it. */
   admit(): void {
-    (this.#native ?? this.connection).admit();
+    (this.#steps ?? this.connection).admit();
   }
 
   // What the connection says.
 
   claimed(claim: PeerClaim): void {
     this.peer = claim.name;
-    this.#owner.claimed(claim);
+    (this.#barrel ?? this.#owner).claimed(claim);
   }
 
   confirmed(): void {
-    this.#owner.confirmed();
+    (this.#barrel ?? this.#owner).confirmed();
   }
 
   status(status: "ok" | "ok_simultaneous" | "alive"): void {
@@ -197,11 +247,19 @@ export class Leg implements DistSink, HandshakeHold {
   }
 
   proven({ name }: ProvenPeer): void {
+    if (this.#barrel !== undefined) this.#barrel.proven();
     // Its key may have been pinned since it was asked.
-    if (this.#parts.identity?.keeper.hasPin(name) === true) this.connection.destroy(nativeOnly(name));
+    else if (this.#parts.identity?.keeper.hasPin(name) === true) this.connection.destroy(nativeOnly(name));
     else if (this.#parts.target === undefined) this.#owner.nearProven();
     else this.#owner.farProven();
   }
+
+  barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
+    this.peer = question.name;
+    this.#barrel?.trustAsked(question, info);
+  }
+
+  barrelAttempted(): void {}
 
   trustAsked(question: TrustQuestion): void {
     this.peer = question.name;
@@ -218,10 +276,14 @@ export class Leg implements DistSink, HandshakeHold {
 
   up({ native, info }: ProvenPeer): void {
     if (native !== undefined) this.assurance = native.assurance;
-    const pending = this.#native?.pending;
+    const pending = this.#steps?.pending;
     const lost = pending === undefined ? undefined : this.#parts.identity?.keeper.lostStanding(pending, info);
-    if (lost === undefined) this.#owner.up(this);
-    else this.connection.destroy(lost);
+    if (lost !== undefined) {
+      this.connection.destroy(lost);
+      return;
+    }
+    if (info.chainTrusted && this.peer !== undefined) this.#parts.world.shown?.(this, this.peer, info.peerCertDer);
+    this.#owner.up(this);
   }
 
   /** Whole messages are judged, so all are put together within the limits. */
@@ -246,7 +308,8 @@ export class Leg implements DistSink, HandshakeHold {
   }
 
   down(cause: SallyportError | undefined): void {
-    this.#owner.down(this, this.#native?.cause ?? cause);
+    if (this.peer !== undefined) this.#parts.world.shown?.(this, this.peer, undefined);
+    this.#owner.down(this, this.#steps?.cause ?? cause);
   }
 
   strayPong(): void {}
@@ -270,17 +333,27 @@ export class Leg implements DistSink, HandshakeHold {
     return this.#parts.identity?.keeper.fingerprintsOf(name, key) ?? [];
   }
 
+  fingerprintOf(key: PublicKey): string | undefined {
+    return this.#parts.identity?.keeper.fingerprintOf(key);
+  }
+
   /** As which party it competes with other connections of its name. */
-  partyOf({ name, native }: ProvenPeer): OutsideParty {
+  partyOf(peer: ProvenPeer): OutsideParty {
+    const { name, native, info } = peer;
     const newcomer = this.#native?.pending === undefined ? undefined : newcomerOf(this.#native.pending);
     return {
       name,
-      protocol: native === undefined ? "otp" : "native",
-      key: native?.publicKey,
+      protocol: protocolOf(peer),
+      key: native?.publicKey ?? info.proven?.publicKey,
       assurance: this.assurance,
       incarnation: native?.peerIncarnation,
       succeeds: newcomer?.succeeds,
       isDialled: this.#parts.target !== undefined,
     };
   }
+}
+
+/** How a peer has proven itself. */
+export function protocolOf({ native, info }: ProvenPeer): ProtocolName {
+  return info.proven?.protocol ?? (native === undefined ? "otp" : "native");
 }

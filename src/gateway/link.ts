@@ -1,11 +1,14 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { AcceptHandler } from "../carrier/carrier.ts";
+import type { AcceptHandler, Admission } from "../carrier/carrier.ts";
+import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
+import type { BarrelLink } from "../dist/barrel-link.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import type { DutyEvent } from "./duty.ts";
 import type { FilterReport } from "./filter-report.ts";
 import type { Leg } from "./leg.ts";
+import type { LegCarrier } from "./leg-carrier.ts";
 import type { MessageFilter, Side } from "./message-filter.ts";
 import { Pair, type PairWatcher, type Route } from "./pair.ts";
 import { tooManyAttempts } from "./pair-failures.ts";
@@ -80,12 +83,19 @@ export class Link implements PairWatcher {
     return this.#pairs.size;
   }
 
-  readonly accept: AcceptHandler = (carrier, admission) => {
+  readonly accept: AcceptHandler = (carrier, admission) =>
+    this.#accepted({ kind: "stream", make: () => carrier }, admission).near.connection;
+
+  /** For listeners on QUIC. */
+  readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) =>
+    this.#accepted({ kind: "channels", make: () => carrier }, admission).near.link as BarrelLink;
+
+  #accepted(carrier: LegCarrier, admission: Admission): Pair {
     const pair = new Pair(this.#route, this, carrier, admission);
     if (this.#isClosed) pair.end();
     else this.#pairs.set(pair, this.#now());
-    return pair.near.connection;
-  };
+    return pair;
+  }
 
   /** Those that are up. */
   get sessions(): Iterable<LinkSession> {
@@ -96,6 +106,14 @@ export class Link implements PairWatcher {
   close(cause?: SallyportError): void {
     this.#isClosed = true;
     for (const pair of [...this.#pairs.keys()]) this.#end(pair, cause);
+  }
+
+  /** Ends all pairs at once: nothing is sent any more. */
+  destroy(cause: SallyportError): void {
+    for (const pair of [...this.#pairs.keys()]) {
+      this.#causes.set(pair, cause);
+      pair.giveWay(cause);
+    }
   }
 
   /** Ends the session of a filter in good order. */

@@ -22,6 +22,8 @@ export interface PairedNode {
   readonly fingerprints: readonly string[];
   /** The raw key, where there is one. */
   readonly publicKey: Uint8Array | undefined;
+  /** Of the key that was shown, for records: over QUIC also where no rule may go by it. */
+  readonly shownFingerprint?: string | undefined;
   readonly protocol: ProtocolName;
   /** `spki:SHA256:...` of a certificate that a chain vouches for. */
   readonly spki: string | undefined;

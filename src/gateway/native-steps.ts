@@ -8,8 +8,9 @@ import type { IdentityKeeper, PendingTrust } from "../node/identity-keeper.ts";
 import { newcomerOf } from "../node/standing.ts";
 import { commonFlags } from "../wire/flags.ts";
 import type { ExpectedInside } from "./expected-inside.ts";
+import type { LegSteps } from "./leg-steps.ts";
 import type { OutsideBook } from "./outside-book.ts";
-import { creationChanged, strangerRefused } from "./pair-failures.ts";
+import { creationChanged, pairsStay, strangerRefused } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
 
 /** What the outside legs of one inside node prove themselves with, and whom they trust. */
@@ -20,23 +21,11 @@ export interface LegIdentity {
 }
 
 /** How a native leg asks and answers: the steps of the OTP handshake, said in those of the native one. */
-export interface NativeSteps {
-  readonly pending: PendingTrust | undefined;
+export interface NativeSteps extends LegSteps {
   readonly question: ArbitrationQuestion | undefined;
-  /** Says more than what the connection ends with. */
-  readonly cause: SallyportError | undefined;
   trustAsked(question: TrustQuestion): void;
   arbitrationAsked(question: ArbitrationQuestion): void;
   commitAsked(request: CommitRequest): void;
-  // Accepting leg.
-  answerClaim(answer: ClaimAnswer): void;
-  challenge(shown: ShownIdentity): void;
-  /** Nothing comes of it, because of `error`: says so in the word that is left to say, and ends with `told`. */
-  abandon(error: SallyportError, told: SallyportError): void;
-  // Dialling leg.
-  reply(): void;
-  // Either.
-  admit(): void;
 }
 
 /** What both roles are given. */
@@ -86,7 +75,7 @@ export class NativeNearSteps implements NativeSteps {
     if (this.pending?.decision?.commit.kind !== "pending" || answer.kind !== "granted") return answer;
     // It reserves no name, and a BEAM node can not be told so. It waits for the operator.
     const { keeper } = this.#parts.identity;
-    const request = { trust: question, assurance: answer.assurance, inviteId: undefined };
+    const request = { trust: question, assurance: answer.assurance, inviteId: undefined, moves: false };
     keeper.commit(request, this.pending, this.#parts.info.remoteAddress);
     return { kind: "refused", error: strangerRefused(question.name) };
   }
@@ -131,6 +120,11 @@ export class NativeNearSteps implements NativeSteps {
   }
 
   commitAsked(request: CommitRequest): void {
+    if (request.moves) {
+      this.cause = pairsStay(request.trust.name);
+      this.#parts.connection.answerCommit({ ok: false, error: this.cause });
+      return;
+    }
     this.#request = request;
     if (this.#isChallenged) this.#parts.owner.nearProven();
     else this.#parts.owner.confirmed();

@@ -1,3 +1,4 @@
+import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Side } from "./message-filter.ts";
 import type { MessageEvent } from "./pair-rules.ts";
@@ -8,6 +9,8 @@ export type GatewayMessage = MessageEvent & { readonly pair: string; readonly de
 /** What an operator should know besides what becomes of sessions and messages. */
 export type GatewayNotice =
   | { readonly kind: "warning"; readonly reason: string; readonly message: string }
+  /** A certificate of the gateway, or one that a leg has shown, is near its end or past it. */
+  | ({ readonly kind: "expiry" } & CertificateExpiry)
   /** What is refused in this pair passes, until then (ISO time, UTC). */
   | { readonly kind: "observed"; readonly pair: string; readonly until: string }
   /** That is over: what is refused does not pass any more. */

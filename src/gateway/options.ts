@@ -1,9 +1,11 @@
 import type { AcceptGateLimits } from "../carrier/accept-gate.ts";
+import type { SourcesOption } from "../carrier/source-list.ts";
 import type { TlsFiles } from "../carrier/tls-material.ts";
 import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
+import type { HealthOption } from "../health/health-address.ts";
 import type { CookieSetting } from "../identity/cookies.ts";
-import type { IdentityOption } from "../node/options.ts";
+import type { IdentityOption, QuicOption } from "../node/options.ts";
 import type { PolicyDocument, ShapeEntry } from "../policy/document.ts";
 import type { GatewayLimits } from "./limits.ts";
 import type { GatewayEvent } from "./link.ts";
@@ -29,9 +31,9 @@ export interface InsideOption {
 export interface OutsideOption {
   /** `name@host` of each, as the nodes call themselves; all others are refused. */
   readonly nodes: readonly string[];
-  /** Where they dial the inside node: `tls://HOST:PORT`. Default: they do not. */
+  /** Where they dial the inside node: `tls://HOST:PORT`, or `quic://HOST:PORT` for nodes of barrel_p2p. Default: they do not. */
   readonly listen?: string;
-  /** Where the inside node reaches them, by name. Default: it does not dial. */
+  /** Where the inside node reaches them, by name: `tls://` or `quic://HOST:PORT`. Default: it does not dial. */
   readonly addresses?: Readonly<Record<string, string>>;
   /** Of nodes that come by OTP's handshake, and a second secret of those with keys. Default none: keys only. */
   readonly cookie?: CookieSetting;
@@ -42,6 +44,8 @@ export interface OutsideOption {
    * pin speaks by key only. Its directory belongs to this pair alone. Default: OTP's handshake only.
    */
   readonly identity?: IdentityOption;
+  /** What counts where the outside runs over QUIC (`quic://`), which needs `identity` and `cookie`. Default: that of `QuicOption`. */
+  readonly quic?: QuicOption;
 }
 
 /** One inside node and who may meet it. */
@@ -105,6 +109,14 @@ export interface GatewayAuditOption {
   readonly dir: string;
   /** Also each operation that is let through: who ran what where. Default false. */
   readonly commands?: boolean;
+  /** No new connection while the log cannot be written. Default false. */
+  readonly failClosed?: boolean;
+}
+
+/** From where connections are taken, for the listeners and the port mapper of each side. */
+export interface GatewayAcceptOption {
+  readonly outside?: SourcesOption;
+  readonly inside?: SourcesOption;
 }
 
 /** Options of `createGateway`. */
@@ -122,9 +134,13 @@ export interface GatewayOptions {
   /** Liveness of legs by key: a profile, or its figures. Default `lan`. */
   readonly heartbeat?: Partial<HeartbeatOptions> & { readonly profile?: HeartbeatProfile };
   readonly limits?: Partial<DistLimits>;
+  /** From where connections are taken, by the side that they come from; docs/firewall.md. Default: from everywhere. */
+  readonly accept?: GatewayAcceptOption;
   readonly acceptLimits?: AcceptGateLimits;
   /** Keeps a hash-chained record of connections and refusals. Default none. */
   readonly audit?: GatewayAuditOption;
+  /** Answers probes over HTTP: `/live`, `/ready` and `/health` (docs/health.md). Default none. */
+  readonly health?: HealthOption;
   /** Plain TCP on the outside: `true` on loopback addresses, `"any"` everywhere. Default false. */
   readonly dangerous?: { readonly plaintext?: boolean | "any" };
   /** Hears what becomes of each pair. Must not throw. */

@@ -128,3 +128,27 @@ describe("where a pair comes up", () => {
     expect(went).toBe(0);
   });
 });
+
+describe("a name that is said over QUIC", () => {
+  const barrel = (more: Partial<OutsideParty> = {}): OutsideParty =>
+    party({ protocol: "barrel", assurance: "cookie", incarnation: undefined, ...more });
+
+  it.each<[string, OutsideParty | undefined, "ok" | "alive" | "nok"]>([
+    ["nothing", undefined, "ok"],
+    ["one that came the same way", barrel(), "alive"],
+    ["one that came by cookie", party({ protocol: "otp", key: undefined, assurance: "cookie" }), "alive"],
+    ["one of which we are surer", party(), "nok"],
+    ["one that is spelt otherwise", barrel({ name: parseNodeName("out@H") }), "nok"],
+  ])("is answered by what stands: %s", (_what, standing, answer) => {
+    const { book, first } = pairs();
+    if (standing !== undefined) book.up(first, standing);
+    expect(book.answerBarrel(OUT, "cookie")).toBe(answer);
+  });
+
+  it("takes the place of none of which we are surer, also where that came up meanwhile", () => {
+    const { book, first, second } = pairs();
+    book.up(first, party());
+    expect([book.up(second, barrel()), first.ends]).toEqual([false, []]);
+    expect([book.up(second, barrel({ isDialled: true })), first.ends]).toEqual([true, ["SESSION_REPLACED"]]);
+  });
+});

@@ -75,6 +75,16 @@ export class OutsideBook<P extends Endable> {
     return answer;
   }
 
+  /**
+   * An outside node dials over QUIC and has proven its key, which may be relayed: what its name is answered. `assurance` of it;
+   * a session of which we are surer stays. Of crossing dials the inside node judges, when this one has proven its cookie.
+   */
+  answerBarrel(outside: NodeName, assurance: Assurance): "ok" | "alive" | "nok" {
+    const standing = this.#standing.get(canonicalName(outside))?.party;
+    if (standing === undefined) return "ok";
+    return standing.name === outside && assuranceAtLeast(assurance, standing.assurance) ? "alive" : "nok";
+  }
+
   /** The inside node's dial may prove itself outside: `run` does so, once the inside node judges no other. */
   whenFree({ name: dialled, incarnation }: ArbitrationQuestion, newcomer: Newcomer, pair: P, run: () => void): void {
     const name = canonicalName(dialled);
@@ -97,6 +107,9 @@ export class OutsideBook<P extends Endable> {
     if (!party.isDialled && incarnation !== undefined) {
       const facts = standingFacts(before?.party, { ...party, succeeds: party.succeeds, holdsName: true });
       if (!mayReplaceNative(facts, incarnation)) return false;
+    }
+    if (party.protocol === "barrel" && !party.isDialled && before !== undefined) {
+      if (!assuranceAtLeast(party.assurance, before.party.assurance)) return false;
     }
     const older = this.#openings.before(pair);
     this.#standing.set(name, { pair, party });

@@ -74,6 +74,20 @@ export function strangerRefused(peer: NodeName): SallyportError {
   });
 }
 
+/** The session of a pair stays on the connection that it began with. */
+export function pairsStay(peer: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "PAIR_STAYS",
+    `${peer} wanted to move the session of a pair to this connection`,
+    {
+      stage: "session",
+      peer,
+      advice: "nothing: the session goes on over the connection that it has",
+    },
+  );
+}
+
 /** More than fits before the other leg stands. */
 export function tooEarly(peer: NodeName, max: number): SallyportError {
   return new SallyportError(

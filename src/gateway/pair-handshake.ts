@@ -7,8 +7,12 @@ import type { Endable } from "./outside-book.ts";
 export interface PairHandshake extends Endable {
   /** The accepting leg hears a name that a key has proven. @throws {SallyportError} to refuse it */
   named(name: NodeName): void;
-  /** The accepting leg knows who dials, so far as its protocol can say before the challenge. */
+  /** The accepting leg knows who dials, so far as its protocol can say before the challenge: the far node is dialled. */
   claimed(claim: PeerClaim): void;
+  /** The same, and the far node is dialled later. False: the claim was refused. */
+  welcome(claim: PeerClaim): boolean;
+  /** Dials the far node for a claim that was welcome. */
+  dialFar(claim: PeerClaim): void;
   /** The node that dialled has given its old connection up. */
   confirmed(): void;
   status(status: "ok" | "ok_simultaneous" | "alive"): void;

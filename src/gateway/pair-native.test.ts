@@ -18,7 +18,7 @@ import type { Control } from "../wire/control-types.ts";
 import { DEFAULT_FLAGS, FRAGMENTS, UNICODE_IO } from "../wire/flags.ts";
 import { ExpectedInside } from "./expected-inside.ts";
 import { Link, type PairEvent } from "./link.ts";
-import type { PairFacts, Side } from "./message-filter.ts";
+import { otherSide, type PairFacts, type Side } from "./message-filter.ts";
 import { OutsideBook } from "./outside-book.ts";
 import { FAR_REDIAL_LATER_MS, FAR_REDIAL_MS, MAX_FAR_DIALS, type Route } from "./pair.ts";
 import { pass } from "./verdict.ts";
@@ -70,14 +70,15 @@ function world(options: WorldOptions = {}) {
   const files = new FaultyFiles();
   files.put("/keys/node.key", Buffer.alloc(32, 9));
   if (options.isPinned !== false) files.put(`/keys/trusted/${out}.pub`, outsideNode().identity.publicKey);
-  const cookies = options.cookie?.gateway === true ? Buffer.from(COOKIE) : undefined;
-  const keeper = testKeeper(IN, files, clock, { trust: options.trust ?? "strict", cookie: cookies });
+  const cookie = options.cookie?.gateway === true ? Buffer.from(COOKIE) : undefined;
+  const keeper = testKeeper(IN, files, clock, { trust: options.trust ?? "strict", cookie });
   const { registered = CREATION.inside } = options;
   const expected = new ExpectedInside(mask, () => (registered === "nothing" ? undefined : registered));
   const identity = { keeper, book: new OutsideBook<never>(IN), expected };
   const events: PairEvent[] = [];
   const facts: PairFacts[] = [];
   const limits = { ...DEFAULT_DIST_LIMITS, ...options.limits };
+  const heard = (sink: CarrierSink): CarrierSink => (options.oneChunk === true ? inOneChunk(sink, clock) : sink);
   const link = (from: Side, target: NodeName, dialler: NodeName): Link => {
     const route: Route = {
       from,
@@ -96,10 +97,9 @@ function world(options: WorldOptions = {}) {
         facts.push(given);
         return { judge: (_side, control, buffer, start, stop) => pass(control, buffer, start, stop) };
       },
-      dial(sink) {
-        const network = networks[from === "inside" ? "outside" : "inside"];
-        const heard = options.oneChunk === true ? inOneChunk(sink, clock) : sink;
-        return network.dial({ scheme: "tcp", host: target, port: 1 }, target, heard);
+      dial: {
+        kind: "stream",
+        make: (sink) => networks[otherSide(from)].dial({ scheme: "tcp", host: target, port: 1 }, target, heard(sink)),
       },
     };
     const made = new Link(route, (event) => void events.push(event));

@@ -2,8 +2,8 @@ import type { OtpHandshakeTools, OtpIdentity, OtpSession, ShownIdentity } from "
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { Admission, Carrier, CarrierSink } from "../carrier/carrier.ts";
-import type { PeerClaim, ProvenPeer } from "../dist/sink.ts";
+import type { Admission } from "../carrier/carrier.ts";
+import type { PeerClaim } from "../dist/sink.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import { isCut } from "../node/identity-keeper.ts";
 import { otherConnectionWins } from "../node/sessions.ts";
@@ -13,7 +13,8 @@ import { expandDigest } from "../wire/flags.ts";
 import type { ByeReason } from "../wire/link-frames.ts";
 import { EarlyMessages } from "./early-messages.ts";
 import { Leg, type LegOwner, type LegWorld } from "./leg.ts";
-import { type FilterFactory, type MessageFilter, otherSide, type PairedNode, type Side } from "./message-filter.ts";
+import type { LegCarrier } from "./leg-carrier.ts";
+import { type FilterFactory, type MessageFilter, otherSide, type Side } from "./message-filter.ts";
 import type { LegIdentity } from "./native-steps.ts";
 import {
   cacheNotNegotiated,
@@ -23,6 +24,7 @@ import {
   otherLegEnded,
   strictlyMissing,
 } from "./pair-failures.ts";
+import { pairedNode } from "./paired-node.ts";
 import type { Outgoing } from "./verdict.ts";
 
 /** Dials of an outside node for one of the inside node, while its own crosses them. */
@@ -45,9 +47,11 @@ export interface Route {
   readonly tools: Readonly<Record<Side, OtpHandshakeTools>>;
   /** The outside leg also speaks the native handshake. */
   readonly identity?: LegIdentity;
+  /** Over QUIC the outside nodes list the inside one in `nodes()`. Default false. */
+  readonly isVisible?: boolean;
   readonly filterFor: FilterFactory;
-  /** Dials the target. @throws {SallyportError} when there is nothing to dial */
-  dial(sink: CarrierSink): Carrier;
+  /** Dials the target. */
+  readonly dial: LegCarrier;
 }
 
 /** What a pair tells of itself. */
@@ -88,20 +92,20 @@ export class Pair implements LegOwner {
   #wasUp = false;
   #now: MonotonicMs;
 
-  constructor(route: Route, watcher: PairWatcher, carrier: Carrier, admission: Admission) {
+  constructor(route: Route, watcher: PairWatcher, carrier: LegCarrier, admission: Admission) {
     this.#route = route;
     this.#watcher = watcher;
     this.#admission = admission;
     this.#now = route.world.clock.now();
     // Only the name counts: what else is shown comes with the challenge, or is expected of the inside node.
     const own = { name: route.target, creation: 0, flags: route.mask };
-    this.near = this.#leg(route.from, own, undefined, () => carrier);
+    this.near = this.#leg(route.from, own, undefined, carrier);
   }
 
-  #leg(side: Side, own: OtpIdentity, target: NodeName | undefined, makeCarrier: (sink: CarrierSink) => Carrier): Leg {
-    const { world, tools, identity } = this.#route;
+  #leg(side: Side, own: OtpIdentity, target: NodeName | undefined, carrier: LegCarrier): Leg {
+    const { world, tools, identity, isVisible = false } = this.#route;
     const parts = { world, tools: tools[side], identity: side === "outside" ? identity : undefined };
-    return new Leg({ side, own, target, makeCarrier, ...parts }, this);
+    return new Leg({ side, own, target, carrier, isVisible, ...parts }, this);
   }
 
   get route(): Route {
@@ -145,7 +149,8 @@ export class Pair implements LegOwner {
     const leg = this.#outside;
     const peer = leg?.connection.peer;
     if (leg === undefined || peer === undefined) return;
-    const key = peer.native?.publicKey;
+    // Also one that no rule goes by: what it has proven is that key's word.
+    const key = peer.native?.publicKey ?? peer.info.proven?.publicKey;
     const fingerprint = key === undefined ? undefined : this.#route.identity?.keeper.fingerprintOf(key);
     if (isCut(changes, peer.name, fingerprint)) leg.connection.destroy(trustWithdrawn(peer.name));
   }
@@ -159,6 +164,10 @@ export class Pair implements LegOwner {
   }
 
   claimed(claim: PeerClaim): void {
+    if (this.welcome(claim)) this.dialFar(claim);
+  }
+
+  welcome(claim: PeerClaim): boolean {
     try {
       this.named(claim.name);
       const lacking = strictlyMissing(claim.name, claim.flags);
@@ -167,18 +176,18 @@ export class Pair implements LegOwner {
       this.#watcher.attempted(this, claim.name);
     } catch (error) {
       this.near.refuseClaim(error);
-      return;
+      return false;
     }
-    this.#dialFar(claim);
+    return true;
   }
 
-  #dialFar(claim: PeerClaim): void {
+  dialFar(claim: PeerClaim): void {
     const { target, mask } = this.#route;
     const side = otherSide(this.near.side);
     const own = { name: claim.name, creation: claim.creation, flags: expandDigest(claim.flags) & mask };
     this.#farDials++;
     try {
-      const far = this.#leg(side, own, target, (sink) => this.#route.dial(sink));
+      const far = this.#leg(side, own, target, this.#route.dial);
       this.#phase = { kind: "dialling", far, claim };
     } catch (error) {
       if (!isSallyportError(error)) throw error;
@@ -196,8 +205,10 @@ export class Pair implements LegOwner {
     this.far?.connection.answerAlive(true);
   }
 
-  challenged({ peerCreation: creation, flags }: OtpSession, peerFlags: bigint): void {
+  challenged({ peerCreation: creation, flags: common }: OtpSession, peerFlags: bigint): void {
     const phase = this.#phase;
+    // A leg over QUIC may show more.
+    const flags = common & expandDigest(this.#route.mask);
     if (phase.kind !== "dialling") return;
     const { far } = phase;
     const lacking = strictlyMissing(this.#route.target, peerFlags);
@@ -341,12 +352,12 @@ export class Pair implements LegOwner {
   /** The outside node prefers its own dial, which this gateway has sent away: the inside node's goes on. */
   #dialsAnew(leg: Leg, cause: SallyportError | undefined): boolean {
     const phase = this.#phase;
-    if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || !leg.isNative) return false;
+    if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || !leg.provesKeys) return false;
     if (cause?.reason !== "OTHER_CONNECTION_WINS" || this.#farDials >= MAX_FAR_DIALS) return false;
     const { world, target, identity } = this.#route;
     const { clock } = world;
     const afterMs = identity?.book.prefersInside(target) === false ? FAR_REDIAL_LATER_MS : FAR_REDIAL_MS;
-    const timer = clock.at(addMs(clock.now(), afterMs), () => this.#dialFar(phase.claim), true);
+    const timer = clock.at(addMs(clock.now(), afterMs), () => this.dialFar(phase.claim), true);
     this.#phase = { kind: "waiting", claim: phase.claim, timer };
     identity?.book.release(this, target);
     return true;
@@ -362,7 +373,7 @@ export class Pair implements LegOwner {
     }
     // The far node's own words, where it had some.
     if (!this.#hasAnswered && cause?.reason === "OTHER_CONNECTION_WINS") near.answerClaim("nok");
-    else if (!this.#hasAnswered && cause?.reason === "NOT_ALLOWED" && !near.isNative) near.answerClaim("not_allowed");
+    else if (!this.#hasAnswered && cause?.reason === "NOT_ALLOWED" && !near.provesKeys) near.answerClaim("not_allowed");
     near.abandon(cause ?? otherLegEnded(leg.side, this.#route.target, "CLOSED"));
   }
 }
@@ -370,18 +381,4 @@ export class Pair implements LegOwner {
 function hold(leg: Leg, stops: boolean): void {
   if (stops) leg.connection.holdReading();
   else leg.connection.releaseReading();
-}
-
-function pairedNode(leg: Leg, { name, creation, info, native }: ProvenPeer): PairedNode {
-  const publicKey = native?.publicKey;
-  return {
-    name,
-    creation,
-    assurance: leg.assurance,
-    info,
-    protocol: native === undefined ? "otp" : "native",
-    fingerprints: publicKey === undefined ? [] : leg.fingerprintsOf(name, publicKey),
-    publicKey,
-    spki: info.chainTrusted && info.peerCertDer !== undefined ? leg.spkiOf(info.peerCertDer) : undefined,
-  };
 }

@@ -5,7 +5,7 @@ import type { PeerFacts } from "../policy/decision.ts";
 import type { Verb } from "../policy/verbs.ts";
 
 /** What a rule written in code can grant on one target. */
-export type AllowVerb = "call" | "cast" | "send" | "monitor" | "link" | "exit" | "rpc" | "spawn";
+export type AllowVerb = "call" | "cast" | "send" | "monitor" | "link" | "exit" | "rpc" | "spawn" | "stream";
 
 /**
  * A rule written in code, beside the thing it opens: the least assurance (`"ca"`), named peers, or both with a choice of
@@ -27,7 +27,7 @@ export type Allow =
 export type AllowFacts = Pick<PeerFacts, "name" | "assurance"> & Partial<Pick<PeerFacts, "fingerprints">>;
 
 const DEFAULT_VERBS: readonly AllowVerb[] = ["call", "cast", "send", "monitor"];
-const ALL_VERBS: readonly string[] = ["call", "cast", "send", "monitor", "link", "exit", "rpc", "spawn"];
+const ALL_VERBS: readonly string[] = ["call", "cast", "send", "monitor", "link", "exit", "rpc", "spawn", "stream"];
 
 /** A compiled `Allow`. */
 export class AllowRule {

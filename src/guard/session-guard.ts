@@ -32,7 +32,7 @@ export interface SessionGuardParts {
 
 /** What one session may do here: its rules, the verdicts they led to, and what is left of its bounds. */
 export class SessionGuard {
-  readonly facts: PeerFacts;
+  #facts: PeerFacts;
   readonly budget: PeerBudget;
   readonly #limits: GuardLimits;
   readonly #clock: Clock;
@@ -46,7 +46,7 @@ export class SessionGuard {
   #knownAtoms: ReadonlySet<string> | undefined;
 
   constructor({ facts, rules, nodes, budget, limits, clock }: SessionGuardParts) {
-    this.facts = facts;
+    this.#facts = facts;
     this.budget = budget;
     this.#limits = limits;
     this.#clock = clock;
@@ -55,6 +55,10 @@ export class SessionGuard {
     this.#verdicts = this.#newVerdicts(rules.authority);
     this.#isBounded = hasBounds(rules.authority.peerBounds);
     this.#denials = new TokenBucket({ count: limits.maxDenialsPerSecond, perMs: 1_000 }, clock.now());
+  }
+
+  get facts(): PeerFacts {
+    return this.#facts;
   }
 
   get generation(): number {
@@ -73,6 +77,12 @@ export class SessionGuard {
     this.#isBounded = hasBounds(rules.authority.peerBounds);
   }
 
+  /** The same peer on another connection, with another address or certificate. */
+  moved(facts: PeerFacts, rules: SessionRules): void {
+    this.#facts = facts;
+    this.rejudge(rules);
+  }
+
   /** See `Verdicts.onProcess`. */
   onProcess(verb: Verb, process: LiveTarget, access: Access, namesGeneration: number): Verdict {
     return this.#verdicts.onProcess(verb, process, access, namesGeneration);
@@ -86,6 +96,11 @@ export class SessionGuard {
   /** See `Verdicts.onFunction`. */
   onFunction(verb: "rpc" | "spawn", label: string, rule: AllowRule | undefined): Verdict {
     return this.#verdicts.onFunction(verb, label, rule);
+  }
+
+  /** See `Verdicts.onStream`. */
+  onStream(tag: string, rule: AllowRule | undefined): Verdict {
+    return this.#verdicts.onStream(tag, rule);
   }
 
   /** Whether the peer may watch a process: with `monitor`, or because it may call it (rulings U16). */

@@ -94,6 +94,17 @@ export class Verdicts {
     return this.#other(`${verb}${code?.permits === true ? "+" : "-"}${label}`, verb, target, code);
   }
 
+  /** On streams of a tag. */
+  onStream(tag: string, rule: AllowRule | undefined): Verdict {
+    const code = this.#code("stream", rule, tag);
+    return this.#other(
+      `stream${code?.permits === true ? "+" : "-"}${tag}`,
+      "stream",
+      { kind: "name", name: tag },
+      code,
+    );
+  }
+
   #other(key: string, verb: Verb, target: Target, code?: CodeRule): Verdict {
     const kept = this.#others.get(key);
     if (kept !== undefined && this.#holds(kept)) return kept;

@@ -1,35 +1,26 @@
-import type { Assurance, ProtocolName } from "../base/assurance.ts";
+import type { Assurance } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { TlsDebug } from "../carrier/tls-debug.ts";
 import type { Allow, AllowVerb } from "../guard/allow.ts";
 import type { CapabilityVerb } from "../guard/capabilities.ts";
+import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
+import type { NodeAdmission } from "./admission-api.ts";
 import type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
+import type { Channel } from "./channel.ts";
+import type { Health, Vitals } from "./health-api.ts";
 import type { Metric } from "./metric.ts";
-import type { SeedHealth } from "./seed.ts";
+import type { Peer } from "./peer.ts";
+import type { PeerStream, StreamHandler } from "./peer-stream.ts";
 
 export type { CertificateReloadResult, NodeCertificate } from "./certificate-api.ts";
+export type { Health, LastRefusal, PeerHealth, Vitals } from "./health-api.ts";
 export type { Metric } from "./metric.ts";
-
-/** A peer as an application sees it: who it is, how sure we are, and over what it came. */
-export interface Peer {
-  readonly name: NodeName;
-  /** `SHA256:...` of the identity key, or null where the protocol has none (otp). */
-  readonly fingerprint: string | null;
-  readonly publicKey: Buffer | null;
-  readonly assurance: Assurance;
-  readonly protocol: ProtocolName;
-  /** DER of the certificate the peer showed, or null. */
-  readonly certificate: Buffer | null;
-  /** TLS version (`TLSv1.3`) and cipher suite (`TLS_AES_256_GCM_SHA384`) of the connection; null without TLS. */
-  readonly tls: { readonly version: string; readonly cipher: string } | null;
-  /** The peer's creation: changes when it restarts. */
-  readonly incarnation: number;
-  /** `host:port` of the other end. */
-  readonly address: string;
-}
+export type { Peer } from "./peer.ts";
+export type { PeerStream, StreamHandler } from "./peer-stream.ts";
 
 /** What a handler knows about the message it handles. */
 export interface HandlerContext {
@@ -146,6 +137,8 @@ export interface NodeEvents {
   nodedown: [peer: Peer, reason: string];
   /** An inbound operation was refused. */
   denied: [denied: Denied];
+  /** A certificate is near its end, or past it: at 30, 14, 7 and 1 days, at its end, and daily from then on. */
+  expiry: [expiry: CertificateExpiry];
   /** Something the operator should know. */
   warning: [warning: { readonly reason: string; readonly message: string }];
   /** Another policy, or other certificate files, were to be taken; `ok` says whether they were. */
@@ -154,11 +147,12 @@ export interface NodeEvents {
       | (PolicyReloadResult & { readonly what: "policy" })
       | (CertificateReloadResult & { readonly what: "certificate" }),
   ];
+  tls: [TlsDebug & { readonly dropped: number }];
   /** A peer with an `io` grant on `user` wrote output of something this node started there. */
   output: [output: { readonly peer: Peer; readonly text: string }];
   /** A handler threw. `id` is what the caller was told. */
   handlerError: [failure: { readonly id: string; readonly where: string; readonly error: unknown }];
-  /** A connection failed before it became a session. Of seeds that nobody waits for, `health()` tells. */
+  /** A connection failed before it became a session. Of seeds that nobody waits for, `vitals()` tells. */
   refused: [
     failure: { readonly address: string; readonly role: "initiator" | "acceptor"; readonly error: SallyportError },
   ];
@@ -299,34 +293,20 @@ export interface NodeIdentity {
   reload(): Promise<number>;
 }
 
-/** Health of a node at one moment. */
-export interface Health {
-  /** `yellow`: it works, and something needs a look; see `problems`. */
-  readonly state: "green" | "yellow";
-  /** Reasons for `yellow`, those of the warnings that told of them. */
-  readonly problems: readonly string[];
-  readonly selfNode: NodeName;
-  readonly isDistributed: boolean;
-  readonly connectedNodes: readonly NodeName[];
-  readonly connectedCount: number;
-  readonly processes: number;
-  readonly openCalls: number;
-  /** The nodes that this one connects to by itself. */
-  readonly seeds: readonly SeedHealth[];
-  /** Counters since start, by stable name. */
-  readonly counters: Readonly<Record<string, number>>;
-}
-
 /** A node: the whole public surface. Made by `createNode`. */
 export interface Node {
   readonly name: NodeName;
   readonly creation: number;
   /** The endpoints really bound, such as `tls://127.0.0.1:9100`. Empty for a dial-only node. */
   readonly endpoints: readonly string[];
+  /** Where probes ask over HTTP, such as `http://127.0.0.1:9180`; null where option `health` is not set. */
+  readonly healthEndpoint: string | null;
   /** Identity by key; null for a node that runs without. */
   readonly identity: NodeIdentity | null;
   /** The certificate files of `tls`; null for a node that makes its certificate itself, or has none. */
   readonly certificate: NodeCertificate | null;
+  /** The lists of who may connect. */
+  readonly admission: NodeAdmission;
   /** The policy; null for a node without one. */
   readonly policy: NodePolicy | null;
   /** A refused or audited operation of late, by the id that the peer was told; undefined when it is not known any more. */
@@ -375,13 +355,32 @@ export interface Node {
   demonitor(ref: Reference): boolean;
   link(process: LocalProcessHandle, remote: Target): void;
   unlink(process: LocalProcessHandle, remote: Target): void;
+  /**
+   * Serves streams of a tag that barrel peers open, where `allow` or the policy (verb `stream`) lets them. Returns a function that
+   * stops it: open streams go on. @throws {SallyportError} ERR_API_MISUSE STREAM_TAG, NAME_TAKEN, ALLOW_INVALID
+   */
+  onStream(tag: string, handler: StreamHandler, options?: RegisterOptions): () => void;
+  /**
+   * Opens a stream to a barrel peer under a tag; dials when there is no session. Whether the peer takes it shows later, as `closed`.
+   * @throws {SallyportError} as `connect`; ERR_PEER_INCOMPATIBLE STREAMS_UNSUPPORTED; ERR_API_MISUSE STREAM_TAG; ERR_LIMIT
+   * STREAMS_FULL
+   */
+  openStream(node: string, tag: string, options?: CallOptions): Promise<PeerStream>;
   /** Sends an exit signal; `kill` (an atom) cannot be trapped. */
   exit(target: Target, reason: Term): void;
   /** A fresh unguessable reference of this node. */
   makeRef(): Reference;
   peers(): readonly Peer[];
-  health(): Health;
-  /** Connection attempts: `dist.auth.attempts` by role, protocol, outcome and reason, `dist.auth.duration_ms` by role and outcome. */
+  /** What secures a session. @throws {SallyportError} ERR_CLOSED NOT_CONNECTED */
+  channel(node: string): Channel;
+  /** How the node is, as far as it knows without asking anybody. Never throws, also when the node is closed. */
+  vitals(): Vitals;
+  /**
+   * The same, and whether the peers answer: they are pinged, 32 at a time, those with a session only. Resolves within 8 seconds
+   * and never rejects.
+   */
+  health(): Promise<Health>;
+  /** Attempts: `dist.auth.attempts` by role, protocol, outcome, reason; `dist.auth.duration_ms`; `dist.audit.records` by outcome. */
   metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;

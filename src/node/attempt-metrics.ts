@@ -1,4 +1,5 @@
 import type { AttemptOutcome, AttemptRole } from "../audit/attempt-entries.ts";
+import type { AuditTrail } from "../audit/audit-trail.ts";
 import { BARREL_METRICS, type BarrelAttempt } from "../auth/barrel-types.ts";
 import type { ProtocolName } from "../base/assurance.ts";
 import type { Metric } from "./api.ts";
@@ -95,4 +96,13 @@ function histogram(name: string, { labels, counts, sum, count }: Durations): Met
     return { le, count: upTo };
   });
   return { kind: "histogram", name, labels, buckets, sum, count };
+}
+
+/** What became of the records of the audit log: `lost` is the counter of drops. */
+export function auditMetrics(audit: AuditTrail | undefined): readonly Metric[] {
+  if (audit === undefined) return [];
+  const { audit_written: written = 0, audit_lost: lost = 0, audit_summarised: summarised = 0 } = audit.counters();
+  return Object.entries({ written, lost, summarised }).map(([outcome, value]) => {
+    return { kind: "counter", name: "dist.audit.records", labels: { outcome }, value };
+  });
 }

@@ -3,6 +3,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { ProtocolName } from "../base/assurance.ts";
 import type { Clock, MonotonicMs } from "../base/clock.ts";
+import { diagnose } from "../base/diagnosis.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
@@ -100,6 +101,7 @@ export class Attempt {
       const outcome = outcomeOf(error);
       const durationMs = this.#over(outcome, error.reason);
       const { shown, pinned } = error.detail;
+      const { code: diagnosis, fault } = diagnose(error);
       this.#parts.audit?.attempt({
         ...this.#entry(newDecisionId(this.#parts.random), address, durationMs),
         outcome,
@@ -111,6 +113,7 @@ export class Attempt {
         code: error.code,
         reason: error.reason,
         stage: error.stage ?? null,
+        ...{ diagnosis, fault },
       });
     });
   }

@@ -6,6 +6,7 @@ import type { ChannelledDialer } from "../carrier/channels.ts";
 import type { HeartbeatOptions } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { TickOptions } from "../dist/tick.ts";
+import type { Doors } from "./doors.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
 import type { IdleOption } from "./options.ts";
 import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./ports.ts";
@@ -31,8 +32,12 @@ export interface ConnectionParts {
   readonly judgeCertificate: CertificateJudge;
   /** Undefined: certificates have no end, and no key that a policy could name. */
   readonly readCertificate?: CertificateReader | undefined;
+  /** This node's certificate is of an authority: peers may rest on it, and end sessions with it. Default false. */
+  readonly isCertificateIssued?: boolean | undefined;
   /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
   readonly identity?: IdentityKeeper | undefined;
+  /** Who may become a session at all; default everybody. */
+  readonly doors?: Doors | undefined;
   readonly maxSessions?: number | undefined;
   /** When sessions that nothing needs are ended. Default false: never. */
   readonly idle?: IdleOption | undefined;

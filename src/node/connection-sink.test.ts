@@ -6,7 +6,9 @@ import type { DistConnection } from "../dist/connection.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { Attempt } from "./attempts.ts";
-import { type ConnectionHost, ConnectionSink } from "./connection-sink.ts";
+import type { ConnectionHost } from "./connection-host.ts";
+import { ConnectionSink } from "./connection-sink.ts";
+import { Doors } from "./doors.ts";
 import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 
@@ -21,7 +23,12 @@ function proven(pinned: readonly string[]): string[] {
   } as unknown as DistConnection;
   const identity = { hasPin: (name: string) => pinned.includes(name) };
   const policy = { factsOf: () => ({}), judge: () => ({ kind: "may-connect" }) };
-  const host = { sessions: new Sessions(parseNodeName("m@h")), identity, ...policy } as unknown as ConnectionHost;
+  const host = {
+    sessions: new Sessions(parseNodeName("m@h")),
+    doors: new Doors(),
+    identity,
+    ...policy,
+  } as unknown as ConnectionHost;
   const sink = new ConnectionSink(host, undefined, () => undefined, {} as Attempt);
   sink.attach(connection);
   sink.proven({ name: PEER, role: "acceptor", info: {} } as unknown as ProvenPeer);
@@ -43,6 +50,7 @@ function trusted(cookieDiffers: boolean, isFull: boolean, isAllowed: boolean): u
   const done: unknown[] = [];
   const answer = { kind: "granted", assurance: "tofu" };
   const host = {
+    doors: new Doors(),
     sessions: {
       noRoomFor: () => {
         done.push("room");
@@ -94,6 +102,7 @@ function comesUp(onEnd: (world: { isAllowed: boolean; pinned: boolean; isUp: boo
   const sink = new ConnectionSink(
     {
       sessions,
+      doors: new Doors(),
       identity: { hasPin: () => world.pinned },
       factsOf: () => ({}),
       judge: () =>

@@ -1,80 +1,32 @@
 import type { BarrelAttempt, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
-import { type Assurance, assuranceAtLeast, type ProtocolName } from "../base/assurance.ts";
-import { SallyportError } from "../base/errors.ts";
+import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
+import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { CarrierInfo, OwnTls } from "../carrier/carrier.ts";
 import type { BarrelLink, BarrelLinkOwner } from "../dist/barrel-link.ts";
 import type { DistConnection } from "../dist/connection.ts";
+import { movedUnasked } from "../dist/connection-failures.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
 import type { DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
-import type { SessionRules } from "../guard/session-guard.ts";
 import type { PublicKey } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
-import type { IdentityKeeper, PendingTrust } from "./identity-keeper.ts";
+import type { ConnectionHost } from "./connection-host.ts";
+import type { PendingTrust } from "./identity-keeper.ts";
 import { nativeOnly } from "./native-only.ts";
+import { closedBeforeSession } from "./node-closed.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
+import { dialledKeyOf } from "./peer-facts.ts";
+import type { PeerStreams } from "./peer-stream.ts";
 import type { Standing } from "./policy-keeper.ts";
-import type { CertificateJudge } from "./ports.ts";
 import type { Session } from "./session.ts";
-import { type AnsweredClaim, giveWay, type Sessions, sessionReplaced } from "./sessions.ts";
+import { nothingNewer } from "./session-move.ts";
+import { type AnsweredClaim, giveWay, sessionReplaced } from "./sessions.ts";
+import { type EndedAttempt, explainSilentEnd } from "./silent-end.ts";
 import { isSameParty, newcomerOf } from "./standing.ts";
-
-/** An authenticated peer on one connection. */
-export interface KnownConnection {
-  readonly name: NodeName;
-  readonly assurance: Assurance;
-  readonly protocol: ProtocolName;
-  readonly publicKey: PublicKey | undefined;
-  readonly info: CarrierInfo;
-}
-
-/** A peer that is authenticated and may connect. */
-export interface AdmittedPeer {
-  readonly facts: PeerFacts;
-  readonly rules: SessionRules;
-  readonly holdsName: boolean;
-}
-
-/** What a connection needs of its node, from its first byte to its end. */
-export interface ConnectionHost {
-  readonly sessions: Sessions;
-  readonly judgeCertificate: CertificateJudge;
-  /** Undefined for a node without an identity key: it speaks OTP only. */
-  readonly identity: IdentityKeeper | undefined;
-  /** What a policy decides on, of an authenticated peer. */
-  factsOf(peer: KnownConnection): PeerFacts;
-  /** Whether the policy lets it connect, and what it may do. */
-  judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing;
-  /** Makes the session of an admitted peer, under whose name none stands any more. Runs nobody else's code. */
-  sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session;
-  /** A stranger turned out to be the one that answers at the address of its name. */
-  nameProven(session: Session): void;
-  /** Tells of a new session; whoever hears of it may end it at once. */
-  announce(session: Session): void;
-  sessionDown(session: Session, cause: SallyportError | undefined): void;
-  /** The connection ended before it was a session. */
-  failed(connection: DistConnection, address: string, error: SallyportError): void;
-  /** First fragment of a large message: is it worth collecting? */
-  wanted(session: Session, control: Control): boolean;
-  /** A large message that was not wanted; see DistSink.refused. */
-  refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
-  message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void;
-  relieved(session: Session): void;
-  /** Whether nothing at this end needs the session. */
-  idleAsked(session: Session): boolean;
-  /** See DistSink.idleKept. */
-  idleKept(session: Session): void;
-  /** How an exchange of keys over QUIC went. */
-  barrelAttempted(attempt: BarrelAttempt): void;
-  /** A PONG that answers no PING. */
-  strayPong(): void;
-  turnStarted(): void;
-  /** Runs what became ready. */
-  turnEnded(): void;
-}
 
 /** Upward side of one distribution connection of a node: certificate and name checks first, then its session. */
 export class ConnectionSink implements DistSink, BarrelLinkOwner {
@@ -87,27 +39,45 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   #pending: PendingTrust | undefined;
   #claim: AnsweredClaim | undefined;
   #link: BarrelLink | undefined;
+  #streams: PeerStreams | undefined;
   #claimed: NodeName | undefined;
   #assurance: Assurance = "none";
+  readonly #moving: Session | undefined;
+  #ownTls: OwnTls | undefined;
+  #isProven = false;
   #session: Session | undefined;
 
-  /** `settled` is called once the connection is authenticated. */
-  constructor(host: ConnectionHost, target: NodeName | undefined, settled: () => void, attempt: Attempt) {
+  /** `settled` is called once the connection is authenticated; `moving` is to go over to this connection. */
+  constructor(
+    host: ConnectionHost,
+    target: NodeName | undefined,
+    settled: () => void,
+    attempt: Attempt,
+    moving?: Session | undefined,
+  ) {
     this.#host = host;
+    this.#moving = moving;
     this.#target = target;
     this.#settled = settled;
     this.#attempt = attempt;
   }
 
-  /** To be called once, before anything can arrive. */
-  attach(connection: DistConnection): void {
+  /** To be called once, before anything can arrive. `ownTls`: what this side shows; absent without TLS. */
+  attach(connection: DistConnection, ownTls?: OwnTls): void {
     this.#connection = connection;
+    this.#ownTls = ownTls;
   }
 
   /** Instead, for a connection over QUIC: the link asks about its peer's key first. */
-  attachLink(link: BarrelLink): void {
+  attachLink(link: BarrelLink, streams: PeerStreams): void {
     this.#link = link;
+    this.#streams = streams;
     this.#attempt.secured("barrel");
+  }
+
+  /** The session, from the moment it stands. */
+  get session(): Session | undefined {
+    return this.#session;
   }
 
   barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
@@ -133,12 +103,19 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { identity, judgeCertificate } = this.#host;
     const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
     this.#attempt.secured(isNative ? "native" : "otp");
+    if (this.#moving !== undefined && !(isNative && this.#host.moves.pays(this.#moving, info))) {
+      throw nothingNewer(this.#moving.peer.name);
+    }
     // The native handshake proves the key itself, and is bound to this very TLS session.
-    if (isNative) return;
+    if (isNative) {
+      if (target !== undefined) this.#host.watches.secured(target, info);
+      return;
+    }
     // A dialler is judged when it has said its name: only then can it be told that it may not (status not_allowed).
     if (target === undefined) return;
+    this.#host.watches.secured(target, info);
     if (identity?.needsKey(target) === true) throw nativeOnly(target);
-    checkChain(info, "initiator", target);
+    checkChain(info, "initiator", target, this.#host.self.clock.wallMs());
     this.#assurance = checkName(info, target, judgeCertificate);
   }
 
@@ -147,9 +124,11 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     if (connection === undefined) return;
     this.#claimed = claim.name;
     try {
+      const shut = this.#host.doors.refusalOf(claim.name, "acceptor");
+      if (shut !== undefined) throw shut;
       // Over QUIC the key has spoken already, and the name can be no other than that in HELLO.
       if (claim.info.proven === undefined) {
-        checkChain(claim.info, "acceptor", undefined);
+        checkChain(claim.info, "acceptor", undefined, this.#host.self.clock.wallMs());
         if (this.#host.identity?.hasPin(claim.name) === true) throw nativeOnly(claim.name);
         this.#assurance = checkName(claim.info, claim.name, this.#host.judgeCertificate);
       }
@@ -166,6 +145,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   }
 
   proven(peer: ProvenPeer): void {
+    this.#isProven = true;
     const connection = this.#connection;
     if (connection === undefined) return;
     const { proven } = peer.info;
@@ -213,6 +193,12 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { identity } = this.#host;
     if (identity === undefined || this.#info === undefined) return;
     this.#claimed = question.name;
+    const shut = this.#host.doors.refusalOf(question.name, question.role);
+    if (shut !== undefined) {
+      // That nobody is let in now is nobody's fault, and passes: it may be told so.
+      this.#connection?.answerTrust({ kind: this.#host.doors.isClosed ? "full" : "refused", error: shut });
+      return;
+    }
     const { answer, pending } = identity.decide(question, this.#info);
     this.#pending = pending;
     // Who has not the cookie is told so, whether the policy knows its name or there is room for it, and gets no record of its
@@ -251,6 +237,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { sessions } = this.#host;
     const newcomer = newcomerOf(pending);
     const standing = sessions.get(question.name);
+    if (standing !== undefined && standing === this.#moving && question.isProven && isOneLife(standing, question)) {
+      connection.answerArbitration(isSameParty(standing, newcomer) ? "move" : "other-wins");
+      return;
+    }
     // Whoever answers at the address that we dialled is whom we meant: the stranger that came in is that one.
     const isMeant = question.role === "dialler" && standing?.holdsName === false && isSameParty(standing, newcomer);
     const answer = sessions.arbitrate(question, newcomer, connection);
@@ -270,6 +260,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     this.#settled();
     const { sessions } = this.#host;
     let admitted = this.#admitted(peer);
+    if (peer.native?.moves === true) {
+      this.#takeOver(connection, peer, admitted);
+      return;
+    }
     const standing = sessions.get(peer.name);
     const older = sessions.olderOpenings(connection);
     if (admitted !== undefined && (standing !== undefined || older.length > 0)) {
@@ -282,8 +276,26 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     sessions.release(connection);
     const session = this.#host.sessionUp(connection, peer, admitted);
     this.#session = session;
+    session.streams = this.#streams;
     this.#attempt.accepted(session.peer);
     this.#host.announce(session);
+    // Its own record may be the first that cannot be written.
+    const { closed } = this.#host.doors;
+    if (closed !== undefined) connection.destroy(closed);
+  }
+
+  /** A session that stands goes over to this connection, or stays where it is and this one ends. */
+  #takeOver(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer | undefined): void {
+    const { sessions } = this.#host;
+    if (admitted === undefined) return;
+    sessions.release(connection);
+    const session = this.#target === undefined ? sessions.get(peer.name) : this.#moving;
+    if (session === undefined || !this.#host.moves.take(session, { connection, peer, admitted })) {
+      giveWay(connection, peer.name);
+      return;
+    }
+    this.#session = session;
+    this.#attempt.accepted(session.peer);
   }
 
   /**
@@ -294,6 +306,11 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     const { native } = peer;
     const { sessions, identity } = this.#host;
     const info = this.#info ?? peer.info;
+    const shut = this.#host.doors.refusalOf(peer.name, this.#target === undefined ? "acceptor" : "dialler");
+    if (shut !== undefined) {
+      this.#connection?.destroy(shut);
+      return undefined;
+    }
     let holdsName = true;
     if (native === undefined && info.proven === undefined && identity?.hasPin(peer.name) === true) {
       this.#connection?.destroy(nativeOnly(peer.name));
@@ -333,6 +350,11 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     if (this.#session !== undefined) this.#host.message(this.#session, control, buffer, start, end);
   }
 
+  moved(): void {
+    if (this.#session === undefined || this.#connection === undefined) throw movedUnasked();
+    this.#host.moves.moved(this.#session, this.#connection);
+  }
+
   strayPong(): void {
     this.#host.strayPong();
   }
@@ -359,27 +381,35 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
 
   down(cause: SallyportError | undefined): void {
     if (this.#connection !== undefined) this.#host.sessions.release(this.#connection);
-    if (this.#session !== undefined) {
+    if (this.#session !== undefined && this.#connection !== undefined) {
       this.#attempt.ended(cause?.reason ?? "CLOSED");
-      this.#host.sessionDown(this.#session, cause);
+      this.#host.connectionDown(this.#session, this.#connection, cause);
       return;
     }
     // Its place under the listener's cap it keeps until the socket is gone: one that was refused may linger.
-    const error =
-      cause ??
-      new SallyportError(
-        "ERR_CLOSED",
-        "CLOSED_DURING_HANDSHAKE",
-        "the connection was closed before the session stood",
-        {
-          stage: "session",
-          advice: "connect again",
-        },
-      );
+    const failure = cause ?? closedBeforeSession();
     if (this.#connection === undefined) return;
+    const error = explainSilentEnd(failure, this.#ended(this.#connection));
     const address = this.#connection.remoteAddress;
     this.#attempt.failed(error, address, this.#facts());
-    this.#host.failed(this.#connection, address, error);
+    if (this.#moving === undefined) this.#host.failed(this.#connection, address, error);
+    else {
+      this.#host.moves.failed(this.#moving, this.#connection);
+    }
+  }
+
+  #ended({ role }: DistConnection): EndedAttempt {
+    const { self, judgeCertificate: judge } = this.#host;
+    const hasAnswered = role === "acceptor" && this.#claim?.answer === "ok" && !this.#isProven;
+    return {
+      role,
+      own: self.name,
+      ownTls: this.#ownTls,
+      info: this.#info,
+      hasAnswered,
+      judge,
+      nowMs: this.#host.self.clock.wallMs(),
+    };
   }
 
   #facts(): AttemptFacts {
@@ -389,10 +419,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
   }
 }
 
-/**
- * The key of a peer that we dialled over QUIC. That of one that dialled us counts for no rule: whoever stands between an Erlang
- * dialler and us can have its proof made for our certificate, and then speaks in its place (rulings S3).
- */
-function dialledKeyOf({ role, info }: ProvenPeer): PublicKey | undefined {
-  return role === "initiator" ? info.proven?.publicKey : undefined;
+/** Whether the peer that asks is in the life in which it made the session. */
+function isOneLife(standing: Session, { incarnation, creation }: ArbitrationQuestion): boolean {
+  return standing.connection.isUp && standing.incarnation === incarnation && standing.creation === creation;
 }

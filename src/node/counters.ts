@@ -1,4 +1,4 @@
-/** Names of what a node counts; part of `health()`. */
+/** Names of what a node counts; part of `vitals()`. */
 export type CounterName =
   | "denied"
   /** Let through because of audit mode. */
@@ -14,8 +14,12 @@ export type CounterName =
   | "handler_errors"
   | "sessions_up"
   | "sessions_down"
+  | "sessions_moved"
+  | "sessions_redialled"
   | "connections_refused"
   | "dials_failed"
+  /** Streams of barrel peers that were refused before their tag was whole. */
+  | "streams_dropped"
   /** PONGs that answer no PING of ours. */
   | "pongs_stray"
   /** Peers that were asked for other nodes and did not answer. */

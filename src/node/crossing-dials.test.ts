@@ -130,8 +130,8 @@ function world(plan: {
 }
 
 const counters = (node: SallyportNode) => [
-  node.health().counters["sessions_up"],
-  node.health().counters["sessions_down"],
+  node.vitals().counters["sessions_up"],
+  node.vitals().counters["sessions_down"],
 ];
 
 /** Follows every order to its end and collects what is wrong there. */

@@ -8,7 +8,7 @@ import type { Session } from "./session.ts";
  * @throws {SallyportError} ERR_PEER_MISBEHAVED PACKET_TRAILING_BYTES and what `TermDecoder` throws
  */
 export function decodePayload(session: Session, buffer: Buffer, start: number, end: number): Term {
-  const { terms } = session.connection;
+  const { terms } = session;
   session.watch.reset();
   const term = terms.decodeAt(buffer, start, end);
   if (terms.position !== end) {

@@ -84,7 +84,7 @@ class Life {
     if (rest > 0) this.faults.push(`${rest} entries of a session that ended`);
     if (table.size > 0 || table.get(peer.name) !== undefined) this.faults.push("a session is still found");
     if (this.node.peers().length > 0) this.faults.push("the peer is still listed");
-    if (this.node.health().openCalls > 0) this.faults.push("a call is still open");
+    if (this.node.vitals().openCalls > 0) this.faults.push("a call is still open");
   }
 
   get peersUp(): number {

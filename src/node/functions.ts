@@ -95,7 +95,7 @@ export class Functions {
     const verdict = guard.onFunction(verb, label, this.#entries.get(label)?.rule);
     if (verdict.outcome !== "allow") return { why: verdict };
     if (guard.isOpen(verdict)) return { verdict, grant: undefined };
-    const grant = guard.weigh(verdict, payload, session.connection.terms);
+    const grant = guard.weigh(verdict, payload, session.terms);
     return "kind" in grant ? { why: grant } : { verdict, grant };
   }
 

@@ -1,33 +1,55 @@
 import type { AuditTrail } from "../audit/audit-trail.ts";
-import type { Health, Peer } from "./api.ts";
+import type { CheckedPart } from "../health/checks.ts";
+import type { ExpiryProblem, ExpiryWatch } from "../health/expiry-watch.ts";
+import type { Peer } from "./api.ts";
+import type { LastRefusal, Vitals } from "./health-api.ts";
 import type { Joining } from "./joining.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { Attachment } from "./node-parts.ts";
 
-/** What `health()` is made of. */
-export interface HealthParts {
+/** What `vitals()` is made of. */
+export interface VitalsParts {
   readonly core: NodeCore;
   readonly peers: readonly Peer[];
   readonly isOpen: boolean;
+  /** It was made to accept connections. */
+  readonly listens: boolean;
   readonly audit: AuditTrail | undefined;
   /** Whether the files of these, as they are now, cannot be taken. */
   readonly rejecting: { readonly policy: boolean; readonly certificate: boolean };
   readonly joining: Pick<Joining, "health" | "problems">;
+  readonly expiry: ExpiryWatch;
+  readonly trust: Vitals["trust"];
+  readonly policyHash: string | null;
+  readonly lastRefusal: LastRefusal | null;
   readonly attachments: readonly Attachment[];
 }
 
-/** How a node is, at this moment. */
-export function healthOf({ core, peers, isOpen, audit, rejecting, joining, attachments }: HealthParts): Health {
-  const connectedNodes = peers.map((peer) => peer.name);
+/** How a node is, at this moment. Never throws: counters that cannot be had are left out, and that is a problem. */
+export function vitalsOf(parts: VitalsParts): Vitals {
+  const { core, peers, isOpen, audit, rejecting, joining, expiry } = parts;
+  const connectedNodes = isOpen ? peers.map((peer) => peer.name) : [];
+  const dates = expiry.problems();
+  const checks = checksOf(parts, dates);
+  const counters = countersOf(parts);
   const problems = [
+    ...dates.map(({ reason }) => reason),
     ...(audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
     ...(rejecting.policy ? ["POLICY_REJECTED"] : []),
     ...(rejecting.certificate ? ["RELOAD_REJECTED"] : []),
     ...joining.problems(),
+    ...(counters.areWhole ? [] : ["CHECK_FAILED"]),
   ];
   return {
-    state: problems.length === 0 ? "green" : "yellow",
+    state:
+      audit?.isClosed === true || dates.some(({ isGrave }) => isGrave)
+        ? "red"
+        : problems.length === 0
+          ? "green"
+          : "yellow",
     problems,
+    isReady: checks.every(({ ok }) => ok),
+    checks,
     selfNode: core.name,
     isDistributed: isOpen,
     connectedNodes,
@@ -35,10 +57,45 @@ export function healthOf({ core, peers, isOpen, audit, rejecting, joining, attac
     processes: core.processes.size,
     openCalls: core.calls.size,
     seeds: joining.health(),
-    counters: Object.assign(
-      core.counters.snapshot(),
-      audit?.counters(),
-      ...attachments.map((attachment) => attachment.counters?.()),
-    ),
+    certificates: expiry.states(),
+    trust: parts.trust,
+    policyHash: parts.policyHash,
+    lastRefusal: parts.lastRefusal,
+    counters: counters.values,
   };
+}
+
+interface Counted {
+  readonly values: Readonly<Record<string, number>>;
+  readonly areWhole: boolean;
+}
+
+function countersOf({ core, audit, attachments }: VitalsParts): Counted {
+  const values: Record<string, number> = core.counters.snapshot();
+  let areWhole = true;
+  for (const read of [() => audit?.counters(), ...attachments.map((one) => () => one.counters?.())]) {
+    try {
+      Object.assign(values, read());
+    } catch {
+      areWhole = false;
+    }
+  }
+  return { values, areWhole };
+}
+
+/** What peers need of this node. A policy file that was refused leaves the one before in force: it is loaded. */
+function checksOf(
+  { isOpen, listens, attachments }: VitalsParts,
+  dates: readonly ExpiryProblem[],
+): readonly CheckedPart[] {
+  const isBound = !listens || attachments.some(({ endpoint }) => endpoint !== undefined);
+  const grave = dates.find(({ isGrave }) => isGrave);
+  return [
+    isOpen ? { name: "open", ok: true } : { name: "open", ok: false, reason: "NODE_CLOSED" },
+    isBound ? { name: "listener", ok: true } : { name: "listener", ok: false, reason: "NOT_LISTENING" },
+    grave === undefined
+      ? { name: "certificates", ok: true }
+      : { name: "certificates", ok: false, reason: grave.reason },
+    { name: "policy", ok: true },
+  ];
 }

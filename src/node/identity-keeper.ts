@@ -231,7 +231,7 @@ export class IdentityKeeper {
     if (publicKey === undefined) return this.hasPin(name) ? trustWithdrawn(name) : undefined;
     const { answer, pending } = this.decide(question, info);
     if (answer.kind !== "granted") return trustWithdrawn(name);
-    const request = { trust: question, assurance: answer.assurance, inviteId: undefined };
+    const request = { trust: question, assurance: answer.assurance, inviteId: undefined, moves: false };
     const done = this.commit(request, pending, info.remoteAddress);
     return done.ok ? undefined : done.error;
   }

@@ -28,8 +28,8 @@ function session(change: Record<string, unknown> = {}) {
     takesOutput: false,
     holdsName: true,
     isAsking: false,
+    waitingBytes,
     connection: {
-      waitingBytes,
       messages: 0,
       askIdle: () => did.push("asked") > 0,
       end: (reason: string) => did.push(`ended ${reason}`),

@@ -34,7 +34,7 @@ export function isInUse(session: Session): boolean {
   if (session.openCalls > 0 || session.work.size > 0 || !session.inflight.isEmpty) return true;
   // Only BEAM processes write to the group leader of who started them; what they started may live on.
   if (session.takesOutput && session.peer.protocol === "otp") return true;
-  return session.connection.waitingBytes > 0;
+  return session.waitingBytes > 0;
 }
 
 /**
@@ -93,7 +93,13 @@ export class IdleReaper {
       const { messages } = session.connection;
       const seen = this.#seen.get(session);
       if (seen?.messages !== messages) this.#seen.set(session, { messages, since: now });
-      else if (now - seen.since >= this.#afterMs && !session.isAsking && !this.#isNeeded(session)) this.#end(session);
+      else if (
+        now - seen.since >= this.#afterMs &&
+        !session.isAsking &&
+        session.move === undefined &&
+        !this.#isNeeded(session)
+      )
+        this.#end(session);
     }
   }
 

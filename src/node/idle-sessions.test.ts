@@ -63,7 +63,7 @@ describe("the question whether a session may end, with messages under way", () =
       expect(each.length % 2).toBe(0);
       expect(each.length).toBeGreaterThan(10);
     }
-    expect(nodes.map((node) => node.health().connectedCount)).toEqual([0, 0]);
+    expect(nodes.map((node) => node.vitals().connectedCount)).toEqual([0, 0]);
   });
 });
 

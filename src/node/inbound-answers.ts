@@ -108,7 +108,7 @@ export class Answers {
     const after = skipTerm(buffer, head.elements, end);
     this.#valueStart = after;
     if (after - head.elements > MAX_TAG_BYTES) return undefined;
-    const tag = session.connection.terms.decodeAt(buffer, head.elements, after);
+    const tag = session.terms.decodeAt(buffer, head.elements, after);
     const ref = replyRef(tag, session.hasAlias);
     return ref === undefined ? undefined : this.#core.calls.awaitingMessage(ref, session);
   }

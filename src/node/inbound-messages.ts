@@ -62,7 +62,7 @@ export class Deliveries {
 
   /** A message to a pid or a name. */
   message(session: Session, control: MessageControl, buffer: Buffer, start: number, end: number): void {
-    const verb = classifyMessage(buffer, start, end, this.#head, session.connection.terms.atomRefs);
+    const verb = classifyMessage(buffer, start, end, this.#head, session.terms.atomRefs);
     const process = this.#target(control);
     if (process === undefined) {
       this.#missing(session, control, verb, buffer, end);
@@ -93,7 +93,7 @@ export class Deliveries {
       return;
     }
     const process = capability.target;
-    const verb = classifyMessage(buffer, start, end, this.#head, session.connection.terms.atomRefs);
+    const verb = classifyMessage(buffer, start, end, this.#head, session.terms.atomRefs);
     if (!isHeld(capability, session.facts)) {
       this.#answers.refuse(session, control, this.#head, verb, BY_DEFAULT, buffer, end);
       return;
@@ -199,7 +199,7 @@ export class Deliveries {
     const { guard } = session;
     if (guard.isOpen(verdict)) return undefined;
     const inner = innerStart(this.#head, verb, buffer, start, end);
-    return guard.weigh(verdict, { buffer, start, end, inner }, session.connection.terms);
+    return guard.weigh(verdict, { buffer, start, end, inner }, session.terms);
   }
 
   /** What has no process behind it: silence, but for a call. */

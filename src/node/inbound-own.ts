@@ -79,7 +79,7 @@ export class OwnDeliveries {
     start: number,
     end: number,
   ): void {
-    const { atomRefs } = session.connection.terms;
+    const { atomRefs } = session.terms;
     const isAsked = verb === "call" || verb === "cast";
     const wanted = isAsked
       ? wantedByRex(buffer, innerStart(this.#head, verb, buffer, start, end), end, atomRefs)

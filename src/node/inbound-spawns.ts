@@ -67,7 +67,7 @@ export class SpawnRequests {
     }
     const isCall = fn === "execute_call" && arity === 4;
     if (!isCall && !(fn === "execute_cast" && arity === 3)) return undefined;
-    const wanted = wantedByErpc(buffer, start, end, isCall ? 4 : 3, session.connection.terms.atomRefs);
+    const wanted = wantedByErpc(buffer, start, end, isCall ? 4 : 3, session.terms.atomRefs);
     if (wanted === undefined) return undefined;
     return { verb: "rpc", label: functionLabel(wanted.module, wanted.fn, wanted.arity), args: wanted.args };
   }

@@ -210,7 +210,7 @@ describe("what a peer without a grant gets back (rulings U9)", () => {
     }
     expect([heard, process.alive, service.alive]).toEqual([[], true, true]);
     expect(denied.length).toBeGreaterThanOrEqual(wanted);
-    expect(node.health().counters["denied"]).toBe(denied.length);
+    expect(node.vitals().counters["denied"]).toBe(denied.length);
   });
 
   it("is eperm for spawns, whether there is such a function or not", async () => {
@@ -479,7 +479,7 @@ describe("answers to calls of ours", () => {
     await settle();
     await calling;
     expect(settled).toEqual([8]);
-    expect(node.health().counters["late_replies"]).toBe(4);
+    expect(node.vitals().counters["late_replies"]).toBe(4);
     expect((await answers()).map(({ kind }) => kind)).toEqual(["demonitor"]);
     const late = node.call({ name: "srv", node: P }, 1, { timeoutMs: 100 });
     const failed = late.then(

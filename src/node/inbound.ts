@@ -62,7 +62,7 @@ export class Inbound {
   message(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
     const warm = session.warm;
     if (warm?.control === control && warm.generation === this.#core.processes.names.generation && warm.process.alive) {
-      const verb = classifyMessage(buffer, start, end, this.#head, session.connection.terms.atomRefs);
+      const verb = classifyMessage(buffer, start, end, this.#head, session.terms.atomRefs);
       if ((verb === "send" && warm.send) || (verb === "call" && warm.call) || (verb === "cast" && warm.cast)) {
         this.#deliveries.deliver(session, warm.control, warm.process, warm.ctx, verb, buffer, start, end);
         return;

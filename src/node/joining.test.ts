@@ -18,7 +18,7 @@ const peersOf = (node: SallyportNode) =>
     .peers()
     .map((peer) => peer.name)
     .sort();
-const seedOf = (node: SallyportNode) => node.health().seeds[0]!;
+const seedOf = (node: SallyportNode) => node.vitals().seeds[0]!;
 const outcome = (promise: Promise<unknown>) => promise.then(String, (error) => String(error.reason));
 
 describe("seeds of a node", () => {
@@ -29,11 +29,11 @@ describe("seeds of a node", () => {
     a.on("nodeup", ({ name }) => told.push(`up ${name}`));
     a.on("nodedown", ({ name }) => told.push(`down ${name}`));
     await net.pass(10_000);
-    expect(a.health()).toMatchObject({ state: "yellow", problems: ["SEED_NOT_JOINED"] });
+    expect(a.vitals()).toMatchObject({ state: "yellow", problems: ["SEED_NOT_JOINED"] });
     expect(seedOf(a)).toMatchObject({ name: "b@hb", from: "seeds", lastReason: "PORT_CLOSED" });
     let b = start("b@hb");
     await net.pass(60_000);
-    expect(a.health()).toMatchObject({ state: "green", seeds: [{ state: "joined", attempts: 0, nextDialInMs: null }] });
+    expect(a.vitals()).toMatchObject({ state: "green", seeds: [{ state: "joined", attempts: 0, nextDialInMs: null }] });
     for (let i = 0; i < 3; i++) {
       await net.kill(b);
       await net.pass(20_000);
@@ -69,7 +69,7 @@ describe("seeds of a node", () => {
     const asking = outcome(a.connect("b@hb"));
     await net.settle();
     expect([await asking, refused]).toEqual(["SECRET_MISMATCH", ["SECRET_MISMATCH"]]);
-    expect(a.health()).toMatchObject({ problems: ["SEED_NOT_JOINED"], seeds: [{ lastReason: "SECRET_MISMATCH" }] });
+    expect(a.vitals()).toMatchObject({ problems: ["SEED_NOT_JOINED"], seeds: [{ lastReason: "SECRET_MISMATCH" }] });
     // On average every half minute.
     expect(net.dials.length).toBeGreaterThan(8);
     expect(net.dials.length).toBeLessThan(45);
@@ -82,7 +82,7 @@ describe("seeds of a node", () => {
     await net.settle();
     expect(a.disconnect("b@hb")).toBe(true);
     await net.pass(200_000, 5_000);
-    expect([seedOf(a).state, peersOf(a), a.health().problems]).toEqual(["stopped", [], []]);
+    expect([seedOf(a).state, peersOf(a), a.vitals().problems]).toEqual(["stopped", [], []]);
     const connected = a.connect("b@hb");
     await net.settle();
     expect((await connected).name).toBe("b@hb");
@@ -117,7 +117,7 @@ describe("seeds of a node", () => {
     const dials = net.dials.length;
     start("b@hb");
     await net.pass(200_000, 5_000);
-    expect([net.dials.length, a.health().seeds]).toEqual([dials, [expect.objectContaining({ state: "stopped" })]]);
+    expect([net.dials.length, a.vitals().seeds]).toEqual([dials, [expect.objectContaining({ state: "stopped" })]]);
   });
 });
 
@@ -176,7 +176,7 @@ describe("peer exchange", () => {
     expect((await connected).name).toBe("b@hb");
     expect(net.dials.filter((dial) => dial.startsWith("a@ha hb"))).toEqual(["a@ha hb:88"]);
     // Known, and not connected to without being asked.
-    expect(a.health().seeds.map(({ name }) => name)).toEqual(["c@hc"]);
+    expect(a.vitals().seeds.map(({ name }) => name)).toEqual(["c@hc"]);
   });
 
   it("makes a full mesh of five nodes that join in a chain, and heals a lost link", async () => {
@@ -211,7 +211,7 @@ describe("peer exchange", () => {
     await net.settle();
     expect(await asking).toBe("POLICY_DENIED");
     await net.pass(400_000, 5_000);
-    expect([net.dials, d.health().seeds]).toEqual([before, []]);
+    expect([net.dials, d.vitals().seeds]).toEqual([before, []]);
   });
 
   it("learns nothing of a peer that is not on the list, though that one may ask and answers when nobody asks (UT-A08)", async () => {
@@ -224,7 +224,7 @@ describe("peer exchange", () => {
     await net.settle();
     expect(await asking).toEqual([]);
     await net.pass(400_000, 5_000);
-    expect([net.dials, d.health().seeds, d.health().counters["exchange_failed"]]).toEqual([
+    expect([net.dials, d.vitals().seeds, d.vitals().counters["exchange_failed"]]).toEqual([
       ["b@hb hd:1"],
       [],
       undefined,
@@ -246,7 +246,7 @@ describe("peer exchange", () => {
         await world.settle();
       }
     };
-    const learned = () => world.node.health().seeds.map(({ name, from }) => `${name} ${from}`);
+    const learned = () => world.node.vitals().seeds.map(({ name, from }) => `${name} ${from}`);
     return { world, p, pass, learned };
   }
 
@@ -263,7 +263,7 @@ describe("peer exchange", () => {
     expect(learned()).toEqual(["p@h peer exchange", "x@hx peer exchange"]);
     expect([...new Set(world.dials)]).toEqual(["he:4"]);
     // What a peer made up is no problem of this node.
-    expect(world.node.health()).toMatchObject({ problems: [], seeds: [{ state: "joined" }, { state: "waiting" }] });
+    expect(world.node.vitals()).toMatchObject({ problems: [], seeds: [{ state: "joined" }, { state: "waiting" }] });
   });
 
   it("drops a whole answer that is too large, and forgets what nobody tells any more", async () => {
@@ -274,7 +274,7 @@ describe("peer exchange", () => {
     answer = Array.from({ length: 20_000 }, (_, n) => tuple(Buffer.from(`x${n}@he`), [Buffer.from("tls://he:1")]));
     await pass(400_000);
     expect(learned()).toEqual([]);
-    expect(world.node.health().counters["exchange_answers_refused"]).toBeGreaterThan(3);
+    expect(world.node.vitals().counters["exchange_answers_refused"]).toBeGreaterThan(3);
   });
 
   it("is asked over the session that stands, and dials nobody for it", async () => {

@@ -9,6 +9,7 @@ import { PUBLISHED } from "../wire/flags.ts";
 import type { BarrelPorts, ConnectionParts } from "./connection-parts.ts";
 import type { ConnectionSink } from "./connection-sink.ts";
 import { schemeRefused } from "./dial-refused.ts";
+import { SessionStreams, type StreamServices } from "./streams.ts";
 
 /** How a connection over QUIC differs from one over one stream: a link between its streams and the connection proves keys first. */
 export interface LinkedConnection {
@@ -26,6 +27,7 @@ export interface LinkedConnection {
  */
 export function linkedConnection(
   { barrel, identity, own, clock, limits }: ConnectionParts,
+  services: StreamServices,
   target: NodeName | undefined,
   makeCarrier: (barrel: BarrelPorts, sink: ChannelledSink) => ChannelledCarrier,
 ): LinkedConnection {
@@ -38,8 +40,12 @@ export function linkedConnection(
     },
     make(sink, owner) {
       const keys = { identity: () => identity.barrelIdentity, tools: identity.native.tools };
-      link = new BarrelLink({ target, ...keys, clock, limits, owner }, sink, (below) => makeCarrier(barrel, below));
-      owner.attachLink(link);
+      const streams = new SessionStreams(services, () => owner.session);
+      const users = streams.channels;
+      link = new BarrelLink({ target, ...keys, clock, limits, owner, users }, sink, (below) =>
+        makeCarrier(barrel, below),
+      );
+      owner.attachLink(link, streams);
       return link;
     },
     get link() {

@@ -54,7 +54,7 @@ export function readCaller(session: Session, head: TupleHead, buffer: Buffer, en
   if (arity !== 3 || second === 0 || second >= end) return undefined;
   const after = skipTerm(buffer, second, end);
   if (after - second > MAX_REPLY_TO_BYTES) return undefined;
-  const replyTo = readReplyTo(session.connection.terms.decodeAt(buffer, second, after));
+  const replyTo = readReplyTo(session.terms.decodeAt(buffer, second, after));
   if (replyTo !== undefined && !goesTo(replyTo, session.node, session.creation)) throw answerElsewhere();
   return replyTo;
 }

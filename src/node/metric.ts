@@ -6,6 +6,13 @@ export type Metric =
       readonly labels: Readonly<Record<string, string>>;
       readonly value: number;
     }
+  /** The value of this moment. */
+  | {
+      readonly kind: "gauge";
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly value: number;
+    }
   | {
       readonly kind: "histogram";
       readonly name: string;

@@ -47,7 +47,7 @@ describe("a dial that loses to the other one", () => {
     expect([a.peers()[0]?.name, b.peers()[0]?.name]).toEqual([B, A]);
     await run("a1");
     expect([a.peers().length, b.peers().length, pair.network.links.length]).toEqual([1, 1, 2]);
-    expect([a, b].map((node) => node.health().counters["sessions_up"])).toEqual([1, 1]);
+    expect([a, b].map((node) => node.vitals().counters["sessions_up"])).toEqual([1, 1]);
   });
 
   it("tries again while the connection that it gave way to does not come, and is connected in the end", async () => {

@@ -4,3 +4,13 @@ import { SallyportError } from "../base/errors.ts";
 export function nodeClosed(): SallyportError {
   return new SallyportError("ERR_CLOSED", "NODE_CLOSED", "the node is closed", { advice: "create a new node" });
 }
+
+/** A connection ended in good order before it was a session. */
+export function closedBeforeSession(): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "CLOSED_DURING_HANDSHAKE",
+    "the connection was closed before the session stood",
+    { stage: "session", advice: "connect again" },
+  );
+}

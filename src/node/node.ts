@@ -1,13 +1,14 @@
 import type { AuditTrail } from "../audit/audit-trail.ts";
-import type { Clock } from "../base/clock.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { AcceptHandler } from "../carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import { AllowRule } from "../guard/allow.ts";
+import type { PemFiles } from "../health/watched-certificates.ts";
 import type { Decision } from "../policy/decision.ts";
-import { NORMAL, SHUTDOWN } from "../process/exit-reason.ts";
+import { NORMAL } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
-import { Atom, type Pid, type Reference, type Term, Tuple } from "../term/types.ts";
+import type { Pid, Reference, Term } from "../term/types.ts";
+import type { NodeAdmission } from "./admission-api.ts";
 import type {
   CallOptions,
   Down,
@@ -21,6 +22,7 @@ import type {
   NodeIdentity,
   NodePolicy,
   Peer,
+  PeerStream,
   ProcessGrant,
   ProcessHandler,
   RegisteredFunction,
@@ -30,25 +32,32 @@ import type {
   ServiceHandlers,
   SpawnOptions,
   SpawnRemoteOptions,
+  StreamHandler,
   Target,
+  Vitals,
 } from "./api.ts";
+import { auditMetrics } from "./attempt-metrics.ts";
 import { Attempts } from "./attempts.ts";
+import { channelOf } from "./channel.ts";
+import { closeNode } from "./close-node.ts";
 import type { ConfiguredCertificate } from "./configured-certificate.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PEERS_PROCESS } from "./exchange-words.ts";
 import { Functions } from "./functions.ts";
 import { genCast } from "./gen.ts";
 import { ownHandle, ownPid, spawnHandle } from "./handles.ts";
-import { healthOf } from "./health-of.ts";
 import { Inbound } from "./inbound.ts";
 import { Joining } from "./joining.ts";
 import { makeCore } from "./make-core.ts";
 import { MessageContext, OwnedLifetime } from "./message-context.ts";
 import { nodeClosed } from "./node-closed.ts";
 import type { NodeCore } from "./node-core.ts";
+import { NodeHealth } from "./node-health.ts";
 import type { Attachment, NodeParts } from "./node-parts.ts";
+import { keepProbe } from "./node-probe.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { Outbound } from "./outbound.ts";
+import { noAdmission } from "./own-admission.ts";
 import { OwnGrants } from "./own-grants.ts";
 import { OwnIdentity } from "./own-identity.ts";
 import { OwnPolicy } from "./own-policy.ts";
@@ -60,20 +69,15 @@ import { checkHandlers } from "./service.ts";
 import { SessionHost } from "./session-host.ts";
 import { SpawnedBehaviour } from "./spawned.ts";
 import { type ServicePlan, startService } from "./start-service.ts";
-import { untilOver } from "./until-over.ts";
+import { openStream } from "./streams.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
 
-/** Default time `close` waits for open work to be done and queued bytes to leave, in milliseconds. */
-const DEFAULT_CLOSE_MS = 5_000;
-
-/** Longest time the goodbyes may take to leave after that, in milliseconds. */
-const GOODBYE_MS = 1_000;
+const OWN_NAMES: ReadonlySet<string> = new Set(["net_kernel", "rex", PEERS_PROCESS]);
 
 /** A node: the composition of processes, sessions and the ways between them. Public methods are documented in `api.ts`. */
 export class SallyportNode implements Node {
   readonly name: NodeName;
   readonly creation: number;
-  readonly #clock: Clock;
   readonly #core: NodeCore;
   readonly #processes: NodeProcesses;
   readonly #deadlines: Deadlines;
@@ -87,12 +91,12 @@ export class SallyportNode implements Node {
   readonly #grants: OwnGrants;
   readonly #waiting: WaitingMessages;
   readonly #joining: Joining;
+  readonly #health: NodeHealth;
   readonly #lifetime = new OwnedLifetime();
   readonly #attachments: Attachment[] = [];
   #closing: Promise<void> | undefined;
 
   constructor(parts: NodeParts) {
-    this.#clock = parts.clock;
     this.name = parts.own.name;
     this.creation = parts.own.creation;
     this.#deadlines = new Deadlines(parts.clock);
@@ -110,17 +114,11 @@ export class SallyportNode implements Node {
     this.#audit = parts.audit;
     this.#audit?.start(this.name);
     this.certificate = parts.configuredCertificate ?? null;
+    this.admission = parts.admission ?? noAdmission();
     const { policy } = parts;
     this.#policy = new PolicyKeeper({ name: this.name, clock: parts.clock, policy: policy?.first });
-    this.#host = new SessionHost(
-      parts,
-      this.#core,
-      this.#deadlines,
-      this.#spawns,
-      inbound,
-      this.#attempts,
-      this.#policy,
-    );
+    const core = this.#core;
+    this.#host = new SessionHost(parts, core, this.#deadlines, this.#spawns, inbound, this.#attempts, this.#policy);
     this.policy = policy === undefined ? null : new OwnPolicy(this.#policy, policy, this.#host, this.#core);
     this.#grants = new OwnGrants(
       this.#core,
@@ -145,35 +143,57 @@ export class SallyportNode implements Node {
       this.call(to, request, options),
     );
     this.#host.watcher = this.#joining;
+    keepProbe(this, parts, this.#host);
     this.#host.isKept = (peer) => this.#joining.isKept(peer);
+    this.#health = new NodeHealth({
+      parts,
+      core: this.#core,
+      host: this.#host,
+      policy: this.#policy,
+      joining: this.#joining,
+      outbound: this.#outbound,
+      attachments: this.#attachments,
+      isOpen: () => this.#closing === undefined,
+    });
     const { answers } = this.#joining;
     if (answers !== undefined) {
       this.#serve({ name: PEERS_PROCESS, handlers: answers, rule: parts.exchange?.rule, isOwn: true });
     }
   }
 
-  /** Listeners are bound: seeds are dialled from now on. */
+  /** Listeners are bound: seeds are dialled, and ends of certificates told, from now on. */
   startJoining(): void {
-    if (this.#closing === undefined) this.#joining.start();
+    if (this.#closing !== undefined) return;
+    this.#host.health.expiry.start();
+    this.#joining.start();
   }
 
   get endpoints(): readonly string[] {
     return this.#attachments.flatMap((attachment) => attachment.endpoint ?? []);
   }
 
+  get healthEndpoint(): string | null {
+    return this.#attachments.find(({ healthEndpoint }) => healthEndpoint !== undefined)?.healthEndpoint ?? null;
+  }
+
+  /** The certificates that it shows, and the CAs that it trusts, are these from now on. */
+  ownCertificates(files: readonly PemFiles[]): void {
+    this.#host.health.ownCertificates(files);
+  }
+
   /** Adds a listener or registration that is closed with the node. */
   attach(attachment: Attachment): void {
     this.#attachments.push(attachment);
   }
+
   /** For listeners: take an accepted carrier. */
   readonly accept: AcceptHandler;
   readonly acceptChannels: ChannelledAcceptHandler;
-
   readonly identity: NodeIdentity | null;
-
   readonly policy: NodePolicy | null;
-
   readonly certificate: ConfiguredCertificate | null;
+  readonly channel: Node["channel"] = (node) => channelOf((name) => this.#host.sessions.get(name), node);
+  readonly admission: NodeAdmission;
 
   /** For listeners: whether a peer that is surely who it says came from this host before. */
   isKnownHost(host: string): boolean {
@@ -188,7 +208,7 @@ export class SallyportNode implements Node {
 
   unregister(name: string): boolean {
     const process = this.#processes.names.whereis(name);
-    if (process === undefined || this.#isOwn(name)) return false;
+    if (process === undefined || OWN_NAMES.has(name)) return false;
     this.#processes.exit(process, NORMAL);
     return true;
   }
@@ -208,6 +228,7 @@ export class SallyportNode implements Node {
   disconnect(node: string): boolean {
     const target = parseDialTarget(node);
     this.#joining.disconnected(target);
+    this.#host.health.lost.forget(target.name);
     const session = this.#host.sessions.get(target.name);
     session?.connection.end();
     return session !== undefined;
@@ -215,10 +236,7 @@ export class SallyportNode implements Node {
 
   async ping(node: string, options: CallOptions = {}): Promise<{ readonly peer: Peer; readonly rttMs: number }> {
     const session = await this.#connected(node, options);
-    const startedAt = this.#clock.now();
-    const request = new Tuple([new Atom("is_auth"), new Atom(this.name)]);
-    await this.#outbound.call({ name: "net_kernel", node: session.peer.name }, request, options);
-    return { peer: session.peer, rttMs: this.#clock.now() - startedAt };
+    return { peer: session.peer, rttMs: await this.#outbound.ping(session, options) };
   }
 
   call(target: Target, request: Term, options: CallOptions = {}): Promise<Term> {
@@ -236,9 +254,7 @@ export class SallyportNode implements Node {
     return this.#outbound.send(target, message);
   }
 
-  drained(node: string): Promise<void> {
-    return this.#host.drained(node);
-  }
+  readonly drained: Node["drained"] = (node) => this.#host.drained(node);
 
   async rpc(node: string, module: string, fn: string, args: readonly Term[], options: RpcOptions = {}): Promise<Term> {
     this.#checkOpen();
@@ -280,6 +296,15 @@ export class SallyportNode implements Node {
     this.#outbound.unlink(ownHandle(this.name, process).process, remote);
   }
 
+  onStream(tag: string, handler: StreamHandler, options: RegisterOptions = {}): () => void {
+    this.#checkOpen();
+    return this.#host.streams.serve(tag, handler, options);
+  }
+
+  async openStream(node: string, tag: string, options: CallOptions = {}): Promise<PeerStream> {
+    return openStream(await this.#connected(node, options), tag);
+  }
+
   exit(target: Target, reason: Term): void {
     this.#checkOpen();
     this.#outbound.exit(target, reason);
@@ -310,20 +335,16 @@ export class SallyportNode implements Node {
     return [...this.#host.sessions.all()].map((session) => session.peer);
   }
 
-  health(): Health {
-    return healthOf({
-      core: this.#core,
-      peers: this.peers(),
-      isOpen: this.#closing === undefined,
-      audit: this.#audit,
-      rejecting: { policy: this.#policy.isRejecting, certificate: this.certificate?.isRejecting === true },
-      joining: this.#joining,
-      attachments: this.#attachments,
-    });
+  vitals(): Vitals {
+    return this.#health.vitals();
+  }
+
+  health(): Promise<Health> {
+    return this.#health.health();
   }
 
   metrics(): readonly Metric[] {
-    return this.#attempts.snapshot();
+    return [...this.#attempts.snapshot(), ...this.#health.metrics(), ...auditMetrics(this.#audit)];
   }
 
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {
@@ -337,7 +358,19 @@ export class SallyportNode implements Node {
   }
 
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? DEFAULT_CLOSE_MS);
+    this.#closing ??= closeNode(
+      {
+        core: this.#core,
+        host: this.#host,
+        joining: this.#joining,
+        grants: this.#grants,
+        lifetime: this.#lifetime,
+        deadlines: this.#deadlines,
+        audit: this.#audit,
+        attachments: this.#attachments,
+      },
+      options.timeoutMs,
+    );
     return this.#closing;
   }
 
@@ -369,32 +402,7 @@ export class SallyportNode implements Node {
     return process;
   }
 
-  #isOwn(name: string): boolean {
-    return name === "net_kernel" || name === "rex" || name === PEERS_PROCESS;
-  }
-
   #checkOpen(): void {
     if (this.#closing !== undefined) throw nodeClosed();
-  }
-
-  async #close(timeoutMs: number): Promise<void> {
-    this.#joining.stop();
-    const last = this.#attachments.filter(({ isLast }) => isLast);
-    const first = this.#attachments.filter(({ isLast }) => !isLast);
-    await Promise.all(first.map((attachment) => attachment.close()));
-    this.#host.admitNothing(nodeClosed());
-    // Peers are still served meanwhile, and what their calls wait for elsewhere may still be answered.
-    await untilOver(() => !this.#host.hasOpenWork, this.#clock, timeoutMs);
-    this.#core.calls.giveUpAll(nodeClosed());
-    this.#processes.exitAll(SHUTDOWN);
-    this.#grants.stop();
-    const leaving = this.#host.endAll(nodeClosed());
-    this.#lifetime.end();
-    this.#deadlines.stop();
-    this.#core.decisions.stop();
-    this.#audit?.close();
-    // A process that exits with unread bytes cuts its connections, and the goodbye with them.
-    await untilOver(() => leaving.every(({ isGone }) => isGone), this.#clock, Math.min(timeoutMs, GOODBYE_MS));
-    await Promise.all(last.map((attachment) => attachment.close()));
   }
 }

@@ -4,9 +4,11 @@ import type { HeartbeatOptions, HeartbeatProfile } from "../dist/heartbeat.ts";
 import type { DistLimits } from "../dist/limits.ts";
 import type { Allow } from "../guard/allow.ts";
 import type { GuardLimits } from "../guard/limits.ts";
+import type { HealthOption } from "../health/health-address.ts";
 import type { TrustLimits } from "../identity/trust-store.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import type { ProcessLimits } from "../process/process-table.ts";
+import type { AcceptOption } from "./admission-api.ts";
 import type { Resolver } from "./ports.ts";
 
 /** A secret given as text or as the file that holds it (one trailing line break is dropped; rulings U5). */
@@ -40,6 +42,8 @@ export interface AuditOption {
   readonly dir: string;
   /** Also record the operations that rules allow, for `sallyport policy learn` for instance. Default false. */
   readonly grants?: boolean;
+  /** No new connection, in either direction, while the log cannot be written. Sessions go on. Default false. */
+  readonly failClosed?: boolean;
 }
 
 /** QUIC, as nodes of barrel_p2p speak it (docs/barrel.md). The engine has known faults; docs/quic.md lists them. */
@@ -122,12 +126,16 @@ export interface TlsOption extends TlsSideOption {
   readonly caFile: string;
   readonly server?: TlsSideOption;
   readonly client?: TlsSideOption;
+  /** Tell of every TLS handshake with the event `tls`: versions, suites, certificates, alerts; no key and no secret. Default false. */
+  readonly debug?: boolean;
 }
 
 /** A file of Erlang's own configuration; `environment` gives the variables in it. Default: none is set. */
 export type ErlangFileOption =
   | string
   | { readonly file: string; readonly environment?: (name: string) => string | undefined };
+
+export type { HealthOption } from "../health/health-address.ts";
 
 /** Options of `createNode`, and with the same names the keys of `sallyport.jsonc` (rulings U18). */
 export interface NodeOptions {
@@ -194,6 +202,8 @@ export interface NodeOptions {
   readonly heartbeat?: Partial<HeartbeatOptions> & { readonly profile?: HeartbeatProfile };
   /** Bounds of each connection; see docs/limits.md. */
   readonly limits?: Partial<DistLimits>;
+  /** From where and by whom connections are taken; see docs/firewall.md. Default: from everywhere, by whom trust and policy let. */
+  readonly accept?: AcceptOption;
   /** Bounds of connections that are not authenticated yet; see docs/limits.md. */
   readonly acceptLimits?: AcceptGateLimits;
   /** Bounds of the processes of this node; see docs/limits.md. */
@@ -215,6 +225,8 @@ export interface NodeOptions {
   readonly guardLimits?: Partial<GuardLimits>;
   /** Keeps a hash-chained record of connection attempts, ends of sessions, and refused operations. Default none. */
   readonly audit?: AuditOption;
+  /** Answers probes over HTTP: `/live`, `/ready` and `/health` (docs/health.md). Default none. */
+  readonly health?: HealthOption;
   /** Dial and listen over QUIC. Needs `identity`. Default: neither, and its engine is not loaded. */
   readonly quic?: QuicOption;
   /** What needs a second thought. Each emits a warning at start. */

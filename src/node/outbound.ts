@@ -112,6 +112,14 @@ export class Outbound {
     return calls.open(new RemoteCall(session, target, request, options, mainPid, bytes.subarray(1)));
   }
 
+  /** Asks the node process of a peer, as `net_adm:ping` does; resolves with milliseconds. */
+  async ping(session: Session, options: CallOptions): Promise<number> {
+    const { clock, name } = this.#core;
+    const startedAt = clock.now();
+    await this.#callOver(session, "net_kernel", new Tuple([new Atom("is_auth"), new Atom(name)]), options);
+    return clock.now() - startedAt;
+  }
+
   #callOver(session: Session, target: Pid | string, request: Term, options: CallOptions): Promise<Term> {
     return this.#core.calls.open(new RemoteCall(session, target, request, options, this.#core.mainPid));
   }

@@ -4,11 +4,12 @@ import { handlerError, SYSTEM_LIMIT } from "../process/exit-reason.ts";
 import type { Behaviour } from "../process/ports.ts";
 import { Atom, atomName, isAtom, Pid, Reference, type Term, Tuple } from "../term/types.ts";
 import type { Functions } from "./functions.ts";
-import { readGenCall, readGenCast } from "./gen.ts";
+import { type ReplyTo, readGenCall, readGenCast } from "./gen.ts";
 import { type MessageContext, OwnedLifetime } from "./message-context.ts";
 import { isOutdated } from "./message-parts.ts";
 import { type NodeCore, reply, replyOrEnd, reportHandlerError } from "./node-core.ts";
 import type { OpenWork } from "./open-work.ts";
+import { clockIn, clockQuestion, noteClock } from "./peer-clock.ts";
 import { BY_DEFAULT, BY_LIMIT, Refusals, type Why } from "./refusals.ts";
 import type { SessionOf } from "./service.ts";
 import type { Session } from "./session.ts";
@@ -19,12 +20,19 @@ const IO_REPLY = new Atom("io_reply");
 const OK = new Atom("ok");
 const ENOTSUP = new Tuple([new Atom("error"), new Atom("enotsup")]);
 
-/** `net_kernel`, as far as a peer may see it: it answers `is_auth`, so that `net_adm:ping` works, and nothing else. */
+/**
+ * `net_kernel`, as far as a peer may see it: it answers `is_auth`, so that `net_adm:ping` works, and the time of this machine,
+ * which `doctor connect` compares, and nothing else.
+ */
 export class NetKernel implements Behaviour<MessageContext> {
   readonly #refusals: Refusals;
+  readonly #core: NodeCore;
   readonly #sessionOf: SessionOf;
+  /** Sessions whose clock was told of: once each. */
+  readonly #timed = new WeakSet<Session>();
 
   constructor(core: NodeCore, sessionOf: SessionOf) {
+    this.#core = core;
     this.#refusals = new Refusals(core);
     this.#sessionOf = sessionOf;
   }
@@ -34,6 +42,11 @@ export class NetKernel implements Behaviour<MessageContext> {
     const session = this.#sessionOf(ctx);
     if (session === undefined) return;
     const request = call?.request;
+    const asked = request === undefined ? undefined : clockIn(request);
+    if (call !== undefined && asked !== undefined) {
+      this.#tellTime(call.replyTo, asked, session, ctx);
+      return;
+    }
     if (
       call === undefined ||
       !(request instanceof Tuple) ||
@@ -52,6 +65,15 @@ export class NetKernel implements Behaviour<MessageContext> {
     const { replyTo } = call;
     if (replyTo.pid.node !== session.node || replyTo.pid.creation !== session.creation) return;
     replyOrEnd(session, ctx.self, replyTo, new Tuple([replyTo.tag, YES]));
+  }
+
+  #tellTime(replyTo: ReplyTo, askedMs: number, session: Session, ctx: MessageContext): void {
+    if (replyTo.pid.node !== session.node || replyTo.pid.creation !== session.creation) return;
+    const { clock, events } = this.#core;
+    replyOrEnd(session, ctx.self, replyTo, new Tuple([replyTo.tag, clockQuestion(clock.wallMs())]));
+    if (this.#timed.has(session)) return;
+    this.#timed.add(session);
+    noteClock(events, clock, session.peer.name, askedMs);
   }
 }
 

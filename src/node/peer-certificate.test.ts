@@ -20,7 +20,7 @@ describe("checkChain", () => {
     ["UNSPECIFIED", "CERT_INVALID"],
   ])("refuses %s as %s, whoever dialled", (chainError, reason) => {
     for (const role of ["initiator", "acceptor"] as const) {
-      expect(() => checkChain({ ...INFO, chainError }, role, undefined)).toThrow(
+      expect(() => checkChain({ ...INFO, chainError }, role, undefined, 0)).toThrow(
         expect.objectContaining({ code: "ERR_DENIED", reason, stage: "tls" }),
       );
     }

@@ -4,13 +4,15 @@ import { quotePeerText } from "../base/escape.ts";
 import { hostPart, type NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { Role } from "../dist/sink.ts";
+import { type ChainVerdict, judgeChain } from "../x509/chain-verdict.ts";
 import type { CertificateJudge } from "./ports.ts";
 
 /**
- * The transport part of who the peer is, before a name is known (rulings U6, threat model TL-01 to TL-04).
- * @throws {SallyportError} ERR_DENIED CLIENT_CERT_REQUIRED, CERT_*
+ * The transport part of who the peer is, before a name is known (rulings U6, threat model TL-01 to TL-04). `nowMs` is the
+ * wall clock, for the message alone.
+ * @throws {SallyportError} ERR_DENIED CLIENT_CERT_REQUIRED, CERT_*, CHAIN_*
  */
-export function checkChain(info: CarrierInfo, role: Role, target: NodeName | undefined): void {
+export function checkChain(info: CarrierInfo, role: Role, target: NodeName | undefined, nowMs: number): void {
   if (info.transport !== "tls") return;
   const peer = target === undefined ? {} : { peer: target };
   if (info.peerCertDer === undefined) {
@@ -22,21 +24,35 @@ export function checkChain(info: CarrierInfo, role: Role, target: NodeName | und
   }
   if (info.chainTrusted) return;
   const shown = `the certificate of ${target ?? info.remoteAddress} (the ${role === "initiator" ? "server" : "client"})`;
-  throw chainFailure(info.chainError ?? "UNKNOWN", shown, target);
+  throw chainFailure(info, shown, target, nowMs);
 }
 
-/** Node's verification results, as the errors we give for them. */
-function chainFailure(code: string, shown: string, target: NodeName | undefined): SallyportError {
+/** Node's verification results, as the errors we give for them, with what a look at the chain itself says. */
+function chainFailure(info: CarrierInfo, shown: string, target: NodeName | undefined, nowMs: number): SallyportError {
+  const code = info.chainError ?? "UNKNOWN";
+  const verdict = verdictOn(info, nowMs);
   switch (code) {
     case "CERT_HAS_EXPIRED":
-      return untrusted("CERT_EXPIRED", "renew the certificate of the other side");
+      return untrusted(
+        "CERT_EXPIRED",
+        "renew the certificate of the other side, and compare the clocks of both machines",
+      );
     case "CERT_NOT_YET_VALID":
-      return untrusted("CERT_NOT_YET_VALID", "check the clocks of both machines");
+      return untrusted(
+        "CERT_NOT_YET_VALID",
+        "compare the clocks of both machines; if they agree, the certificate begins later",
+      );
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
     case "SELF_SIGNED_CERT_IN_CHAIN":
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
+      if (verdict?.fault === "CHAIN_INCOMPLETE") {
+        return untrusted(
+          "CHAIN_INCOMPLETE",
+          "put the intermediate behind the certificate in the certfile of the other side",
+        );
+      }
       return untrusted("CERT_UNKNOWN_ISSUER", "give both sides certificates of the same CA, with their intermediates");
     case "CERT_CHAIN_TOO_LONG":
       return untrusted("CHAIN_TOO_LONG", "issue it closer to the root, or raise tls.depth (depth in ssl_dist.conf)");
@@ -46,13 +62,21 @@ function chainFailure(code: string, shown: string, target: NodeName | undefined)
       return untrusted("CERT_INVALID", "check the certificate of the other side with openssl verify");
   }
   function untrusted(reason: string, advice: string): SallyportError {
-    return new SallyportError("ERR_DENIED", reason, `${shown} is not trusted: ${code}`, {
+    const says = verdict?.fault === reason ? `; it ${verdict.says}` : "";
+    return new SallyportError("ERR_DENIED", reason, `${shown} is not trusted: ${code}${says}`, {
       ...(target === undefined ? {} : { peer: target }),
       stage: "tls",
-      detail: { code },
+      detail: { ...(verdict?.fault === reason ? verdict.detail : {}), code },
       advice,
     });
   }
+}
+
+/** What our own look at the chain says; TLS has decided already. */
+function verdictOn({ peerChain, own }: CarrierInfo, nowMs: number): ChainVerdict | undefined {
+  if (peerChain === undefined || own === undefined) return undefined;
+  const known = [...own.chain.slice(1), ...own.seen];
+  return judgeChain(peerChain, { authorities: own.authorities, known, depth: own.depth, nowMs });
 }
 
 /**

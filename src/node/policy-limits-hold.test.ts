@@ -145,7 +145,7 @@ describe("exit signals", () => {
     p.write({ kind: "exit2", from: p.from, to: process.pid, reason: "payload" }, a("stop"));
     await world.settle();
     expect(process.alive).toBe(false);
-    expect(node.health().counters["denied"]).toBe(1);
+    expect(node.vitals().counters["denied"]).toBe(1);
   });
 
   it.each<[string, Partial<RuleEntry>]>([

@@ -394,7 +394,7 @@ describe("a peer that asks in vain without end", () => {
     );
     for (let i = 0; i < 50; i++) p.send("private", i);
     await world.settle();
-    expect(node.health().counters).toMatchObject({ denied: 50, denial_pauses: 30 });
+    expect(node.vitals().counters).toMatchObject({ denied: 50, denial_pauses: 30 });
     p.send("s", "later");
     await world.settle();
     expect(heard).toEqual([]);

@@ -28,7 +28,7 @@ describe("processes of the node itself", () => {
     const own = node.spawn(() => {});
     const [monitor] = await p.answers();
     if (monitor?.kind !== "monitor") throw new Error("no monitor was set");
-    const before = node.health().processes;
+    const before = node.vitals().processes;
     for (let id = 0; id < 6; id++) {
       const to = new Pid(NODE_NAME, id, 0, NODE_CREATION);
       if (to.id === own.pid.id) continue;
@@ -37,7 +37,7 @@ describe("processes of the node itself", () => {
       p.write({ kind: "exit2", from: p.from, to, reason: "payload" }, a("kill"));
     }
     expect(new Set(kindsOf(await p.answers()))).toEqual(new Set(["exit"]));
-    expect(node.health().processes).toBe(before);
+    expect(node.vitals().processes).toBe(before);
     p.write({ kind: "exit2", from: p.from, to: own.pid, reason: "payload" }, a("kill"));
     p.write({ kind: "monitor-exit", target: p.pid(9), to: monitor.from, ref: monitor.ref, reason: "payload" }, a("x"));
     p.call("net_kernel", tuple(a("is_auth"), a("p@h")));

@@ -127,7 +127,7 @@ describe("calls whose grant is withdrawn", () => {
     for (let i = 0; i < 2; i++) p.call("s", i);
     await finish();
     expect((await p.answers()).filter(isSecret)).toHaveLength(2);
-    expect(node.health().counters["handler_errors"] ?? 0).toBe(0);
+    expect(node.vitals().counters["handler_errors"] ?? 0).toBe(0);
   });
 });
 
@@ -218,12 +218,12 @@ describe("the peer itself", () => {
     const { world, node, p, finish } = await make();
     const broken = { ...policyOf([]), tests: [], level: "high" } as unknown as PolicyDocument;
     expect(node.policy?.replace(broken)).toMatchObject({ ok: false, generation: 1, reason: "POLICY_INVALID" });
-    expect(node.health()).toMatchObject({ state: "yellow", problems: ["POLICY_REJECTED"] });
+    expect(node.vitals()).toMatchObject({ state: "yellow", problems: ["POLICY_REJECTED"] });
     p.call("s", 1);
     await world.settle();
     await finish();
     expect((await p.answers()).filter(isSecret)).toHaveLength(1);
     expect(node.policy?.replace(policyOf(ALL))).toMatchObject({ ok: true, generation: 2 });
-    expect(node.health().state).toBe("green");
+    expect(node.vitals().state).toBe("green");
   });
 });

@@ -40,4 +40,6 @@ export type CertificateJudge = (
 };
 
 /** What a verified certificate (DER) says beside names; undefined when it cannot be read. */
-export type CertificateReader = (certDer: Buffer) => { readonly spki: string; readonly notAfterMs: number } | undefined;
+export type CertificateReader = (
+  certDer: Buffer,
+) => { readonly spki: string; readonly notBeforeMs: number; readonly notAfterMs: number } | undefined;

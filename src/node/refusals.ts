@@ -30,7 +30,7 @@ export class Refusals {
     const { decisions, guardLimits, counters } = this.#core;
     if (session.guard.isFlooding()) {
       counters.add("denial_pauses");
-      session.connection.pauseReading(guardLimits.denialPauseMs);
+      session.source.pauseReading(guardLimits.denialPauseMs);
     }
     const miss = "miss" in why ? why.miss : "nearestMiss" in why ? why.nearestMiss : null;
     const rule = "rule" in why ? why.rule : null;

@@ -8,7 +8,7 @@ export const SEED_TROUBLE_ATTEMPTS = 3;
 /** How a seed stands. `stopped`: its owner ended the session; it is dialled again after `connect`, or when it comes by itself. */
 export type SeedState = "joined" | "dialling" | "waiting" | "stopped";
 
-/** One seed in `health()`. */
+/** One seed in `vitals()`. */
 export interface SeedHealth {
   readonly name: NodeName;
   readonly state: SeedState;

@@ -1,7 +1,7 @@
 import type { BarrelAttempt } from "../auth/barrel-types.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node-name.ts";
-import type { AcceptHandler, Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
+import type { AcceptHandler, Carrier, CarrierSink, DialAddress, OwnTls } from "../carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import type { BarrelLink } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
@@ -11,41 +11,56 @@ import { SessionGuard } from "../guard/session-guard.ts";
 import type { Fingerprint } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import type { Control } from "../wire/control-types.ts";
+import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
 import { checkedTimeout } from "./call-table.ts";
-import { CertificateEnds } from "./certificate-ends.ts";
+import type { ConnectionHost, KnownConnection } from "./connection-host.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import { type AdmittedPeer, type ConnectionHost, ConnectionSink, type KnownConnection } from "./connection-sink.ts";
+import { ConnectionSink } from "./connection-sink.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Dial } from "./dial.ts";
 import { DialOnlyPeers } from "./dial-only-peers.ts";
 import { schemeRefused, selfConnect } from "./dial-refused.ts";
+import { Doors } from "./doors.ts";
+import { DrainWaiters } from "./drain-waiters.ts";
+import { HealthBook } from "./health-book.ts";
 import type { IdentityKeeper } from "./identity-keeper.ts";
 import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
+import { judgeConnect } from "./judge-connect.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import { linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
-import { peerFacts } from "./peer-facts.ts";
+import { DialWatches } from "./node-probe.ts";
+import { factsOfConnection } from "./peer-facts.ts";
 import type { PolicyKeeper, Standing } from "./policy-keeper.ts";
 import type { CertificateJudge } from "./ports.ts";
 import { connectionLost, connectTimeout } from "./remote-failure.ts";
 import type { RemoteSpawns } from "./remote-spawns.ts";
 import { Session } from "./session.ts";
+import type { SessionMoves } from "./session-moves.ts";
+import { SessionRenewals } from "./session-renewals.ts";
 import type { SessionWatcher } from "./session-watcher.ts";
 import { Sessions } from "./sessions.ts";
 import { Standings } from "./standings.ts";
+import { StreamServices } from "./streams.ts";
 
 /** The connections of a node: accepts them, dials them, turns proven ones into sessions, and ends them. */
 export class SessionHost implements ConnectionHost {
   readonly sessions: Sessions;
+  readonly streams: StreamServices;
+  readonly watches: DialWatches = new DialWatches();
+  readonly self: Pick<NodeCore, "name" | "clock">;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
+  readonly doors: Doors;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
+  readonly health: HealthBook;
   /** What sessions may do as policy, grants and trust change. */
   readonly standings: Standings;
+  readonly moves: SessionMoves;
   readonly #parts: ConnectionParts;
   readonly #core: NodeCore;
   readonly #deadlines: Deadlines;
@@ -53,11 +68,11 @@ export class SessionHost implements ConnectionHost {
   readonly #inbound: Inbound;
   readonly #attempts: Attempts;
   readonly #byPeer = new Map<Peer, Session>();
-  readonly #drainWaiters = new Map<Session, (() => void)[]>();
+  readonly #drains = new DrainWaiters();
   readonly #handshaking = new Set<DistConnection>();
   readonly #budgets: Budgets;
   readonly #policy: PolicyKeeper;
-  readonly #certificates: CertificateEnds;
+  readonly #renewals: SessionRenewals;
   readonly #dialOnly = new DialOnlyPeers();
   readonly #reaper: IdleReaper;
   /** Why nothing is dialled or accepted any more. */
@@ -76,16 +91,32 @@ export class SessionHost implements ConnectionHost {
     policy: PolicyKeeper,
   ) {
     this.#policy = policy;
+    this.streams = new StreamServices(core);
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
-    this.#certificates = new CertificateEnds(core.clock, parts.readCertificate);
+    this.#renewals = new SessionRenewals(parts, core, {
+      isClosing: () => this.#closing !== undefined,
+      connect: (session, address) => this.#connectTo(session.peer.name, address, session),
+      stands: (connection) => void this.#handshaking.delete(connection),
+      moved: (session) => {
+        this.knownAddresses.sessionUp(session.peer.address, session.peer.assurance);
+        // Who waits for room waits for that of the old connection.
+        this.relieved(session);
+      },
+      dial: (target) => void this.dial(target),
+      kept: (session) => void this.sessions.dial(session.peer.name)?.succeeded(session),
+    });
+    this.moves = this.#renewals.moves;
     this.#attempts = attempts;
     this.#core = core;
+    this.self = core;
+    this.health = new HealthBook(core);
     this.#deadlines = deadlines;
     this.#spawns = spawns;
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
+    this.doors = parts.doors ?? new Doors();
     for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
     this.identity?.watch({
       changed: (changes) => this.standings.cutUntrusted(changes),
@@ -110,6 +141,7 @@ export class SessionHost implements ConnectionHost {
       undefined,
       () => admission.release(),
       () => carrier,
+      { ownTls: carrier.info().own },
     );
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return connection;
@@ -117,7 +149,7 @@ export class SessionHost implements ConnectionHost {
 
   /** For listeners on QUIC: takes an accepted carrier. */
   readonly acceptChannels: ChannelledAcceptHandler = (carrier, admission) => {
-    const linked = linkedConnection(this.#parts, undefined, () => carrier);
+    const linked = linkedConnection(this.#parts, this.streams, undefined, () => carrier);
     const connection = this.#newConnection(undefined, () => admission.release(), linked.make, linked.parts);
     if (this.#closing !== undefined) connection.destroy(this.#closing);
     return linked.link as BarrelLink;
@@ -186,19 +218,13 @@ export class SessionHost implements ConnectionHost {
 
   /** Resolves when a session is not congested any more, or ended. */
   drained(node: string): Promise<void> {
-    const session = this.sessions.get(node);
-    if (session === undefined || !session.connection.congested) return Promise.resolve();
-    return new Promise((resolve) => {
-      const waiters = this.#drainWaiters.get(session) ?? [];
-      waiters.push(resolve);
-      this.#drainWaiters.set(session, waiters);
-    });
+    return this.#drains.wait(this.sessions.get(node));
   }
 
   /** True while a session has bytes that have not left this process, or a peer waits for an answer. */
   get hasOpenWork(): boolean {
-    for (const { connection, work, inflight } of this.sessions.all()) {
-      if (connection.waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
+    for (const { waitingBytes, work, inflight } of this.sessions.all()) {
+      if (waitingBytes > 0 || work.size > 0 || !inflight.isEmpty) return true;
     }
     return false;
   }
@@ -215,6 +241,7 @@ export class SessionHost implements ConnectionHost {
   endAll(error: SallyportError): readonly DistConnection[] {
     this.admitNothing(error);
     this.identity?.stop();
+    this.health.stop();
     this.standings.stop();
     const leaving = [...this.sessions.all()].map((session) => session.connection);
     for (const connection of leaving) connection.end("stopping");
@@ -224,31 +251,11 @@ export class SessionHost implements ConnectionHost {
   // ConnectionHost
 
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
-    const standing = this.#policy.judge(facts, role);
-    if (standing.kind === "refused") {
-      const { outcome, rule } = standing;
-      this.#core.decisions.record({
-        outcome,
-        rule,
-        nearestMiss: null,
-        alias: null,
-        peer: facts.name,
-        key: facts.fingerprints[0] ?? null,
-        verb: "connect",
-        target: this.#core.name,
-        generation: this.#policy.generation,
-        mode: "enforce",
-      });
-    }
-    return standing;
+    return judgeConnect(this.#core, this.#policy, facts, role);
   }
 
   factsOf(peer: KnownConnection): PeerFacts {
-    const { name, assurance, protocol, publicKey, info } = peer;
-    const fingerprints = publicKey === undefined ? [] : (this.identity?.fingerprintsOf(name, publicKey) ?? []);
-    const certificate = info.chainTrusted ? info.peerCertDer : undefined;
-    const spki = certificate === undefined ? undefined : this.#parts.readCertificate?.(certificate)?.spki;
-    return peerFacts({ name, assurance, protocol, fingerprints, publicKey, spki, address: info.remoteAddress });
+    return factsOfConnection(peer, this.#parts);
   }
 
   sessionUp(connection: DistConnection, peer: ProvenPeer, admitted: AdmittedPeer): Session {
@@ -260,11 +267,12 @@ export class SessionHost implements ConnectionHost {
     const nodes: [string, string] = [name, peer.name];
     const guard = new SessionGuard({ facts, rules, nodes, budget, limits: guardLimits, clock });
     const shown = peer.info.proven?.publicKey;
-    const fingerprint = (shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown)) as
-      | Fingerprint
-      | undefined;
+    const named = shown === undefined ? facts.fingerprints[0] : this.identity?.fingerprintOf(shown);
+    const fingerprint = named as Fingerprint | undefined;
     const session = new Session({ connection, proven: peer, guard, processes, mainPid, fingerprint, holdsName });
-    this.#certificates.watch(session, peer.info.peerCertDer);
+    this.health.sessionUp(session, peer.info.peerCertDer, peer.info.chainTrusted);
+    session.sinceMs = clock.wallMs();
+    this.#renewals.ends.watch(session, peer.info);
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
@@ -274,7 +282,9 @@ export class SessionHost implements ConnectionHost {
   }
 
   announce(session: Session): void {
-    this.watcher?.up(session, this.sessions.dial(session.peer.name)?.addressOf(session.connection));
+    const address = this.sessions.dial(session.peer.name)?.addressOf(session.connection);
+    session.dialledAt = address;
+    this.watcher?.up(session, address);
     this.#core.events.emit("nodeup", session.peer);
     if (session.holdsName) this.sessions.dial(session.peer.name)?.succeeded(session);
   }
@@ -285,13 +295,20 @@ export class SessionHost implements ConnectionHost {
     this.sessions.dial(session.peer.name)?.succeeded(session);
   }
 
-  sessionDown(session: Session, cause: SallyportError | undefined): void {
+  connectionDown(session: Session, connection: DistConnection, cause: SallyportError | undefined): void {
+    if (!session.isOver && this.moves.isLost(session, connection, cause)) this.#sessionDown(session, cause);
+  }
+
+  #sessionDown(session: Session, cause: SallyportError | undefined): void {
+    session.isOver = true;
+    this.moves.sessionOver(session, cause);
     this.sessions.remove(session);
     this.#core.counters.add("sessions_down");
     this.#core.calls.sessionLost(session, () => connectionLost(session.peer.name, "the request"));
     this.#spawns.sessionLost(session);
     session.ended();
-    this.#certificates.forget(session);
+    this.health.sessionDown(session, cause);
+    this.#renewals.ends.forget(session);
     this.#byPeer.delete(session.peer);
     this.#reaper.forget(session);
     this.relieved(session);
@@ -302,7 +319,7 @@ export class SessionHost implements ConnectionHost {
   }
 
   idleAsked(session: Session): boolean {
-    return this.#closing === undefined && this.#reaper.agrees(session);
+    return this.#closing === undefined && session.move === undefined && this.#reaper.agrees(session);
   }
 
   idleKept(session: Session): void {
@@ -315,14 +332,13 @@ export class SessionHost implements ConnectionHost {
   failed(connection: DistConnection, address: string, error: SallyportError): void {
     this.#handshaking.delete(connection);
     this.#core.counters.add("connections_refused");
+    this.health.failed(connection.role, address, error);
     const dial = [...this.sessions.dials()].find((each) => each.addressOf(connection) !== undefined);
     if (dial?.isQuiet !== true) this.#core.events.emit("refused", { address, role: connection.role, error });
     dial?.attemptEnded(connection, error);
   }
 
-  wanted(session: Session, control: Control): boolean {
-    return this.#inbound.wanted(session, control);
-  }
+  readonly wanted: ConnectionHost["wanted"] = (session, control) => this.#inbound.wanted(session, control);
 
   refused(session: Session, control: Control, buffer: Buffer, start: number, end: number): void {
     this.#inbound.refused(session, control, buffer, start, end);
@@ -333,30 +349,23 @@ export class SessionHost implements ConnectionHost {
   }
 
   relieved(session: Session): void {
-    const waiters = this.#drainWaiters.get(session);
-    this.#drainWaiters.delete(session);
-    for (const wake of waiters ?? []) wake();
+    this.#drains.wake(session);
   }
 
   barrelAttempted(attempt: BarrelAttempt): void {
     this.#attempts.barrel(attempt);
   }
 
-  strayPong(): void {
-    this.#core.counters.add("pongs_stray");
-  }
+  readonly strayPong = (): void => this.#core.counters.add("pongs_stray");
+  readonly turnStarted = (): void => this.#core.processes.queue.hold();
+  /** Runs what became ready. */
+  readonly turnEnded = (): void => void this.#core.processes.queue.run();
 
-  turnStarted(): void {
-    this.#core.processes.queue.hold();
-  }
-
-  turnEnded(): void {
-    this.#core.processes.queue.run();
-  }
-
-  #connectTo(target: NodeName, address: DialAddress): DistConnection {
+  #connectTo(target: NodeName, address: DialAddress, moving?: Session): DistConnection {
+    const { closed } = this.doors;
+    if (closed !== undefined) throw closed;
     if (address.scheme === "quic") {
-      const linked = linkedConnection(this.#parts, target, (barrel, sink) => {
+      const linked = linkedConnection(this.#parts, this.streams, target, (barrel, sink) => {
         barrel.checkDial(target, address);
         return barrel.dialer.dial(address, hostPart(target), sink);
       });
@@ -368,6 +377,7 @@ export class SessionHost implements ConnectionHost {
       target,
       () => {},
       (sink) => dialer.dial(address, hostPart(target), sink),
+      { ownTls: dialer.own, moving },
     );
   }
 
@@ -375,17 +385,25 @@ export class SessionHost implements ConnectionHost {
     target: NodeName | undefined,
     settled: () => void,
     makeCarrier: (sink: CarrierSink, owner: ConnectionSink) => Carrier,
-    differing: Partial<Pick<ConnectionParts, "own" | "limits">> = {},
+    { ownTls, moving, ...differing }: Differing = {},
   ): DistConnection {
-    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target));
+    const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target), moving);
     const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
     const connection = new DistConnection(
       { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
       (carrierSink) => makeCarrier(carrierSink, sink),
     );
-    sink.attach(connection);
+    sink.attach(connection, ownTls);
     this.#handshaking.add(connection);
     return connection;
   }
+}
+
+/** How a connection differs from what all of the node have. */
+interface Differing extends Partial<Pick<ConnectionParts, "own" | "limits">> {
+  /** What this side of TLS is. */
+  readonly ownTls?: OwnTls | undefined;
+  /** The session that is to go over to it. */
+  readonly moving?: Session | undefined;
 }

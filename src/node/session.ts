@@ -1,5 +1,5 @@
 import { isSallyportError } from "../base/errors.ts";
-import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { CarrierInfo, DialAddress } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { connectionBug } from "../dist/connection-failures.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
@@ -10,15 +10,19 @@ import type { Fingerprint } from "../identity/public-key.ts";
 import type { PeerFacts } from "../policy/decision.ts";
 import { PeerTables } from "../process/peer-tables.ts";
 import type { RemoteEnd } from "../process/ports.ts";
+import type { TermDecoder } from "../term/decode.ts";
 import { PayloadWatch } from "../term/payload-watch.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import { type Control, hasPayload } from "../wire/control-types.ts";
 import { ALIAS, SPAWN } from "../wire/flags.ts";
+import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { Peer } from "./api.ts";
 import { Inflight } from "./inflight.ts";
 import { type Lifetime, type MessageContext, OwnedLifetime } from "./message-context.ts";
 import type { NodeProcess, NodeProcesses } from "./node-process.ts";
 import { OpenWorks } from "./open-work.ts";
+import type { PeerStreams } from "./peer-stream.ts";
+import type { SessionMove } from "./session-move.ts";
 
 function tlsOf({ tlsVersion, tlsCipher }: CarrierInfo): Peer["tls"] {
   return tlsVersion === undefined || tlsCipher === undefined ? null : { version: tlsVersion, cipher: tlsCipher };
@@ -59,7 +63,6 @@ export class Session implements RemoteEnd, Incarnation {
   readonly guard: SessionGuard;
   readonly node: string;
   readonly creation: number;
-  readonly connection: DistConnection;
   readonly tables: PeerTables<MessageContext, AllowRule | undefined>;
   /** Of the proven key; undefined where there is none. */
   readonly fingerprint: Fingerprint | undefined;
@@ -86,13 +89,26 @@ export class Session implements RemoteEnd, Incarnation {
   openCalls = 0;
   /** This node has asked whether the session may end as idle: what it sends meanwhile waits as behind a dial. */
   isAsking = false;
+  /** When it came up, Unix milliseconds. */
+  sinceMs = 0;
+  /** Where this node dialled it; undefined for one that came in. */
+  dialledAt: DialAddress | undefined;
+  /** Another connection is to take the place of this one's, or does just now. */
+  move: SessionMove | undefined;
+  /** It has ended. */
+  isOver = false;
   /** Calls and functions of the peer that go on here. */
   readonly work: OpenWorks = new OpenWorks();
   /** Calls of the peer that services have not answered. */
   readonly inflight: Inflight;
+  /** Tagged streams with the peer; undefined where the protocol has none. */
+  streams: PeerStreams | undefined;
   /** What the payload decoded last holds besides data. */
   readonly watch: PayloadWatch;
   readonly #ownedLifetime = new OwnedLifetime();
+  readonly #peer: { -readonly [K in keyof Peer]: Peer[K] };
+  #connection: DistConnection;
+  #source: DistConnection;
   readonly #names = new Map<string, Control>();
   readonly #mainPid: Pid;
   #lastPid: Pid | undefined;
@@ -101,12 +117,13 @@ export class Session implements RemoteEnd, Incarnation {
   constructor(parts: SessionParts) {
     const { connection, proven, guard, processes, mainPid, fingerprint } = parts;
     this.holdsName = parts.holdsName;
-    this.connection = connection;
+    this.#connection = connection;
+    this.#source = connection;
     this.guard = guard;
     this.node = proven.name;
     this.creation = proven.creation;
     this.#mainPid = mainPid;
-    this.peer = {
+    this.#peer = {
       name: proven.name,
       fingerprint: fingerprint ?? null,
       publicKey: proven.native?.publicKey ?? proven.info.proven?.publicKey ?? null,
@@ -117,6 +134,7 @@ export class Session implements RemoteEnd, Incarnation {
       incarnation: proven.creation,
       address: proven.info.remoteAddress,
     };
+    this.peer = this.#peer;
     this.fingerprint = fingerprint;
     this.incarnation = proven.native?.peerIncarnation;
     this.hasAlias = (proven.flags & ALIAS) !== 0n;
@@ -133,6 +151,44 @@ export class Session implements RemoteEnd, Incarnation {
 
   get facts(): PeerFacts {
     return this.guard.facts;
+  }
+
+  /** What this node sends over. */
+  get connection(): DistConnection {
+    return this.#connection;
+  }
+
+  /** What the peer's messages come over: the same, but for a moment while the session moves. */
+  get source(): DistConnection {
+    return this.#source;
+  }
+
+  /** Decoder of the message that is being handled. */
+  get terms(): TermDecoder {
+    return this.#source.terms;
+  }
+
+  /** Bytes accepted from us that have not left this process. */
+  get waitingBytes(): number {
+    const { connection, move } = this;
+    const leaving = move?.from === connection ? 0 : (move?.from.waitingBytes ?? 0);
+    return connection.waitingBytes + leaving;
+  }
+
+  /** From now on it is sent over `connection`, on which the peer has shown itself anew. */
+  sendOver(connection: DistConnection, { info }: ProvenPeer, { facts, rules }: AdmittedPeer): void {
+    this.#connection = connection;
+    connection.terms.watch = this.watch;
+    this.#peer.certificate = info.peerCertDer ?? null;
+    this.#peer.tls = tlsOf(info);
+    this.#peer.address = info.remoteAddress;
+    this.warm = undefined;
+    this.guard.moved(facts, rules);
+  }
+
+  /** From now on the peer's messages come over `connection`. */
+  readFrom(connection: DistConnection): void {
+    this.#source = connection;
   }
 
   /**

@@ -65,6 +65,6 @@ describe("a remote function that runs", () => {
     answerOtherwise(p, ref, from, "m:f/0");
     await world.settle();
     expect(settled).toEqual([]);
-    expect(world.node.health().openCalls).toBe(1);
+    expect(world.node.vitals().openCalls).toBe(1);
   });
 });

@@ -74,6 +74,7 @@ export class Standings {
         continue;
       }
       session.guard.rejudge(standing.rules);
+      session.streams?.rejudge();
       this.#inbound.withdraw(session);
     }
     return ended;

@@ -22,7 +22,7 @@ export interface TlsSides {
  * @throws {SallyportError} ERR_CONFIG TLS_OPTIONS, KEY_PASSPHRASE, and what `loadTlsMaterial` throws
  */
 export function loadTlsSides(files: Files, tls: TlsOption, wallMs: number): TlsSides {
-  const { server: _server, client: _client, ...common } = tls;
+  const { server: _server, client: _client, debug: _debug, ...common } = tls;
   const server = { ...common, ...tls.server };
   const client = { ...common, ...tls.client };
   const serverPaths = pathsOf(files, server);

@@ -9,7 +9,7 @@ import type { Verb } from "./verbs.ts";
 /** What a peer of a higher level may do, on every name and pid. */
 const LEVEL_VERBS: readonly Verb[] = ["send", "call", "cast", "monitor", "link", "exit", "io"];
 /** What a member of the own domain may do, on everything. */
-const DOMAIN_VERBS: readonly Verb[] = [...LEVEL_VERBS, "rpc", "spawn"];
+const DOMAIN_VERBS: readonly Verb[] = [...LEVEL_VERBS, "rpc", "spawn", "stream"];
 
 /** One session of which an authority is made. */
 export interface AuthoritySubject {

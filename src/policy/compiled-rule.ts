@@ -1,5 +1,5 @@
+import { type AddressRange, parseAddress, parseAddressRange, rangeHolds } from "../base/address-range.ts";
 import { type Assurance, assuranceAtLeast, type ProtocolName } from "../base/assurance.ts";
-import { type AddressRange, parseAddress, parseAddressRange, rangeHolds } from "./address-range.ts";
 import type { Bounds } from "./bounds.ts";
 import { compileLimits } from "./compile-limits.ts";
 import type { PeerFacts } from "./decision.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseAddress, parseAddressRange, rangeHolds } from "./address-range.ts";
+import { parseAddress, parseAddressRange, rangeHolds } from "../base/address-range.ts";
 import { parseByteRate, parseRate, parseSize, parseTime } from "./parse-values.ts";
 
 describe("values of a policy", () => {

@@ -267,7 +267,7 @@ function reference(document: PolicyDocument, asked: Request): Answer {
   if (!mayConnect && asked.role === "acceptor") return no("deny-default");
   const denied = first(denying(verb).filter((rule) => rule.mode !== "audit" || ended(rule)));
   if (denied !== undefined) return no("deny-rule", denied);
-  if (["registry", "pubsub", "stream"].includes(verb) || !mayConnect) return no("deny-default");
+  if (["registry", "pubsub"].includes(verb) || !mayConnect) return no("deny-default");
   const auditedDeny = first(denying(verb));
   const grants: { rule: string; mode: string; plain: boolean }[] = [];
   for (const rule of all) {

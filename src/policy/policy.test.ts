@@ -294,7 +294,7 @@ describe("Authority.decide", () => {
       validUntilMs: end,
     });
     expect(decide(authority, "send", "jobs").grants.map((grant) => grant.rule)).toEqual(["r", "peer"]);
-    for (const verb of ["system", "pubsub", "registry", "stream"] as const) {
+    for (const verb of ["system", "pubsub", "registry"] as const) {
       expect(decide(authority, verb, "jobs").outcome, verb).toBe("deny-default");
     }
     expect(decide(authority, "exit", "jobs").outcome).toBe("deny-rule");

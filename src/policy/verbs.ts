@@ -19,7 +19,7 @@ export const VERBS = [
 export type Verb = (typeof VERBS)[number];
 
 /** Verbs without an operation yet: no rule can grant them, so they deny. */
-export const RESERVED_VERBS: readonly Verb[] = ["registry", "pubsub", "stream"];
+export const RESERVED_VERBS: readonly Verb[] = ["registry", "pubsub"];
 
 /** Verbs that `*` never grants: each needs its target spelled out (`M:*` `/*` at most). */
 export const SPELLED_OUT_VERBS: readonly Verb[] = ["rpc", "spawn", "system"];

@@ -40,6 +40,9 @@ export interface EngineParts {
 /** Milliseconds between two looks at all sessions for keep-alive and deadlines. */
 const TEND_MS = 1000;
 
+/** Time for the last datagrams to leave, milliseconds. */
+const LAST_DATAGRAMS_MS = 20;
+
 /** All sessions and listeners of this process, as the node orders them. */
 export class Engine {
   readonly #parts: EngineParts;
@@ -99,6 +102,14 @@ export class Engine {
         if (session !== undefined) this.#orderSession(type, session, body);
       }
     }
+  }
+
+  /** The node is gone, or lets go: every peer is told at once, and `done` called when that has left. */
+  leave(done: () => void): void {
+    const { clock } = this.#parts;
+    for (const session of this.#sessions.values()) session.destroy();
+    this.#passes();
+    clock.at(addMs(clock.now(), LAST_DATAGRAMS_MS), done);
   }
 
   #orderSession(type: number, session: Session, body: Buffer): void {

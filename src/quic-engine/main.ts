@@ -24,7 +24,7 @@ function main(): void {
   const pipe = new Pipe(socket, clock);
   const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, beat: () => resort.beat() });
   const reader = new FrameReader((type, session, body) => engine.order(type, session, body));
-  const leave = (): never => process.exit(0);
+  const leave = (): void => engine.leave(() => process.exit(0));
   socket.on("data", (chunk: Buffer) => reader.push(chunk));
   socket.on("end", leave);
   socket.on("error", leave);

@@ -21,8 +21,10 @@ import {
 import { dirname, join } from "node:path";
 import type { AppendFile, AppendFiles } from "../base/append-files.ts";
 import { systemCode } from "../base/errors.ts";
+import type { ReadFile, ReadFiles } from "../base/read-files.ts";
 import type { FileFacts, StoreFiles } from "../base/store-files.ts";
 import { RealAppendFile } from "./real-append-file.ts";
+import { RealReadFile } from "./real-read-file.ts";
 
 const CREATE_EXCLUSIVE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -39,7 +41,7 @@ const NO_HARD_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENO
  * The local disk. Reads follow symbolic links, because read-only secret mounts are made of them; writes never do: a
  * link standing at the target path is replaced, not followed.
  */
-export class RealFiles implements StoreFiles, AppendFiles {
+export class RealFiles implements StoreFiles, AppendFiles, ReadFiles {
   read(path: string): Buffer {
     return readFileSync(path);
   }
@@ -126,6 +128,10 @@ export class RealFiles implements StoreFiles, AppendFiles {
     const { file, isNew } = RealAppendFile.open(path, mode);
     if (isNew) syncDirectory(dirname(path));
     return file;
+  }
+
+  openRead(path: string): ReadFile {
+    return RealReadFile.open(path);
   }
 
   /** Sets the permission bits of what a path leads to. */

@@ -1,9 +1,10 @@
 import type { AttemptEntry } from "../audit/attempt-entries.ts";
 import { AuditLog } from "../audit/audit-log.ts";
 import { AuditTrail } from "../audit/audit-trail.ts";
+import type { ChainAnchors } from "../audit/chain-checker.ts";
 import { type AuditLimits, DEFAULT_AUDIT_LIMITS } from "../audit/limits.ts";
 import { type AuditFields, type ChainCrypto, GENESIS } from "../audit/record.ts";
-import { type ChainAnchors, type ChainVerdict, verifyChain } from "../audit/verify-chain.ts";
+import { type ChainVerdict, verifyChain } from "../audit/verify-chain.ts";
 import { RealCrypto } from "../system/real-crypto.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 import { VirtualClock } from "./virtual-clock.ts";

@@ -1,4 +1,5 @@
 import type { AppendFile, AppendFiles } from "../base/append-files.ts";
+import type { ReadFile, ReadFiles } from "../base/read-files.ts";
 import type { FileFacts, StoreFiles } from "../base/store-files.ts";
 
 interface Entry {
@@ -27,7 +28,7 @@ export class InjectedFault extends Error {
  * process that was killed, and `survivor()` is what the next process finds. Links and owners are not modelled, except
  * as facts that a test sets.
  */
-export class FaultyFiles implements StoreFiles, AppendFiles {
+export class FaultyFiles implements StoreFiles, AppendFiles, ReadFiles {
   readonly #files: Map<string, Entry>;
   readonly #directories: Set<string>;
   readonly #facts = new Map<string, Partial<FileFacts>>();
@@ -220,6 +221,20 @@ export class FaultyFiles implements StoreFiles, AppendFiles {
       size: () => this.facts(path)?.bytes,
       sync: () => this.#step(`sync of ${path}`),
       close: () => this.#alive(),
+    };
+  }
+
+  /** What is open stays readable as it was last, also when its name is gone. */
+  openRead(path: string): ReadFile {
+    let last = this.read(path);
+    const now = (): Buffer => {
+      last = this.#files.get(path)?.bytes ?? last;
+      return last;
+    };
+    return {
+      read: (into, position) => now().copy(into, 0, position),
+      size: () => now().length,
+      close: () => undefined,
     };
   }
 

@@ -11,6 +11,7 @@ import { NodeKey } from "../identity/node-key.ts";
 import { loadIdentity } from "../node/load-identity.ts";
 import { SallyportNode } from "../node/node.ts";
 import type { IdleOption } from "../node/options.ts";
+import type { CertificateJudge, CertificateReader } from "../node/ports.ts";
 import { RealCrypto } from "../system/real-crypto.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { DEFAULT_FLAGS } from "../wire/flags.ts";
@@ -28,7 +29,9 @@ class SlowCarrier implements Carrier {
   readonly #info: CarrierInfo;
   /** When what was sent last arrives. */
   #lastAt = 0;
-  #isOver = false;
+  isOver = false;
+  #isPaused = false;
+  readonly #unread: (() => void)[] = [];
   /** The network has forgotten it: nothing arrives, and nobody is told. */
   isLost = false;
 
@@ -42,7 +45,7 @@ class SlowCarrier implements Carrier {
   }
   write(_channel: number, bytes: Uint8Array): boolean {
     const copy = Buffer.from(bytes);
-    if (!this.#isOver) this.#post(() => this.peer?.take(copy));
+    if (!this.isOver) this.#post(() => this.peer?.take(copy));
     return true;
   }
   flush(): void {}
@@ -55,8 +58,19 @@ class SlowCarrier implements Carrier {
   pendingBytes(): number {
     return 0;
   }
-  pause(): void {}
-  resume(): void {}
+  pause(): void {
+    this.#isPaused = true;
+  }
+  resume(): void {
+    this.#isPaused = false;
+    this.#world.clock.later(() => {
+      while (!this.#isPaused) {
+        const next = this.#unread.shift();
+        if (next === undefined) return;
+        next();
+      }
+    });
+  }
   end(): void {
     this.#finish(undefined);
   }
@@ -64,10 +78,18 @@ class SlowCarrier implements Carrier {
     this.#finish(new SallyportError("ERR_CLOSED", "CONNECTION_RESET", "reset", { stage: "session" }));
   }
   start(): void {
-    if (!this.#isOver) this.sink?.opened(this.#info);
+    if (!this.isOver) this.sink?.opened(this.#info);
   }
   take(bytes: Buffer): void {
-    if (!this.#isOver) this.sink?.bytes(0, bytes);
+    this.#read(() => {
+      if (!this.isOver) this.sink?.bytes(0, bytes);
+    });
+  }
+
+  /** What has arrived waits while nothing is read. */
+  #read(take: () => void): void {
+    if (this.#isPaused || this.#unread.length > 0) this.#unread.push(take);
+    else take();
   }
 
   #post(arrive: () => void): void {
@@ -80,16 +102,21 @@ class SlowCarrier implements Carrier {
   }
 
   #finish(cause: SallyportError | undefined): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    if (this.isOver) return;
+    this.isOver = true;
     this.#post(() => this.peer?.shut(cause));
     this.sink?.closed(cause);
   }
 
+  /** An end in good order comes behind all that has arrived; a reset at once. */
   shut(cause: SallyportError | undefined): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.sink?.closed(cause);
+    const end = (): void => {
+      if (this.isOver) return;
+      this.isOver = true;
+      this.sink?.closed(cause);
+    };
+    if (cause === undefined) this.#read(end);
+    else end();
   }
 }
 
@@ -100,7 +127,18 @@ export interface NativeNodeOptions {
   readonly limits?: Partial<DistLimits>;
 }
 
-/** Whole nodes with keys that all pin each other, on a virtual clock and a network of random delays. */
+/** How the nodes of a world know each other. */
+export type Trust = "pins" | "authority";
+
+/** A certificate as these worlds have it. */
+export interface WorldCertificate {
+  readonly serial: number;
+  /** Unix milliseconds. */
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** Whole nodes with keys that all pin each other, or that one authority names, on a virtual clock and a network of random delays. */
 export class NativeNodes {
   readonly clock: VirtualClock = new VirtualClock();
   readonly dice: SeededRandom;
@@ -108,16 +146,20 @@ export class NativeNodes {
   readonly #maxDelayMs: number;
   readonly #accepts = new Map<string, AcceptHandler>();
   readonly #carriers: SlowCarrier[] = [];
+  readonly #trust: Trust;
+  /** What each node shows on connections that begin later; with trust `authority`. */
+  readonly certificates: Map<string, WorldCertificate> = new Map<string, WorldCertificate>();
   #next = 1;
 
   /** @param names of all nodes there will be */
-  constructor(seed: number, names: readonly string[], maxDelayMs = 0) {
+  constructor(seed: number, names: readonly string[], maxDelayMs = 0, trust: Trust = "pins") {
+    this.#trust = trust;
     this.dice = new SeededRandom(seed);
     this.#maxDelayMs = maxDelayMs;
     names.forEach((owner, i) => {
       this.files.put(`/${owner}/node.key`, Buffer.alloc(32, i + 1));
       names.forEach((peer, j) => {
-        if (i !== j) {
+        if (i !== j && trust === "pins") {
           const { publicKey } = new NodeKey(Buffer.alloc(32, j + 1), crypto);
           this.files.put(`/${owner}/trusted/${peer}.pub`, publicKey);
         }
@@ -133,7 +175,10 @@ export class NativeNodes {
     const name = parseNodeName(text);
     const random = new SeededRandom(this.dice.uint32());
     const own = { name, creation: 4 + this.dice.below(1_000_000), flags: DEFAULT_FLAGS };
-    const judgeCertificate = (): { matched: boolean; presented: string[] } => ({ matched: false, presented: [] });
+    const judgeCertificate: CertificateJudge = (certDer, of) => ({
+      matched: this.#trust === "authority" && certDer.toString().startsWith(`${of} `),
+      presented: [],
+    });
     const { keeper } = loadIdentity({ dir: `/${name}` }, own, {
       files: this.files,
       crypto,
@@ -161,6 +206,8 @@ export class NativeNodes {
         resolve: (target) => Promise.resolve([{ scheme: "tls", host: target, port: 1 }]),
       },
       judgeCertificate,
+      readCertificate: (certDer) => this.#readCertificate(certDer),
+      isCertificateIssued: this.#trust === "authority",
       idle: options.idle,
       limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
       ticks: DEFAULT_TICK_OPTIONS,
@@ -170,6 +217,42 @@ export class NativeNodes {
     });
     if (options.listens !== false) this.#accepts.set(name, node.accept);
     return node;
+  }
+
+  /** Connections made so far; each has two ends. */
+  get dialled(): number {
+    return this.#carriers.length / 2;
+  }
+
+  /** Connections that neither end has closed. */
+  get standing(): number {
+    return this.#carriers.filter(({ isOver }) => !isOver).length / 2;
+  }
+
+  /** The network forgets one connection, by the order in which they were made: nothing arrives, nobody is told. */
+  lose(dialled: number): void {
+    for (const end of [0, 1]) {
+      const carrier = this.#carriers[2 * dialled + end];
+      if (carrier !== undefined) carrier.isLost = true;
+    }
+  }
+
+  /** Cuts one connection, by the order in which they were made, at both ends. */
+  cut(dialled: number): void {
+    this.#carriers[2 * dialled]?.destroy();
+  }
+
+  #readCertificate(certDer: Buffer): ReturnType<CertificateReader> {
+    const [name, serial, notBefore, notAfter] = certDer.toString().split(" ");
+    if (notAfter === undefined) return undefined;
+    return { spki: `spki:SHA256:${name}/${serial}`, notBeforeMs: Number(notBefore), notAfterMs: Number(notAfter) };
+  }
+
+  #certificateOf(name: string): Buffer {
+    const certificate = this.certificates.get(name);
+    if (certificate === undefined) return Buffer.from(name);
+    const { serial, notBeforeMs, notAfterMs } = certificate;
+    return Buffer.from(`${name} ${serial} ${notBeforeMs} ${notAfterMs}`);
   }
 
   /** Nobody can dial it any more. */
@@ -204,7 +287,7 @@ export class NativeNodes {
   }
 
   #dial(from: NodeName, to: string, sink: CarrierSink): Carrier {
-    const certificates = [Buffer.from(from), Buffer.from(to)] as const;
+    const certificates = [this.#certificateOf(from), this.#certificateOf(to)] as const;
     const exporter = Buffer.alloc(32, this.#next++);
     const infoOf = (side: 0 | 1): CarrierInfo => ({
       transport: "memory",
@@ -214,7 +297,7 @@ export class NativeNodes {
       alpn: NATIVE_ALPN,
       ownCertDer: certificates[side],
       peerCertDer: certificates[side === 0 ? 1 : 0],
-      chainTrusted: false,
+      chainTrusted: this.#trust === "authority",
       chainError: undefined,
       exporter: (_label, length) => exporter.subarray(0, length),
     });

@@ -39,7 +39,7 @@ describe("link frames", () => {
     expect(reasonOf(Buffer.concat([bytes, Buffer.alloc(1)]))).toBe("ERR_PEER_MISBEHAVED LINK_FRAME_MALFORMED");
   });
 
-  it.each(["f000", "f005", "f007", "f00300", "f00304", "f00400", "f0040b", "7001"])("%s is refused", (hex) => {
+  it.each(["f000", "f005", "f008", "f00300", "f00304", "f00400", "f0040b", "7001"])("%s is refused", (hex) => {
     expect(reasonOf(Buffer.from(hex, "hex"))).toBe("ERR_PEER_MISBEHAVED LINK_FRAME_MALFORMED");
   });
 });

@@ -12,6 +12,7 @@ const BYE = 3;
 const REFUSE = 4;
 const IDLE = 5;
 const KEEP = 6;
+const MOVED = 7;
 
 /** Length of the token of PING and PONG, in bytes. */
 export const PING_TOKEN_BYTES = 8;
@@ -29,7 +30,8 @@ const BYE_REASONS: readonly ByeReason[] = ["stopping", "disconnect", "idle"];
 
 /**
  * A decoded link frame. `refuse` ends a standing session for a reason of the handshake's closed list; `idle` asks whether it
- * may end because nothing needs it, and says how many messages have come; `keep` says that it may not.
+ * may end because nothing needs it, and says how many messages have come; `keep` says that it may not; `moved` says that all
+ * that follows comes over the connection that takes this one's place.
  */
 export type LinkFrame =
   | { readonly kind: "ping"; readonly token: bigint }
@@ -37,7 +39,8 @@ export type LinkFrame =
   | { readonly kind: "bye"; readonly reason: ByeReason }
   | { readonly kind: "refuse"; readonly reason: RefuseReason }
   | { readonly kind: "idle"; readonly received: bigint }
-  | { readonly kind: "keep" };
+  | { readonly kind: "keep" }
+  | { readonly kind: "moved" };
 
 /** Encodes a link frame without its length prefix. Token and count are unsigned 64-bit numbers. */
 export function encodeLinkFrame(frame: LinkFrame): Buffer {
@@ -63,6 +66,8 @@ export function encodeLinkFrame(frame: LinkFrame): Buffer {
     }
     case "keep":
       return Buffer.from([LINK_FRAME, KEEP]);
+    case "moved":
+      return Buffer.from([LINK_FRAME, MOVED]);
   }
 }
 
@@ -101,6 +106,9 @@ export function decodeLinkFrame(buffer: Buffer, start: number, end: number): Lin
     case KEEP:
       if (length !== 2) throw malformed("KEEP has nothing but its kind", length);
       return { kind: "keep" };
+    case MOVED:
+      if (length !== 2) throw malformed("MOVED has nothing but its kind", length);
+      return { kind: "moved" };
     default:
       throw malformed(`the kind ${kind} is unknown`, length);
   }

@@ -26,6 +26,8 @@ const PART_SIGNATURE = 1;
 const PART_COOKIE = 2;
 const PART_INVITE = 4;
 const STATUS_ALIVE = 1;
+/** By their wire numbers. */
+const ALIVE_ANSWERS: readonly Alive["answer"][] = ["keep", "replace", "move"];
 
 /** type versionLow versionHigh method flags:64 creation:32 incarnation:64 key nonce nameLength */
 const HELLO_HEAD_BYTES = 1 + 1 + 1 + 1 + 8 + 4 + 8 + 32 + 32 + 1;
@@ -92,8 +94,8 @@ export interface StatusAlive {
 /** Type 5, dialler to acceptor, only after STATUS. */
 export interface Alive {
   readonly kind: "alive";
-  /** True: go on, the standing session is dead. */
-  readonly proceed: boolean;
+  /** `replace`: go on, the standing session is dead; `move`: go on, it lives and goes over to this connection; `keep`: stop. */
+  readonly answer: "keep" | "replace" | "move";
 }
 
 /** Type 6: everything of the other side was found right and is on disk. */
@@ -125,7 +127,7 @@ export function encodeNative(message: NativeMessage): Buffer {
     case "status-alive":
       return Buffer.from([STATUS, STATUS_ALIVE]);
     case "alive":
-      return Buffer.from([ALIVE, message.proceed ? 1 : 0]);
+      return Buffer.from([ALIVE, ALIVE_ANSWERS.indexOf(message.answer)]);
     case "confirm": {
       if (message.cookieMac === undefined) return Buffer.from([CONFIRM, 0]);
       const out = Buffer.alloc(2 + MAC_BYTES);
@@ -168,9 +170,10 @@ export function decodeNative(buffer: Buffer, start: number, end: number): Native
       return { kind: "status-alive" };
     case ALIVE: {
       exactly("ALIVE", length, 2);
-      const answer = buffer[start + 1] as number;
-      if (answer > 1) throw badField("answer", answer);
-      return { kind: "alive", proceed: answer === 1 };
+      const number = buffer[start + 1] as number;
+      const answer = ALIVE_ANSWERS[number];
+      if (answer === undefined) throw badField("answer", number);
+      return { kind: "alive", answer };
     }
     case CONFIRM: {
       atLeast("CONFIRM", length, 2);

@@ -14,12 +14,13 @@ async function issue() {
 }
 
 describe("readCertificateFacts", () => {
-  it("names the key by the hash of its SubjectPublicKeyInfo, and the end of validity", async () => {
+  it("names the key by the hash of its SubjectPublicKeyInfo, and both ends of validity", async () => {
     const { der, certificate } = await issue();
     const spki = certificate.publicKey.export({ type: "spki", format: "der" });
     const hash = createHash("sha256").update(spki).digest("base64").replace(/=+$/, "");
     expect(readCertificateFacts(der)).toEqual({
       spki: `spki:SHA256:${hash}`,
+      notBeforeMs: Date.parse(certificate.validFrom),
       notAfterMs: Date.parse(certificate.validTo),
     });
   });

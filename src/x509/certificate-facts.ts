@@ -4,6 +4,8 @@ import { createHash, X509Certificate } from "node:crypto";
 export interface CertificateFacts {
   /** `spki:SHA256:` and the unpadded base64 of SHA-256 of the SubjectPublicKeyInfo (rulings U7). */
   readonly spki: string;
+  /** Begin of its validity, Unix milliseconds. */
+  readonly notBeforeMs: number;
   /** End of its validity, Unix milliseconds. */
   readonly notAfterMs: number;
 }
@@ -17,7 +19,9 @@ export function readCertificateFacts(der: Buffer): CertificateFacts | undefined 
     const key = certificate.publicKey.export({ type: "spki", format: "der" });
     const digest = createHash("sha256").update(key).digest("base64").replace(/=+$/, "");
     const notAfterMs = Date.parse(certificate.validTo);
-    return Number.isNaN(notAfterMs) ? undefined : { spki: `spki:SHA256:${digest}`, notAfterMs };
+    const notBeforeMs = Date.parse(certificate.validFrom);
+    if (Number.isNaN(notAfterMs) || Number.isNaN(notBeforeMs)) return undefined;
+    return { spki: `spki:SHA256:${digest}`, notBeforeMs, notAfterMs };
   } catch {
     return undefined;
   }

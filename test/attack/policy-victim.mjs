@@ -98,7 +98,7 @@ node.registerFunction({ module: "peers", function: "names", arity: 0 }, (args) =
 });
 node.registerFunction({ module: "metrics", function: "all", arity: 0 }, (args) => {
   ran("metrics:all/0", args);
-  return node.health().processes;
+  return node.vitals().processes;
 });
 
 const reasons = (error) => ({
@@ -154,7 +154,7 @@ const operations = {
   }),
   pids: () => Object.fromEntries([...handles].map(([name, handle]) => [name, pidOf(handle)])),
   alive: () => Object.fromEntries([...handles].map(([name, handle]) => [name, handle.alive])),
-  health: () => ({ ...node.health(), held: held.length }),
+  health: () => ({ ...node.vitals(), held: held.length }),
   memory: () => {
     collect();
     collect();

@@ -105,7 +105,7 @@ const operations = {
     closed: pidOf(closed),
     secret: pidOf(secret),
   }),
-  health: () => ({ ...node.health(), held: held.length }),
+  health: () => ({ ...node.vitals(), held: held.length }),
   memory: () => {
     collect();
     collect();

@@ -226,7 +226,7 @@ function makeTarget(style: Style): Target {
       if (refused === "CONNECTION_BUG" || refused === "CLOSED") throw new Error(`the connection ended with ${refused}`);
       if (fuzzed.settled !== undefined) throw new Error(`the open call to the good peer was ${fuzzed.settled}`);
       if (node.peers().length !== 1) throw new Error(`${node.peers().length} peers instead of the good one`);
-      const { counters, processes } = node.health();
+      const { counters, processes } = node.vitals();
       if ((counters["handler_errors"] ?? 0) > 0) throw new Error("a handler failed");
       if (processes > 1_000) throw new Error(`${processes} processes live on`);
       if (++cases % 50 === 0) fuzzed.checkGoodPeer();

@@ -205,7 +205,7 @@ describe("floods and exhaustion", () => {
       from: "127.0.0.2",
     });
     await expect
-      .poll(() => rig.node.health().counters["accept_refused_source"], { timeout: 30_000 })
+      .poll(() => rig.node.vitals().counters["accept_refused_source"], { timeout: 30_000 })
       .toBeGreaterThan(0);
     expect(rig.holdings().halfOpen).toBeLessThanOrEqual(64);
     await rig.servesGood("127.0.0.9");

@@ -56,7 +56,7 @@ describe("the audit log of a node", () => {
       count: 1,
       labels: { outcome: "accepted" },
     });
-    expect(a.health()).toMatchObject({ state: "green", problems: [], counters: { audit_written: 2, audit_lost: 0 } });
+    expect(a.vitals()).toMatchObject({ state: "green", problems: [], counters: { audit_written: 2, audit_lost: 0 } });
     const down = new Promise((resolve) => b.on("nodedown", resolve));
     const [attempt, end] = await recordsOf(a);
     const shared = {
@@ -195,7 +195,11 @@ describe("the audit log of a node", () => {
     await a.ping(B);
     await warned;
     expect(warnings).toEqual(["AUDIT_NOT_WRITTEN"]);
-    expect(a.health()).toMatchObject({ state: "yellow", problems: ["AUDIT_NOT_WRITTEN"], counters: { audit_lost: 2 } });
+    expect(a.vitals()).toMatchObject({
+      state: "yellow",
+      problems: ["AUDIT_NOT_WRITTEN"],
+      counters: { audit_lost: 0, audit_waiting: 2 },
+    });
   });
 
   it("is not kept unless it is asked for, and attempts are counted all the same", async () => {
@@ -204,7 +208,7 @@ describe("the audit log of a node", () => {
     await a.connect(B);
     expect(readdirSync(place(A))).toEqual(["keys"]);
     expect(counted(a, { outcome: "accepted" })).toMatchObject({ value: 1 });
-    expect(a.health().counters).not.toHaveProperty("audit_written");
+    expect(a.vitals().counters).not.toHaveProperty("audit_written");
   });
 
   it("has the end of a session that a listener ends the moment it stands", async () => {

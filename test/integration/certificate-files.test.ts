@@ -214,13 +214,13 @@ describe("certificate files of a node that runs", () => {
     await told(1);
     expect(reloads).toMatchObject([{ what: "certificate", ok: false, generation: 1, reason: "CERT_PARSE" }]);
     expect(warnings).toContain("RELOAD_REJECTED");
-    expect(server.health()).toMatchObject({ state: "yellow", problems: ["RELOAD_REJECTED"] });
+    expect(server.vitals()).toMatchObject({ state: "yellow", problems: ["RELOAD_REJECTED"] });
     node.disconnect(SERVER);
     await vi.waitFor(() => expect(node.peers()).toEqual([]));
     expect(await shownTo(node)).toBe(old);
     put(await issued(SERVER));
     expect(server.certificate?.reload()).toEqual({ ok: true, generation: 2 });
-    expect(server.health()).toMatchObject({ state: "green", problems: [] });
+    expect(server.vitals()).toMatchObject({ state: "green", problems: [] });
   });
 
   it("are seen to change where a link leads elsewhere, as in secret mounts of Kubernetes", async () => {

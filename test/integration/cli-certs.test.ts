@@ -180,6 +180,9 @@ describe("sallyport certs", () => {
     await done("rollback");
     expect(readFileSync(path("desk@home.example.crt"), "utf8")).toBe(current);
     expect(await refused("rollback", "20200101T000000Z")).toBe("2 BACKUP_NOT_FOUND");
+    // 340 days are left, nearly the whole of its life.
+    expect((await done("renew", SHOP, "--within", "340"))["certificates"]).toMatchObject([{ outcome: "not-due" }]);
+    expect((await done("renew", SHOP, "--within", "341"))["certificates"]).toMatchObject([{ outcome: "renewed" }]);
     expect(await refused("renew", "nobody")).toBe("2 CERT_UNKNOWN");
     day = 3640;
     expect((await told("renew", `${SHOP}.crt`)).out).toMatch(/renewed +2035-12-30/);
@@ -437,6 +440,28 @@ describe("sallyport certs check", () => {
     const ran = await certs("check", "ssl_dist.conf");
     expect(codes(ran)).toEqual([expected]);
     expect(ran.exit).toBe(expected.startsWith("error") ? 1 : 0);
+  });
+
+  it("finds every fault of an ssl_dist.conf and of a vm.args at once, and looks at the certificates all the same", async () => {
+    await cluster();
+    const more = ", {verify, verify_none}, {fail_if_no_peer_cert, false}, {verfy, verify_peer}, {depth, deep}";
+    erlang("ssl_dist.conf", more, ", {versions, ['sslv3']}");
+    const flags = ["-name desk@db1.example", "-setcookie", "-kernel net_ticktime soon inet_dist_listen_min x"];
+    writeFileSync(join(home, "vm.args"), `${flags.join("\n")}\n-ssl_dist_optfile ssl_dist.conf\n`);
+    const ran = await certs("check", "vm.args");
+    expect([...codes(ran)].sort()).toEqual(
+      [
+        "error CERT_NAME_MISMATCH",
+        "error CLIENT_CERT_OPTIONAL",
+        "error CONF_OPTION_UNKNOWN",
+        "error CONF_VALUE",
+        "error VERIFY_DISABLED",
+        "error VERSION_UNKNOWN",
+        "error VMARGS_VALUE",
+        "error VMARGS_VALUE",
+      ].sort(),
+    );
+    expect(ran.exit).toBe(1);
   });
 
   it("compares the nodes of several files: two that share no version cannot talk", async () => {

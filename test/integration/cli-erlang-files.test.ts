@@ -90,4 +90,16 @@ describe("sallyport with Erlang's files", () => {
       err: expect.stringMatching(/misspelt\.conf:1:\d+: .*did you mean "verify"\?/),
     });
   });
+
+  it("takes certificates that an option file names as they change, and says that the rest needs a restart", async () => {
+    const node = cli(["start", "--vm-args", "vm.args", "--json"], { COOKIE });
+    await node.says(/"event":"listening".*\n/);
+    await authority.issue("shop@127.0.0.1");
+    await node.says(/"event":"reload".*"what":"certificate".*"ok":true.*\n/);
+    const vmArgs = readFileSync(join(home, "vm.args"), "utf8");
+    writeFileSync(join(home, "vm.args"), `${vmArgs}\n# changed\n`);
+    const said = await node.says(/RESTART_NEEDED.*\n/);
+    expect(said).toMatch(/vm\.args\S* has changed and counts from the next start/);
+    expect(await node.kill("SIGTERM")).toMatchObject({ code: 0 });
+  });
 });

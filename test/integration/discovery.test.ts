@@ -182,7 +182,7 @@ describe("DNS", () => {
       seeds: [`dns:w@${service}`],
     });
     await vi.waitFor(() => expect(b.peers().map((peer) => peer.name)).toEqual(["w@127.0.0.1"]), 10_000);
-    expect(b.health().seeds).toMatchObject([{ name: "w@127.0.0.1", state: "joined", from: `dns:w@${service}` }]);
+    expect(b.vitals().seeds).toMatchObject([{ name: "w@127.0.0.1", state: "joined", from: `dns:w@${service}` }]);
   });
 
   it("brings two nodes together by the SRV records of a headless service, and lists its members", async () => {

@@ -5,7 +5,7 @@ import { A, B, C, failure, NativeRig, portOf } from "./native-rig.ts";
 const { node, acquainted } = new NativeRig();
 const PEERS = "sallyport_peers";
 
-const connected = (of: Node) => [...of.health().connectedNodes].sort();
+const connected = (of: Node) => [...of.vitals().connectedNodes].sort();
 const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 30_000, interval: 20 });
 
 async function keyOf(name: string): Promise<string> {
@@ -37,15 +37,15 @@ describe("peer exchange over TLS", () => {
       assurance: "pinned",
       address: expect.stringContaining(`:${portOf(a)}`),
     });
-    expect(c.health().counters["denied"] ?? 0).toBe(0);
+    expect(c.vitals().counters["denied"] ?? 0).toBe(0);
   });
 
   it("answers nobody whom the policy does not name, and then nothing is learned", async () => {
     await acquainted(A, C);
     const c = await node(C, "strict", { exchange: {} });
     const a = await node(A, "strict", { seeds: [`${C}:${portOf(c)}`], exchange: { with: [C], connect: true } });
-    await eventually(() => expect(a.health().counters["exchange_failed"]).toBe(1));
+    await eventually(() => expect(a.vitals().counters["exchange_failed"]).toBe(1));
     expect((await failure(a.call({ name: PEERS, node: C }, 1))).reason).toBe("POLICY_DENIED");
-    expect(a.health().seeds.map(({ name }) => name)).toEqual([C]);
+    expect(a.vitals().seeds.map(({ name }) => name)).toEqual([C]);
   });
 });

@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { describe, expect, it } from "vitest";
-import { createGateway } from "../../src/create-gateway.ts";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { checkGateway, createGateway } from "../../src/create-gateway.ts";
 import type { Gateway } from "../../src/gateway/api.ts";
 import type { GatewayOptions, GatewayPairOption } from "../../src/gateway/options.ts";
 import { lookUp, names, register } from "../attack/epmd-client.ts";
@@ -10,6 +13,12 @@ import { failure } from "../interop/rig.ts";
 const COOKIE = "cookie-of-these-tests";
 const INSIDE = "inside@127.0.0.1";
 const OUTSIDE = "outside@127.0.0.1";
+
+const HOME = mkdtempSync(join(tmpdir(), "sallyport-options-"));
+const KEYS = { dir: join(HOME, "keys") };
+afterAll(() => rmSync(HOME, { recursive: true, force: true }));
+
+const QUIC = { identity: KEYS, listen: undefined };
 
 function pair(over: { inside?: object; outside?: object } = {}): GatewayPairOption {
   return {
@@ -94,11 +103,60 @@ describe("a gateway is not made with", () => {
         ),
       /two nodes are called outside/,
     ],
+    [
+      "QUIC to the inside",
+      () => of([pair({ inside: { address: "quic://127.0.0.1:9" } })]),
+      /inside.address is a quic:/,
+    ],
+    [
+      "a QUIC listener for the inside",
+      () => of([pair({ inside: { listen: "quic://127.0.0.1:0" } })]),
+      /inside.listen is a quic:/,
+    ],
+    ["QUIC and no key", () => of([pair({ outside: { listen: "quic://127.0.0.1:0" } })]), /prove keys/],
+    [
+      "QUIC to dial and no cookie",
+      () =>
+        of([
+          pair({
+            outside: { cookie: undefined, identity: KEYS, addresses: { [OUTSIDE]: "quic://127.0.0.1:9" } },
+          }),
+        ]),
+      /prove the cookie/,
+    ],
+    [
+      "settings of QUIC and nothing over it",
+      () => of([pair({ outside: { identity: KEYS, quic: { visible: true } } })]),
+      /nothing there runs over QUIC/,
+    ],
   ])("%s", async (_, options, message) => {
     const error = await failure(createGateway(options()).then((gateway) => gateway.close()));
     expect(error).toMatchObject({ code: "ERR_CONFIG", reason: "GATEWAY_PAIR_INVALID" });
     expect(error.message).toMatch(message);
     expect(error.advice).toBeTruthy();
+  });
+
+  it.each<[string, GatewayPairOption, string]>([
+    [
+      "a QUIC listener for strangers",
+      pair({ outside: { ...QUIC, listen: "quic://0.0.0.0:0" } }),
+      "QUIC_PUBLIC_ADDRESS",
+    ],
+    [
+      "a public address to dial over QUIC",
+      pair({ outside: { ...QUIC, addresses: { [OUTSIDE]: "quic://203.0.113.7:4433" } } }),
+      "QUIC_PUBLIC_ADDRESS",
+    ],
+    [
+      "a name that barrel_p2p does not take",
+      pair({ inside: { node: "inside@::1" }, outside: { ...QUIC, listen: "quic://127.0.0.1:0" } }),
+      "BARREL_NAME_UNUSABLE",
+    ],
+  ])("%s, as a check finds too", (_, option, reason) => {
+    const check = (more: object): void =>
+      checkGateway(of([{ ...option, outside: { ...option.outside, ...more } } as GatewayPairOption]));
+    expect(() => check({})).toThrow(expect.objectContaining({ code: "ERR_CONFIG", reason }));
+    if (reason === "QUIC_PUBLIC_ADDRESS") expect(() => check({ quic: { allowPublic: true } })).not.toThrow();
   });
 
   it("anything bound before: what was is free again", async () => {

@@ -68,7 +68,7 @@ process.once("message", async ({ options, more = [], allowed = allow }) => {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
       const { heapUsed, external, rss } = process.memoryUsage();
-      const { processes, openCalls, connectedCount, counters } = node.health();
+      const { processes, openCalls, connectedCount, counters } = node.vitals();
       const descriptors = readdirSync("/proc/self/fd").length;
       return { heapUsed, external, rss, descriptors, processes, openCalls, connectedCount, counters };
     },

@@ -111,7 +111,7 @@ describe("a cluster in memory", () => {
     });
     for (const node of nodes) {
       expect(node.peers()).toHaveLength(NODES - 1);
-      expect(node.health().openCalls).toBe(0);
+      expect(node.vitals().openCalls).toBe(0);
     }
 
     // One node dies under calls, monitors and links.
@@ -182,7 +182,7 @@ describe("a cluster in memory", () => {
     await settle();
     expect(told).toHaveLength(1);
     await all([...others, back].map((node) => node.close({ timeoutMs: 0 })));
-    for (const node of [...others, back]) expect([node.peers(), node.health().openCalls]).toEqual([[], 0]);
+    for (const node of [...others, back]) expect([node.peers(), node.vitals().openCalls]).toEqual([[], 0]);
   });
 
   it.each(seeds)("tells noconnection exactly once when connections are cut without a word (seed %i)", async (seed) => {

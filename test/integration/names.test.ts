@@ -191,7 +191,7 @@ describe("the address a node listens on", () => {
     },
   );
 
-  it.each(["tls://127.0.0.1:65536", "tls://::1:9100", "tls://[::1", "tls://:9100", "127.0.0.1:9100", "quic://h:1"])(
+  it.each(["tls://127.0.0.1:65536", "tls://::1:9100", "tls://[::1", "tls://:9100", "127.0.0.1:9100", "udp://h:1"])(
     "cannot be %j",
     async (listen) => {
       expect(await failure(started([listen]))).toMatchObject({ code: "ERR_CONFIG", reason: "LISTEN_INVALID" });

@@ -47,6 +47,11 @@ export class Hosts {
     ip("-n", this.#name(host), "addr", "replace", `${to}/24`, "dev", "eth0");
   }
 
+  /** What a host sends to an address vanishes, answers too: as behind a filter that drops. */
+  swallow(host: string, address: string): void {
+    ip("-n", this.#name(host), "route", "add", "blackhole", `${address}/32`);
+  }
+
   /** Takes all of it away. What runs there has to be ended before. */
   remove(): void {
     for (const name of this.#made.splice(0)) {

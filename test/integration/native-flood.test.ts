@@ -19,7 +19,7 @@ function silent(to: Node, localAddress: string): Socket {
   return socket;
 }
 
-const counter = (of: Node, name: string): number => of.health().counters[name] ?? 0;
+const counter = (of: Node, name: string): number => of.vitals().counters[name] ?? 0;
 
 /** Resolves when a counter of a node has reached a number. */
 async function reached(of: Node, name: string, count: number): Promise<void> {

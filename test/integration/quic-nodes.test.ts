@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { createNode } from "../../src/create-node.ts";
 import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
+import { Cli } from "./cli-process.ts";
 import { A, B, failure, NativeRig } from "./native-rig.ts";
 
 // Two nodes that know each other over QUIC, with the real engine in a process of its own.
@@ -164,5 +165,32 @@ describe("a node and the outside, over QUIC", () => {
     const a = await acceptor("tofu", { quic: { visible: true } });
     const warned = new Promise((resolve) => a.on("warning", ({ reason }) => resolve(reason)));
     expect(await warned).toBe("QUIC_VISIBLE");
+  });
+});
+
+describe("a command that speaks QUIC once", () => {
+  it("tells its peer at once why it goes, though its process ends right after", async () => {
+    const a = await acceptor();
+    const refused = new Promise((resolve) => a.on("refused", ({ error }) => resolve(error.reason)));
+    await rig.makeKey(B);
+    const cookie = rig.place(B, "cookie");
+    writeFileSync(cookie, COOKIE);
+    const args = [
+      "ping",
+      A,
+      "--protocol",
+      "barrel",
+      "--no-config",
+      "--name",
+      B,
+      "--key-dir",
+      rig.keyDir(B),
+      "--cookie-file",
+      cookie,
+    ];
+    const at = `${A}=${new URL(a.endpoints[0] as string).host}`;
+    const { code, out } = await new Cli(rig.root, [...args, "--resolve", at, "--json"]).ended;
+    expect({ code, reason: JSON.parse(out).error?.reason }).toEqual({ code: 3, reason: "KEY_UNTRUSTED" });
+    expect(await refused).toMatch(/CLOSED_DURING_HANDSHAKE|BARREL_STREAM_ENDED/);
   });
 });

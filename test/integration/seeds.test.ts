@@ -10,7 +10,7 @@ const { node, place, makeKey, pin, keyDir, atEnd } = new NativeRig("data/keys");
 const QUICK = { minMs: 50, maxMs: 1_000 } as const;
 
 const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 30_000, interval: 20 });
-const seedOf = (of: Node) => of.health().seeds[0];
+const seedOf = (of: Node) => of.vitals().seeds[0];
 
 /** A port that nobody listens on now. */
 async function freePort(): Promise<number> {
@@ -38,11 +38,11 @@ describe("a seed", () => {
     a.on("nodedown", ({ name }) => told.push(`down ${name}`));
     await eventually(() => expect(seedOf(a)?.attempts).toBeGreaterThan(2));
     expect(seedOf(a)).toMatchObject({ name: B, lastReason: "PORT_CLOSED" });
-    expect(a.health().problems).toEqual(["SEED_NOT_JOINED"]);
+    expect(a.vitals().problems).toEqual(["SEED_NOT_JOINED"]);
     let seed = await startSeed(port);
     for (const killed of [1, 2]) {
       await eventually(() => expect(seedOf(a)?.state).toBe("joined"));
-      expect(a.health()).toMatchObject({ state: "green", connectedNodes: [B] });
+      expect(a.vitals()).toMatchObject({ state: "green", connectedNodes: [B] });
       await seed.kill("SIGKILL");
       await eventually(() => expect(told).toHaveLength(2 * killed));
       seed = await startSeed(port);
@@ -65,7 +65,7 @@ describe("a seed", () => {
     a.on("warning", ({ reason }) => warnings.push(reason));
     await eventually(() => expect(seedOf(a)?.attempts).toBeGreaterThan(3));
     expect(seedOf(a)).toMatchObject({ name: B, lastReason: "KEY_MISMATCH" });
-    expect(a.health()).toMatchObject({ state: "yellow", problems: ["SEED_NOT_JOINED"] });
+    expect(a.vitals()).toMatchObject({ state: "yellow", problems: ["SEED_NOT_JOINED"] });
     expect(warnings.filter((reason) => reason === "SEED_REFUSED")).toEqual(["SEED_REFUSED"]);
   });
 

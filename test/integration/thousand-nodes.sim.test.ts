@@ -141,7 +141,7 @@ async function cluster(seed: number, nodes: number): Promise<string> {
       ]);
       if (told.length % 2 === 1) own.delete(peer);
     }
-    expect(machine.node.health().openCalls).toBe(0);
+    expect(machine.node.vitals().openCalls).toBe(0);
   }
   expectRegistries(survivors, edges);
   const outcomes = await Promise.all(answers.map((answer) => Promise.race([answer, Promise.resolve("dead caller")])));

@@ -42,12 +42,18 @@ for (const transport of TRANSPORTS) {
       expect(total(await t.node.call(target, tuple(a("add"), 1)))).toEqual([["total", 101]]);
     });
 
+    it("of health are answered by both, as by each other", async () => {
+      const { status, connectedNodes, reachableNodes, unreachableNodes } = await t.node.health();
+      expect([status, unreachableNodes, reachableNodes]).toEqual(["healthy", [], connectedNodes]);
+      expect(connectedNodes).toContain("elixir@127.0.0.1");
+    });
+
     it("many calls in flight come back to their callers", async () => {
       const answers = await Promise.all(
         Array.from({ length: 500 }, (_, n) => t.node.call(t.srv, tuple(a("add"), n, n))),
       );
       expect(answers).toEqual(Array.from({ length: 500 }, (_, n) => 2 * n));
-      expect(t.node.health().openCalls).toBe(0);
+      expect(t.node.vitals().openCalls).toBe(0);
     });
 
     it("casts and sends arrive in order, to names and to pids", async () => {
@@ -98,14 +104,14 @@ for (const transport of TRANSPORTS) {
     });
 
     it("a call that is not answered in time is CALL_TIMEOUT, leaves no monitor, and its late reply is dropped", async () => {
-      const late = t.node.health().counters["late_replies"] ?? 0;
+      const late = t.node.vitals().counters["late_replies"] ?? 0;
       const error = await failure(t.node.call(t.srv, tuple(a("later"), 300), { timeoutMs: 50 }));
       expect(error).toMatchObject({ code: "ERR_DEADLINE", reason: "CALL_TIMEOUT" });
       await eventually(async () =>
         expect(await t.beam.erl("element(2, process_info(whereis(srv), monitored_by))")).toBe("[]"),
       );
-      await eventually(() => expect(t.node.health().counters["late_replies"]).toBe(late + 1));
-      expect(t.node.health().openCalls).toBe(0);
+      await eventually(() => expect(t.node.vitals().counters["late_replies"]).toBe(late + 1));
+      expect(t.node.vitals().openCalls).toBe(0);
     });
 
     it("an abort signal ends a call with its own reason", async () => {
@@ -113,7 +119,7 @@ for (const transport of TRANSPORTS) {
       const waiting = t.node.call(t.srv, a("never"), { timeoutMs: 60_000, signal: controller.signal });
       controller.abort(new Error("changed my mind"));
       await expect(waiting).rejects.toThrow("changed my mind");
-      expect(t.node.health().openCalls).toBe(0);
+      expect(t.node.vitals().openCalls).toBe(0);
     });
 
     it("calls, monitors and casts made while the node is being dialled all arrive", async () => {

@@ -70,7 +70,7 @@ describe("the certificates of a cluster", () => {
       expect(traffic.failures).toEqual([]);
       expect(await traffic.stop()).toEqual([]);
       expect(traffic.done).toBeGreaterThan(200);
-      for (const node of nodes) expect(node.health()).toMatchObject({ state: "green" });
+      for (const node of nodes) expect(node.vitals()).toMatchObject({ state: "green" });
       // Who was left out is out: certificates of the old CA open nothing any more, on either kind of node.
       const late = await rig.sallyport(LATECOMER, { tls: stolen, epmd: "lookup", listen: [] });
       for (const name of [A, BEAM]) {

@@ -56,7 +56,7 @@ for (const transport of TRANSPORTS) {
       );
       expect(exits).toEqual([tuple(a("EXIT"), pid, a("noconnection")), tuple(a("EXIT"), pid, a("noconnection"))]);
       expect(safe.alive).toBe(true);
-      expect(t.node.health().openCalls).toBe(0);
+      expect(t.node.vitals().openCalls).toBe(0);
 
       const second = await t.rig.erlang("victim");
       await second.erl("interop:server(srv)");

@@ -79,7 +79,7 @@ for (const transport of TRANSPORTS) {
 
       const slow = await failure(t.node.rpc(BEAM, "timer", "sleep", [200], { timeoutMs: 20 }));
       expect(slow).toMatchObject({ reason: "CALL_TIMEOUT" });
-      expect(t.node.health().openCalls).toBe(0);
+      expect(t.node.vitals().openCalls).toBe(0);
     });
 
     it("output of what runs for us over there goes nowhere and holds up nothing", async () => {
@@ -114,12 +114,12 @@ for (const transport of TRANSPORTS) {
     });
 
     it("refuses at once what is not registered or not allowed", async () => {
-      const denied = t.node.health().counters["denied"] ?? 0;
+      const denied = t.node.vitals().counters["denied"] ?? 0;
       for (const mfa of ['os, cmd, ["id"]', "math, add, [1]", "math, hidden, []", "erlang, halt, []"]) {
         expect(await t.beam.erl(`rpc:call(${SALLY}, ${mfa}, infinity)`)).toBe("{badrpc,{'EXIT',eperm}}");
         expect(await t.beam.erl(`catch erpc:call(${SALLY}, ${mfa}, infinity)`)).toMatch(/^\{'EXIT',\{\{erpc,eperm\},/);
       }
-      expect(t.node.health().counters["denied"]).toBe(denied + 8);
+      expect(t.node.vitals().counters["denied"]).toBe(denied + 8);
     });
 
     it("a function that throws is an error with an id over there, without its message", async () => {
@@ -130,10 +130,10 @@ for (const transport of TRANSPORTS) {
     });
 
     it("a caller that gives up ends the function", async () => {
-      const before = t.node.health().processes;
+      const before = t.node.vitals().processes;
       expect(await t.beam.erl(`catch erpc:call(${SALLY}, math, forever, [], 100)`)).toMatch(/\{erpc,timeout\}/);
       expect(await t.beam.erl(`rpc:call(${SALLY}, math, add, [1,1])`)).toBe("2");
-      await eventually(() => expect(t.node.health().processes).toBe(before));
+      await eventually(() => expect(t.node.vitals().processes).toBe(before));
     });
   });
 
@@ -218,13 +218,13 @@ for (const transport of TRANSPORTS) {
     });
 
     it("a function ends when the node that started it goes away over a link", async () => {
-      const before = t.node.health().processes;
+      const before = t.node.vitals().processes;
       await t.beam.erl(
         `register(holder, interop:box()), interop:do(holder, fun() -> spawn_link(${SALLY}, sallyport_fn, forever, []) end)`,
       );
-      expect(t.node.health().processes).toBe(before + 1);
+      expect(t.node.vitals().processes).toBe(before + 1);
       await t.beam.erl("exit(whereis(holder), kill)");
-      await eventually(() => expect(t.node.health().processes).toBe(before));
+      await eventually(() => expect(t.node.vitals().processes).toBe(before));
       t.kept.release();
     });
   });
@@ -268,9 +268,9 @@ describeWithErlang("peers with fewer capabilities", () => {
     t.node.register("calc", { call: (request) => request }, { allow: "cookie" });
     expect(await t.node.call({ name: "srv", node: BEAM }, tuple(a("add"), 1, 2))).toBe(3);
     expect(await t.beam.erl(`gen_server:call({calc,${SALLY}}, ping)`)).toBe("ping");
-    const late = t.node.health().counters["late_replies"] ?? 0;
+    const late = t.node.vitals().counters["late_replies"] ?? 0;
     const slow = t.node.call({ name: "srv", node: BEAM }, tuple(a("later"), 150), { timeoutMs: 20 });
     expect(await failure(slow)).toMatchObject({ reason: "CALL_TIMEOUT" });
-    await eventually(() => expect(t.node.health().counters["late_replies"]).toBe(late + 1));
+    await eventually(() => expect(t.node.vitals().counters["late_replies"]).toBe(late + 1));
   });
 });

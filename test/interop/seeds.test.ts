@@ -13,10 +13,10 @@ for (const transport of TRANSPORTS) {
       const told: string[] = [];
       node.on("nodeup", ({ name }) => told.push(`up ${name}`));
       node.on("nodedown", ({ name }) => told.push(`down ${name}`));
-      await eventually(() => expect(node.health().seeds[0]?.attempts).toBeGreaterThan(0));
+      await eventually(() => expect(node.vitals().seeds[0]?.attempts).toBeGreaterThan(0));
       for (let round = 0; round < 2; round++) {
         const beam = await t.rig.erlang("seed");
-        await eventually(() => expect(node.health().seeds[0]?.state).toBe("joined"));
+        await eventually(() => expect(node.vitals().seeds[0]?.state).toBe("joined"));
         await beam.kill();
         await eventually(() => expect(told).toHaveLength(2 * round + 2));
       }

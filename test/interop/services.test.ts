@@ -189,7 +189,7 @@ for (const transport of TRANSPORTS) {
     it("end with unregister: callers get DOWN, later ones noproc where they were allowed", async () => {
       t.node.register("short", { call: () => new Promise(() => {}) }, { allow: "cookie" });
       const waiting = exit("gen_server:call({short,'sally@127.0.0.1'}, x, infinity)");
-      await eventually(() => expect(t.node.health().counters["messages_in"]).toBeGreaterThan(0));
+      await eventually(() => expect(t.node.vitals().counters["messages_in"]).toBeGreaterThan(0));
       await t.beam.erl("gen_server:call({calc,'sally@127.0.0.1'}, {add,1,1})");
       expect(t.node.unregister("short")).toBe(true);
       expect(await waiting).toMatch(/^\{normal,\{gen_server,call,/);

@@ -130,7 +130,7 @@ for (const transport of TRANSPORTS) {
     it("monitors and links on what a peer may not reach are refused at once, existing or not", async () => {
       const { name } = await box("trap_exit");
       const hidden = local({});
-      const before = t.node.health().counters["denied"] ?? 0;
+      const before = t.node.vitals().counters["denied"] ?? 0;
       await withPid(name, hidden.pid, `monitor(process, P), monitor(process, {nothing,${SALLY}}), link(P)`);
       const answers = await t.beam.erl(
         `lists:sort([case interop:take(${name}) of {'DOWN',_,_,_,R} -> {down,R}; {'EXIT',_,R} -> {exit,R} end || _ <- [1,2,3]])`,
@@ -138,7 +138,7 @@ for (const transport of TRANSPORTS) {
       expect(answers).toMatch(
         /^\[\{down,\{sallyport_denied,<<"\w+">>\}\},\{down,\{sallyport_denied,<<"\w+">>\}\},\{exit,\{sallyport_denied,<<"\w+">>\}\}\]$/,
       );
-      expect(t.node.health().counters["denied"]).toBe(before + 3);
+      expect(t.node.vitals().counters["denied"]).toBe(before + 3);
       expect(hidden.handle.alive).toBe(true);
     });
 
@@ -231,7 +231,7 @@ for (const transport of TRANSPORTS) {
       const safe = local({ allow: REACHABLE });
       const trapping = local({ allow: KILLABLE, trapExit: true });
       const mortal = local({ allow: KILLABLE, trapExit: true });
-      const before = t.node.health().counters["denied"] ?? 0;
+      const before = t.node.vitals().counters["denied"] ?? 0;
       await withPid(name, safe.pid, "exit(P, kill), exit(P, boom)");
       await withPid(name, trapping.pid, "exit(P, boom)");
       await withPid(name, mortal.pid, "exit(P, kill)");
@@ -239,15 +239,15 @@ for (const transport of TRANSPORTS) {
       await eventually(() => expect(trapping.got).toEqual([tuple(a("EXIT"), pid, a("boom"))]));
       expect(safe.handle.alive).toBe(true);
       expect(safe.got).toEqual([]);
-      expect(t.node.health().counters["denied"]).toBe(before + 2);
+      expect(t.node.vitals().counters["denied"]).toBe(before + 2);
     });
 
     it("a group leader that a peer would set is refused", async () => {
       const { name } = await box();
       const process = local({ allow: KILLABLE });
-      const before = t.node.health().counters["denied"] ?? 0;
+      const before = t.node.vitals().counters["denied"] ?? 0;
       await withPid(name, process.pid, "group_leader(self(), P)");
-      await eventually(() => expect(t.node.health().counters["denied"]).toBe(before + 1));
+      await eventually(() => expect(t.node.vitals().counters["denied"]).toBe(before + 1));
       expect(t.node.peers()).toHaveLength(1);
     });
 

@@ -80,7 +80,7 @@ describe("connections that come and go", () => {
       simulation.clock.advance(120_000);
       const tables = () =>
         [from, to].map(({ node }) => {
-          const { processes, openCalls, connectedCount } = node.health();
+          const { processes, openCalls, connectedCount } = node.vitals();
           return { processes, openCalls, connectedCount, creation: node.creation };
         });
       const [before, timers, bytes] = [tables(), simulation.clock.pendingTimers, await heapBytes()];
@@ -97,7 +97,7 @@ describe("connections that come and go", () => {
       );
       expect(grown).toBeLessThan(2 * MIB);
       for (const { node } of [from, to]) {
-        const { sessions_up: ups = 0, sessions_down: downs = 0 } = node.health().counters;
+        const { sessions_up: ups = 0, sessions_down: downs = 0 } = node.vitals().counters;
         expect([ups, downs]).toEqual([cycles + WARM_UP, cycles + WARM_UP]);
       }
       // The next one is as good as the first, with a process of the same kind of id.

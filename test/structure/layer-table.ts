@@ -49,11 +49,12 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     outside: {
       "node:child_process":
         "the engine of QUIC is a process of its own: its native code can hang, and then costs QUIC only",
-      "node:stream": "the pipe to that process",
+      "node:stream": "the pipe to that process; what keeps the first octets of a peer that is examined",
       "node:url": "the path of that process's program",
       "node:net": "the only folder that opens sockets",
       "node:tls": "the only folder that opens TLS sessions",
       "node:crypto": "reads the certificates of a TLS session",
+      "node:http": "the listener that probes ask",
       "node:path": "the folder of a key file; computes, touches no disk",
       "node:worker_threads": "a closed MessageChannel, the way to give memory back without waiting for the collector",
     },
@@ -73,6 +74,10 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   auth: { rank: 3, why: "handshake machines; pure steps" },
   dist: { rank: 4, why: "one distribution connection: core without I/O, and the driver joining it to a carrier" },
   guard: { rank: 5, why: "classification, ownership, return paths, budgets, refusal answers; for node and gateway" },
+  health: {
+    rank: 5,
+    why: "what monitors ask: ends of certificates, checks under one deadline, the endpoint of probes",
+  },
   audit: { rank: 5, why: "the record of decisions" },
   process: { rank: 6, why: "mailboxes, links, monitors of local processes" },
   node: {
@@ -198,6 +203,11 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
   "src/term/term-decoder.ts": "the cursor and the containers that recurse through it share one set of private state",
   "src/term/encode.ts": "one recursion over all kinds of terms, measured as one function group",
   "src/dist/connection.ts": "the driver: every transition of the one connection state machine stands beside the others",
+  "src/node/connection-sink.ts":
+    "every question of one connection, in the order in which it may be asked, over one set of private state",
+  "src/node/session-host.ts": "the ends of all connections meet here; what each does stands in a file of its own",
+  "src/node/node.ts": "every method of the public interface, each a line or two",
+  "src/create-node.ts": "the composition of a node, from top to bottom",
 };
 
 /** At least this much must have been read, so that an empty scan cannot pass. Raise it as the tree grows. */

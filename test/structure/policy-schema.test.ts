@@ -97,7 +97,7 @@ const BAD: readonly (readonly [string, unknown])[] = [
   ["allow and deny", rule({ deny: "call" })],
   ["an unknown verb", rule({ allow: "eval" })],
   ["a grant of connect", rule({ allow: "connect" })],
-  ["a grant of a reserved verb", rule({ allow: "stream" })],
+  ["a grant of a reserved verb", rule({ allow: "pubsub" })],
   ["a grant without target", rule({ to: undefined })],
   ["a target that is a number", rule({ to: 5 })],
   ["a deny with limits", { ...BASE, rules: [{ id: "d", from: "*", deny: "send", to: "*", limits: { depth: 1 } }] }],

@@ -28,7 +28,7 @@ export const WALKS: readonly Walk[] = [
       { from: "dist/receive.ts", to: "wire/packet.ts", via: imports },
       { from: "dist/receive.ts", to: "wire/control.ts", via: imports },
       { from: "dist/connection.ts", to: "node/connection-sink.ts", via: { sink: "DistSink" } },
-      { from: "node/connection-sink.ts", to: "node/session-host.ts", via: { sink: "ConnectionHost" } },
+      { from: "node/connection-host.ts", to: "node/session-host.ts", via: { sink: "ConnectionHost" } },
       { from: "node/session-host.ts", to: "node/inbound.ts", via: imports },
       { from: "node/inbound.ts", to: "guard/ownership.ts", via: imports },
       { from: "node/inbound.ts", to: "guard/classify.ts", via: imports },

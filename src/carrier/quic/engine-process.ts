@@ -12,6 +12,9 @@ import {
 } from "./engine-frames.ts";
 import type { EngineLoss } from "./quic-errors.ts";
 
+/** Longest time in which an engine that is let go may tell its peers, milliseconds. */
+const LEAVE_MS = 1000;
+
 /** The engine is asked for a sign of life this often, milliseconds. */
 const PING_MS = 1000;
 /** Session frames taken from the pipe are given back as credit in steps of this many octets. */
@@ -120,6 +123,19 @@ export class EngineProcess {
       this.#child.unref();
       pipe.unref?.();
     }
+  }
+
+  /** Has it tell the peers of its connections and end; where it does not, it is killed. */
+  leave(): void {
+    if (this.#over) return;
+    this.#loss ??= "ended";
+    this.#over = true;
+    this.#timer?.cancel();
+    this.hold(false);
+    this.#pipe.uncork();
+    this.#pipe.end();
+    this.#clock.at(addMs(this.#clock.now(), LEAVE_MS), () => this.#child.kill("SIGKILL"), true);
+    this.#ear.lost(this.#loss);
   }
 
   /** Ends it at once. */

@@ -200,7 +200,7 @@ export class QuicEngine {
     if (this.#closed) return;
     this.#closed = true;
     this.#restart?.cancel();
-    this.#process?.kill("ended");
+    this.#process?.leave();
     const listeners = [...this.#listeners.values()];
     this.#listeners.clear();
     for (const listener of listeners) listener.ended(engineClosed());

@@ -1,11 +1,11 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { checkKeyBelongs } from "../../x509/check-key.ts";
-import type { AcceptGate } from "../accept-gate.ts";
 import type { Admission, DialAddress, Listener } from "../carrier.ts";
 import type { ChannelledAcceptHandler, ChannelledCarrier, ChannelledDialer, ChannelledSink } from "../channels.ts";
 import type { ListenAddress } from "../listen.ts";
 import { formatAddress } from "../socket-address.ts";
+import type { Gatekeeper } from "../source-gate.ts";
 import { type ListenOrder, TO_ENGINE } from "./engine-frames.ts";
 import { isOpenToStrangers } from "./public-address.ts";
 import type { QuicCarrier } from "./quic-carrier.ts";
@@ -63,7 +63,7 @@ export function quicDialer(engine: QuicEngine, options: QuicCarrierOptions = {})
  */
 export async function listenQuic(
   engine: QuicEngine,
-  gate: AcceptGate,
+  gate: Gatekeeper,
   address: ListenAddress,
   material: QuicMaterial,
   accept: ChannelledAcceptHandler,
@@ -86,7 +86,7 @@ export async function listenQuic(
 
 class Listening implements QuicListener, EngineListener {
   readonly #engine: QuicEngine;
-  readonly #gate: AcceptGate;
+  readonly #gate: Gatekeeper;
   readonly #address: ListenAddress;
   readonly #accept: ChannelledAcceptHandler;
   readonly #options: QuicListenOptions;
@@ -99,7 +99,7 @@ class Listening implements QuicListener, EngineListener {
 
   constructor(
     engine: QuicEngine,
-    gate: AcceptGate,
+    gate: Gatekeeper,
     address: ListenAddress,
     material: QuicMaterial,
     accept: ChannelledAcceptHandler,

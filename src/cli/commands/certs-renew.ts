@@ -27,10 +27,16 @@ export async function certsRenew(
 ): Promise<ExitCode> {
   const directory = certsDirectoryOf(flags, world);
   const parts = certsWorldOf(world);
-  const { days, force = false, newKey = false } = flags;
+  const { days, force = false, newKey = false, within } = flags;
   const only = names.map((name) => name.replace(/\.crt$/, ""));
   const changed = await changeFolder(parts, directory, "renew", (texts) =>
-    planRenewal(parts, texts, { only, force, newKey, ...(days === undefined ? {} : { days }) }),
+    planRenewal(parts, texts, {
+      only,
+      force,
+      newKey,
+      ...(days === undefined ? {} : { days }),
+      ...(within === undefined ? {} : { within }),
+    }),
   );
   warnOfFinished(world, changed);
   const certificates = changed.result;

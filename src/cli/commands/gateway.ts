@@ -84,7 +84,9 @@ class RunningCommand implements Omit<GatewayTarget, "gateway"> {
     const endpoints = gateway
       .status()
       .pairs.flatMap(({ name: pair, endpoints }) => endpoints.map((endpoint) => ({ pair, ...endpoint })));
-    this.#printer.begin({ event: "listening", file: config.file, endpoints, epmd });
+    const health = gateway.healthEndpoint === null ? {} : { health: gateway.healthEndpoint };
+    this.#printer.begin({ event: "listening", file: config.file, endpoints, epmd, ...health });
+    this.#warn(config);
     const target: GatewayTarget = {
       gateway,
       reload: () => this.reload(),
@@ -116,12 +118,17 @@ class RunningCommand implements Omit<GatewayTarget, "gateway"> {
       const result = await (this.#gateway as Gateway).reload(config.options);
       this.#printer.forget();
       this.#printer.print({ event: "reload", ok: true, ...result });
+      this.#warn(config);
       return result;
     } catch (failure) {
       const placed = config === undefined ? failure : withPlace(failure, config);
       this.#printer.print(reloadFailed(asSallyportError(placed)));
       throw placed;
     }
+  }
+
+  #warn({ warnings }: GatewayFile): void {
+    for (const warning of warnings) this.#printer.print({ event: "warning", ...warning });
   }
 
   /** Whoever asks while it drains already waits for that. */

@@ -1,29 +1,35 @@
+import { SallyportError } from "../../base/errors.ts";
+import type { Fields } from "../../control/control-protocol.ts";
+import { asObject } from "../../identity/pin-meta.ts";
 import type { CommandWorld } from "../command-world.ts";
-import type { ControlFlags } from "../control-path.ts";
-import { policyRows } from "../policy-state.ts";
-import { reportResult } from "../report.ts";
+import type { ExitCode } from "../exit-codes.ts";
+import { healthText } from "../health-text.ts";
+import { reportVerdict } from "../report.ts";
+import type { HealthFlags } from "../running-commands.ts";
 import { askRunningNode } from "../running-node.ts";
-import { seedRows } from "../seed-rows.ts";
-import { fields } from "../table.ts";
 
-/** `health`: whether the running node needs a look, and its counters. */
-export async function health(world: CommandWorld, flags: ControlFlags): Promise<void> {
-  const result = await askRunningNode(world, flags, "health");
-  const { state, problems, connectedCount, processes, openCalls, counters, policy, seeds } = result;
-  const { colours } = world.terminal;
-  const all = typeof counters === "object" && counters !== null ? Object.entries(counters) : [];
-  const { banner, rows } = policyRows(policy, colours);
-  const text = fields(
-    [
-      ["health", Array.isArray(problems) && problems.length > 0 ? `${state}: ${problems.join(", ")}` : String(state)],
-      ...rows,
-      ...seedRows(seeds),
-      ["sessions", String(connectedCount)],
-      ["processes", String(processes)],
-      ["open calls", String(openCalls)],
-      ...all.filter(([, value]) => value !== 0).map(([name, value]) => [name, String(value)] as const),
-    ],
-    colours.dim,
-  );
-  reportResult(world.terminal, result, [...banner, text].join("\n"));
+/** `health`: whether the running node can do its work, how its peers are, and its counters. Exit 1 when it cannot. */
+export async function health(world: CommandWorld, flags: HealthFlags): Promise<ExitCode> {
+  const { terminal } = world;
+  const isProbe = flags.live === true || flags.ready === true;
+  const result = await askRunningNode(world, flags, "health", isProbe ? { peers: false } : {});
+  const failure = flags.live === true ? undefined : failureIn(result);
+  const human = isProbe
+    ? failure === undefined
+      ? flags.live === true
+        ? "live"
+        : "ready"
+      : ""
+    : healthText(result, terminal.colours);
+  return reportVerdict(terminal, { result, human, failure });
+}
+
+/** What keeps the node from its work; undefined when nothing does. */
+function failureIn({ checks, isReady }: Fields): SallyportError | undefined {
+  if (isReady !== false) return undefined;
+  const failed = (Array.isArray(checks) ? checks : []).map(asObject).filter((check) => check?.["ok"] === false);
+  const what = failed.map((check) => `${String(check?.["name"])} (${String(check?.["reason"])})`).join(", ");
+  return new SallyportError("ERR_REMOTE", "NODE_NOT_READY", `the node cannot do its work: ${what}`, {
+    advice: "see what docs/health.md says of each reason; sallyport health shows the rest",
+  });
 }

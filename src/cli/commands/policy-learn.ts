@@ -1,7 +1,6 @@
 import { readDecisions } from "../../audit/read-decisions.ts";
-import { SallyportError } from "../../base/errors.ts";
 import { type DecisionRecord, type Learned, learnRules, type Proposal } from "../../policy/review/learn.ts";
-import { auditDirectoryOf, auditLines } from "../audit-lines.ts";
+import { auditDirectoryOf, auditLines, auditNeeded } from "../audit-lines.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import type { PolicyLearnFlags } from "../policy-commands.ts";
@@ -74,10 +73,4 @@ function ruleLines({ rule, count, targets }: Proposal): readonly string[] {
   const used = targets.map((item) => `${item.target} ${item.count} times`).join(", ");
   const comment = targets.length === 1 ? `${count} times` : `${count} times: ${used}`;
   return [`  // ${printable(comment)}`, `  ${printable(JSON.stringify(rule))},`];
-}
-
-function auditNeeded(): SallyportError {
-  return new SallyportError("ERR_CONFIG", "AUDIT_NEEDED", "nothing says which audit log is meant", {
-    advice: "name its directory with --audit, or the configuration of its node with --config",
-  });
 }

@@ -5,6 +5,7 @@ import { perform } from "../../control/perform.ts";
 import { createNode } from "../../create-node.ts";
 import type { Node } from "../../node/api.ts";
 import type { NodeOptions } from "../../node/options.ts";
+import { watchForRestart } from "../../node/restart-watch.ts";
 import { auditedParts } from "../../policy/audit-mode.ts";
 import { auditOf } from "../audit-directory.ts";
 import type { StartFlags } from "../command-options.ts";
@@ -13,7 +14,7 @@ import { ownControlPathOf } from "../control-path.ts";
 import { registerDemoServices } from "../demo-services.ts";
 import { loadServices } from "../load-services.ts";
 import { asSallyportError } from "../report.ts";
-import { settingsOfNode } from "../settings.ts";
+import { settingsOfNode, sourceFilesOf } from "../settings.ts";
 import {
   auditModeEvent,
   deniedEvent,
@@ -26,6 +27,7 @@ import {
 } from "../start-events.ts";
 import { StopSignal } from "../stop-signal.ts";
 import type { Terminal } from "../terminal.ts";
+import { examiner } from "./doctor-connect.ts";
 
 /** Longest wait for queued bytes to leave after SIGTERM or SIGINT, in milliseconds. */
 const DRAIN_MS = 5_000;
@@ -37,6 +39,7 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
   const events = new EventPrinter(world.terminal, () => world.clock.wallMs());
   let control: ControlServer | undefined;
   let forgetReload = (): void => undefined;
+  let sources: { readonly stop: () => void } | undefined;
   try {
     // Before the node: a second one with this identity must fail before any peer hears of it.
     control = await openControl(world, flags);
@@ -46,18 +49,23 @@ export async function start(world: CommandWorld, flags: StartFlags): Promise<voi
       name: node.name,
       endpoints: node.endpoints,
       fingerprint: node.identity?.fingerprint ?? null,
+      ...(node.healthEndpoint === null ? {} : { health: node.healthEndpoint }),
     });
     tellAuditMode(node, world, events);
     node.on("reload", ({ what, ok }) => {
       if (ok && what === "policy") tellAuditMode(node, world, events);
     });
-    forgetReload = world.onReloadSignal(() => void reload(node, events));
+    forgetReload = world.onReloadSignal(() => void reload(world, flags, node, events));
+    sources = watchForRestart(sourceFilesOf(flags, world), world, (reason, message) =>
+      events.print({ event: "warning", reason, message }),
+    );
     const reason = await signal.came;
     control?.close();
     await node.close({ timeoutMs: DRAIN_MS });
     events.print({ event: "stopped", reason });
   } finally {
     control?.close();
+    sources?.stop();
     forgetReload();
     signal.forget();
   }
@@ -84,7 +92,7 @@ async function startNode(
   const node = await createNode(settings);
   listen(node, events);
   try {
-    const target = new NodeTarget(node, world.clock, policyFileIn(settings));
+    const target = new NodeTarget(node, world.clock, policyFileIn(settings), examiner(world, settings));
     if (flags.demoServices === true) registerDemoServices(node);
     await Promise.all(services.map((register) => register(node)));
     control?.serve((request, signal) => perform(target, request, signal));
@@ -100,7 +108,9 @@ function listen(node: Node, events: EventPrinter): void {
   node.on("nodedown", (peer, reason) => events.print({ event: "nodedown", peer: peer.name, reason }));
   node.on("denied", (denied) => events.print(deniedEvent(denied)));
   node.on("reload", (reload) => events.print({ event: "reload", ...reload }));
+  node.on("tls", (handshake) => events.print({ event: "tls", ...handshake }));
   node.on("output", ({ peer, text }) => events.print({ event: "output", peer: peer.name, text }));
+  node.on("expiry", (expiry) => events.print({ event: "expiry", ...expiry }));
   node.on("warning", ({ reason, message }) => events.print({ event: "warning", reason, message }));
   node.on("refused", ({ address, role, error }) => {
     // Of two connections that crossed one goes on: nothing was refused.
@@ -121,10 +131,15 @@ function tellAuditMode(node: Node, world: CommandWorld, events: EventPrinter): v
   if (event !== undefined) events.print(event);
 }
 
-/** SIGHUP: the policy file, the certificate files, then keys and own certificate, are read anew. What cannot be taken leaves all as it was. */
-async function reload({ policy, certificate, identity }: Node, events: EventPrinter): Promise<void> {
+/**
+ * SIGHUP: the policy file, the certificate files, the lists of who may connect, then keys and own certificate, are read anew. What
+ * cannot be taken leaves all as it was.
+ */
+async function reload(world: CommandWorld, flags: StartFlags, node: Node, events: EventPrinter): Promise<void> {
+  const { policy, certificate, identity } = node;
   policy?.reload();
   certificate?.reload();
+  await reloadAccept(world, flags, node, events);
   if (identity === null) return;
   const told = { event: "reload", what: "identity", generation: null } as const;
   try {
@@ -132,6 +147,25 @@ async function reload({ policy, certificate, identity }: Node, events: EventPrin
   } catch (failure) {
     const { reason, message } = asSallyportError(failure);
     events.print({ ...told, ok: false, ended: 0, reason, message });
+  }
+}
+
+/** What else the configuration says counts at the next start only. */
+async function reloadAccept(
+  world: CommandWorld,
+  flags: StartFlags,
+  { admission }: Node,
+  events: EventPrinter,
+): Promise<void> {
+  const told = { event: "reload", what: "accept", generation: null } as const;
+  try {
+    const { accept = {} } = settingsOfNode(flags, world);
+    if (JSON.stringify(accept) === JSON.stringify(admission.option)) return;
+    await admission.replace(accept);
+    events.print({ ...told, ok: true });
+  } catch (failure) {
+    const { reason, message } = asSallyportError(failure);
+    events.print({ ...told, ok: false, reason, message });
   }
 }
 

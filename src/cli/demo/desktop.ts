@@ -80,13 +80,13 @@ export class Desktop {
       "vault killed": this.vault.alive ? 0 : 1,
       job_events: this.events.length,
       "functions run": this.#ran,
-      processes: this.node.health().processes,
+      processes: this.node.vitals().processes,
       output: this.#output,
     };
   }
 
   counter(name: string): number {
-    return this.node.health().counters[name] ?? 0;
+    return this.node.vitals().counters[name] ?? 0;
   }
 
   /** Lets somebody try something here, and watches both ends. */

@@ -46,7 +46,7 @@ node.registerFunction(
   (_args, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve(0))),
 );
 node.registerFunction({ module: "Elixir.Host.Stats", function: "report", arity: 0 }, () => [
-  tuple(atom("processes"), node.health().processes),
+  tuple(atom("processes"), node.vitals().processes),
 ]);
 
 answerLines<MachineCommand>(node.endpoints[0] ?? "", {

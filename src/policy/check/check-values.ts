@@ -1,5 +1,5 @@
+import { parseAddressRange } from "../../base/address-range.ts";
 import { didYouMean } from "../../base/nearest-name.ts";
-import { parseAddressRange } from "../address-range.ts";
 import { parseByteRate, parseRate, parseSize, parseTime } from "../parse-values.ts";
 import { type JsonPath, type ProblemList, quoted } from "../problem.ts";
 

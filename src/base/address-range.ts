@@ -20,7 +20,9 @@ export function parseAddressRange(text: string): AddressRange | undefined {
 /** Whether the range holds an address that `parseAddress` gave. An IPv4 range holds no IPv6 address. */
 export function rangeHolds(range: AddressRange, address: Uint8Array): boolean {
   if (range.octets.length !== address.length) return false;
-  for (let i = 0; i < range.bits; i++) if (bitAt(range.octets, i) !== bitAt(address, i)) return false;
+  const whole = range.bits >> 3;
+  for (let i = 0; i < whole; i++) if (range.octets[i] !== address[i]) return false;
+  for (let i = whole * 8; i < range.bits; i++) if (bitAt(range.octets, i) !== bitAt(address, i)) return false;
   return true;
 }
 
