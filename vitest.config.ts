@@ -17,6 +17,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/*.test.ts"],
+          exclude: ["test/integration/*.long.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -29,7 +30,14 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      { test: { name: "peer", include: ["test/barrel-peer/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      {
+        test: {
+          name: "long",
+          include: ["test/barrel-peer/*.test.ts", "test/integration/*.long.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       {
         test: { name: "soak", include: ["test/soak/*.test.ts"], testTimeout: 3_600_000, hookTimeout: 120_000 },
       },

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // `npm test`: everything a change has to pass in less than ten minutes. Arguments pick parts: unit integration interop fuzz, and
 // those that run only where they are named: soak (traffic for minutes), long (models of handshake and arbiter in every order of events,
-// and the conformance peer against itself).
+// floods, the conformance peer of barrel_p2p against itself and against nodes).
 // The last line is `N passed, N failed`, with `, N skipped` when something was skipped.
 //
 //   SALLYPORT_INSTALL=0      as root: do not install the programs that interop and the tests of three hosts need
@@ -23,7 +23,7 @@ const PARTS = {
   integration: { projects: ["integration"], maxSeconds: 600, workers: 2 },
   interop: { projects: ["interop"], maxSeconds: 420, workers: 2 },
   soak: { projects: ["soak"], maxSeconds: 420, workers: 2, onlyNamed: true },
-  long: { projects: ["models", "peer"], maxSeconds: 420, workers: 2, onlyNamed: true },
+  long: { projects: ["models", "long"], maxSeconds: 600, workers: 2, onlyNamed: true },
   fuzz: { projects: ["fuzz"], maxSeconds: 120 },
 };
 
