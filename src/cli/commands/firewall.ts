@@ -84,9 +84,9 @@ function ofGateway(world: CommandWorld, file: string): PlanParts {
 }
 
 function placeOf(what: string, text: string, plaintext: boolean | "any"): ListenPlace {
-  const { host, ports } = parseListen(text, plaintext, true);
+  const { scheme, host, ports } = parseListen(text, plaintext, true);
   const range = typeof ports === "number" ? onePort(ports) : ports;
-  return { what, host, ports: range };
+  return { what, transport: scheme === "quic" ? "udp" : "tcp", host, ports: range };
 }
 
 /** Port 0 is any free one. */

@@ -134,6 +134,14 @@ describe("nftablesText", () => {
     expect(found).toEqual([["gone.example", []]]);
   });
 
+  it("opens UDP for a listener on QUIC", async () => {
+    const listens = [{ what: "d", transport: "udp", host: "0.0.0.0", ports: { first: 4433, last: 4433 } }] as const;
+    const opened = await plan({ listens });
+    expect(rulesOf(nftablesText(opened))).toContain("udp dport 4433 counter drop");
+    const parts = { namespace: undefined, labels: [{ key: "app", value: "a" }], fromLabels: [] };
+    expect(networkPolicyText(opened, parts)).toContain("- protocol: UDP\n          port: 4433");
+  });
+
   it("has nothing to open for a node that listens on loopback, and asks for a port where there is none", async () => {
     const local = await plan({ listens: [{ what: "d", host: "127.0.0.1", ports: { first: 9100, last: 9100 } }] });
     expect(rulesOf(nftablesText(local)).some((rule) => rule.includes("dport"))).toBe(false);

@@ -97,10 +97,10 @@ function podsFrom(labels: readonly PodLabel[]): readonly string[] {
   ];
 }
 
-function portLines({ what, first, last }: OpenPort): readonly string[] {
+function portLines({ what, transport, first, last }: OpenPort): readonly string[] {
   return [
     `        # ${what}`,
-    "        - protocol: TCP",
+    `        - protocol: ${transport.toUpperCase()}`,
     `          port: ${first}`,
     ...(first === last ? [] : [`          endPort: ${last}`]),
   ];

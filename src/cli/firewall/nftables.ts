@@ -44,8 +44,8 @@ function setLines(name: string, cidrs: readonly Cidr[]): readonly string[] {
 }
 
 /** Refused first, then allowed, then nobody else; without a list of who is allowed, everybody else. */
-function portLines({ what, host, first, last }: OpenPort, isBounded: boolean): readonly string[] {
-  const ports = `tcp dport ${first === last ? first : `${first}-${last}`}`;
+function portLines({ what, transport, host, first, last }: OpenPort, isBounded: boolean): readonly string[] {
+  const ports = `${transport} dport ${first === last ? first : `${first}-${last}`}`;
   const families = host === undefined ? [4, 6] : [host.length === 4 ? 4 : 6];
   const to = host === undefined ? "" : `${families[0] === 4 ? "ip" : "ip6"} daddr ${addressText(host)} `;
   const ip = (family: number): string => (family === 4 ? "ip" : "ip6");

@@ -5,10 +5,14 @@ import { isLoopbackHost } from "../../carrier/socket-address.ts";
 import { PEERS_WORD, readSources, type SourcesOption } from "../../carrier/source-list.ts";
 import { formatIpAddress } from "../../x509/ip-address.ts";
 
+/** What carries the bytes to a port: QUIC is UDP. */
+export type Transport = "tcp" | "udp";
+
 /** One port, or several next to each other, on one address of this machine or on all. */
 export interface OpenPort {
   /** What it is for. */
   readonly what: string;
+  readonly transport: Transport;
   /** 4 or 16 octets; undefined: every address. */
   readonly host: Uint8Array | undefined;
   readonly first: number;
@@ -34,6 +38,8 @@ export interface FirewallPlan {
 /** Something that listens. */
 export interface ListenPlace {
   readonly what: string;
+  /** Default `tcp`. */
+  readonly transport?: Transport;
   readonly host: string;
   /** Undefined: any free one. */
   readonly ports: { readonly first: number; readonly last: number } | undefined;
@@ -78,7 +84,7 @@ export async function planFirewall({ name, listens, accept, hosts, lookup }: Pla
 }
 
 async function openPort(
-  { what: said, host, ports }: ListenPlace,
+  { what: said, transport = "tcp", host, ports }: ListenPlace,
   lookup: PlanParts["lookup"],
   warnings: string[],
 ): Promise<readonly OpenPort[]> {
@@ -91,13 +97,13 @@ async function openPort(
   const { first, last } = ports;
   // It goes into a comment.
   const what = said.replaceAll(/[^ -~]/g, "_");
-  if (host === "0.0.0.0" || host === "::") return [{ what, host: undefined, first, last }];
+  if (host === "0.0.0.0" || host === "::") return [{ what, transport, host: undefined, first, last }];
   const octets = parseAddress(host);
-  if (octets !== undefined) return [{ what, host: octets, first, last }];
+  if (octets !== undefined) return [{ what, transport, host: octets, first, last }];
   const [entry] = await findAll([host], lookup, warnings);
   return (entry?.[1] ?? []).flatMap((text) => {
     const address = parseAddress(text);
-    return address === undefined ? [] : [{ what, host: address, first, last }];
+    return address === undefined ? [] : [{ what, transport, host: address, first, last }];
   });
 }
 
