@@ -2,9 +2,16 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { parseNodeName } from "../../src/base/node-name.ts";
 import { createNode } from "../../src/create-node.ts";
+import { rotateNodeKey } from "../../src/identity/key-rotation.ts";
 import type { Node } from "../../src/node/api.ts";
+import { rotateOwnCertificate } from "../../src/node/certificate-rotation.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
+import { RealClock } from "../../src/system/real-clock.ts";
+import { RealFiles } from "../../src/system/real-files.ts";
+import { RealIdentityCrypto } from "../../src/system/real-identity-crypto.ts";
+import { RealRandom } from "../../src/system/real-random.ts";
 import { Cli } from "./cli-process.ts";
 import { A, B, failure, NativeRig } from "./native-rig.ts";
 
@@ -136,6 +143,54 @@ describe("two nodes over QUIC", () => {
     expect(await down).toBe("QUIC_ENGINE_LOST");
     expect(await warned).toBe("QUIC_ENGINE_RESTART");
     await expect.poll(() => b.call(echo, 2).catch((error: Error) => error.message), { timeout: 30_000 }).toBe(2);
+  });
+});
+
+describe("what a node over QUIC rotates", () => {
+  const world = {
+    files: new RealFiles(),
+    random: new RealRandom(),
+    crypto: new RealIdentityCrypto(),
+    clock: new RealClock(),
+  };
+  const profile = "standard";
+
+  it("its certificate: later connections see the new one, and the session that stands goes on", async () => {
+    const a = await acceptor();
+    const b = await dialler(a);
+    expect(await b.call(echo, 1)).toBe(1);
+    const before = b.peers()[0]?.certificate;
+    const usable = () => true;
+    const name = parseNodeName(A);
+    await rotateOwnCertificate({ ...world, directory: rig.keyDir(A), name, profile, usable });
+    expect(await a.identity?.reload()).toBe(0);
+    expect(await b.call(echo, 2)).toBe(2);
+    expect(b.peers()[0]?.certificate).toEqual(before);
+    const gone = new Promise((resolve) => a.on("nodedown", resolve));
+    b.disconnect(A);
+    await gone;
+    expect(await b.call(echo, 3)).toBe(3);
+    expect(b.peers()[0]?.certificate?.equals(before as Buffer)).toBe(false);
+    expect(b.peers()[0]?.assurance).toBe("tofu");
+  });
+
+  it("its key: the session that stands goes on, who pinned the old one refuses the next, until the pin is replaced", async () => {
+    await rig.acquainted(A, B);
+    const a = await acceptor("strict");
+    const b = await dialler(a, "strict");
+    expect(await b.call(echo, 1)).toBe(1);
+    const name = parseNodeName(A);
+    const { key } = rotateNodeKey({ ...world, directory: rig.keyDir(A), profile, nowMs: Date.now(), name });
+    await a.identity?.reload();
+    expect(a.identity?.fingerprint).toBe(key.fingerprint);
+    expect(await b.call(echo, 2)).toBe(2);
+    const gone = new Promise((resolve) => a.on("nodedown", resolve));
+    b.disconnect(A);
+    await gone;
+    expect(await failure(b.call(echo, 3))).toMatchObject({ code: "ERR_DENIED", reason: "KEY_MISMATCH" });
+    rig.pin(B, A);
+    await expect.poll(() => b.call(echo, 4).catch(() => "refused"), { timeout: 20_000 }).toBe(4);
+    expect(b.peers()[0]).toMatchObject({ fingerprint: key.fingerprint, assurance: "pinned" });
   });
 });
 
