@@ -223,6 +223,9 @@ const expectOutcome = (outcome: Outcome, [, , reason, detail, saw, theirs]: Want
   if (outcome.at === "refused") expect(outcome.detail).toMatchObject(detail);
 };
 
+/** Of a node at rest: idle sessions, ends of certificates, changes of trust on disk, and its engine. */
+const STEADY_TIMERS = 4;
+
 describe("a node and a hostile barrel peer", () => {
   let rig: BarrelRig;
   let before: Holdings;
@@ -320,6 +323,8 @@ const failureOf = (promise: Promise<unknown>): Promise<Failure> =>
 describe("a strict node", () => {
   it("tells a key that it does not know so, in both roles", async () => {
     const rig = await BarrelRig.start({ trust: "strict" });
+    // What a node does by itself begins in the turn after it was made.
+    await expect.poll(() => rig.holdings().timers).toBe(STEADY_TIMERS);
     const before = rig.holdings();
     const inward = await rig.dialled("no-fin");
     expect({ ...inward, saw: shownAs(inward) }).toMatchObject({
