@@ -95,7 +95,7 @@ export class SessionHost implements ConnectionHost {
     this.#budgets = new Budgets(core.guardLimits.maxBudgets);
     this.#parts = parts;
     this.#renewals = new SessionRenewals(parts, core, {
-      isClosing: () => this.#closing !== undefined,
+      isShut: () => this.#closing !== undefined || this.doors.isClosed,
       connect: (session, address) => this.#connectTo(session.peer.name, address, session),
       stands: (connection) => void this.#handshaking.delete(connection),
       moved: (session) => {

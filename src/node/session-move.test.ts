@@ -118,7 +118,7 @@ describe("a connection that wants to take a session over", () => {
     const moves = new SessionMoves({
       core: { clock: new VirtualClock(), counters: { add: () => {} } as never },
       certificates: { isLater: () => true, watch: () => {} },
-      isClosing: () => false,
+      isShut: () => false,
       connect: () => connection(did, "new"),
       stands: () => {},
       moved: () => {},

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { SallyportError } from "../base/errors.ts";
 import type { Term } from "../term/types.ts";
-import { NativeNodes } from "../testkit/native-nodes.ts";
+import { type NativeNodeOptions, NativeNodes } from "../testkit/native-nodes.ts";
 import { encodeLinkFrame } from "../wire/link-frames.ts";
+import { Doors } from "./doors.ts";
 import type { SallyportNode } from "./node.ts";
 
 const A = "a@h";
@@ -21,13 +23,13 @@ interface World {
 }
 
 /** Two nodes of one authority with a session that A has dialled, on certificates that end in four seconds. */
-async function pair(seed: number, maxDelayMs: number): Promise<World> {
+async function pair(seed: number, maxDelayMs: number, ofA: NativeNodeOptions = {}): Promise<World> {
   const world = new NativeNodes(seed, [A, B], maxDelayMs, "authority");
   const notAfterMs = world.clock.wallMs() + LEFT_MS;
   for (const name of [A, B]) {
     world.certificates.set(name, { serial: 1, notBeforeMs: notAfterMs - LIFE_MS, notAfterMs });
   }
-  const nodes = [world.node(A), world.node(B)] as const;
+  const nodes = [world.node(A, ofA), world.node(B)] as const;
   const logs: [Term[], Term[]] = [[], []];
   const told: [string[], string[]] = [[], []];
   nodes.forEach((node, i) => {
@@ -107,6 +109,31 @@ describe("a session whose certificates end soon", () => {
     await world.pass(200);
     expect(told.map((each) => each[1]).sort()).toContain("CERT_EXPIRED_IN_USE");
     expect(world.standing).toBe(0);
+  });
+
+  it("stays where it is while nothing may be dialled, and goes over when it may again", async () => {
+    let isClosed = false;
+    const refusal = new SallyportError("ERR_DENIED", "AUDIT_NOT_WRITTEN", "no new connection", {});
+    const stop = {
+      get isClosed() {
+        return isClosed;
+      },
+      get refusal() {
+        return isClosed ? refusal : undefined;
+      },
+    };
+    const pairOf = await pair(1, 0, { doors: new Doors(stop) });
+    const { world, told, renew } = pairOf;
+    renew(A, B);
+    isClosed = true;
+    await world.pass(LEFT_MS / 2);
+    expect([world.dialled, moved(pairOf), told]).toEqual([1, [undefined, undefined], [["up"], ["up"]]]);
+    isClosed = false;
+    await world.pass(LEFT_MS);
+    expect([moved(pairOf), told]).toEqual([
+      [1, 1],
+      [["up"], ["up"]],
+    ]);
   });
 
   it("is not touched before the margin", async () => {

@@ -1,4 +1,4 @@
-import type { SallyportError } from "../base/errors.ts";
+import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { CarrierInfo, DialAddress } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { movedUnasked } from "../dist/connection-failures.ts";
@@ -13,7 +13,8 @@ import { SessionMove, type Successor } from "./session-move.ts";
 export interface SessionMovesParts {
   readonly core: Pick<NodeCore, "clock" | "counters">;
   readonly certificates: Pick<CertificateEnds, "isLater" | "watch">;
-  readonly isClosing: () => boolean;
+  /** Whether nothing may be dialled or taken now: the node closes, or its audit log cannot be written. */
+  readonly isShut: () => boolean;
   /** Dials an address for a session that is to go over to it. @throws {SallyportError} */
   connect(session: Session, address: DialAddress): DistConnection;
   /** A connection is no handshake any more. */
@@ -35,13 +36,18 @@ export class SessionMoves implements ConnectionMoves {
    * cannot be now, and the session stays as it is where it fails.
    */
   begin(session: Session): void {
-    const { core, connect, isClosing } = this.#parts;
+    const { core, connect, isShut } = this.#parts;
     const { dialledAt: address, connection, move } = session;
     if (address === undefined || move !== undefined || session.isAsking || !session.holdsName) return;
-    if (isClosing() || connection.congested) return;
+    if (isShut() || connection.congested) return;
     const begun = new SessionMove(session, core.clock);
     session.move = begun;
-    begun.dialled(connect(session, address));
+    try {
+      begun.dialled(connect(session, address));
+    } catch (error) {
+      session.move = undefined;
+      if (!isSallyportError(error)) throw error;
+    }
   }
 
   /** Whether a fresh connection with these certificates is worth it. */
@@ -51,8 +57,8 @@ export class SessionMoves implements ConnectionMoves {
 
   /** A connection stands to which a session is to go over; false: the session stays where it is. */
   take(session: Session, successor: Successor): boolean {
-    const { core, isClosing, stands } = this.#parts;
-    if (isClosing() || !mayMove(session, successor)) return false;
+    const { core, isShut, stands } = this.#parts;
+    if (isShut() || !mayMove(session, successor)) return false;
     stands(successor.connection);
     const move = session.move ?? new SessionMove(session, core.clock);
     session.move = move;

@@ -50,7 +50,7 @@ function scene({
     certificates: { isLater: (_, info) => info.alpn !== "older" },
     dialers: { tls: dialer },
     resolver: { label: "the test", resolve: async () => [] },
-    isClosing: () => false,
+    isShut: () => false,
     dial: ({ name, port }) => void did.push(`dial ${name} ${port} ${session.isAsking ? "waits" : "runs"}`),
     kept: () => void did.push("kept"),
   });

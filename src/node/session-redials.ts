@@ -23,7 +23,8 @@ export interface SessionRedialsParts {
   readonly certificates: Pick<CertificateEnds, "isLater">;
   readonly dialers: Dialers;
   readonly resolver: Resolver;
-  readonly isClosing: () => boolean;
+  /** As of `SessionMovesParts`. */
+  readonly isShut: () => boolean;
   /** The dial under way to a node; while its session `isAsking`, one that waits for its end. @throws {SallyportError} */
   dial(target: DialTarget): void;
   /** The session goes on: what waited for a dial goes out over it. */
@@ -51,19 +52,19 @@ export class SessionRedials {
   }
 
   async #renew(session: Session, leftMs: number): Promise<void> {
-    const { certificates, core, isClosing } = this.#parts;
+    const { certificates, core, isShut } = this.#parts;
     const address = session.dialledAt ?? (await this.#addressOf(session.peer.name));
     const dialer = address === undefined ? undefined : this.#parts.dialers[address.scheme];
     if (address === undefined || dialer === undefined) return;
     const info = await probeTls(dialer, address, hostPart(session.peer.name), core.clock);
     if (info === undefined || !info.chainTrusted || !certificates.isLater(session, info)) return;
-    if (!isFree(session) || isClosing()) return;
+    if (!isFree(session) || isShut()) return;
     session.isAsking = true;
     // Before anybody else dials: it has the port.
     this.#parts.dial({ name: session.peer.name, port: session.dialledAt?.port });
     await this.#untilQuiet(session, leftMs <= LAST_REDIAL_MS);
     if (session.isOver) return;
-    if (isClosing() || !isQuiet(session, leftMs <= LAST_REDIAL_MS)) {
+    if (isShut() || !isQuiet(session, leftMs <= LAST_REDIAL_MS)) {
       session.isAsking = false;
       this.#parts.kept(session);
       return;

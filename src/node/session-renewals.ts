@@ -5,7 +5,7 @@ import { SessionMoves, type SessionMovesParts } from "./session-moves.ts";
 import { SessionRedials, type SessionRedialsParts } from "./session-redials.ts";
 
 /** What the host of sessions does for their renewal. */
-export type RenewalWork = Pick<SessionMovesParts, "isClosing" | "connect" | "stands" | "moved"> &
+export type RenewalWork = Pick<SessionMovesParts, "isShut" | "connect" | "stands" | "moved"> &
   Pick<SessionRedialsParts, "dial" | "kept">;
 
 /** How sessions of a node outlive the certificates that they began with: watched, moved or dialled anew. */

@@ -8,6 +8,7 @@ import { DEFAULT_DIST_LIMITS, type DistLimits } from "../dist/limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
 import { CookieBook } from "../identity/cookies.ts";
 import { NodeKey } from "../identity/node-key.ts";
+import type { Doors } from "../node/doors.ts";
 import { loadIdentity } from "../node/load-identity.ts";
 import { SallyportNode } from "../node/node.ts";
 import type { IdleOption } from "../node/options.ts";
@@ -125,6 +126,8 @@ export interface NativeNodeOptions {
   /** False: nobody can dial it. Default true. */
   readonly listens?: boolean;
   readonly limits?: Partial<DistLimits>;
+  /** Who may connect, and whether anybody may now. */
+  readonly doors?: Doors;
 }
 
 /** How the nodes of a world know each other. */
@@ -209,6 +212,7 @@ export class NativeNodes {
       readCertificate: (certDer) => this.#readCertificate(certDer),
       isCertificateIssued: this.#trust === "authority",
       idle: options.idle,
+      doors: options.doors,
       limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
       ticks: DEFAULT_TICK_OPTIONS,
       onListenerError: (error) => {
