@@ -282,6 +282,8 @@ async function makeNode(
       refused: (address, source) => audit?.sourceRefused({ address, source }),
     });
     node.attach({ counters: () => acceptCounters(inner, gate), close: async () => peerHosts.stop() });
+    // Before anything is bound: its engine ends with a node that cannot be made.
+    if (quic !== undefined) node.attach({ isLast: true, close: async () => quic.close() });
     const quicMaterial = opened?.certificate.current;
     for (const listen of listeners) {
       if (listen.scheme !== "quic") {
@@ -290,7 +292,6 @@ async function makeNode(
         attach(node, "quic", await quic.listen(gate, listen, quicMaterial, node.acceptChannels));
       }
     }
-    if (quic !== undefined) node.attach({ isLast: true, close: async () => quic.close() });
     // With all listeners bound, so that none misses a change.
     tls?.watch({
       replaced({ server, client }) {

@@ -216,6 +216,16 @@ describe("a node and the outside, over QUIC", () => {
     expect(await failure(createNode(options))).toMatchObject({ code: "ERR_CONFIG", reason });
   });
 
+  it("leaves no engine behind when it cannot start", async () => {
+    const taken = await rig.node(B, "tofu");
+    const before = engines();
+    const listen = ["quic://127.0.0.1:0", taken.endpoints[0] as string];
+    const identity = { dir: rig.keyDir(A), trust: "tofu" } as const;
+    const made = createNode({ name: A, epmd: "off", identity, ...QUIC, listen });
+    expect(await failure(made)).toMatchObject({ code: "ERR_CONFIG", reason: "PORT_IN_USE" });
+    await expect.poll(engines, { timeout: 10_000 }).toEqual(before);
+  });
+
   it("warns when it is visible, and says so to its peers", async () => {
     const a = await acceptor("tofu", { quic: { visible: true } });
     const warned = new Promise((resolve) => a.on("warning", ({ reason }) => resolve(reason)));
