@@ -383,7 +383,7 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
     this.#deadline?.cancel();
     if (state.kind === "authenticating") state.machine.dispose(this.#parts.clock.now());
     this.#lanes.close();
-    this.#early.take();
+    this.#early.clear();
     this.#control.close();
     this.#parts.users?.closed(cause);
     return true;

@@ -9,13 +9,13 @@ import type {
   TrustQuestion,
 } from "../auth/native-types.ts";
 import type { OtpSession, ShownIdentity } from "../auth/otp-types.ts";
+import type { ByteCollector, ReleaseChunks } from "../base/byte-parts.ts";
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { TermDecoder } from "../term/decode.ts";
 import type { Term } from "../term/types.ts";
-import type { ByteCollector, ReleaseChunks } from "../wire/byte-parts.ts";
 import type { Control } from "../wire/control-types.ts";
 import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { FRAGMENTS, frameStyle } from "../wire/flags.ts";

@@ -1,3 +1,4 @@
+import { ByteParts } from "../base/byte-parts.ts";
 import type { ChannelId } from "../carrier/carrier.ts";
 import { earlyBytes } from "./barrel-link-failures.ts";
 
@@ -7,16 +8,13 @@ export const MAX_UNASKED_BYTES: number = 64 * 1024;
 /** Bytes of frames that may overtake the peer's last handshake message. */
 export const MAX_OVERTAKING_BYTES: number = 8 * 1024 * 1024;
 
-/** A smaller chunk is copied when it waits: it must not hold a large one in memory. In bytes. */
-const SMALL_BYTES = 4096;
-
 /** What came on lanes before the session stood: streams are not ordered among each other (barrel-auth section 10). */
 export class EarlyFrames {
-  #chunks: [channel: ChannelId, chunk: Buffer][] = [];
+  #waiting = new Map<ChannelId, ByteParts>();
   #bytes = 0;
 
   get isEmpty(): boolean {
-    return this.#chunks.length === 0;
+    return this.#bytes === 0;
   }
 
   /**
@@ -28,14 +26,23 @@ export class EarlyFrames {
     this.#bytes += chunk.length;
     const limit = mayBeSession ? MAX_OVERTAKING_BYTES : MAX_UNASKED_BYTES;
     if (this.#bytes > limit) throw earlyBytes(this.#bytes, limit);
-    this.#chunks.push([channel, chunk.length < SMALL_BYTES ? Buffer.from(chunk) : chunk]);
+    const parts = this.#waiting.get(channel) ?? new ByteParts();
+    parts.add(chunk, 0, chunk.length);
+    this.#waiting.set(channel, parts);
   }
 
-  /** All that was kept, in its order; nothing is kept any more. */
-  take(): readonly (readonly [channel: ChannelId, chunk: Buffer])[] {
-    const chunks = this.#chunks;
-    this.#chunks = [];
+  /** All that was kept, each lane's in its order; nothing is kept any more. */
+  *take(): Iterable<readonly [channel: ChannelId, chunk: Buffer]> {
+    const waiting = this.#waiting;
+    this.clear();
+    for (const [channel, parts] of waiting) {
+      for (let chunk = parts.shift(); chunk !== undefined; chunk = parts.shift()) yield [channel, chunk];
+    }
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    this.#waiting = new Map();
     this.#bytes = 0;
-    return chunks;
   }
 }

@@ -1,5 +1,5 @@
+import { ByteParts } from "../base/byte-parts.ts";
 import { SallyportError } from "../base/errors.ts";
-import { ByteParts } from "../wire/byte-parts.ts";
 
 const PREFIX_BYTES = 4;
 

@@ -1,3 +1,4 @@
+import type { ByteCollector, ReleaseChunks } from "../base/byte-parts.ts";
 import type { MonotonicMs } from "../base/clock.ts";
 import { AtomTable } from "../term/atom-table.ts";
 import { TermDecoder } from "../term/decode.ts";
@@ -5,7 +6,6 @@ import { PidTable } from "../term/pid-table.ts";
 import { skipTerm } from "../term/skip.ts";
 import type { Term } from "../term/types.ts";
 import { InboundAtomCache } from "../wire/atom-cache.ts";
-import type { ByteCollector, ReleaseChunks } from "../wire/byte-parts.ts";
 import { ControlDecoder } from "../wire/control.ts";
 import { type Control, hasPayload } from "../wire/control-types.ts";
 import type { FrameStyle } from "../wire/flags.ts";

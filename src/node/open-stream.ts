@@ -1,3 +1,4 @@
+import { ByteParts } from "../base/byte-parts.ts";
 import { SallyportError } from "../base/errors.ts";
 import type { StreamSink, TaggedStream } from "../dist/tagged-streams.ts";
 import type { Peer } from "./peer.ts";
@@ -13,8 +14,7 @@ export class OpenStream implements PeerStream, StreamSink {
   readonly closed: Promise<SallyportError | null>;
   readonly #stream: TaggedStream;
   readonly #over: () => void;
-  readonly #chunks: Buffer[] = [];
-  #unread = 0;
+  readonly #unread: ByteParts = new ByteParts();
   #isPaused = false;
   #hasEnded = false;
   #isClosed = false;
@@ -51,10 +51,9 @@ export class OpenStream implements PeerStream, StreamSink {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     for (;;) {
-      const chunk = this.#chunks.shift();
+      const chunk = this.#unread.shift();
       if (chunk !== undefined) {
-        this.#unread -= chunk.length;
-        if (this.#isPaused && this.#unread <= MAX_STREAM_UNREAD_BYTES / 2) {
+        if (this.#isPaused && this.#unread.bytes <= MAX_STREAM_UNREAD_BYTES / 2) {
           this.#isPaused = false;
           this.#stream.resume();
         }
@@ -73,9 +72,8 @@ export class OpenStream implements PeerStream, StreamSink {
   // StreamSink
 
   data(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#unread += chunk.length;
-    if (!this.#isPaused && this.#unread >= MAX_STREAM_UNREAD_BYTES) {
+    this.#unread.add(chunk, 0, chunk.length);
+    if (!this.#isPaused && this.#unread.bytes >= MAX_STREAM_UNREAD_BYTES) {
       this.#isPaused = true;
       this.#stream.pause();
     }
@@ -97,7 +95,7 @@ export class OpenStream implements PeerStream, StreamSink {
   closedBy(error: SallyportError | undefined): void {
     this.#isClosed = true;
     this.#error = error;
-    if (error !== undefined) this.#chunks.length = 0;
+    if (error !== undefined) this.#unread.clear();
     this.drained();
     this.#wake();
     this.#over();

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ByteCollector, ByteParts } from "./byte-parts.ts";
+import { type ByteCollector, ByteParts } from "../base/byte-parts.ts";
 import { ReusedBytes } from "./reused-bytes.ts";
 
 /** Both ways to collect. */

@@ -1,5 +1,5 @@
+import { type ByteCollector, ByteParts, type ReleaseChunks } from "../base/byte-parts.ts";
 import { SallyportError } from "../base/errors.ts";
-import { type ByteCollector, ByteParts, type ReleaseChunks } from "./byte-parts.ts";
 import { ReusedBytes } from "./reused-bytes.ts";
 
 /** Bytes of the length before each frame: 2 in the TCP handshake, 4 afterwards and on TLS, 0 where chunks are frames. */

@@ -1,6 +1,6 @@
+import { type ByteCollector, ByteParts, type ReleaseChunks } from "../base/byte-parts.ts";
 import type { MonotonicMs } from "../base/clock.ts";
 import { SallyportError } from "../base/errors.ts";
-import { type ByteCollector, ByteParts, type ReleaseChunks } from "./byte-parts.ts";
 import { misbehaved } from "./misbehaved.ts";
 import { ReusedBytes } from "./reused-bytes.ts";
 

@@ -1,4 +1,4 @@
-import type { ByteCollector } from "./byte-parts.ts";
+import type { ByteCollector } from "../base/byte-parts.ts";
 
 /** Room that is made at first, in bytes. */
 const FIRST_BYTES = 4096;

@@ -1,3 +1,4 @@
+import { ByteParts } from "../../base/byte-parts.ts";
 import { RingQueue } from "../../base/ring-queue.ts";
 import type { ChannelId } from "../carrier.ts";
 import { channelHead, MAX_PIECE_BYTES, TO_ENGINE } from "./engine-frames.ts";
@@ -17,8 +18,7 @@ export class QuicChannel {
   finishSent = false;
   congested = false;
   paused = false;
-  readonly #unread: RingQueue<Buffer> = new RingQueue<Buffer>();
-  unreadBytes = 0;
+  readonly #unread: ByteParts = new ByteParts();
   /** The peer's end: not seen, seen and behind unread bytes, or told. */
   peerEnd: "open" | "waiting" | "told" = "open";
 
@@ -70,16 +70,17 @@ export class QuicChannel {
     return true;
   }
 
+  get unreadBytes(): number {
+    return this.#unread.bytes;
+  }
+
   keep(bytes: Buffer): void {
-    this.#unread.push(bytes);
-    this.unreadBytes += bytes.length;
+    this.#unread.add(bytes, 0, bytes.length);
   }
 
   /** The oldest unread bytes, taken out. */
   next(): Buffer | undefined {
-    const bytes = this.#unread.shift();
-    if (bytes !== undefined) this.unreadBytes -= bytes.length;
-    return bytes;
+    return this.#unread.shift();
   }
 
   /** One frame: as many queued pieces as fit, up to a flush. */

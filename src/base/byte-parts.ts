@@ -89,6 +89,20 @@ export class ByteParts implements ByteCollector {
     this.clear();
   }
 
+  /**
+   * Takes the oldest bytes out, for whoever reads piece by piece; undefined when there are none. They are the caller's; short pieces come
+   * out together.
+   */
+  shift(): Buffer | undefined {
+    if (this.#parts.length === 0) this.#closeRun();
+    const part = this.#parts.shift();
+    if (part === undefined) return undefined;
+    this.#bytes -= part.length;
+    // What follows grows from the beginning again.
+    if (this.#bytes === 0) this.clear();
+    return part;
+  }
+
   /** In one new buffer of the caller's, just as long. */
   joinWith(buffer: Buffer, start: number, end: number): Buffer {
     const joined = Buffer.allocUnsafeSlow(this.#bytes + (end - start));
