@@ -33,6 +33,8 @@ const VERSION = 0x83;
 const HEADER = 0x44;
 const FIRST_FRAGMENT = 0x45;
 const NEXT_FRAGMENT = 0x46;
+/** Tuple, its arity, and the number of the operation. */
+const CONTROL_HEAD_BYTES = 4;
 /** 83 45 seq:64 id:64, then an atom header without atoms. */
 const FRAGMENT_CONTROL_AT = 19;
 
@@ -82,6 +84,7 @@ export class LaneRouter {
   }
 
   #ofControl(frame: Buffer, at: number, end: number, isWhole: boolean): number {
+    if (end - at < CONTROL_HEAD_BYTES) return isWhole ? 0 : NEEDS_MORE;
     try {
       return this.#lane(frame, at, end);
     } catch (error) {
@@ -92,10 +95,9 @@ export class LaneRouter {
 
   /** `at`: the control tuple. @throws {SallyportError} when it is cut */
   #lane(frame: Buffer, at: number, end: number): number {
-    if (end - at < 4) throw this.#cut(frame, at, end);
     if (frame[at] !== SMALL_TUPLE_EXT || frame[at + 2] !== SMALL_INTEGER_EXT) return 0;
     const op = frame[at + 3] as number;
-    const first = at + 4;
+    const first = at + CONTROL_HEAD_BYTES;
     switch (op) {
       case NODE_LINK:
         return 0;
@@ -159,10 +161,6 @@ export class LaneRouter {
     let hash = 0x811c_9dc5;
     for (let i = at; i < to; i++) hash = Math.imul(hash ^ (frame[i] as number), 0x0100_0193);
     return (hash ^ (hash >>> 15)) & (LANES - 1);
-  }
-
-  #cut(frame: Buffer, at: number, end: number): unknown {
-    return this.#skipper.skip(frame, at, end, DEFAULT_TERM_LIMITS);
   }
 }
 
