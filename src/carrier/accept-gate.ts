@@ -1,7 +1,8 @@
 import type { Clock, MonotonicMs } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
-import { parseIpAddress } from "../x509/ip-address.ts";
 import type { Admission } from "./carrier.ts";
+import { isLoopbackHost } from "./socket-address.ts";
+import { networkOf } from "./source-list.ts";
 
 /** Bounds of connections that are accepted and not yet authenticated. */
 export interface AcceptGateLimits {
@@ -168,17 +169,6 @@ export class AcceptGate {
 
 /** The network a connection is counted under. A loopback address counts for itself, as does text that is no address. */
 function sourceOf(address: string): { readonly key: string; readonly loopback: boolean } {
-  const zone = address.indexOf("%");
-  const octets = parseIpAddress(zone < 0 ? address : address.slice(0, zone));
-  if (octets === undefined) return { key: address, loopback: false };
-  if (octets.length === 4) return ipv4Source(octets);
-  // An IPv4 peer on a dual-stack socket comes as ::ffff:a.b.c.d.
-  if (octets.toString("hex", 0, 12) === "00000000000000000000ffff") return ipv4Source(octets.subarray(12));
-  if (octets.toString("hex") === "00000000000000000000000000000001") return { key: "::1", loopback: true };
-  return { key: octets.toString("hex", 0, 7), loopback: false };
-}
-
-function ipv4Source(octets: Buffer): { readonly key: string; readonly loopback: boolean } {
-  if (octets[0] === 127) return { key: octets.join("."), loopback: true };
-  return { key: octets.subarray(0, 3).join("."), loopback: false };
+  const key = networkOf(address);
+  return { key, loopback: isLoopbackHost(key) || isLoopbackHost(address) };
 }

@@ -1,3 +1,4 @@
+import { tryBarrelName } from "../auth/barrel-codec.ts";
 import { isSallyportError, SallyportError, systemCode } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { canonicalName, hostPart, isIpAddress, type NodeName, tryNodeName } from "../base/node-name.ts";
@@ -7,11 +8,9 @@ import type { Resolver } from "../node/ports.ts";
 import { parseTermTextDocument } from "../term/text-parse.ts";
 import { Atom, type Term, Tuple } from "../term/types.ts";
 import { isAddress } from "./address.ts";
+import { DNS_RESOLVE_MS } from "./dns.ts";
 import type { DnsClient } from "./dns-client.ts";
 import type { EndpointForm } from "./endpoint-file.ts";
-
-/** Longest wait for DNS, in milliseconds. */
-const DNS_RESOLVE_MS = 2_000;
 
 /** Nodes in one static table. */
 export const MAX_BARREL_NODES = 10_000;
@@ -19,12 +18,9 @@ export const MAX_BARREL_NODES = 10_000;
 /** Largest configuration file that is read for its nodes, in bytes. */
 export const MAX_BARREL_NODES_BYTES: number = 1024 * 1024;
 
-/** A name that barrel_p2p knows: ASCII letters, digits, `_`, `.`, `-`, neither part beginning with `.` or `-` (section 3). */
-const BARREL_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-
-/** Whether barrel_p2p takes it for a node name. */
+/** Whether both barrel_p2p and this project take it for a node name. */
 export function isBarrelName(name: string): boolean {
-  return name.length <= 255 && BARREL_NAME.test(name);
+  return tryBarrelName(name) !== undefined;
 }
 
 /** Files `NODE.endpoint` with the Erlang term `{"HOST",PORT}.`, the form of barrel_p2p's file discovery (section 12). */

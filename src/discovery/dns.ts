@@ -9,7 +9,7 @@ import type { DnsClient, SrvRecord } from "./dns-client.ts";
 import { bySrvOrder } from "./srv-order.ts";
 
 /** Longest wait for DNS within a chain, in milliseconds; all its questions together. */
-const DNS_RESOLVE_MS = 2_000;
+export const DNS_RESOLVE_MS = 2_000;
 
 /** Records of one answer that are looked at. A service of Kubernetes has one for each pod. */
 export const MAX_DNS_RECORDS = 1_024;

@@ -1,3 +1,4 @@
+import { parseAddress } from "../base/address-range.ts";
 import type { MonotonicMs } from "../base/clock.ts";
 
 /** Sources remembered; above it the one that was quiet longest is forgotten. A source is some 100 octets. */
@@ -43,14 +44,8 @@ export class SourceRate {
   }
 }
 
-/** The network of an address as `node:dgram` gives it. */
+/** The network of an address as `node:dgram` gives it: its first three octets, or seven of an IPv6 one. */
 function sourceKey(address: string): string {
-  const v4 = /(?:^|:)(\d+\.\d+\.\d+)\.\d+$/.exec(address);
-  if (v4?.[1] !== undefined) return v4[1];
-  const [head = "", tail = ""] = address.split("%")[0]?.split("::") ?? [];
-  const groups = head === "" ? [] : head.split(":");
-  const after = tail === "" ? [] : tail.split(":");
-  while (groups.length + after.length < 8) groups.push("0");
-  const all = [...groups, ...after].map((group) => group.padStart(4, "0")).join("");
-  return all.slice(0, 14);
+  const octets = parseAddress(address);
+  return octets === undefined ? address : String.fromCharCode(...octets.subarray(0, octets.length === 4 ? 3 : 7));
 }
