@@ -61,6 +61,10 @@ const TLS_SIDE = {
     shape: { kind: "integer", min: 0, max: MAX_CHAIN_DEPTH },
     says: "Intermediates between a peer's certificate and its root. Default 2.",
   },
+  reuseSessions: {
+    shape: { kind: "boolean" },
+    says: "TLS sessions are resumed for at most an hour; identity, revocation and policy are asked anew all the same. Default true.",
+  },
 } as const satisfies Readonly<Record<keyof TlsSideOption, Field>>;
 
 /** Certificate, key and trust anchors, as PEM files. */

@@ -193,6 +193,13 @@ export function isRefusal(cause: SallyportError | undefined): boolean {
   return cause.code === "ERR_DENIED" || cause.code === "ERR_CLOSED" || cause.code === "ERR_PEER_INCOMPATIBLE";
 }
 
+/** Whether a connection that ended so was ended for cause: whoever it was has to show certificates anew the next time. */
+export function endsResumption(cause: SallyportError | undefined): boolean {
+  return (
+    cause?.code === "ERR_DENIED" || cause?.code === "ERR_PEER_MISBEHAVED" || cause?.code === "ERR_PEER_INCOMPATIBLE"
+  );
+}
+
 function peerOf(target: NodeName | undefined): { readonly peer?: NodeName } {
   return target === undefined ? {} : { peer: target };
 }

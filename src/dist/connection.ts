@@ -22,6 +22,7 @@ import { FRAGMENTS, frameStyle } from "../wire/flags.ts";
 import { type ByeReason, decodeLinkFrame, encodeLinkFrame, isLinkFrame, type LinkFrame } from "../wire/link-frames.ts";
 import {
   connectionBug,
+  endsResumption,
   frameTooEarly,
   frameTooSlow,
   handshakeTimeout,
@@ -123,6 +124,16 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   /** `host:port` of the other end. */
   get remoteAddress(): string {
     return this.#carrier.info().remoteAddress;
+  }
+
+  /** Whether its TLS rests on an earlier session, or has offered one to the peer; `CarrierInfo.resumption`. */
+  get resumption(): CarrierInfo["resumption"] {
+    return this.#carrier.info().resumption;
+  }
+
+  /** Its TLS session is not resumed: the next connection runs a full handshake. Idempotent. */
+  forgetSession(): void {
+    this.#carrier.forgetSession?.();
   }
 
   /** Dialling side: our proof is out, so the peer may have let us in already, though we do not know yet. */
@@ -570,6 +581,13 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#close(isForeign ? notADistPeer(this.#parts.target, known) : known, false);
   }
 
+  /** A session that stood is forgotten when it ends for cause; one that the dialler did not get, whatever stopped it. */
+  #isForgotten({ kind }: ConnectionState, cause: SallyportError | undefined): boolean {
+    if (kind === "up") return endsResumption(cause);
+    if (kind === "securing" || cause?.reason === "OTHER_CONNECTION_WINS") return false;
+    return this.role === "initiator" || (this.resumption === "resumed" && endsResumption(cause));
+  }
+
   #close(cause: SallyportError | undefined, inGoodOrder: boolean): void {
     const state = this.#state;
     if (state.kind === "closed") return;
@@ -582,6 +600,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer.stop();
     if (state.kind === "up") state.receiver.clear();
     if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();
+    if (this.#isForgotten(state, cause)) this.forgetSession();
     if (inGoodOrder || (state.kind !== "up" && isRefusal(cause))) this.#carrier.end();
     else {
       // What the handshake has just said, such as REFUSE, leaves if it can.

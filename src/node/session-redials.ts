@@ -70,6 +70,8 @@ export class SessionRedials {
       return;
     }
     core.counters.add("sessions_redialled");
+    // An Erlang node resumes under the certificate that it had.
+    session.connection.forgetSession();
     session.connection.end("disconnect", certificateRenewed(session.peer.name));
   }
 
