@@ -33,6 +33,7 @@ export type {
   GatewayAuditOption,
   GatewayOptions,
   GatewayPairOption,
+  GatewayTls,
   InboxOption,
   InsideOption,
   OutsideOption,

@@ -74,6 +74,9 @@ export const TLS_FILES: Readonly<Record<"certFile" | "keyFile" | "caFile", Field
   caFile: { ...TLS_SIDE.caFile, required: true },
 };
 
+/** Whether TLS sessions are resumed. */
+export const REUSE_SESSIONS: Field = TLS_SIDE.reuseSessions;
+
 export const IDENTITY: Shape = {
   kind: "object",
   keys: {

@@ -200,6 +200,13 @@ export function endsResumption(cause: SallyportError | undefined): boolean {
   );
 }
 
+/** Whether a connection that offered an earlier TLS session may have failed by that: a full handshake is worth a try. */
+export function mayBeResumption(cause: SallyportError | undefined): boolean {
+  return (
+    cause?.code !== "ERR_UNREACHABLE" && cause?.code !== "ERR_DEADLINE" && cause?.reason !== "OTHER_CONNECTION_WINS"
+  );
+}
+
 function peerOf(target: NodeName | undefined): { readonly peer?: NodeName } {
   return target === undefined ? {} : { peer: target };
 }

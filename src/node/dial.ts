@@ -5,6 +5,7 @@ import { hostPart } from "../base/node-name.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
+import { mayBeResumption } from "../dist/connection-failures.ts";
 import type { Resolver } from "./ports.ts";
 import { connectTimeout } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
@@ -184,9 +185,7 @@ export class Dial {
   triesInFull(connection: DistConnection, error: SallyportError): boolean {
     if (this.#over || this.#isFull || connection !== this.#connection || connection.resumption === undefined)
       return false;
-    return (
-      error.code !== "ERR_UNREACHABLE" && error.code !== "ERR_DEADLINE" && error.reason !== "OTHER_CONNECTION_WINS"
-    );
+    return mayBeResumption(error);
   }
 
   #tryInFull(): void {
