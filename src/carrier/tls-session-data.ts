@@ -1,7 +1,7 @@
 import { DerReader, INTEGER, OCTET_STRING, SEQUENCE } from "../x509/der-reader.ts";
 
 /** Largest TLS session that is kept, octets: with a certificate and a ticket that holds one it is 1 to 4 KiB. */
-export const MAX_SESSION_BYTES = 8 * 1024;
+export const MAX_SESSION_BYTES: number = 8 * 1024;
 
 /** [3] EXPLICIT, the peer's certificate. */
 const PEER = 0xa3;
