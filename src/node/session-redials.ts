@@ -70,7 +70,7 @@ export class SessionRedials {
       return;
     }
     core.counters.add("sessions_redialled");
-    // An Erlang node resumes under the certificate that it had.
+    // The newer certificate is to be shown, whatever the other side would resume.
     session.connection.forgetSession();
     session.connection.end("disconnect", certificateRenewed(session.peer.name));
   }
