@@ -1,4 +1,4 @@
-import { SallyportError } from "../base/errors.ts";
+import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { ByeReason } from "../wire/link-frames.ts";
 import type { RefuseReason } from "../wire/refuse-reason.ts";
@@ -193,18 +193,11 @@ export function isRefusal(cause: SallyportError | undefined): boolean {
   return cause.code === "ERR_DENIED" || cause.code === "ERR_CLOSED" || cause.code === "ERR_PEER_INCOMPATIBLE";
 }
 
-/** Whether a connection that ended so was ended for cause: whoever it was has to show certificates anew the next time. */
-export function endsResumption(cause: SallyportError | undefined): boolean {
-  return (
-    cause?.code === "ERR_DENIED" || cause?.code === "ERR_PEER_MISBEHAVED" || cause?.code === "ERR_PEER_INCOMPATIBLE"
-  );
-}
-
-/** Whether a connection that offered an earlier TLS session may have failed by that: a full handshake is worth a try. */
-export function mayBeResumption(cause: SallyportError | undefined): boolean {
-  return (
-    cause?.code !== "ERR_UNREACHABLE" && cause?.code !== "ERR_DEADLINE" && cause?.reason !== "OTHER_CONNECTION_WINS"
-  );
+/** The error that a connection ends with. */
+export function failureOf(error: unknown, kind: string, target: NodeName | undefined): SallyportError {
+  const known = isSallyportError(error) ? error : connectionBug(error);
+  // Text, a TLS alert or a web request, read as a length: no handshake message is that long.
+  return kind === "handshake" && known.reason === "FRAME_TOO_LARGE" ? notADistPeer(target, known) : known;
 }
 
 function peerOf(target: NodeName | undefined): { readonly peer?: NodeName } {

@@ -11,7 +11,7 @@ import type {
 import type { OtpSession, ShownIdentity } from "../auth/otp-types.ts";
 import type { ByteCollector, ReleaseChunks } from "../base/byte-parts.ts";
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
-import { isSallyportError, type SallyportError } from "../base/errors.ts";
+import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { TermDecoder } from "../term/decode.ts";
@@ -21,15 +21,13 @@ import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { FRAGMENTS, frameStyle } from "../wire/flags.ts";
 import { type ByeReason, decodeLinkFrame, encodeLinkFrame, isLinkFrame, type LinkFrame } from "../wire/link-frames.ts";
 import {
-  connectionBug,
-  endsResumption,
+  failureOf,
   frameTooEarly,
   frameTooSlow,
   handshakeTimeout,
   heartbeatTimeout,
   idleEnd,
   isRefusal,
-  notADistPeer,
   peerSilent,
   sessionClosed,
   writeStalled,
@@ -43,6 +41,7 @@ import { LinkTalk } from "./link-talk.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
 import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
+import { endsResumption } from "./resumption.ts";
 import { Sender, type SendOut } from "./send.ts";
 import { senderOptions } from "./sender-options.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
@@ -129,11 +128,6 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   /** Whether its TLS rests on an earlier session, or has offered one to the peer; `CarrierInfo.resumption`. */
   get resumption(): CarrierInfo["resumption"] {
     return this.#carrier.info().resumption;
-  }
-
-  /** Its TLS session is not resumed: the next connection runs a full handshake. Idempotent. */
-  forgetSession(): void {
-    this.#carrier.forgetSession?.();
   }
 
   /** Dialling side: our proof is out, so the peer may have let us in already, though we do not know yet. */
@@ -575,17 +569,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   #fail(error: unknown): void {
-    const known = isSallyportError(error) ? error : connectionBug(error);
-    // Text, a TLS alert or a web request, read as a length: no handshake message is that long.
-    const isForeign = this.#state.kind === "handshake" && known.reason === "FRAME_TOO_LARGE";
-    this.#close(isForeign ? notADistPeer(this.#parts.target, known) : known, false);
-  }
-
-  /** A session that stood is forgotten when it ends for cause; one that the dialler did not get, whatever stopped it. */
-  #isForgotten({ kind }: ConnectionState, cause: SallyportError | undefined): boolean {
-    if (kind === "up") return endsResumption(cause);
-    if (kind === "securing" || cause?.reason === "OTHER_CONNECTION_WINS") return false;
-    return this.role === "initiator" || (this.resumption === "resumed" && endsResumption(cause));
+    this.#close(failureOf(error, this.#state.kind, this.#parts.target), false);
   }
 
   #close(cause: SallyportError | undefined, inGoodOrder: boolean): void {
@@ -600,7 +584,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer.stop();
     if (state.kind === "up") state.receiver.clear();
     if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();
-    if (this.#isForgotten(state, cause)) this.forgetSession();
+    if (endsResumption(state.kind, this.role, this.resumption, cause)) this.#carrier.forgetSession?.();
     if (inGoodOrder || (state.kind !== "up" && isRefusal(cause))) this.#carrier.end();
     else {
       // What the handshake has just said, such as REFUSE, leaves if it can.

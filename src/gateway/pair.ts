@@ -3,7 +3,7 @@ import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Admission } from "../carrier/carrier.ts";
-import { mayBeResumption } from "../dist/connection-failures.ts";
+import { mayBeResumption } from "../dist/resumption.ts";
 import type { PeerClaim } from "../dist/sink.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import { isCut } from "../node/identity-keeper.ts";

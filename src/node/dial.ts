@@ -5,7 +5,7 @@ import { hostPart } from "../base/node-name.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
-import { mayBeResumption } from "../dist/connection-failures.ts";
+import { mayBeResumption } from "../dist/resumption.ts";
 import type { Resolver } from "./ports.ts";
 import { connectTimeout } from "./remote-failure.ts";
 import type { Session } from "./session.ts";

@@ -35,10 +35,7 @@ function scene({
     work: { size: 0 },
     inflight: { isEmpty: true },
     tables: { sizes },
-    connection: {
-      forgetSession: () => did.push("forget the TLS session"),
-      end: (_: string, cause: { reason: string }) => did.push(`end ${cause.reason}`),
-    },
+    connection: { end: (_: string, cause: { reason: string }) => did.push(`end ${cause.reason}`) },
   };
   const dialer: CarrierDialer = {
     dial: (_address, _name, sink, how) => {
@@ -70,10 +67,7 @@ function scene({
   return { did, session, begin, pass };
 }
 
-const REDIALLED = [
-  ...["probe", "hang up", "dial beam@h 1 waits"],
-  ...["sessions_redialled", "forget the TLS session", "end CERTIFICATE_RENEWED"],
-];
+const REDIALLED = ["probe", "hang up", "dial beam@h 1 waits", "sessions_redialled", "end CERTIFICATE_RENEWED"];
 
 describe("a session with a BEAM node whose certificate ends soon", () => {
   it("ends and is dialled anew when the peer shows a newer one and nothing goes on", async () => {

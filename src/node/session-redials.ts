@@ -70,8 +70,6 @@ export class SessionRedials {
       return;
     }
     core.counters.add("sessions_redialled");
-    // The newer certificate is to be shown, whatever the other side would resume.
-    session.connection.forgetSession();
     session.connection.end("disconnect", certificateRenewed(session.peer.name));
   }
 
