@@ -31,7 +31,10 @@ import {
   secured,
   serve,
   server,
+  useTlsRig,
 } from "./tls-rig.ts";
+
+useTlsRig();
 
 function formatPort(socket: Socket): string {
   return `${socket.localAddress}:${socket.localPort}`;
