@@ -31,6 +31,7 @@ export default defineConfig({
           name: "interop",
           isolate: false,
           include: ["test/interop/*.test.ts"],
+          exclude: ["test/interop/*.long.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
@@ -38,7 +39,7 @@ export default defineConfig({
       {
         test: {
           name: "long",
-          include: ["test/barrel-peer/*.test.ts", "test/integration/*.long.test.ts"],
+          include: ["test/barrel-peer/*.test.ts", "test/integration/*.long.test.ts", "test/interop/*.long.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
