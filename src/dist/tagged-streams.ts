@@ -3,8 +3,9 @@ import type { ChannelId } from "../carrier/carrier.ts";
 import { isUnidirectional } from "../carrier/channel-ids.ts";
 import type { ChannelledCarrier } from "../carrier/channels.ts";
 import type { UserChannels } from "./barrel-link.ts";
-import { OWNER_GONE_CODE, UNKNOWN_TAG_CODE } from "./stream-codes.ts";
+import { DEFAULT_STREAM_RESET_CODE, isResetCode, UNKNOWN_TAG_CODE } from "./stream-codes.ts";
 import {
+  resetCodeInvalid,
   sessionHasEnded,
   streamEnded,
   streamQueueFull,
@@ -102,11 +103,15 @@ export class TaggedStream {
     this.#settle();
   }
 
-  /** Cuts the stream, both ways. Idempotent. */
-  reset(code: number = OWNER_GONE_CODE): void {
+  /**
+   * Cuts the stream, both ways, and tells the peer the code. Idempotent.
+   * @throws {SallyportError} ERR_API_MISUSE STREAM_CODE
+   */
+  reset(code: number = DEFAULT_STREAM_RESET_CODE): void {
+    if (!isResetCode(code)) throw resetCodeInvalid(code);
     if (this.#isClosed) return;
     this.#carrier.reset(this.channel, code);
-    this.close(streamResetHere(this.tag));
+    this.close(streamResetHere(this.tag, code));
   }
 
   /** Stops and resumes the peer's bytes: credit. What comes meanwhile waits in the carrier, within its bound. */

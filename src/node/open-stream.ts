@@ -45,8 +45,8 @@ export class OpenStream implements PeerStream, StreamSink {
     this.#stream.finish();
   }
 
-  reset(): void {
-    this.#stream.reset();
+  reset(code?: number): void {
+    this.#stream.reset(code);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
