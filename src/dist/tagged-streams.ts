@@ -202,9 +202,14 @@ export class TaggedStreams implements UserChannels {
   }
 
   ended(channel: ChannelId): void {
-    // Ended within its tag: there is nothing to answer.
+    const stream = this.#open.get(channel);
+    if (stream !== undefined) {
+      stream.heardAll();
+      return;
+    }
+    // Ended within its tag: our direction ends with it, or the stream would take one of the peer's places until the session ends.
     this.#waiting.delete(channel);
-    this.#open.get(channel)?.heardAll();
+    this.#carrier?.reset(channel, UNKNOWN_TAG_CODE);
   }
 
   reset(channel: ChannelId, code: number): void {
