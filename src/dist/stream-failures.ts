@@ -6,7 +6,7 @@ import { MAX_STREAM_RESET_CODE, OWNER_GONE_CODE, UNKNOWN_TAG_CODE } from "./stre
 export function tagInvalid(tag: string, maxBytes: number): SallyportError {
   return new SallyportError("ERR_API_MISUSE", "STREAM_TAG", `"${quotePeerText(tag)}" is no tag of a stream`, {
     detail: { maxBytes },
-    advice: `give 1 to ${maxBytes} bytes of text that does not begin with barrel_p2p:`,
+    advice: `give 1 to ${maxBytes} bytes of text that does not begin with barrel_p2p: or sallyport:`,
   });
 }
 

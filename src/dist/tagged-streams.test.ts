@@ -3,15 +3,9 @@ import type { SallyportError } from "../base/errors.ts";
 import type { ChannelId } from "../carrier/carrier.ts";
 import { createBarrelPair } from "../testkit/barrel-pair.ts";
 import type { ChannelledMemoryOptions } from "../testkit/channelled-memory.ts";
-import {
-  MAX_STREAM_QUEUED_BYTES,
-  MAX_STREAMS,
-  MAX_WAITING_TAGS,
-  type StreamOwner,
-  type StreamSink,
-  type TaggedStream,
-  TaggedStreams,
-} from "./tagged-streams.ts";
+import { CREDIT_TAG } from "./stream-credit.ts";
+import { MAX_STREAM_QUEUED_BYTES, type StreamSink, type TaggedStream } from "./tagged-stream.ts";
+import { MAX_STREAMS, MAX_WAITING_TAGS, type StreamOwner, TaggedStreams } from "./tagged-streams.ts";
 
 /** One end of a stream: keeps what it hears. */
 class Heard implements StreamSink {
@@ -92,6 +86,7 @@ describe("tagged streams", () => {
   it("have the ids of the range above the lanes, on both sides, and the preamble in one piece", () => {
     const { memory, ours, theirs } = pair();
     const writes: [ChannelId, string][] = [];
+    const credit = `10${Buffer.from(CREDIT_TAG).toString("hex")}`;
     for (const end of [memory.dialled, memory.accepted]) {
       const write = end.write.bind(end);
       end.write = (channel, bytes) => {
@@ -104,8 +99,10 @@ describe("tagged streams", () => {
     theirs.open("echo");
     expect(writes).toEqual([
       [68, "046563686f"],
-      [72, "046563686f"],
+      [72, credit],
+      [76, "046563686f"],
       [65, "046563686f"],
+      [69, credit],
     ]);
   });
 

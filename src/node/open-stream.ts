@@ -1,6 +1,6 @@
 import { ByteParts } from "../base/byte-parts.ts";
 import { SallyportError } from "../base/errors.ts";
-import type { StreamSink, TaggedStream } from "../dist/tagged-streams.ts";
+import type { StreamSink, TaggedStream } from "../dist/tagged-stream.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerStream } from "./peer-stream.ts";
 
