@@ -45,8 +45,10 @@ class Heard implements StreamSink {
 class Side {
   readonly taken: Heard[] = [];
   pauseAt = Number.POSITIVE_INFINITY;
+  takes = true;
   readonly streams: TaggedStreams = new TaggedStreams({
     streamOffered: (stream) => {
+      if (!this.takes) return undefined;
       const heard = new Heard();
       heard.stream = stream;
       heard.pauseAt = this.pauseAt;
@@ -193,6 +195,52 @@ describe("credit", () => {
     expect(() => stream.write(Buffer.alloc(MAX_STREAM_QUEUED_BYTES))).toThrow(/would wait to leave/);
     stream.reset();
     expect(stream.pendingBytes).toBe(0);
+  });
+
+  it("is told of what came before it was known", () => {
+    const { near, far, go } = pair();
+    const { stream } = near.open();
+    stream.write(Buffer.alloc(INITIAL_CREDIT_BYTES + 1000));
+    go();
+    expect([far.taken[0]?.octets, stream.pendingBytes]).toEqual([INITIAL_CREDIT_BYTES + 1000, 0]);
+  });
+
+  it("is told of later where the credit stream itself is full", () => {
+    const { near, far, go, memory } = pair({ highWaterBytes: 1 });
+    near.open();
+    go();
+    memory.dialled.pause();
+    const streams = [near.open().stream, near.open().stream];
+    for (const stream of streams) stream.write(Buffer.alloc(INITIAL_CREDIT_BYTES + 1000));
+    go();
+    expect(streams.map(({ pendingBytes }) => pendingBytes)).toEqual([1000, 1000]);
+    memory.dialled.resume();
+    go();
+    expect(far.taken.map(({ octets }) => octets)).toEqual([0, ...streams.map(() => INITIAL_CREDIT_BYTES + 1000)]);
+  });
+
+  it("is not used up by streams that are over", () => {
+    const { near, far, go } = pair();
+    for (let n = 0; n < 20; n++) {
+      const { stream } = near.open();
+      expect(fill(stream, go, 8 * MIB)).toBe(8 * MIB);
+      stream.finish();
+      far.taken.at(-1)?.stream?.finish();
+      go();
+    }
+    expect(near.streams.size).toBe(0);
+    far.pauseAt = 256 * 1024;
+    expect(fill(near.open().stream, go, 8 * MIB)).toBeGreaterThan(256 * 1024 + 2 * INITIAL_CREDIT_BYTES);
+  });
+
+  it("comes about also where a node that knew of none opens a stream after all", () => {
+    const { near, far, go } = join((side) => new Refusing(side.streams, 1));
+    far.pauseAt = 256 * 1024;
+    far.takes = false;
+    near.open();
+    go();
+    far.takes = true;
+    expect(fill(near.open().stream, go, 32 * MIB)).toBeLessThan(4 * MIB);
   });
 
   it("comes about also where the first words of it were refused because they came too early", () => {

@@ -93,7 +93,7 @@ function record(channel: ChannelId, octets: number): Buffer {
 export interface CreditedStream {
   readonly channel: ChannelId;
   readonly window: ReceiveWindow;
-  /** Whoever reads takes more, and the peer may still send. */
+  /** The peer may still send. */
   readonly takesMore: boolean;
   /** The peer takes so many octets more. */
   granted(octets: number): void;

@@ -24,8 +24,6 @@ export interface StreamSink {
 /** Where a stream belongs. */
 export interface StreamHome {
   forget(stream: TaggedStream): void;
-  /** It takes more of the peer's bytes again. */
-  resumed(stream: TaggedStream): void;
 }
 
 /** One stream of bytes between two nodes, under a tag. All calls are synchronous; nothing throws after its end but `write`. */
@@ -39,7 +37,6 @@ export class TaggedStream implements CreditedStream {
   #canSay: boolean;
   #canHear = true;
   #isClosed = false;
-  #isPaused = false;
   /** Our direction has ended, for the carrier too. */
   #isFinished: boolean;
   #isCounted: boolean;
@@ -76,7 +73,7 @@ export class TaggedStream implements CreditedStream {
   }
 
   get takesMore(): boolean {
-    return this.#canHear && !this.#isPaused && !this.#isClosed;
+    return this.#canHear && !this.#isClosed;
   }
 
   /**
@@ -118,18 +115,13 @@ export class TaggedStream implements CreditedStream {
     this.close(streamResetHere(this.tag, code));
   }
 
-  /** Stops and resumes the peer's bytes: credit. What comes meanwhile waits in the carrier, within its bound. */
+  /** Stops and resumes the peer's bytes, and with them its credit. What comes meanwhile waits in the carrier, within its bound. */
   pause(): void {
-    if (this.#isClosed) return;
-    this.#isPaused = true;
-    this.#carrier.pauseChannel(this.channel);
+    if (!this.#isClosed) this.#carrier.pauseChannel(this.channel);
   }
 
   resume(): void {
-    if (this.#isClosed) return;
-    this.#isPaused = false;
-    this.#carrier.resumeChannel(this.channel);
-    this.#home.resumed(this);
+    if (!this.#isClosed) this.#carrier.resumeChannel(this.channel);
   }
 
   granted(octets: number): void {

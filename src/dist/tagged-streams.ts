@@ -81,10 +81,6 @@ export class TaggedStreams implements UserChannels, StreamHome {
     this.#credit.forget(stream);
   }
 
-  resumed(stream: TaggedStream): void {
-    this.#credit.tell(stream);
-  }
-
   up(carrier: ChannelledCarrier): void {
     this.#carrier = carrier;
     this.#credit.up(carrier);
