@@ -34,6 +34,7 @@ export type {
   GatewayAuditOption,
   GatewayOptions,
   GatewayPairOption,
+  GatewayTls,
   InboxOption,
   InsideOption,
   OutsideOption,
