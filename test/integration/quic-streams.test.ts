@@ -182,7 +182,7 @@ describe("streams of two nodes over QUIC", () => {
       [b, a],
       [a, b],
     ] as const) {
-      for (let n = 0; n < 120; n++) (await from.openStream(to.name, "both")).reset(9);
+      for (let n = 0; n < 200; n++) (await from.openStream(to.name, "both")).reset(9);
       for (let n = 0; n < 90; n++) await (await from.openStream(to.name, "nobody")).closed;
       const { opener, acceptor } = await open(from, to);
       const got = digestOf(acceptor);
