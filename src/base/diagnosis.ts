@@ -67,6 +67,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   QUIC_ENGINE_CLOSED: ["QUIC_ENGINE_CLOSED", "port", "local"],
   QUIC_BINDING_MISSING: ["QUIC_BINDING_MISSING", "port", "local"],
   QUIC_PUBLIC_ADDRESS: ["QUIC_PUBLIC_ADDRESS", "port", "local"],
+  NOT_A_QUIC_PEER: ["NOT_A_QUIC_PEER", "tls", "remote"],
+  QUIC_VERSION_MISMATCH: ["QUIC_VERSION_MISMATCH", "tls", "either"],
   QUIC_NO_ALPN: ["QUIC_NO_ALPN", "tls", "either"],
   BARREL_ALPN: ["QUIC_NO_ALPN", "tls", "either"],
   QUIC_TLS_FAILED: ["QUIC_TLS_FAILED", "tls", "either"],
@@ -118,6 +120,7 @@ const BARREL_ROWS: Readonly<Record<string, Row>> = {
   CLOCK_SKEW: ["CLOCK_SKEW", "identity", "either"],
   HANDSHAKE_TIMEOUT: ["PEER_UNREACHABLE", "own", "remote"],
   CLOSED_DURING_HANDSHAKE: ["PEER_UNREACHABLE", "own", "remote"],
+  QUIC_ENGINE_LOST: ["QUIC_ENGINE_LOST", "identity", "local"],
   SELF_CONNECT: ["SELF_CONNECT", "identity", "local"],
   VERSION_MISMATCH: ["VERSION_MISMATCH", "identity", "either"],
 };

@@ -21,11 +21,7 @@ export function handshakeTimeout(isTls: boolean, limits: DistLimits, target: Nod
 }
 
 /** The peer of a link has proven its key, and Erlang's handshake did not come to its end. `awaited`: the message of it that did not come. */
-export function distStepTimeout(
-  awaited: string | undefined,
-  ms: number,
-  target: NodeName | undefined,
-): SallyportError {
+export function distStepTimeout(awaited: string | undefined, ms: number, target: NodeName | undefined): SallyportError {
   return new SallyportError(
     "ERR_DEADLINE",
     "HANDSHAKE_TIMEOUT",

@@ -1,0 +1,70 @@
+import { withFinding } from "../base/diagnosis.ts";
+import { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
+import type { Refined } from "./refine-tls.ts";
+import { QUIC_VERSION_1, type UdpAnswer } from "./udp-probe.ts";
+
+/** The application protocol that a dial over QUIC offers. barrel-auth section 1. */
+const OFFERED = "erlang-dist";
+
+/** Ends of a dial that heard nothing. */
+const UNHEARD: readonly string[] = ["HANDSHAKE_TIMEOUT", "CONNECT_TIMEOUT"];
+
+/**
+ * What a failed dial over QUIC comes down to, with what its UDP port has answered. `heard`: QUIC itself stood.
+ */
+export function refineQuic(
+  error: SallyportError,
+  target: NodeName,
+  answer: UdpAnswer | undefined,
+  heard: boolean,
+): Refined {
+  if (error.reason === "QUIC_NO_ALPN" || error.reason === "BARREL_ALPN")
+    return { error, evidence: { offered: OFFERED } };
+  if (heard || answer === undefined || !UNHEARD.includes(error.reason)) return { error, evidence: {} };
+  switch (answer.state) {
+    case "other":
+      return { error: notAQuicPeer(target, answer.firstBytes), evidence: {} };
+    case "quic": {
+      const evidence = { localVersions: QUIC_VERSION_1, remoteVersions: answer.versions };
+      if (answer.versions.includes(QUIC_VERSION_1)) return { error: notLetIn(error, target), evidence };
+      return {
+        error: withFinding(error, {
+          code: "QUIC_VERSION_MISMATCH",
+          fault: "either",
+          says: `${target} answers QUIC, and not its version 1`,
+          advice: "let the other side speak QUIC version 1, or dial the port of a node that does",
+        }),
+        evidence,
+      };
+    }
+    case "silent":
+      return { error, evidence: {} };
+  }
+}
+
+/** Something answers over UDP, and it is no QUIC. */
+export function notAQuicPeer(target: NodeName, firstBytes: string): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_INCOMPATIBLE",
+    "NOT_A_QUIC_PEER",
+    `what answers for ${target} over UDP does not speak QUIC`,
+    {
+      peer: target,
+      stage: "tls",
+      detail: { firstBytes },
+      advice: "correct the port here, or start the node there with a quic:// listener on it",
+    },
+  );
+}
+
+/** The port speaks QUIC, and answers no packet of ours: so does a node that does not take connections from here. */
+function notLetIn(error: SallyportError, target: NodeName): SallyportError {
+  return withFinding(error, {
+    code: error.reason,
+    fault: "remote",
+    says: `${target} answers QUIC and not this node's connection`,
+    advice:
+      "look there at the addresses that accept allows, at the limits for newcomers, and whether it is closing or overloaded",
+  });
+}
