@@ -268,21 +268,43 @@ export function proofInvalid(peer: NodeName, isLate: boolean, tell: BarrelFailWo
   return { error, tell };
 }
 
+interface Told {
+  readonly diagnosis: string;
+  readonly fault: string;
+  readonly advice: string;
+}
+
 /** What the three words of FAIL mean, seen from the side that was refused (docs/doctor.md). */
-const TOLD: Readonly<Record<string, Detail>> = {
-  key_mismatch: { diagnosis: "KEY_MISMATCH", fault: "remote" },
-  untrusted_key: { diagnosis: "KEY_UNTRUSTED", fault: "remote" },
-  signature_invalid: { diagnosis: "PROOF_INVALID", fault: "either" },
+const TOLD: Readonly<Record<BarrelFailWord, Told>> = {
+  key_mismatch: {
+    diagnosis: "KEY_MISMATCH",
+    fault: "remote",
+    advice:
+      "it has another key pinned for this node: replace the pin there by the key that sallyport keys show prints here",
+  },
+  untrusted_key: {
+    diagnosis: "KEY_UNTRUSTED",
+    fault: "remote",
+    advice:
+      "let its operator add the key that sallyport keys show prints here, unless it was revoked there: that is told in the same word",
+  },
+  signature_invalid: {
+    diagnosis: "PROOF_INVALID",
+    fault: "either",
+    advice: "something between the nodes ends TLS, or the key pair of this node is broken",
+  },
 };
 
 /** FAIL came. Its text is the peer's word, nothing more, and was escaped when it was read. */
 export function rejected(told: string, peer: NodeName): BarrelFailure {
+  const known = Object.hasOwn(TOLD, told) ? TOLD[told as BarrelFailWord] : undefined;
   return denied("REFUSED_BY_PEER", `the other side refused this node: ${told}`, peer, {
-    detail: { barrel: "auth_rejected", told, ...(Object.hasOwn(TOLD, told) ? TOLD[told] : {}) },
-    advice:
-      told === "signature_invalid"
-        ? "something between the nodes ends TLS, or the key pair of this node is broken"
-        : "let the other side's operator add this node's key, or remove the former one",
+    detail: {
+      barrel: "auth_rejected",
+      told,
+      ...(known === undefined ? {} : { diagnosis: known.diagnosis, fault: known.fault }),
+    },
+    advice: known?.advice ?? "let the other side's operator look into its log",
   });
 }
 

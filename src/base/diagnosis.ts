@@ -112,6 +112,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   FLAGS_MISSING: ["FLAGS_MISSING", "flags", "remote"],
   VERSION_MISMATCH: ["VERSION_MISMATCH", "flags", "either"],
   METHOD_MISMATCH: ["METHOD_MISMATCH", "flags", "either"],
+  PEER_NOT_ALLOWED: ["PEER_NOT_ALLOWED", "policy", "local"],
   CLOCK_SKEW: ["CLOCK_SKEW", "session", "either"],
 };
 

@@ -10,14 +10,14 @@ import { selfConnect } from "../node/dial-refused.ts";
 import { type NodeProbe, probeOf } from "../node/node-probe.ts";
 import { unresolved } from "../node/unresolved.ts";
 import { passConnection, passProven, passSession } from "./evidence.ts";
-import { type NetworkWorld, namesAtEpmd } from "./network-probes.ts";
+import { MAX_PORT_PROBE_MS, type NetworkWorld, namesAtEpmd } from "./network-probes.ts";
 import { certificateNotes, nameNotes } from "./notes.ts";
 import { closedPort, knockAt, openText, textOf, triedText } from "./port-stage.ts";
 import { notAQuicPeer, refineQuic } from "./refine-quic.ts";
 import { refineTls } from "./refine-tls.ts";
 import type { ConnectReport, Evidence, Note } from "./report.ts";
 import { StageBook } from "./stage-book.ts";
-import type { UdpAnswer } from "./udp-probe.ts";
+import { probeUdp, type UdpAnswer } from "./udp-probe.ts";
 
 /** A dial without TLS session after this long is doubted: the ports are tried beside it. Milliseconds. */
 export const DOUBT_MS = 1_000;
@@ -205,10 +205,13 @@ class Examination {
     const error = await this.#afterKnock(addresses, failure);
     const own = this.#node.name;
     const dialer = dialers[address.scheme];
-    const refined =
-      address.scheme === "quic"
-        ? refineQuic(error, target, this.#udp, this.#heard !== undefined)
-        : await refineTls({ error, target, own, address, dialer, world: this.#world });
+    const isQuic = address.scheme === "quic";
+    if (isQuic && this.#heard === undefined && error.reason === "CLOSED_WHILE_OPENING") {
+      this.#udp ??= await probeUdp(this.#world, address, MAX_PORT_PROBE_MS);
+    }
+    const refined = isQuic
+      ? refineQuic(error, target, this.#udp, this.#heard !== undefined)
+      : await refineTls({ error, target, own, address, dialer, world: this.#world });
     const diagnosis = this.#diagnose(refined.error, target);
     if (this.#heard !== undefined) {
       passConnection(this.#book, this.#heard, this.#probe, target, this.#securedMs);

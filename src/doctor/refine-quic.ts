@@ -7,8 +7,8 @@ import { QUIC_VERSION_1, type UdpAnswer } from "./udp-probe.ts";
 /** The application protocol that a dial over QUIC offers. barrel-auth section 1. */
 const OFFERED = "erlang-dist";
 
-/** Ends of a dial that heard nothing. */
-const UNHEARD: readonly string[] = ["HANDSHAKE_TIMEOUT", "CONNECT_TIMEOUT"];
+/** Ends of a dial before QUIC stood that say little. */
+const UNCLEAR: readonly string[] = ["HANDSHAKE_TIMEOUT", "CONNECT_TIMEOUT", "CLOSED_WHILE_OPENING"];
 
 /**
  * What a failed dial over QUIC comes down to, with what its UDP port has answered. `heard`: QUIC itself stood.
@@ -21,13 +21,15 @@ export function refineQuic(
 ): Refined {
   if (error.reason === "QUIC_NO_ALPN" || error.reason === "BARREL_ALPN")
     return { error, evidence: { offered: OFFERED } };
-  if (heard || answer === undefined || !UNHEARD.includes(error.reason)) return { error, evidence: {} };
+  if (heard || answer === undefined || !UNCLEAR.includes(error.reason)) return { error, evidence: {} };
   switch (answer.state) {
     case "other":
       return { error: notAQuicPeer(target, answer.firstBytes), evidence: {} };
     case "quic": {
       const evidence = { localVersions: QUIC_VERSION_1, remoteVersions: answer.versions };
-      if (answer.versions.includes(QUIC_VERSION_1)) return { error: notLetIn(error, target), evidence };
+      if (answer.versions.includes(QUIC_VERSION_1)) {
+        return { error: error.code === "ERR_CLOSED" ? error : notLetIn(error, target), evidence };
+      }
       return {
         error: withFinding(error, {
           code: "QUIC_VERSION_MISMATCH",

@@ -9,15 +9,13 @@ import { makeRoom, PeerProcess } from "../barrel-peer/harness.ts";
 import { loadKeys } from "../barrel-peer/identity.mjs";
 import { COOKIE, DoctorRig, MovedClock, type RecordedNode } from "./doctor-rig.ts";
 
-export const FAR = "far@127.0.0.1";
-export const NEAR = "near@127.0.0.1";
+/** The conformance peer. */
 export const PEER = "peer@127.0.0.1";
 
 /** How one of two nodes over QUIC is made. */
 export interface QuicSide {
-  readonly name?: string;
   readonly trust?: "strict" | "tofu";
-  readonly cookie?: string;
+  readonly cookie?: NodeOptions["cookie"];
   /** Other nodes whose keys, or in place of them a wrong one, it has pinned. */
   readonly pins?: Readonly<Record<string, "right" | "wrong">>;
   /** Nodes whose keys it has revoked. */
@@ -31,7 +29,6 @@ export class QuicDoctorRig {
   readonly doctor: DoctorRig;
   readonly #room = makeRoom(COOKIE);
   #peer: PeerProcess | undefined;
-  #made = 0;
 
   private constructor(doctor: DoctorRig) {
     this.doctor = doctor;
@@ -47,23 +44,20 @@ export class QuicDoctorRig {
     return this.#peer;
   }
 
-  /** A key directory for one test, with the keys made. */
-  keys(): string {
-    const dir = join(this.doctor.home, `keys${++this.#made}`);
+  /** The key directory of a node, with its keys. */
+  keysOf(name: string): string {
+    if (name === PEER) return this.peer.keyDir;
+    const dir = join(this.doctor.home, name);
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     loadKeys(dir);
     return dir;
   }
 
-  /** A node of these keys; `others`: key directories of the nodes that its side speaks of. */
-  async node(
-    name: string,
-    dir: string,
-    side: QuicSide,
-    { others = {}, ...more }: Partial<NodeOptions> & { readonly others?: Readonly<Record<string, string>> },
-  ): Promise<RecordedNode> {
+  /** A node that speaks QUIC; its key directory is there before it, and those that it speaks of too. */
+  async node(name: string, side: QuicSide = {}): Promise<RecordedNode> {
     const { trust = "tofu", cookie = COOKIE, pins = {}, revokes = [], skewMs = 0, options = {} } = side;
-    const keyOf = (of: string): Buffer => readFileSync(join(others[of] ?? "", "node.pub"));
+    const dir = this.keysOf(name);
+    const keyOf = (of: string): Buffer => readFileSync(join(this.keysOf(of), "node.pub"));
     for (const [of, which] of Object.entries(pins)) {
       mkdirSync(join(dir, "trusted"), { recursive: true, mode: 0o700 });
       writeFileSync(join(dir, "trusted", `${of}.pub`), which === "right" ? keyOf(of) : Buffer.alloc(32, 0x11));
@@ -73,29 +67,9 @@ export class QuicDoctorRig {
       writeFileSync(join(dir, "revoked", createHash("sha256").update(keyOf(of)).digest("hex")), "");
     }
     return this.doctor.node(
-      { name, cookie, quic: {}, tickTimeMs: 60_000, identity: { dir, trust }, ...more, ...options },
+      { name, cookie, quic: {}, tickTimeMs: 60_000, identity: { dir, trust }, ...options },
       new MovedClock(skewMs),
     );
-  }
-
-  /** A node that accepts and one that dials it. `dial`: the name under which it is dialled. */
-  async pair(far: QuicSide, near: QuicSide, dial: string = FAR): Promise<readonly [RecordedNode, RecordedNode]> {
-    const dirs = { [FAR]: this.keys(), [NEAR]: this.keys() };
-    const accepting = await this.node(far.name ?? FAR, dirs[FAR] ?? "", far, {
-      others: dirs,
-      listen: ["quic://127.0.0.1:0"],
-    });
-    return [accepting, await this.dialler(`quic://127.0.0.1:${accepting.port}`, near, dial, dirs)];
-  }
-
-  /** A node that dials `dial` at an endpoint. */
-  dialler(
-    at: string,
-    near: QuicSide = {},
-    dial: string = FAR,
-    others: Readonly<Record<string, string>> = { [NEAR]: this.keys() },
-  ): Promise<RecordedNode> {
-    return this.node(NEAR, others[NEAR] ?? "", near, { others, resolve: { [dial]: at } });
   }
 
   /** A UDP service; `answer` undefined: it hears and says nothing. */
@@ -103,7 +77,8 @@ export class QuicDoctorRig {
     const socket = createSocket("udp4");
     socket.bind(0, "127.0.0.1");
     await once(socket, "listening");
-    if (answer !== undefined) socket.on("message", (bytes, from) => socket.send(answer(bytes), from.port, from.address));
+    if (answer !== undefined)
+      socket.on("message", (bytes, from) => socket.send(answer(bytes), from.port, from.address));
     this.doctor.closes(() => socket.close());
     return (socket.address() as AddressInfo).port;
   }

@@ -121,7 +121,7 @@ export function closedCause(
   if (facts.by === "timeout") return timedOut(address, opened);
   const tls = !facts.app && facts.code >= CRYPTO_ERROR && facts.code <= CRYPTO_ERROR_LAST;
   if (tls) return tlsFailure(facts, facts.code - CRYPTO_ERROR, address, side);
-  if (!opened) return closedWhileOpening(address, facts.code);
+  if (!opened) return closedWhileOpening(address, facts);
   if (facts.by === "local") {
     // Both sides agreed on an end in good order, which this one asked for.
     if (facts.app && facts.code === 0) return undefined;
@@ -202,11 +202,13 @@ export function udpClosed(address: string): SallyportError {
   });
 }
 
-function closedWhileOpening(address: string, code: number): SallyportError {
+function closedWhileOpening(address: string, { by, code }: ClosedFacts): SallyportError {
   return new SallyportError(
     "ERR_CLOSED",
     "CLOSED_WHILE_OPENING",
-    `${address} closed before the QUIC connection was up (code ${code})`,
+    by === "peer"
+      ? `${address} closed before the QUIC connection was up (code ${code})`
+      : `this node takes no part in what ${address} answered over QUIC (code ${code})`,
     {
       detail: { address, code },
       stage: "port",
