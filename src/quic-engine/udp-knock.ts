@@ -13,7 +13,7 @@ const KNOCK: Uint8Array = Uint8Array.of(0);
 
 /** What the system says of a port that nobody will answer at. */
 const FINAL: readonly string[] = [
-  ...["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EACCES", "EPERM"],
+  ...["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EACCES", "EPERM", "EINVAL"],
 ];
 
 /**
