@@ -120,6 +120,7 @@ const ROWS: Readonly<Record<string, Row>> = {
 const BARREL_ROWS: Readonly<Record<string, Row>> = {
   CLOCK_SKEW: ["CLOCK_SKEW", "identity", "either"],
   HANDSHAKE_TIMEOUT: ["PEER_UNREACHABLE", "own", "remote"],
+  CONNECT_TIMEOUT: ["PEER_UNREACHABLE", "own", "remote"],
   CLOSED_DURING_HANDSHAKE: ["PEER_UNREACHABLE", "own", "remote"],
   QUIC_ENGINE_LOST: ["QUIC_ENGINE_LOST", "identity", "local"],
   SELF_CONNECT: ["SELF_CONNECT", "identity", "local"],

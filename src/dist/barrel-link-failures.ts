@@ -46,6 +46,12 @@ export function earlyBytes(value: number, limit: number): SallyportError {
 /** The step of a link in which something happened. */
 export type LinkStep = "auth" | "dist" | "session";
 
+/** `state`: that of the link. */
+export function linkStep(state: string, isUp: boolean): LinkStep {
+  if (isUp) return "session";
+  return state === "open" ? "dist" : "auth";
+}
+
 const STAGE_OF_STEP: Readonly<Record<LinkStep, Stage>> = { auth: "identity", dist: "cookie", session: "session" };
 
 /** A stream that the distribution needs is gone. */

@@ -14,7 +14,7 @@ import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
-import { alpnWrong, earlyBytes, type LinkStep, linkHasOneStream, streamLost } from "./barrel-link-failures.ts";
+import { alpnWrong, earlyBytes, linkHasOneStream, linkStep, streamLost } from "./barrel-link-failures.ts";
 import { CONTROL, isUserChannel } from "./channel-ranges.ts";
 import { connectionBug, handshakeTimeout, isRefusal } from "./connection-failures.ts";
 import { ControlStream, TICK } from "./control-stream.ts";
@@ -241,7 +241,8 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       else if (isUserChannel(channel)) this.#parts.users?.ended(channel);
       // Who ends the control stream is leaving.
       else if (channel === CONTROL) this.#end(undefined, true);
-      else if (this.#lanes.partialOn(channel) > 0) throw streamLost(channel, undefined, this.#step);
+      else if (this.#lanes.partialOn(channel) > 0)
+        throw streamLost(channel, undefined, linkStep(this.#state.kind, this.#isUp));
     });
   }
 
@@ -251,7 +252,8 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       if (isUserChannel(channel)) this.#parts.users?.reset(channel, code);
       else if (channel === this.#authIn) this.#machine?.reset(code, this.#parts.clock.now());
       // Nobody listens to our auth stream any more: that matters only before the exchange is over.
-      else if (channel !== this.#authOut || this.#machine !== undefined) throw streamLost(channel, code, this.#step);
+      else if (channel !== this.#authOut || this.#machine !== undefined)
+        throw streamLost(channel, code, linkStep(this.#state.kind, this.#isUp));
     });
   }
 
@@ -302,11 +304,6 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
 
   get #machine(): BarrelMachine | undefined {
     return this.#state.kind === "authenticating" ? this.#state.machine : undefined;
-  }
-
-  get #step(): LinkStep {
-    if (this.#isUp) return "session";
-    return this.#state.kind === "open" ? "dist" : "auth";
   }
 
   get #authIn(): ChannelId {

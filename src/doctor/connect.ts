@@ -210,7 +210,7 @@ class Examination {
       this.#udp ??= await probeUdp(this.#world, address, MAX_PORT_PROBE_MS);
     }
     const refined = isQuic
-      ? refineQuic(error, target, this.#udp, this.#heard !== undefined)
+      ? refineQuic(error, target, this.#udp, this.#heard)
       : await refineTls({ error, target, own, address, dialer, world: this.#world });
     const diagnosis = this.#diagnose(refined.error, target);
     if (this.#heard !== undefined) {

@@ -1,6 +1,7 @@
 import { withFinding } from "../base/diagnosis.ts";
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, withNote } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
+import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { Refined } from "./refine-tls.ts";
 import { QUIC_VERSION_1, type UdpAnswer } from "./udp-probe.ts";
 
@@ -10,18 +11,19 @@ const OFFERED = "erlang-dist";
 /** Ends of a dial before QUIC stood that say little. */
 const UNCLEAR: readonly string[] = ["HANDSHAKE_TIMEOUT", "CONNECT_TIMEOUT", "CLOSED_WHILE_OPENING"];
 
-/**
- * What a failed dial over QUIC comes down to, with what its UDP port has answered. `heard`: QUIC itself stood.
- */
+/** What a failed dial over QUIC comes down to, with what its UDP port has answered. `heard`: of QUIC, where it stood. */
 export function refineQuic(
   error: SallyportError,
   target: NodeName,
   answer: UdpAnswer | undefined,
-  heard: boolean,
+  heard: CarrierInfo | undefined,
 ): Refined {
+  // The examination had less time than the steps have: what was under way then did not come to its end.
+  if (heard !== undefined && error.reason === "CONNECT_TIMEOUT")
+    return { error: stoppedIn(error, heard), evidence: {} };
   if (error.reason === "QUIC_NO_ALPN" || error.reason === "BARREL_ALPN")
     return { error, evidence: { offered: OFFERED } };
-  if (heard || answer === undefined || !UNCLEAR.includes(error.reason)) return { error, evidence: {} };
+  if (heard !== undefined || answer === undefined || !UNCLEAR.includes(error.reason)) return { error, evidence: {} };
   switch (answer.state) {
     case "other":
       return { error: notAQuicPeer(target, answer.firstBytes), evidence: {} };
@@ -30,19 +32,24 @@ export function refineQuic(
       if (answer.versions.includes(QUIC_VERSION_1)) {
         return { error: error.code === "ERR_CLOSED" ? error : notLetIn(error, target), evidence };
       }
-      return {
-        error: withFinding(error, {
-          code: "QUIC_VERSION_MISMATCH",
-          fault: "either",
-          says: `${target} answers QUIC, and not its version 1`,
-          advice: "let the other side speak QUIC version 1, or dial the port of a node that does",
-        }),
-        evidence,
-      };
+      return { error: otherVersion(target), evidence };
     }
     case "silent":
       return { error, evidence: {} };
   }
+}
+
+function otherVersion(target: NodeName): SallyportError {
+  return new SallyportError(
+    "ERR_PEER_INCOMPATIBLE",
+    "QUIC_VERSION_MISMATCH",
+    `${target} answers QUIC, and not its version 1`,
+    {
+      peer: target,
+      stage: "tls",
+      advice: "let the other side speak QUIC version 1, or dial the port of a node that does",
+    },
+  );
 }
 
 /** Something answers over UDP, and it is no QUIC. */
@@ -60,10 +67,25 @@ export function notAQuicPeer(target: NodeName, firstBytes: string): SallyportErr
   );
 }
 
+function stoppedIn(error: SallyportError, { proven }: CarrierInfo): SallyportError {
+  const [step, stage, says] =
+    proven === undefined
+      ? (["auth", "identity", "the exchange of keys"] as const)
+      : (["dist", "cookie", "Erlang's handshake"] as const);
+  const note = `; QUIC stands, and ${says} did not come to its end`;
+  return withNote(
+    error,
+    note,
+    { step },
+    `it stopped in ${says}: read its log, and give more time with --timeout`,
+    stage,
+  );
+}
+
 /** The port speaks QUIC, and answers no packet of ours: so does a node that does not take connections from here. */
 function notLetIn(error: SallyportError, target: NodeName): SallyportError {
   return withFinding(error, {
-    code: error.reason,
+    code: "HANDSHAKE_TIMEOUT",
     fault: "remote",
     says: `${target} answers QUIC and not this node's connection`,
     advice:

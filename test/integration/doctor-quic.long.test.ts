@@ -35,18 +35,19 @@ describe("silence", () => {
   async function found(
     name: string,
     at: string,
+    timeoutMs = 40_000,
   ): Promise<{ diagnosis: Diagnosis | undefined; failed: object | undefined }> {
     const near = await rig.node(`near${++made}@127.0.0.1`, {
       options: { resolve: { [name]: `quic://${at}` }, limits: LIMITS },
     });
-    const report = await rig.doctor.examine(near, name, 40_000);
+    const report = await rig.doctor.examine(near, name, timeoutMs);
     return { diagnosis: report.failure?.diagnosis, failed: failedStage(report) };
   }
 
   // All at once: each takes the whole of its deadline.
   it.concurrent("of a listener is told with the step that it stopped in", async () => {
-    const row = async (attack: string, diagnosis: object, evidence: object): Promise<void> => {
-      const got = await found(PEER, traps.get(attack) ?? "");
+    const row = async (attack: string, diagnosis: object, evidence: object, timeoutMs?: number): Promise<void> => {
+      const got = await found(PEER, traps.get(attack) ?? "", timeoutMs);
       expect([attack, got]).toMatchObject([attack, { diagnosis, failed: { evidence } }]);
     };
     const auth = { code: "PEER_UNREACHABLE", stage: "identity", fault: "remote", retryable: true };
@@ -58,6 +59,9 @@ describe("silence", () => {
       row("silence", auth, { barrel: "auth_stream_timeout", step: "auth" }),
       row("hello-then-silence", auth, { barrel: "recv_challenge_failed", step: "auth" }),
       row("stall-after-ok", { ...auth, stage: "cookie" }, { step: "dist", awaited: "status" }),
+      // With less time than the steps have.
+      row("silence", { ...auth, fix: expect.stringContaining("in the exchange of keys") }, { step: "auth" }, 9_000),
+      row("stall-after-ok", { ...auth, stage: "cookie" }, { step: "dist" }, 9_000),
     ]);
   });
 

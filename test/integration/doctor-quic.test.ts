@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Fault, PROBE_STAGES } from "../../src/base/diagnosis.ts";
 import { quicDialer } from "../../src/carrier/quic/quic.ts";
+import { checkPorts } from "../../src/doctor/machine-ports.ts";
 import { ChannelEar } from "./channel-ear.ts";
 import { engines, PEER, QuicDoctorRig } from "./doctor-quic-rig.ts";
 import { COOKIE, everything, failedStage, type RecordedNode } from "./doctor-rig.ts";
@@ -344,5 +345,20 @@ describe("a conformance peer, at the accepting node", () => {
   it("PEER_NOT_ALLOWED: by the policy, once its cookie is proven", async () => {
     await rig.peer.dial(GUARDED, address(GUARDED));
     expect(await told(GUARDED, "PEER_NOT_ALLOWED")).toEqual(["PEER_NOT_ALLOWED", "policy", "local"]);
+  });
+});
+
+describe("doctor on this machine", () => {
+  it("finds the UDP port of a listener free or in use, whatever TCP does", async () => {
+    const taken = await rig.service();
+    const { datagrams } = rig.doctor.world;
+    const check = (port: number) =>
+      checkPorts({ name: NEAR, listen: [`quic://127.0.0.1:${port}`], identity: { dir: "x" } }, datagrams, undefined);
+    expect(await check(taken)).toMatchObject([
+      { state: "fault", code: "PORT_IN_USE", says: expect.stringContaining("UDP") },
+    ]);
+    expect(await check(await rig.freePort())).toMatchObject([
+      { state: "ok", says: expect.stringMatching(/^UDP .* is free$/) },
+    ]);
   });
 });
