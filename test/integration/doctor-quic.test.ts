@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Fault, PROBE_STAGES } from "../../src/base/diagnosis.ts";
 import { quicDialer } from "../../src/carrier/quic/quic.ts";
+import { exitCodeOf } from "../../src/cli/exit-codes.ts";
 import { checkPorts } from "../../src/doctor/machine-ports.ts";
 import { ChannelEar } from "./channel-ear.ts";
 import { engines, PEER, QuicDoctorRig } from "./doctor-quic-rig.ts";
@@ -88,10 +89,14 @@ beforeEach(() => {
 });
 
 /** Examines from one node; what came of it, in the form of a row, after the checks that every report has to pass. */
-async function examined(from: string, target: string): Promise<{ seen: Seen; evidence: object; fix: string }> {
+async function examined(
+  from: string,
+  target: string,
+): Promise<{ seen: Seen; exit: number; evidence: object; fix: string }> {
   const report = await rig.doctor.examine(node(from), target, 30_000);
-  const { diagnosis } = report.failure ?? {};
-  if (diagnosis === undefined) throw new Error(`${target} is in order: ${JSON.stringify(report.stages)}`);
+  const { diagnosis, error } = report.failure ?? {};
+  if (diagnosis === undefined || error === undefined)
+    throw new Error(`${target} is in order: ${JSON.stringify(report.stages)}`);
   const failed = failedStage(report);
   expect(failed?.stage).toBe(diagnosis.stage);
   // Every stage before it has been come past, but for those that nobody can know of; none behind it was reached.
@@ -104,6 +109,7 @@ async function examined(from: string, target: string): Promise<{ seen: Seen; evi
   expect(everything(report, ...Object.values(nodes))).not.toMatch(/cookie-of-the|PRIVATE KEY/);
   return {
     seen: [diagnosis.code, diagnosis.stage, diagnosis.fault],
+    exit: exitCodeOf(error),
     evidence: failed?.evidence ?? {},
     fix: diagnosis.fix,
   };
@@ -189,7 +195,7 @@ describe("two nodes of ours, both ends", () => {
   )("%s", async (_what, row) => {
     const [, from, to, near, far, { at = to, evidence = {} } = {}] = row;
     const got = await examined(from, to);
-    expect(got).toMatchObject({ seen: near, evidence });
+    expect(got).toMatchObject({ seen: near, exit: 3, evidence });
     expect(await told(at, far[0])).toEqual(far);
   });
 
@@ -217,8 +223,8 @@ describe("two nodes of ours, both ends", () => {
 describe("what answers is no node, or nothing does", () => {
   it("UDP_CLOSED: nothing listens; every dial is told so, not only the doctor", async () => {
     addresses.set("closed@127.0.0.1", `127.0.0.1:${await rig.freePort()}`);
-    const { seen, evidence, fix } = await examined(NEAR, "closed@127.0.0.1");
-    expect(seen).toEqual(["UDP_CLOSED", "port", "remote"]);
+    const { seen, exit, evidence, fix } = await examined(NEAR, "closed@127.0.0.1");
+    expect([seen, exit]).toEqual([["UDP_CLOSED", "port", "remote"], 4]);
     expect(evidence).toMatchObject({
       tried: [expect.stringMatching(/^quic:\/\/127\.0\.0\.1:\d+: ECONNREFUSED after/)],
     });
@@ -243,13 +249,14 @@ describe("what answers is no node, or nothing does", () => {
     ],
   ])("NOT_A_QUIC_PEER: %s", async (_, answer, seen, evidence) => {
     addresses.set("else@127.0.0.1", `127.0.0.1:${await rig.service(answer)}`);
-    expect(await examined(NEAR, "else@127.0.0.1")).toMatchObject({ seen, evidence });
+    expect(await examined(NEAR, "else@127.0.0.1")).toMatchObject({ seen, exit: 3, evidence });
   });
 
   it("QUIC_VERSION_MISMATCH: QUIC of another version alone", async () => {
     addresses.set("other@127.0.0.1", `127.0.0.1:${await rig.service(onlyVersion2)}`);
     expect(await examined(NEAR, "other@127.0.0.1")).toMatchObject({
       seen: ["QUIC_VERSION_MISMATCH", "tls", "either"],
+      exit: 3,
       evidence: { localVersions: "00000001", remoteVersions: ["6b3343cf"] },
     });
   });
@@ -321,7 +328,7 @@ describe("a conformance peer, at the dialling node", () => {
     const stolen = attack === "certificate-without-key" ? { certFile: `${rig.keysOf(FAR)}/tls/node.crt` } : {};
     const name = fields["as"] === undefined ? PEER : TRAP;
     addresses.set(name, await rig.peer.listen({ attack, ...fields, ...stolen }));
-    expect(await examined(NEAR, name)).toMatchObject({ seen, evidence });
+    expect(await examined(NEAR, name)).toMatchObject({ seen, exit: 3, evidence });
   });
 });
 
