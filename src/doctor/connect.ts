@@ -22,6 +22,9 @@ import { probeUdp, type UdpAnswer } from "./udp-probe.ts";
 /** A dial without TLS session after this long is doubted: the ports are tried beside it. Milliseconds. */
 export const DOUBT_MS = 1_000;
 
+/** Ends of a dial over QUIC that something of the other side brought about, beside its alerts. */
+const ANSWERED: readonly string[] = ["CLOSED_WHILE_OPENING", "QUIC_VERSION_MISMATCH", "NOT_A_QUIC_PEER"];
+
 export interface ConnectOptions {
   /** For the whole examination up to its failure or session; what is asked afterwards as evidence has bounds of its own. */
   readonly timeoutMs: number;
@@ -226,6 +229,8 @@ class Examination {
       ...(diagnosis.stage === "cookie" ? cookieEvidence(this.#probe, target) : {}),
     };
     if (!this.#book.has("port")) this.#passPort(address, refined.error);
+    if (isQuic && this.#heard === undefined && diagnosis.stage === "certificate")
+      this.#book.passed("tls", "the handshake came as far as the certificate");
     this.#passBefore(diagnosis, target);
     this.#book.failed(diagnosis.stage, sentence(refined.error), evidence);
     return this.#report(target, { error: refined.error, diagnosis });
@@ -247,7 +252,7 @@ class Examination {
   /** The dial has come past the port: over TCP whatever came of it, over QUIC only where a packet of the other side is known of. */
   #passPort(address: DialAddress, { detail, reason }: SallyportError): void {
     if (address.scheme !== "quic") this.#book.passed("port", `${textOf(address)} accepts connections`);
-    else if (this.#heard !== undefined || detail["alert"] !== undefined || reason === "CLOSED_WHILE_OPENING")
+    else if (this.#heard !== undefined || detail["alert"] !== undefined || ANSWERED.includes(reason))
       this.#book.passed("port", `${textOf(address)} answered the dial over QUIC`);
   }
 
