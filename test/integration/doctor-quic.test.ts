@@ -3,11 +3,12 @@ import { type Fault, PROBE_STAGES } from "../../src/base/diagnosis.ts";
 import { quicDialer } from "../../src/carrier/quic/quic.ts";
 import { exitCodeOf } from "../../src/cli/exit-codes.ts";
 import { checkPorts } from "../../src/doctor/machine-ports.ts";
+import { knock } from "../../src/quic-engine/udp-knock.ts";
 import { ChannelEar } from "./channel-ear.ts";
 import { engines, PEER, QuicDoctorRig } from "./doctor-quic-rig.ts";
 import { COOKIE, everything, failedStage, type RecordedNode } from "./doctor-rig.ts";
 import { rawServer } from "./quic-raw-peer.ts";
-import { closeEngines, engine, material } from "./quic-rig.ts";
+import { clock, closeEngines, engine, material } from "./quic-rig.ts";
 
 // Each fault of a connection over QUIC, provoked: stage, code, side at fault and fix, at both ends where both are ours.
 
@@ -242,6 +243,21 @@ describe("what answers is no node, or nothing does", () => {
     await expect(dial).rejects.toMatchObject({ code: "ERR_UNREACHABLE", reason: "UDP_CLOSED", retryable: true });
   });
 
+  it("UDP_CLOSED ends no dial that has heard something meanwhile", async () => {
+    const closed: string[] = [];
+    const port = await rig.freePort();
+    await new Promise<void>((resolve) => {
+      const asked: number[] = [];
+      // Asked when the datagram leaves, and again when the system has said that the port is closed.
+      const isWanted = (): boolean => {
+        if (asked.push(1) === 2) setImmediate(resolve);
+        return asked.length === 1;
+      };
+      knock(clock, { host: "127.0.0.1", port }, isWanted, (system) => closed.push(system));
+    });
+    expect(closed).toEqual([]);
+  });
+
   it.each<readonly [what: string, answer: (datagram: Buffer) => Buffer, seen: Seen, evidence: object]>([
     [
       "an echo",
@@ -255,10 +271,15 @@ describe("what answers is no node, or nothing does", () => {
       ["NOT_A_QUIC_PEER", "tls", "remote"],
       {},
     ],
-  ])("NOT_A_QUIC_PEER: %s", async (_, answer, seen, evidence) => {
-    addresses.set("else@127.0.0.1", `127.0.0.1:${await rig.service(answer)}`);
-    expect(await examined(NEAR, "else@127.0.0.1")).toMatchObject({ seen, exit: 3, evidence });
-  });
+  ])(
+    "NOT_A_QUIC_PEER: %s",
+    async (_, answer, seen, evidence) => {
+      addresses.set("else@127.0.0.1", `127.0.0.1:${await rig.service(answer)}`);
+      expect(await examined(NEAR, "else@127.0.0.1")).toMatchObject({ seen, exit: 3, evidence });
+      // Known from its answer, before the engine itself gives up after half a minute.
+    },
+    25_000,
+  );
 
   it("QUIC_VERSION_MISMATCH: QUIC of another version alone", async () => {
     addresses.set("other@127.0.0.1", `127.0.0.1:${await rig.service(onlyVersion2)}`);
