@@ -1,18 +1,21 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import { createGateway } from "../../src/create-gateway.ts";
 import { createNode } from "../../src/create-node.ts";
+import type { GatewayTls } from "../../src/gateway/options.ts";
 import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions, TlsOption } from "../../src/node/options.ts";
 import type { PolicyDocument } from "../../src/policy/document.ts";
 import type { TestAuthority } from "../../src/testkit/certificates.ts";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
+import { freePort } from "../interop/erlang-node.ts";
 import { A, B, C, dialling, failure, NativeRig, nextRefusal } from "./native-rig.ts";
 
 // TLS sessions that are resumed between two Sallyport nodes: what is saved, and that nothing but the TLS handshake is.
 
 const COOKIE = "the cookie of these tests";
-const { own, node: nativeNode, acquainted, keyDir, root } = new NativeRig();
+const { own, node: nativeNode, acquainted, keyDir, root, atEnd } = new NativeRig();
 
 let authority: TestAuthority;
 beforeAll(async () => {
@@ -240,5 +243,37 @@ describe("what is kept", () => {
     expect(await failure(a.connect(C))).toMatchObject({ reason: "CERT_NAME_MISMATCH" });
     expect(counted(a, "resumptions_failed")).toBe(0);
     expect(await meet(a, b)).toEqual(RESUMED);
+  });
+});
+
+describe("legs of a gateway", () => {
+  it.each([
+    ["are resumed on both sides", true],
+    ["are not where their side says {reuseSessions: false}", false],
+  ])("%s", async (_, reuseSessions) => {
+    const [inside, outside] = ["the cookie of the inside", "the cookie of the outside"];
+    const desk = await otp(B, { cookie: inside });
+    const port = await freePort();
+    const shop = await otp(A, { cookie: outside, resolve: { [B]: `tls://127.0.0.1:${port}` } });
+    // With the files that the nodes have: others in their place would end what is kept.
+    const tls = (name: string): GatewayTls => {
+      const [certFile, keyFile] = ["crt", "key"].map((kind) => join(root, "ca", `${name}.${kind}`)) as [string, string];
+      return { certFile, keyFile, caFile: authority.caFile, reuseSessions };
+    };
+    const gateway = await createGateway({
+      pairs: [
+        {
+          inside: { node: B, cookie: inside, address: desk.endpoints[0] ?? "", tls: tls(A) },
+          outside: { nodes: [A], cookie: outside, listen: `tls://127.0.0.1:${port}`, tls: tls(B) },
+        },
+      ],
+    });
+    atEnd(() => gateway.close());
+    for (const expected of [false, reuseSessions]) {
+      await shop.connect(B);
+      await vi.waitFor(() => expect(desk.peers()).toHaveLength(1), { timeout: 20_000 });
+      expect([shop, desk].map((node) => node.peers()[0]?.tls?.resumed)).toEqual([expected, expected]);
+      await parted(shop, desk);
+    }
   });
 });
