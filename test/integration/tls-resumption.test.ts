@@ -343,6 +343,16 @@ describe("a TLS 1.2 session without tickets, as those of Erlang nodes are", () =
     const end = await (await rig.nextAccepted()).ear.until(isOpen);
     expect([last.isSessionReused(), end.info?.resumption]).toEqual([false, undefined]);
   });
+
+  it("is not found any more with other material, though its certificate was verified under that too", async () => {
+    const rig = await serve();
+    const session = await sessionOf(rig, options());
+    rig.listener.replaceMaterial(server);
+    await sessionOf(rig, options());
+    const again = bareClient(rig.listener.port, { ...options(), session });
+    const far = await (await rig.nextAccepted()).ear.until(isOpen);
+    expect([again.isSessionReused(), far.info?.resumption]).toEqual([false, undefined]);
+  });
 });
 
 describe("tickets of TLS 1.3", () => {
