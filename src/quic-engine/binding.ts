@@ -41,6 +41,11 @@ export interface NativeConnection {
   /** Octets the stream may send now. Throws for a stream that ended, or that is not known. */
   streamCapacity(stream: number): number;
   streamShutdown(stream: number, direction: number, code: number): unknown;
+  /** Lower urgencies are sent first; 0 to 255. */
+  streamPriority(stream: number, urgency: number, incremental: boolean): unknown;
+  streamReadable(stream: number): boolean;
+  isReadable(): boolean;
+  /** Costs tens of microseconds, however few it lists. */
   readable(): Iterable<number>;
   timeout(): number | null;
   onTimeout(): void;

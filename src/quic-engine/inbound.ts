@@ -1,4 +1,5 @@
 import { RingQueue } from "../base/ring-queue.ts";
+import { isUserChannel } from "../carrier/channel-ids.ts";
 import {
   CHANNEL_HEAD_BYTES,
   channelHead,
@@ -10,17 +11,27 @@ import {
 import type { NativeConnection } from "./binding.ts";
 import { resetCode } from "./outgoing.ts";
 import type { Backlog, Pipe } from "./pipe.ts";
+import { RecentChannels } from "./recent-channels.ts";
 
 /** Memory read into, octets at once. */
 const SLAB_BYTES: number = 4 * MAX_PIECE_BYTES;
 /** Less than this left in a slab: the next one. */
 const MIN_READ_BYTES: number = 8 * 1024;
 
-/** What one session has for the node, in order: frames that wait for credit, or for the node to read on. */
+/** Hears of a stream that the peer has reset. */
+export type ResetHandler = (channel: number, code: number) => void;
+
+/**
+ * What one session has for the node: frames that wait for credit, or for the node to read on. Those of the application's streams
+ * wait behind all others; the order of one channel is kept.
+ */
 export class Inbound implements Backlog {
   readonly #session: number;
   readonly #pipe: Pipe;
   readonly #frames: RingQueue<Buffer> = new RingQueue<Buffer>();
+  readonly #bulk: RingQueue<Buffer> = new RingQueue<Buffer>();
+  readonly #recentLanes: RecentChannels = new RecentChannels();
+  readonly #recentBulk: RecentChannels = new RecentChannels();
   #slab: Buffer = Buffer.alloc(0);
   #slabAt = 0;
   #paused = false;
@@ -37,21 +48,22 @@ export class Inbound implements Backlog {
     if (!paused) this.#pipe.offer(this);
   }
 
-  /** A frame behind all before it. */
-  queue(frame: Buffer): void {
-    if (this.#frames.length === 0 && !this.#paused && this.#pipe.open) {
+  /** A frame behind all before it of its kind. */
+  queue(frame: Buffer, isBulk: boolean): void {
+    const isFirst = this.#frames.length === 0 && (!isBulk || this.#bulk.length === 0);
+    if (isFirst && !this.#paused && this.#pipe.open) {
       this.#pipe.sendCounted(frame);
       return;
     }
-    this.#frames.push(frame);
+    (isBulk ? this.#bulk : this.#frames).push(frame);
     this.bytes += frame.length;
     this.#pipe.offer(this);
   }
 
   drain(): boolean {
     while (!this.#paused) {
-      if (!this.#pipe.open) return this.#frames.length > 0;
-      const next = this.#frames.shift();
+      if (!this.#pipe.open) return this.#frames.length > 0 || this.#bulk.length > 0;
+      const next = this.#frames.shift() ?? this.#bulk.shift();
       if (next === undefined) return false;
       this.bytes -= next.length;
       this.#pipe.sendCounted(next);
@@ -59,14 +71,37 @@ export class Inbound implements Backlog {
     return false;
   }
 
-  /** Reads all that a stream has into frames. Gives the code with which the peer has reset it, if it has. */
-  read(connection: NativeConnection, channel: number): number | undefined {
-    if (channel > MAX_ID) return undefined;
+  /** Reads into frames all that the streams have. */
+  readAll(connection: NativeConnection, reset: ResetHandler): void {
+    // A list of the readable streams costs many times as much as to ask for one that was readable before.
+    if (!connection.isReadable()) return;
+    if (this.#readRecent(connection, this.#recentLanes, reset)) return;
+    if (this.#readRecent(connection, this.#recentBulk, reset)) return;
+    for (const channel of connection.readable()) {
+      if (channel > MAX_ID) continue;
+      (isUserChannel(channel) ? this.#recentBulk : this.#recentLanes).add(channel);
+      this.#read(connection, channel, reset);
+    }
+  }
+
+  /** True when nothing is left on any stream. */
+  #readRecent(connection: NativeConnection, recent: RecentChannels, reset: ResetHandler): boolean {
+    for (let at = 0; at < recent.length; at++) {
+      const channel = recent.at(at);
+      if (!connection.streamReadable(channel)) continue;
+      recent.use(at);
+      this.#read(connection, channel, reset);
+      if (!connection.isReadable()) return true;
+    }
+    return false;
+  }
+
+  #read(connection: NativeConnection, channel: number, reset: ResetHandler): void {
     try {
       while (this.#readPiece(connection, channel));
-      return undefined;
     } catch (error) {
-      return resetCode(error instanceof Error ? error.message : "");
+      const code = resetCode(error instanceof Error ? error.message : "");
+      if (code !== undefined) reset(channel, code);
     }
   }
 
@@ -82,12 +117,14 @@ export class Inbound implements Backlog {
     const result = connection.streamRecv(channel, this.#slab.subarray(bytesAt, bytesAt + room));
     if (result === null) return false;
     const [length, fin] = result;
+    const isBulk = isUserChannel(channel);
     if (length > 0) {
       this.#slabAt = bytesAt + length;
       writeChannelHead(this.#slab, start, FROM_ENGINE.data, this.#session, channel, length);
-      this.queue(this.#slab.subarray(start, this.#slabAt));
+      this.queue(this.#slab.subarray(start, this.#slabAt), isBulk);
     }
-    if (fin) this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0));
-    return !fin;
+    if (fin) this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0), isBulk);
+    // A short read has emptied the stream.
+    return !fin && length === room;
   }
 }

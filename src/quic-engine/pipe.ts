@@ -34,6 +34,11 @@ export class Pipe {
     return this.#credit > 0;
   }
 
+  /** True while frames of this turn wait for its end: another one makes no further write. */
+  get isGathering(): boolean {
+    return this.#corked;
+  }
+
   /** A frame that needs no credit. */
   send(bytes: Uint8Array): void {
     if (!this.#corked) {
