@@ -47,6 +47,9 @@ export interface NativeConnection {
   isReadable(): boolean;
   /** Costs tens of microseconds, however few it lists. */
   readable(): Iterable<number>;
+  /** Before the connection stands: what every path carries. */
+  maxSendUdpPayloadSize(): number;
+  stats(): { readonly lost: number };
   timeout(): number | null;
   onTimeout(): void;
   sendAckEliciting(): void;

@@ -1,5 +1,4 @@
 import type { NativeBinding, NativeConfig } from "./binding.ts";
-import { MAX_DATAGRAM_BYTES } from "./udp.ts";
 
 /** Windows announced to the peer, octets. Erlang peers stop for ever at the end of a smaller one. barrel-auth section 1.1. */
 const STREAM_WINDOW = 2 ** 50;
@@ -34,7 +33,6 @@ export function makeConfig(binding: NativeBinding, facts: ConfigFacts): NativeCo
   config.enablePacing(false);
   config.setMaxIdleTimeout(facts.idleTimeoutMs);
   config.setMaxRecvUdpPayloadSize(MAX_RECEIVED_DATAGRAM);
-  config.setMaxSendUdpPayloadSize(MAX_DATAGRAM_BYTES);
   config.setInitialMaxData(CONNECTION_WINDOW);
   config.setInitialMaxStreamDataBidiLocal(STREAM_WINDOW);
   config.setInitialMaxStreamDataBidiRemote(STREAM_WINDOW);

@@ -24,6 +24,7 @@ import type { HostPort, NativeBinding } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
 import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
 import { OWN_ID_BYTES } from "./packet-head.ts";
+import { largestDatagram } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
 import { UdpSocket } from "./udp.ts";
@@ -220,6 +221,7 @@ export class Engine {
         throw new Error("DESTROYED");
       }
       const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: parts.config.idleTimeoutMs });
+      config.setMaxSendUdpPayloadSize(largestDatagram(host));
       const remote = { host, port: order.port };
       const local = { host: socket.host, port: socket.port };
       const name = order.serverName === "" ? null : order.serverName;

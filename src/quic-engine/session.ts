@@ -14,6 +14,7 @@ import {
 import type { HostPort, NativeBinding, NativeConnection } from "./binding.ts";
 import { Inbound } from "./inbound.ts";
 import { OutChannels, type OutHost } from "./out-channels.ts";
+import { PacketSize } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { UdpSocket } from "./udp.ts";
 
@@ -62,6 +63,8 @@ export class Session implements OutHost {
   #remote: HostPort;
   readonly #out: OutChannels;
   readonly #inbound: Inbound;
+  /** Once the connection stands. */
+  #size: PacketSize | undefined;
   #opened = false;
   #reported = false;
   #lingerUntil: MonotonicMs | undefined;
@@ -80,6 +83,8 @@ export class Session implements OutHost {
   readonly #fire: () => void = () => {
     this.#timer = undefined;
     this.#timerAt = undefined;
+    // The timer may have been set for what was answered meanwhile.
+    if (this.connection.timeout() === 0) this.#size?.expired();
     this.connection.onTimeout();
     this.hasToSend = true;
     this.#parts.wake(this);
@@ -199,6 +204,7 @@ export class Session implements OutHost {
       this.#out.watch();
     }
     if (this.#lingerUntil !== undefined) this.#finishUp();
+    this.#size?.look();
     if (!this.#mayWait()) this.sendPackets();
     if (isMore) this.#wakeToSend();
     this.#reportEnd();
@@ -234,6 +240,7 @@ export class Session implements OutHost {
     }
     this.#opened = true;
     this.hasToSend = true;
+    this.#size = new PacketSize(this.#parts.clock, this.connection);
     const certificate = this.connection.peerCertChain()?.[0];
     const facts: OpenedFacts = {
       remoteHost: this.#remote.host,
@@ -260,7 +267,7 @@ export class Session implements OutHost {
 
   sendPackets(): void {
     for (let sent = 0; sent < SEND_BYTES_PER_PASS; ) {
-      const datagram = UdpSocket.take();
+      const datagram = UdpSocket.take(this.#size);
       const result = this.#nextPacket(datagram.bytes);
       if (result === null) {
         UdpSocket.giveBack(datagram);
@@ -270,6 +277,7 @@ export class Session implements OutHost {
       }
       const [length, { to }] = result;
       if (to.port !== this.#remote.port || to.host !== this.#remote.host) this.#moved(to);
+      this.#size?.sent(length);
       this.socket.send(datagram, length, to.host, to.port);
       sent += length;
     }
@@ -286,6 +294,7 @@ export class Session implements OutHost {
 
   #moved(to: HostPort): void {
     this.#remote = { host: to.host, port: to.port };
+    this.#size?.moved(to.host);
     if (this.#opened) this.#inbound.queue(jsonFrame(FROM_ENGINE.moved, this.id, this.#remote), false);
   }
 
