@@ -1,4 +1,5 @@
 import type { NativeBinding, NativeConfig } from "./binding.ts";
+import { MAX_DATAGRAM_BYTES } from "./packet-size.ts";
 
 /** Windows announced to the peer, octets. Erlang peers stop for ever at the end of a smaller one. barrel-auth section 1.1. */
 const STREAM_WINDOW = 2 ** 50;
@@ -33,6 +34,7 @@ export function makeConfig(binding: NativeBinding, facts: ConfigFacts): NativeCo
   config.enablePacing(false);
   config.setMaxIdleTimeout(facts.idleTimeoutMs);
   config.setMaxRecvUdpPayloadSize(MAX_RECEIVED_DATAGRAM);
+  config.setMaxSendUdpPayloadSize(MAX_DATAGRAM_BYTES);
   config.setInitialMaxData(CONNECTION_WINDOW);
   config.setInitialMaxStreamDataBidiLocal(STREAM_WINDOW);
   config.setInitialMaxStreamDataBidiRemote(STREAM_WINDOW);

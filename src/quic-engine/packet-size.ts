@@ -10,7 +10,7 @@ export const MAX_DATAGRAM_BYTES = 1452;
 export const MAX_LOCAL_DATAGRAM_BYTES = 16_336;
 
 /** After so long a probe, or what was in flight when nothing came back, has arrived or is known to be lost; milliseconds. */
-const JUDGED_AFTER_MS = 200;
+const JUDGED_AFTER_MS = 50;
 /** Wait before the next try after a lost one, milliseconds; doubles each time up to the second. */
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;

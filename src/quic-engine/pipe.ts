@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 
 /** Octets of session frames that the node may have outstanding: what waits in the pipe and in the node's event loop. */
-export const PIPE_WINDOW_BYTES: number = 4 * 1024 * 1024;
+export const PIPE_WINDOW_BYTES: number = 1024 * 1024;
 
 /** What has session frames waiting. */
 export interface Backlog {

@@ -33,7 +33,7 @@ export interface SessionParts {
 /** Octets sent in one go before other work has its turn. */
 const SEND_BYTES_PER_PASS: number = 384 * 1024;
 /** The ACK of a single datagram, and the word to the node of a small write, may wait so long for company, milliseconds. */
-const SOON_MS = 2;
+const SOON_MS = 5;
 /** So many datagrams are answered at once. RFC 9000 section 13.2.2. */
 const ANSWER_AFTER = 2;
 /** Over the backlog's mark, datagrams above this size are dropped, as a full network would; smaller ones are mostly ACKs. */

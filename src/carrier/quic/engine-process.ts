@@ -18,7 +18,7 @@ const LEAVE_MS = 1000;
 /** The engine is asked for a sign of life this often, milliseconds. */
 const PING_MS = 1000;
 /** Session frames taken from the pipe are given back as credit in steps of this many octets. */
-const CREDIT_STEP_BYTES: number = 512 * 1024;
+const CREDIT_STEP_BYTES: number = 128 * 1024;
 /** The engine's exit code when the binding does not load. */
 const NO_BINDING = 78;
 const FIRST_COUNTED: ReadonlySet<number> = new Set<number>([
