@@ -5,7 +5,6 @@ import type { Random } from "../base/random.ts";
 import {
   type AcceptedFacts,
   bareFrame,
-  bytesOf,
   type ClosedFacts,
   channelNumberOf,
   channelOf,
@@ -105,6 +104,11 @@ export class Engine {
     }
   }
 
+  /** Bytes of the node for a channel. @param flush with them ends what leaves in packets of its own */
+  write(id: number, channel: number, bytes: Buffer, flush: boolean): void {
+    this.#sessions.get(id)?.write(channel, bytes, flush);
+  }
+
   /** The node is gone, or lets go: every peer is told at once, and `done` called when that has left. */
   leave(done: () => void): void {
     const { clock } = this.#parts;
@@ -115,12 +119,6 @@ export class Engine {
 
   #orderSession(type: number, session: Session, body: Buffer): void {
     switch (type) {
-      case TO_ENGINE.write:
-        session.write(channelOf(body), bytesOf(body), false);
-        return;
-      case TO_ENGINE.writeAndFlush:
-        session.write(channelOf(body), bytesOf(body), true);
-        return;
       case TO_ENGINE.finish:
         session.finish(channelOf(body));
         return;

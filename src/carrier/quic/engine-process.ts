@@ -2,10 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/clock.ts";
 import {
+  CHANNEL_HEAD_BYTES,
   type EngineConfig,
   FROM_ENGINE,
   FrameError,
   FrameReader,
+  HEAD_BYTES,
   jsonFrame,
   numberFrame,
   TO_ENGINE,
@@ -23,18 +25,20 @@ const CREDIT_STEP_BYTES: number = 128 * 1024;
 const NO_BINDING = 78;
 const FIRST_COUNTED: ReadonlySet<number> = new Set<number>([
   FROM_ENGINE.opened,
-  FROM_ENGINE.data,
   FROM_ENGINE.finished,
   FROM_ENGINE.reset,
   FROM_ENGINE.closed,
   FROM_ENGINE.moved,
   FROM_ENGINE.dropped,
 ]);
+const WITH_BYTES: ReadonlySet<number> = new Set<number>([FROM_ENGINE.data]);
 
 /** Hears one engine process. */
 export interface EngineEar {
   /** One frame. @throws {FrameError} to have the engine killed */
   frame(type: number, id: number, body: Buffer): void;
+  /** Bytes that came on a channel of a connection. @throws as `frame` */
+  bytes(id: number, channel: number, bytes: Buffer): void;
   /** Exactly once; nothing follows. `no-binding`: this system cannot run it. */
   lost(loss: EngineLoss | "no-binding"): void;
 }
@@ -84,7 +88,11 @@ export class EngineProcess {
     const pipe = this.#child.stdio[3];
     if (!(pipe instanceof Duplex)) throw new TypeError("the pipe to the QUIC engine is not duplex");
     this.#pipe = pipe;
-    const reader = new FrameReader((type, id, body) => this.#frame(type, id, body));
+    const reader = new FrameReader(
+      (type, id, body) => this.#frame(type, id, body),
+      WITH_BYTES,
+      (_type, id, channel, bytes, isLast) => this.#bytes(id, channel, bytes, isLast),
+    );
     pipe.on("data", (chunk: Buffer) => this.#chunk(reader, chunk));
     // A process without its pipe is of no use; how it ended is known when it has.
     pipe.on("error", () => this.#child.kill("SIGKILL"));
@@ -164,8 +172,14 @@ export class EngineProcess {
 
   #frame(type: number, id: number, body: Buffer): void {
     if (this.#over) return;
-    if (FIRST_COUNTED.has(type)) this.#taken += body.length + 9;
+    if (FIRST_COUNTED.has(type)) this.#taken += HEAD_BYTES + body.length;
     if (type !== FROM_ENGINE.pong) this.#ear.frame(type, id, body);
+  }
+
+  #bytes(id: number, channel: number, bytes: Buffer, isLast: boolean): void {
+    if (this.#over) return;
+    this.#taken += isLast ? CHANNEL_HEAD_BYTES + bytes.length : bytes.length;
+    this.#ear.bytes(id, channel, bytes);
   }
 
   #tickLater(): void {
