@@ -16,7 +16,7 @@ import { Inbound } from "./inbound.ts";
 import { OutChannels, type OutHost } from "./out-channels.ts";
 import { PacketSize } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
-import { UdpSocket } from "./udp.ts";
+import { type PacketSocket, UdpSocket } from "./udp.ts";
 
 /** What a session needs from the engine. */
 export interface SessionParts {
@@ -54,7 +54,7 @@ export class Session implements OutHost {
   readonly connection: NativeConnection;
   /** Connection ids under which datagrams find this session. */
   readonly keys: readonly string[];
-  socket: UdpSocket;
+  socket: PacketSocket;
   /** True until the node has said that the peer is authenticated. */
   halfOpen = true;
   readonly #parts: SessionParts;
@@ -101,7 +101,7 @@ export class Session implements OutHost {
     facts: { readonly id: number; readonly side: ChannelSide; readonly keys: readonly string[] },
     connection: NativeConnection,
     alpn: readonly string[],
-    socket: UdpSocket,
+    socket: PacketSocket,
     remote: HostPort,
   ) {
     this.#parts = parts;

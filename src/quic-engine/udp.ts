@@ -11,7 +11,7 @@ const POOLED_BUFFERS = 1024;
 const POOLED_LOCAL_BUFFERS = 64;
 
 /** A buffer for one datagram, which comes back to its pool when the system has taken it. */
-interface Datagram {
+export interface Datagram {
   readonly bytes: Buffer;
   /** Hears when the system refuses the size. */
   size: PacketSize | undefined;
@@ -23,8 +23,17 @@ export interface DatagramHandler {
   datagram(bytes: Buffer, from: RemoteInfo): void;
 }
 
+/** Where the packets of a session leave. */
+export interface PacketSocket {
+  readonly host: string;
+  readonly port: number;
+  /** Takes a datagram over, of which `length` octets are sent. */
+  send(datagram: Datagram, length: number, host: string, port: number): void;
+  close(): void;
+}
+
 /** One UDP socket: bound to a wildcard or an address, never connected, so that the system may change its route. */
-export class UdpSocket {
+export class UdpSocket implements PacketSocket {
   static readonly #pool: Datagram[] = [];
   static readonly #localPool: Datagram[] = [];
   readonly #socket: Socket;
