@@ -172,23 +172,27 @@ describe("a session of the QUIC engine", () => {
   it("gives QUIC the application's streams in shares, so that a message comes between", () => {
     const { clock, quic, session } = world();
     const piece = Buffer.alloc(64 * 1024);
-    for (let n = 0; n < 6; n++) session.write(BULK, piece, false);
+    for (let n = 0; n < 20; n++) session.write(BULK, piece, false);
     session.pass();
     session.write(LANE, Buffer.alloc(10), true);
     session.pass();
     clock.advance(100);
     expect(quic.took.slice(0, 4)).toEqual(["68:65536", "68:65536", "4:10", "68:65536"]);
-    expect(quic.took).toHaveLength(7);
+    expect(quic.took).toHaveLength(21);
   });
 
   it("lets streams that wait have their turn", () => {
-    const { clock, quic, session, datagram } = world();
+    const { clock, quic, session, datagram, sent } = world();
     quic.capacity = 0;
     for (const channel of [BULK, BULK + 4]) session.write(channel, Buffer.alloc(3000), false);
+    clock.advance(10);
     for (let n = 0; n < 4; n++) {
       quic.capacity = 1000;
+      sent();
       datagram();
-      clock.advance(10);
+      clock.runTurn();
+      // What an ACK has made room for leaves at once.
+      expect(sent()).toBe(1);
     }
     expect(quic.took).toEqual(["68:1000", "72:1000", "68:1000", "72:1000"]);
   });
@@ -216,6 +220,28 @@ describe("a session of the QUIC engine", () => {
     expect(said()).toEqual([]);
     clock.advance(5);
     expect(said()).toEqual(["written 4 4000"]);
+  });
+
+  it("asks those channels first that were readable last", () => {
+    const { clock, quic, datagram } = world();
+    const asked: number[] = [];
+    const read = (...channels: number[]): number[] => {
+      asked.length = 0;
+      for (const channel of channels) quic.readable_.set(channel, 9);
+      datagram();
+      clock.runTurn();
+      return [...asked];
+    };
+    quic.streamReadable = (stream) => {
+      asked.push(stream);
+      return quic.readable_.has(stream);
+    };
+    const many = Array.from({ length: 16 }, (_, n) => 1 + 4 * n);
+    read(...many);
+    expect(read(1)).toHaveLength(16);
+    expect(read(1)).toEqual([1]);
+    read(5);
+    expect(read(1)).toEqual([5, 1]);
   });
 
   it("asks for the list of readable streams only where one is new", () => {
