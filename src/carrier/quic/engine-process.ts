@@ -13,6 +13,7 @@ import {
   TO_ENGINE,
 } from "./engine-frames.ts";
 import type { EngineLoss } from "./quic-errors.ts";
+import { TurnWriter } from "./turn-writer.ts";
 
 /** Longest time in which an engine that is let go may tell its peers, milliseconds. */
 const LEAVE_MS = 1000;
@@ -60,7 +61,7 @@ export class EngineProcess {
   readonly #ear: EngineEar;
   readonly #child: ChildProcess;
   readonly #pipe: Duplex;
-  #corked = false;
+  readonly #writer: TurnWriter;
   #taken = 0;
   #loss: EngineLoss | undefined;
   #over = false;
@@ -68,10 +69,6 @@ export class EngineProcess {
   #lastTick: MonotonicMs;
   #nonce = 0;
   #timer: Timer | undefined;
-  readonly #uncork: () => void = () => {
-    this.#corked = false;
-    this.#pipe.uncork();
-  };
 
   constructor(clock: Clock, options: EngineProcessOptions, ear: EngineEar) {
     this.#clock = clock;
@@ -88,6 +85,7 @@ export class EngineProcess {
     const pipe = this.#child.stdio[3];
     if (!(pipe instanceof Duplex)) throw new TypeError("the pipe to the QUIC engine is not duplex");
     this.#pipe = pipe;
+    this.#writer = new TurnWriter(pipe, clock);
     const reader = new FrameReader(
       (type, id, body) => this.#frame(type, id, body),
       WITH_BYTES,
@@ -112,13 +110,7 @@ export class EngineProcess {
 
   /** Sends bytes of frames, gathered per turn. They must not change until they have left. */
   send(bytes: Uint8Array): void {
-    if (this.#over) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#pipe.cork();
-      this.#clock.afterTurn(this.#uncork);
-    }
-    this.#pipe.write(bytes);
+    if (!this.#over) this.#writer.write(bytes);
   }
 
   /** Whether the process keeps the node's event loop alive. */
@@ -140,7 +132,7 @@ export class EngineProcess {
     this.#over = true;
     this.#timer?.cancel();
     this.hold(false);
-    this.#pipe.uncork();
+    this.#writer.flush();
     this.#pipe.end();
     this.#clock.at(addMs(this.#clock.now(), LEAVE_MS), () => this.#child.kill("SIGKILL"), true);
     this.#ear.lost(this.#loss);
