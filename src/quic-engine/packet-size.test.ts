@@ -59,10 +59,14 @@ describe("the size of packets", () => {
     size.sent(9000);
     look(50);
     size.expired();
-    expect([size.bytes, look(50)]).toEqual([MAX_DATAGRAM_BYTES, MAX_LOCAL_DATAGRAM_BYTES]);
+    expect([size.bytes, look(9), look(1)]).toEqual([MAX_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MAX_LOCAL_DATAGRAM_BYTES]);
+    // Lost and only heard of now: it takes longer to tell.
+    path.lost++;
+    size.expired();
+    expect([look(10), look(39), look(1)]).toEqual([MAX_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MAX_LOCAL_DATAGRAM_BYTES]);
     size.expired();
     path.lost += 3;
-    expect([look(50), look(999)]).toEqual([MAX_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES]);
+    expect([look(10), look(50), look(900)]).toEqual([MAX_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES]);
   });
 
   it("is small for good once the system refuses a large one, or the peer is elsewhere", () => {

@@ -11,6 +11,8 @@ export const MAX_LOCAL_DATAGRAM_BYTES = 16_336;
 
 /** After so long a probe, or what was in flight when nothing came back, has arrived or is known to be lost; milliseconds. */
 const JUDGED_AFTER_MS = 50;
+/** The same where none was lost since the last time: on a busy machine the peer was only late. */
+const TRUSTED_AFTER_MS = 10;
 /** Wait before the next try after a lost one, milliseconds; doubles each time up to the second. */
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;
@@ -47,6 +49,8 @@ export class PacketSize {
   readonly #connection: MeasuredConnection;
   #state: State;
   #retryMs = FIRST_RETRY_MS;
+  /** Packets lost when it was last judged. */
+  #lostBefore = 0;
 
   /** For a connection that stands. */
   constructor(clock: Clock, connection: MeasuredConnection) {
@@ -63,12 +67,16 @@ export class PacketSize {
 
   /** A packet of so many octets was sent. */
   sent(octets: number): void {
-    if (this.#state.kind === "ready" && octets > MAX_DATAGRAM_BYTES) this.#judgeLater();
+    if (this.#state.kind === "ready" && octets > MAX_DATAGRAM_BYTES) {
+      this.#judgeLater(JUDGED_AFTER_MS, this.#connection.stats().lost);
+    }
   }
 
   /** A timer of QUIC ran out: what was sent last may not have arrived. */
   expired(): void {
-    if (this.#state.kind === "large") this.#judgeLater();
+    if (this.#state.kind !== "large") return;
+    const { lost } = this.#connection.stats();
+    this.#judgeLater(lost === this.#lostBefore ? TRUSTED_AFTER_MS : JUDGED_AFTER_MS, lost);
   }
 
   /** The system refused a large packet. */
@@ -91,7 +99,9 @@ export class PacketSize {
   }
 
   #judge(now: MonotonicMs, lostBefore: number): void {
-    if (this.#connection.stats().lost === lostBefore) {
+    const { lost } = this.#connection.stats();
+    this.#lostBefore = lost;
+    if (lost === lostBefore) {
       this.#state = { kind: "large" };
       this.#retryMs = FIRST_RETRY_MS;
       return;
@@ -100,8 +110,7 @@ export class PacketSize {
     this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
   }
 
-  #judgeLater(): void {
-    const { lost } = this.#connection.stats();
-    this.#state = { kind: "judging", at: addMs(this.#clock.now(), JUDGED_AFTER_MS), lost };
+  #judgeLater(ms: number, lost: number): void {
+    this.#state = { kind: "judging", at: addMs(this.#clock.now(), ms), lost };
   }
 }
