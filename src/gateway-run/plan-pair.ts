@@ -85,9 +85,9 @@ export function planPair(
   const listeners: PlannedListener[] = [];
   const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
   if (outside.listen !== undefined) {
-    const make = (sink: CarrierSink): Carrier => {
+    const make = (sink: CarrierSink, isFull: boolean): Carrier => {
       const address = fixed ?? world.mappers.registered(target);
-      return dialerOf(sides.inside, address).dial(address, hostPart(target), sink);
+      return dialerOf(sides.inside, address).dial(address, hostPart(target), sink, { name: target, isFull });
     };
     const dial = { kind: "stream", make } as const;
     const route: Route = { ...common, from: "outside", target, mayDial: new Set(nodes), dial };
@@ -122,7 +122,10 @@ function outsideDial(text: string, node: NodeName, side: SideParts, identity: Ou
   const overQuic = quicAddress(text);
   if (overQuic === undefined) {
     const address = checkedAddress(text, "tls", side);
-    return { kind: "stream", make: (sink) => dialerOf(side, address).dial(address, hostPart(node), sink) };
+    return {
+      kind: "stream",
+      make: (sink, isFull) => dialerOf(side, address).dial(address, hostPart(node), sink, { name: node, isFull }),
+    };
   }
   return {
     kind: "channels",

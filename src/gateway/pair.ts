@@ -3,6 +3,7 @@ import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Admission } from "../carrier/carrier.ts";
+import { mayBeResumption } from "../dist/resumption.ts";
 import type { PeerClaim } from "../dist/sink.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import { isCut } from "../node/identity-keeper.ts";
@@ -87,6 +88,8 @@ export class Pair implements LegOwner {
   #shown: ShownIdentity | undefined;
   #isNearProven = false;
   #farDials = 0;
+  /** The far node is dialled without resuming a TLS session. */
+  #isFull = false;
   readonly #early = new EarlyMessages();
   #bye: ByeReason = "disconnect";
   #wasUp = false;
@@ -105,7 +108,7 @@ export class Pair implements LegOwner {
   #leg(side: Side, own: OtpIdentity, target: NodeName | undefined, carrier: LegCarrier): Leg {
     const { world, tools, identity, isVisible = false } = this.#route;
     const parts = { world, tools: tools[side], identity: side === "outside" ? identity : undefined };
-    return new Leg({ side, own, target, carrier, isVisible, ...parts }, this);
+    return new Leg({ side, own, target, carrier, isFull: this.#isFull, isVisible, ...parts }, this);
   }
 
   get route(): Route {
@@ -335,7 +338,7 @@ export class Pair implements LegOwner {
 
   down(leg: Leg, cause: SallyportError | undefined): void {
     const phase = this.#phase;
-    if (phase.kind === "closed" || this.#dialsAnew(leg, cause)) return;
+    if (phase.kind === "closed" || this.#dialsInFull(leg, cause) || this.#dialsAnew(leg, cause)) return;
     this.#phase = { kind: "closed" };
     if (phase.kind === "up") {
       this.near.pressure.stop();
@@ -347,6 +350,17 @@ export class Pair implements LegOwner {
     else if (phase.kind !== "idle") this.#giveUp(leg, phase.far, cause);
     this.#route.identity?.book.release(this, this.near.side === "outside" ? this.near.peer : this.#route.target);
     this.#watcher.ended(this, leg, cause);
+  }
+
+  /** The far leg had offered an earlier TLS session, which may be all that was wrong: what a full handshake leads to counts. */
+  #dialsInFull(leg: Leg, cause: SallyportError | undefined): boolean {
+    const phase = this.#phase;
+    if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || this.#isFull) return false;
+    if (leg.connection.resumption === undefined || !mayBeResumption(cause)) return false;
+    this.#isFull = true;
+    if (leg.provesKeys) this.#route.identity?.book.release(this, this.#route.target);
+    this.dialFar(phase.claim);
+    return true;
   }
 
   /** The outside node prefers its own dial, which this gateway has sent away: the inside node's goes on. */

@@ -27,6 +27,7 @@ import { largestDatagram } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
 import { UdpSocket } from "./udp.ts";
+import { KNOCK_AFTER_MS, knock } from "./udp-knock.ts";
 
 export interface EngineParts {
   readonly binding: NativeBinding;
@@ -203,15 +204,17 @@ export class Engine {
   }
 
   async #dial(id: number, order: DialOrder): Promise<void> {
-    const { binding, random, pipe } = this.#parts;
+    const { binding, clock, random, pipe } = this.#parts;
     const parts = this.#needed();
     this.#dialling.add(id);
     try {
       const host = await resolveHost(order.host);
-      const late: { session?: Session } = {};
+      const late: { session?: Session; hasHeard: boolean } = { hasHeard: false };
       const handler = {
-        datagram: (bytes: Buffer, from: { address: string; port: number }): void =>
-          late.session?.datagram(bytes, from.address, from.port),
+        datagram(bytes: Buffer, from: { address: string; port: number }): void {
+          late.hasHeard = true;
+          late.session?.datagram(bytes, from.address, from.port);
+        },
       };
       const socket = await UdpSocket.bind(parseIpAddress(host)?.length === 16 ? "::" : "0.0.0.0", 0, handler);
       if (!this.#dialling.delete(id)) {
@@ -230,6 +233,11 @@ export class Engine {
       this.#sessions.set(id, session);
       this.#homes.set(session, undefined);
       this.#wake(session);
+      // Only before anything was heard: ICMP can be forged, and ends nothing that stands.
+      const isDeaf = (): boolean => !late.hasHeard && this.#sessions.get(id) === session;
+      clock.at(addMs(clock.now(), KNOCK_AFTER_MS), () => {
+        if (isDeaf()) knock(clock, remote, isDeaf, (system) => session.abandon(system));
+      });
     } catch (error) {
       this.#dialling.delete(id);
       const facts: ClosedFacts = { by: "system", app: false, code: 0, system: systemCode(error) ?? messageOf(error) };

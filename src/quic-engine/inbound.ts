@@ -3,6 +3,7 @@ import { isUserChannel } from "../carrier/channel-ids.ts";
 import {
   CHANNEL_HEAD_BYTES,
   channelHead,
+  FRAME_OVERHEAD_BYTES,
   FROM_ENGINE,
   MAX_ID,
   MAX_PIECE_BYTES,
@@ -18,8 +19,8 @@ const SLAB_BYTES: number = 4 * MAX_PIECE_BYTES;
 /** Less than this left in a slab: the next one. */
 const MIN_READ_BYTES: number = 8 * 1024;
 
-/** Hears of a stream that the peer has reset. */
-export type ResetHandler = (channel: number, code: number) => void;
+/** Hears of a stream that the peer has ended: in good order, or with the code of a reset. */
+export type EndHandler = (channel: number, end: "finished" | number) => void;
 
 /**
  * What one session has for the node: frames that wait for credit, or for the node to read on. Those of the application's streams
@@ -35,7 +36,7 @@ export class Inbound implements Backlog {
   #slab: Buffer = Buffer.alloc(0);
   #slabAt = 0;
   #paused = false;
-  /** Octets that wait. */
+  /** Octets that wait, each frame with its overhead. */
   bytes = 0;
 
   constructor(session: number, pipe: Pipe) {
@@ -56,7 +57,7 @@ export class Inbound implements Backlog {
       return;
     }
     (isBulk ? this.#bulk : this.#frames).push(frame);
-    this.bytes += frame.length;
+    this.bytes += frame.length + FRAME_OVERHEAD_BYTES;
     this.#pipe.offer(this);
   }
 
@@ -65,48 +66,50 @@ export class Inbound implements Backlog {
       if (!this.#pipe.open) return this.#frames.length > 0 || this.#bulk.length > 0;
       const next = this.#frames.shift() ?? this.#bulk.shift();
       if (next === undefined) return false;
-      this.bytes -= next.length;
+      this.bytes -= next.length + FRAME_OVERHEAD_BYTES;
       this.#pipe.sendCounted(next);
     }
     return false;
   }
 
   /** Reads into frames all that the streams have. */
-  readAll(connection: NativeConnection, reset: ResetHandler): void {
+  readAll(connection: NativeConnection, ended: EndHandler): void {
     // A list of the readable streams costs many times as much as to ask for one that was readable before.
     if (!connection.isReadable()) return;
-    if (this.#readRecent(connection, this.#recentLanes, reset)) return;
-    if (this.#readRecent(connection, this.#recentBulk, reset)) return;
+    if (this.#readRecent(connection, this.#recentLanes, ended)) return;
+    if (this.#readRecent(connection, this.#recentBulk, ended)) return;
     for (const channel of connection.readable()) {
       if (channel > MAX_ID) continue;
       (isUserChannel(channel) ? this.#recentBulk : this.#recentLanes).add(channel);
-      this.#read(connection, channel, reset);
+      this.#read(connection, channel, ended);
     }
   }
 
   /** True when nothing is left on any stream. */
-  #readRecent(connection: NativeConnection, recent: RecentChannels, reset: ResetHandler): boolean {
+  #readRecent(connection: NativeConnection, recent: RecentChannels, ended: EndHandler): boolean {
     for (let at = 0; at < recent.length; at++) {
       const channel = recent.at(at);
       if (!connection.streamReadable(channel)) continue;
       recent.use(at);
-      this.#read(connection, channel, reset);
+      this.#read(connection, channel, ended);
       if (!connection.isReadable()) return true;
     }
     return false;
   }
 
-  #read(connection: NativeConnection, channel: number, reset: ResetHandler): void {
+  #read(connection: NativeConnection, channel: number, ended: EndHandler): void {
+    let end: "finished" | number | undefined;
     try {
-      while (this.#readPiece(connection, channel));
+      let piece = this.#readPiece(connection, channel);
+      while (piece === "more") piece = this.#readPiece(connection, channel);
+      end = piece;
     } catch (error) {
-      const code = resetCode(error instanceof Error ? error.message : "");
-      if (code !== undefined) reset(channel, code);
+      end = resetCode(error instanceof Error ? error.message : "");
     }
+    if (end !== undefined) ended(channel, end);
   }
 
-  /** True when there may be more. */
-  #readPiece(connection: NativeConnection, channel: number): boolean {
+  #readPiece(connection: NativeConnection, channel: number): "more" | "finished" | undefined {
     if (this.#slab.length - this.#slabAt < CHANNEL_HEAD_BYTES + MIN_READ_BYTES) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.#slabAt = 0;
@@ -115,7 +118,7 @@ export class Inbound implements Backlog {
     const bytesAt = start + CHANNEL_HEAD_BYTES;
     const room = Math.min(MAX_PIECE_BYTES, this.#slab.length - bytesAt);
     const result = connection.streamRecv(channel, this.#slab.subarray(bytesAt, bytesAt + room));
-    if (result === null) return false;
+    if (result === null) return undefined;
     const [length, fin] = result;
     const isBulk = isUserChannel(channel);
     if (length > 0) {
@@ -123,8 +126,11 @@ export class Inbound implements Backlog {
       writeChannelHead(this.#slab, start, FROM_ENGINE.data, this.#session, channel, length);
       this.queue(this.#slab.subarray(start, this.#slabAt), isBulk);
     }
-    if (fin) this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0), isBulk);
+    if (fin) {
+      this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0), isBulk);
+      return "finished";
+    }
     // A short read has emptied the stream.
-    return !fin && length === room;
+    return length === room ? "more" : undefined;
   }
 }

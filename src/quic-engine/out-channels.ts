@@ -10,6 +10,8 @@ const BULK_SHARE_BYTES: number = 128 * 1024;
 const TELL_BYTES: number = 128 * 1024;
 /** The same for a channel on which nothing is left: less than the node waits for before it writes on. */
 const TELL_IDLE_BYTES = 2048;
+/** Channels with something to write, up to which one that was cut before the peer gave it room is kept, so that it can be told. */
+const MAX_READY_CHANNELS = 4096;
 /** QUIC's urgency of the application's streams; it sends lower ones first, and its default is 127. */
 const BULK_URGENCY = 191;
 
@@ -22,6 +24,8 @@ export interface OutHost {
   sendPackets(): void;
   /** The peer wants no more of a channel. */
   ended(channel: number, code: number): void;
+  /** Ends a channel with a code of the node's. */
+  drop(channel: number, code: number): void;
 }
 
 /**
@@ -59,6 +63,28 @@ export class OutChannels {
     this.#ready(channel).add(outgoing);
   }
 
+  /**
+   * The node cuts a channel that it has opened and that QUIC could not begin yet: it is begun first. False where there is none
+   * like that, or too many wait.
+   */
+  cut(channel: number, code: number, isOwn: boolean): boolean {
+    const outgoing = this.#all.get(channel);
+    if (outgoing === undefined || outgoing.hasBegun || !isOwn) return false;
+    if (this.#lanes.size + this.#bulk.size >= MAX_READY_CHANNELS) return false;
+    outgoing.cutUnbegun(code);
+    this.#ready(channel).add(outgoing);
+    return true;
+  }
+
+  /** The peer has ended its direction. */
+  peerDone(channel: number): void {
+    if (isUnidirectional(channel)) return;
+    const outgoing = this.#on(channel);
+    outgoing.isPeerDone = true;
+    if (isOver(outgoing)) this.#forget(outgoing);
+    else this.#watched.add(outgoing);
+  }
+
   drop(channel: number): void {
     const outgoing = this.#all.get(channel);
     if (outgoing !== undefined) this.#forget(outgoing);
@@ -82,7 +108,7 @@ export class OutChannels {
   /** A peer that wants no more of a stream of ours says so on that stream only. */
   watch(): void {
     for (const outgoing of this.#watched) {
-      if (outgoing.idle) this.#settle(outgoing, outgoing.look(this.#host.connection));
+      if (outgoing.idle && outgoing.cutWith === undefined) this.#settle(outgoing, outgoing.look(this.#host.connection));
     }
   }
 
@@ -97,7 +123,7 @@ export class OutChannels {
       pipe.send(channelNumberFrame(FROM_ENGINE.written, session, channel, untold, 4));
       outgoing.untold = 0;
       this.#untold.delete(outgoing);
-      if (outgoing.finished) this.#forget(outgoing);
+      if (isOver(outgoing)) this.#forget(outgoing);
     }
     return this.#untold.size > 0;
   }
@@ -134,8 +160,8 @@ export class OutChannels {
   #settle(outgoing: Outgoing, result: PumpResult): void {
     if (result === "blocked" || result === "share") return;
     if (result === "done") {
-      // One whose end is with QUIC stays until the node was told of all its octets.
-      if (outgoing.finished && outgoing.untold === 0) this.#forget(outgoing);
+      if (outgoing.cutWith !== undefined) this.#host.drop(outgoing.channel, outgoing.cutWith);
+      else if (isOver(outgoing)) this.#forget(outgoing);
     } else this.#host.ended(outgoing.channel, typeof result === "number" ? result : 0);
   }
 
@@ -157,4 +183,10 @@ export class OutChannels {
     this.#all.delete(outgoing.channel);
     for (const each of [this.#lanes, this.#bulk, this.#watched, this.#untold]) each.delete(outgoing);
   }
+}
+
+/** Nothing more is said on it in either direction, and the node was told of all its octets. */
+function isOver(outgoing: Outgoing): boolean {
+  const { finished, untold, isPeerDone, channel } = outgoing;
+  return finished && untold === 0 && (isPeerDone || isUnidirectional(channel));
 }

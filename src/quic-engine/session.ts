@@ -12,7 +12,7 @@ import {
   type OpenedFacts,
 } from "../carrier/quic/engine-frames.ts";
 import type { HostPort, NativeBinding, NativeConnection } from "./binding.ts";
-import { Inbound } from "./inbound.ts";
+import { type EndHandler, Inbound } from "./inbound.ts";
 import { OutChannels, type OutHost } from "./out-channels.ts";
 import { PacketSize } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
@@ -94,7 +94,10 @@ export class Session implements OutHost {
     this.#isSoon = true;
     this.#parts.wake(this);
   };
-  readonly #onReset: (channel: number, code: number) => void = (channel, code) => this.ended(channel, code);
+  readonly #onEnd: EndHandler = (channel, end) => {
+    if (end === "finished") this.#out.peerDone(channel);
+    else this.ended(channel, end);
+  };
 
   constructor(
     parts: SessionParts,
@@ -147,7 +150,7 @@ export class Session implements OutHost {
   }
 
   reset(channel: number, code: number): void {
-    this.#drop(channel, code);
+    if (!this.#out.cut(channel, code, isOpenedBy(this.side, channel))) this.drop(channel, code);
     this.#inbound.queue(channelHead(FROM_ENGINE.dropped, this.id, channel, 0), isUserChannel(channel));
     this.#wakeToSend();
   }
@@ -254,7 +257,7 @@ export class Session implements OutHost {
   }
 
   #readStreams(): void {
-    this.#inbound.readAll(this.connection, this.#onReset);
+    this.#inbound.readAll(this.connection, this.#onEnd);
     // Small datagrams that still come through end here: QUIC itself would go on keeping them.
     if (this.#inbound.bytes > 2 * this.#parts.config.maxBacklogBytes) this.#close(true, CLOSE_ABRUPT);
   }
@@ -336,14 +339,14 @@ export class Session implements OutHost {
 
   /** The peer has reset a channel, or wants no more of it. */
   ended(channel: number, code: number): void {
-    this.#drop(channel, code);
+    this.drop(channel, code);
     const frame = channelNumberFrame(FROM_ENGINE.reset, this.id, channel, Math.min(code, MAX_ID), 6);
     this.#inbound.queue(frame, isUserChannel(channel));
     this.hasToSend = true;
   }
 
   /** Ends both directions of a channel with a code, as far as they are open. */
-  #drop(channel: number, code: number): void {
+  drop(channel: number, code: number): void {
     this.#out.drop(channel);
     const { Read, Write } = this.#parts.binding.Shutdown;
     const own = isOpenedBy(this.side, channel);

@@ -43,6 +43,8 @@ export class BarrelSideEnd extends End implements BarrelLinkOwner {
   trust: BarrelTrustAnswer | "later" = { kind: "granted", assurance: "pinned" };
   info: CarrierInfo | undefined;
 
+  barrelSecured(): void {}
+
   barrelTrustAsked(question: BarrelTrustQuestion): void {
     this.trustQuestions.push(question);
     if (this.trust !== "later") this.link.answerTrust(this.trust);

@@ -4,6 +4,7 @@ import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/cloc
 import {
   CHANNEL_HEAD_BYTES,
   type EngineConfig,
+  FRAME_OVERHEAD_BYTES,
   FROM_ENGINE,
   FrameError,
   FrameReader,
@@ -164,13 +165,13 @@ export class EngineProcess {
 
   #frame(type: number, id: number, body: Buffer): void {
     if (this.#over) return;
-    if (FIRST_COUNTED.has(type)) this.#taken += HEAD_BYTES + body.length;
+    if (FIRST_COUNTED.has(type)) this.#taken += HEAD_BYTES + body.length + FRAME_OVERHEAD_BYTES;
     if (type !== FROM_ENGINE.pong) this.#ear.frame(type, id, body);
   }
 
   #bytes(id: number, channel: number, bytes: Buffer, isLast: boolean): void {
     if (this.#over) return;
-    this.#taken += isLast ? CHANNEL_HEAD_BYTES + bytes.length : bytes.length;
+    this.#taken += isLast ? CHANNEL_HEAD_BYTES + bytes.length + FRAME_OVERHEAD_BYTES : bytes.length;
     this.#ear.bytes(id, channel, bytes);
   }
 

@@ -306,10 +306,12 @@ export class QuicEngine {
   #lost(process: EngineProcess, loss: EngineLoss | "no-binding"): void {
     if (this.#process !== process) return;
     this.#process = undefined;
-    const cause = this.#closed ? engineClosed() : loss === "no-binding" ? bindingMissing() : engineLost(loss);
+    const causeAt = (stage: "port" | "session"): SallyportError =>
+      this.#closed ? engineClosed() : loss === "no-binding" ? bindingMissing() : engineLost(loss, stage);
+    const cause = causeAt("session");
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    for (const entry of entries) entry.carrier.closed(cause);
+    for (const { carrier, opened } of entries) carrier.closed(opened ? cause : causeAt("port"));
     if (this.#closed) return;
     if (loss === "no-binding") {
       const listeners = [...this.#listeners.values()];
