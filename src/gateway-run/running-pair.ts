@@ -35,11 +35,11 @@ export class RunningPair {
   readonly #totals = new PairTotals();
   #bound: readonly Bound[] = [];
   readonly #use: IdentityUse | undefined;
-  readonly #unwatch: (() => void) | undefined;
+  readonly #unwatch: readonly (() => void)[];
   /** Under these its certificates are watched: a pair that takes its place has others. */
   readonly #watched = { inside: {}, outside: {} };
 
-  /** @param use of the identity of the plan, where it has one: it is released with the pair */
+  /** @param use of the identities of the plan, where it has any: it is released with the pair */
   constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld, use: IdentityUse | undefined) {
     this.plan = plan;
     this.rules = rules;
@@ -49,9 +49,12 @@ export class RunningPair {
       this.#links.set(planned, link);
     }
     this.#use = use;
-    this.#unwatch = use?.identity.watch((changes) => {
-      for (const link of this.#links.values()) link.cut(changes);
-    });
+    const { outside, inside = new Map<never, never>() } = use?.identities ?? {};
+    this.#unwatch = [...(outside === undefined ? [] : [outside]), ...inside.values()].map(({ keeper, watch }) =>
+      watch((changes) => {
+        for (const link of this.#links.values()) link.cut(keeper, changes);
+      }),
+    );
     rules?.start((over) => void this.end(over));
     this.#watchCertificates();
   }
@@ -118,7 +121,7 @@ export class RunningPair {
     const closed = this.unlisten();
     for (const link of this.#links.values()) link.close(cause);
     await closed;
-    this.#unwatch?.();
+    for (const unwatch of this.#unwatch) unwatch();
     this.#use?.release();
     for (const side of SIDES) this.#world.expiry.set(this.#watched[side], []);
   }
@@ -168,9 +171,11 @@ export class RunningPair {
   }
 
   #watchCertificates(): void {
+    const { sides, keyed } = this.plan;
     for (const side of SIDES) {
-      const { material } = this.plan.sides[side];
-      const certificates = material === undefined ? [] : watchedCertificates(material, `${this.name} ${side}`);
+      const { material } = sides[side];
+      const shown = material === undefined ? keyed[side].flatMap((own) => own.material ?? []) : [material];
+      const certificates = shown.flatMap((one) => watchedCertificates(one, `${this.name} ${side}`));
       this.#world.expiry.set(this.#watched[side], certificates);
     }
   }
@@ -194,8 +199,10 @@ export class RunningPair {
     const { system, admission, mappers } = this.#world;
     const gate = admission.gates[route.from];
     const parts = { ...system, gate };
-    const { material, tlsOptions } = this.plan.sides[route.from];
-    const quic = listen.scheme === "quic" ? this.plan.identity?.quic : undefined;
+    const { tlsOptions, quic: engine } = planned.side;
+    // That of files may be another one by now.
+    const material = this.plan.sides[route.from].material ?? planned.side.material;
+    const quic = listen.scheme === "quic" ? engine : undefined;
     const listener =
       quic !== undefined
         ? await whenFree(system.clock, () => quic.node.listen(gate, listen, quic.material, link.acceptChannels))

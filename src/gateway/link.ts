@@ -5,6 +5,7 @@ import type { AcceptHandler, Admission } from "../carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import type { BarrelLink } from "../dist/barrel-link.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
+import type { IdentityKeeper } from "../node/identity-keeper.ts";
 import type { DutyEvent } from "./duty.ts";
 import type { FilterReport } from "./filter-report.ts";
 import type { Leg } from "./leg.ts";
@@ -126,9 +127,9 @@ export class Link implements PairWatcher {
     pair.end("stopping");
   }
 
-  /** Trust has changed: ends the pairs that rest on what is gone. */
-  cut(changes: readonly TrustChange[]): void {
-    for (const pair of [...this.#pairs.keys()]) pair.cut(changes);
+  /** Trust has changed in these keys' directory: ends the pairs that rest on what is gone. */
+  cut(keeper: IdentityKeeper, changes: readonly TrustChange[]): void {
+    for (const pair of [...this.#pairs.keys()]) pair.cut(keeper, changes);
   }
 
   #now(): MonotonicMs {

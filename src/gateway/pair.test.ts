@@ -80,7 +80,10 @@ function world(options: WorldOptions = {}) {
           ...(options.isPressed === undefined ? {} : { isPressed: options.isPressed }),
         };
       },
-      dial: { kind: "stream", make: (sink) => network.dial({ scheme: "tcp", host: target, port: 1 }, target, sink) },
+      dial: () => ({
+        kind: "stream",
+        make: (sink) => network.dial({ scheme: "tcp", host: target, port: 1 }, target, sink),
+      }),
     };
     const made = new Link(route, (event) => void events.push(event));
     network.listen("gate", port, made.accept);
