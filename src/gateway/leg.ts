@@ -158,6 +158,11 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     return this.#steps !== undefined;
   }
 
+  /** Its peer dials again by itself when it is told, before it was answered, that another connection goes on. */
+  get dialsAgain(): boolean {
+    return this.#native !== undefined;
+  }
+
   /** Judges the certificate of whoever claims a name. @throws {SallyportError} those of checkChain and checkName; NATIVE_ONLY */
   authenticate({ name, info }: PeerClaim): void {
     // Its key has said who it is.

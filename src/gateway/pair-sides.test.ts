@@ -538,4 +538,14 @@ describe("crossing dials of two nodes by key", () => {
       expect([up(dialler), up(taking.last)]).toEqual(["up in@h 22", "up out@h 11"]);
     },
   );
+
+  it("are not held for a node that dials again by itself: it is told at once, and its other one is free", () => {
+    const w = world({ kinds: { inside: "barrel", outside: "native" } });
+    meet(w, "outside").outside.connection.end();
+    w.run();
+    w.listen("inside", { claim: "nok" });
+    const dialler = w.dial("outside");
+    w.run();
+    expect([dialler.events.at(-1), w.links.outside.size]).toEqual(["down OTHER_CONNECTION_WINS", 0]);
+  });
 });

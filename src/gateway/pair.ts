@@ -362,6 +362,8 @@ export class Pair implements LegOwner {
     const phase = this.#phase;
     if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || !leg.provesKeys) return false;
     if (cause?.reason !== "OTHER_CONNECTION_WINS" || this.#farDials >= MAX_FAR_DIALS) return false;
+    // While its dial is held here its node refuses the other one, for which this one may have been refused.
+    if (this.near.dialsAgain && !this.#hasAnswered) return false;
     const { clock } = this.#route.world;
     const afterMs = this.meeting.prefers(this.near.side) ? FAR_REDIAL_MS : FAR_REDIAL_LATER_MS;
     const timer = clock.at(addMs(clock.now(), afterMs), () => this.dialFar(phase.claim), true);

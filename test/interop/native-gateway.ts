@@ -27,10 +27,11 @@ export class Keys {
     return join(this.#root, who);
   }
 
-  /** Makes the pair of a node without running it for long. */
+  /** Makes the pair of a node without running it for long. `FOLDER/NAME`: the one that stands for NAME. */
   async make(...whos: readonly string[]): Promise<void> {
     for (const who of whos) {
-      const node = await createNode({ name: who.replace(/#.*/, ""), epmd: "off", identity: { dir: this.dir(who) } });
+      const name = who.replace(/^.*\//, "").replace(/#.*/, "");
+      const node = await createNode({ name, epmd: "off", identity: { dir: this.dir(who) } });
       await node.close({ timeoutMs: 0 });
     }
   }
