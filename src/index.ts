@@ -15,6 +15,7 @@ export type {
   GatewayEndpoint,
   GatewayHealth,
   GatewayPairHealth,
+  GatewayPairKey,
   GatewayPairStatus,
   GatewayPairTotals,
   GatewayPolicyStatus,

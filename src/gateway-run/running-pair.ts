@@ -1,4 +1,5 @@
 import type { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
 import type { Listener } from "../carrier/carrier.ts";
 import { listenTcp } from "../carrier/tcp.ts";
 import { listenTls, type TlsListener } from "../carrier/tls.ts";
@@ -6,13 +7,14 @@ import type { GatewayEndpoint, GatewayPairStatus, GatewaySessionStatus } from ".
 import type { DutyFinding } from "../gateway/duty.ts";
 import type { GuardedPair } from "../gateway/guarded-pair.ts";
 import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
-import { type FilterFactory, SIDES } from "../gateway/message-filter.ts";
+import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.ts";
 import { PairTotals } from "../gateway/pair-totals.ts";
 import { watchedCertificates } from "../health/watched-certificates.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { IdentityUse } from "./identity-pool.ts";
 import type { OwnRules } from "./own-rules.ts";
 import { rulesChanged } from "./pair-ends.ts";
+import type { PairIdentity } from "./pair-identity.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
 import { sameText } from "./same-text.ts";
 import { whenFree } from "./when-free.ts";
@@ -49,8 +51,9 @@ export class RunningPair {
       this.#links.set(planned, link);
     }
     this.#use = use;
-    const { outside, inside = new Map<never, never>() } = use?.identities ?? {};
-    this.#unwatch = [...(outside === undefined ? [] : [outside]), ...inside.values()].map(({ keeper, watch }) =>
+    const { outside, inside } = use?.identities ?? {};
+    const identities = [...(outside === undefined ? [] : [outside]), ...(inside?.values() ?? [])];
+    this.#unwatch = identities.map(({ keeper, watch }) =>
       watch((changes) => {
         for (const link of this.#links.values()) link.cut(keeper, changes);
       }),
@@ -163,11 +166,23 @@ export class RunningPair {
       observedUntil: rules?.observedUntil ?? null,
       policies: rules?.policies() ?? {},
       endpoints: this.endpoints,
+      keys: this.#keys(),
       duty,
       connecting: this.size - sessions.length,
       sessions,
       totals: this.#totals.report(reports),
     };
+  }
+
+  #keys(): GatewayPairStatus["keys"] {
+    const { outside, inside = new Map<NodeName, PairIdentity>() } = this.#use?.identities ?? {};
+    const key = (side: Side, standsFor: NodeName, { keeper }: PairIdentity) => ({
+      side,
+      standsFor,
+      fingerprint: keeper.fingerprint,
+    });
+    const ofOutside = outside === undefined ? [] : [key("outside", this.plan.inside, outside)];
+    return [...ofOutside, ...[...inside].map(([name, identity]) => key("inside", name, identity))];
   }
 
   #watchCertificates(): void {
