@@ -60,7 +60,8 @@ interface WorldOptions {
   readonly isPinned?: boolean;
   /** The inside legs by key have the cookie, too. */
   readonly hasCookie?: boolean;
-  readonly isVisible?: boolean;
+  /** Over QUIC, on that side. */
+  readonly isVisible?: Side;
 }
 
 /** What a native node has, which was given another cookie or not. */
@@ -128,7 +129,7 @@ function world(options: WorldOptions = {}) {
   };
   const link = (from: Side): Link => {
     const target = nameOn[otherSide(from)];
-    const isVisible = { outside: options.isVisible === true, inside: options.isVisible === true };
+    const isVisible = { outside: options.isVisible === "outside", inside: options.isVisible === "inside" };
     const made = new Link(
       {
         from,
@@ -338,15 +339,16 @@ describe("a pair of any two protocols", () => {
     },
   );
 
-  it.each(["inside", "outside"] as const)(
-    "shows its node as visible over QUIC on the side %s alone, and only where asked to",
+  it.each(SIDES)(
+    "over QUIC shows a node as visible on the side %s where that is asked for, and nowhere else",
     (side) => {
       const shown = (end: End): boolean => ((end.peer?.flags ?? 0n) & PUBLISHED) !== 0n;
-      for (const isVisible of [true, false]) {
-        const w = world({ kinds: { inside: "native", outside: "native", [side]: "barrel" }, isVisible });
-        const ends = meet(w, otherSide(side));
-        expect([shown(ends[side]), shown(ends[otherSide(side)])]).toEqual([isVisible, false]);
+      for (const from of SIDES) {
+        const ends = meet(world({ kinds: { inside: "barrel", outside: "barrel" }, isVisible: side }), from);
+        expect([shown(ends[side]), shown(ends[otherSide(side)])]).toEqual([true, false]);
       }
+      const ends = meet(world({ kinds: { inside: "barrel", outside: "barrel" } }), side);
+      expect(SIDES.map((each) => shown(ends[each]))).toEqual([false, false]);
     },
   );
 });
@@ -427,6 +429,25 @@ describe("an inside node by key that dials", () => {
   });
 });
 
+describe("what a node has shown by its own dial", () => {
+  it.each(SIDES.flatMap((from) => (["native", "barrel"] as const).map((kind) => [from, kind] as const)))(
+    "from %s is expected of it when the other one dials by %s",
+    (from, kind) => {
+      const w = world({ kinds: { [otherSide(from)]: kind, [from]: "otp" } });
+      meet(w, from).dialler.connection.end();
+      w.run();
+      const before = w.told().length;
+      w.listen(from);
+      const back = w.dial(otherSide(from));
+      w.run();
+      expect([up(back), w.told().slice(before)]).toEqual([
+        `up ${from === "inside" ? IN : OUT} ${CREATION[from]}`,
+        ["up"],
+      ]);
+    },
+  );
+});
+
 describe("an inside node by key that is dialled", () => {
   it.each([
     ["native", { seed: 5 }, "refused inside KEY_MISMATCH"],
@@ -461,10 +482,12 @@ describe("an inside node by key that is dialled", () => {
     const dialled = (isPinned: boolean) => {
       const w = world({ kinds: { inside: "otp", outside: "otp" }, isPinned });
       (w.identities.inside as Map<NodeName, LegIdentity>).set(OUT, w.own.inside);
-      meet(w, "outside");
-      return w.told();
+      const { inside } = meet(w, "outside");
+      return [...w.told(), inside.events[0]];
     };
-    expect([dialled(true), dialled(false)]).toEqual([["refused inside NATIVE_ONLY"], ["up"]]);
+    // Nothing was said to it.
+    expect(dialled(true)).toEqual(["refused inside NATIVE_ONLY", "down CLOSED_DURING_HANDSHAKE"]);
+    expect(dialled(false)).toEqual(["up", "claimed out@h 11"]);
   });
 
   it("dials by OTP only as long as it has no pin", () => {
