@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // `npm test`: everything a change has to pass in less than ten minutes. Arguments pick parts: unit integration interop fuzz, and
 // those that run only where they are named: soak (traffic for minutes), long (models of handshake and arbiter in every order of events,
-// floods, the conformance peer of barrel_p2p against itself and against nodes).
+// floods, frozen nodes, the conformance peer of barrel_p2p against itself and against nodes).
 // The last line is `N passed, N failed`, with `, N skipped` when something was skipped.
 //
 //   SALLYPORT_INSTALL=0      as root: do not install the programs that interop and the tests of three hosts need
@@ -34,6 +34,7 @@ const DEFAULTS = { fuzz: { SALLYPORT_FUZZ_CASES: "50000" }, soak: { SALLYPORT_SO
 const NEEDS = {
   interop: { programs: ["erl", "epmd", "elixir", "openssl"], packages: ["erlang-nox", "elixir", "openssl"] },
   soak: { programs: ["erl", "epmd", "elixir"], packages: ["erlang-nox", "elixir"] },
+  long: { programs: ["erl", "epmd", "ip"], packages: ["erlang-nox", "iproute2"] },
   integration: { programs: ["ip"], packages: ["iproute2"] },
 };
 const INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"];

@@ -1,9 +1,8 @@
-import "./reflect-metadata.ts";
 import { X509Certificate } from "node:crypto";
-import { AuthorityKeyIdentifierExtension, X509Certificate as ParsedCertificate } from "@peculiar/x509";
 import { quotePeerText } from "../base/escape.ts";
 import { readCertificateNames } from "./certificate-names.ts";
 import { buildChain, issued } from "./chain.ts";
+import { x509Library } from "./library.ts";
 
 /** What may be wrong with a chain, in the order in which it is looked for. */
 export type ChainFault =
@@ -112,6 +111,7 @@ function namedRoot(certificate: X509Certificate): string {
 /** Identifier of the key that signed a certificate, hexadecimal; undefined where the certificate does not say. */
 function issuerKeyId(certificate: X509Certificate): string | undefined {
   try {
+    const { AuthorityKeyIdentifierExtension, X509Certificate: ParsedCertificate } = x509Library();
     return new ParsedCertificate(certificate.raw).getExtension(AuthorityKeyIdentifierExtension)?.keyId?.toUpperCase();
   } catch {
     return undefined;

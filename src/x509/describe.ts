@@ -1,10 +1,9 @@
-import "./reflect-metadata.ts";
 import { X509Certificate as PlatformCertificate } from "node:crypto";
-import { X509Certificate } from "@peculiar/x509";
 import { quotePeerText } from "../base/escape.ts";
 import { type CertificateNames, readCertificateNames } from "./certificate-names.ts";
 import { formatIpAddress } from "./ip-address.ts";
 import { keyText } from "./key-strength.ts";
+import { x509Library } from "./library.ts";
 
 /** What may be shown of a certificate. Texts are escaped and on one line. */
 export interface CertificateDescription {
@@ -51,6 +50,7 @@ export function describeCertificate(der: Buffer): CertificateDescription {
 
 /** The algorithm of the signature: `ECDSA with SHA-256`. */
 export function signatureOf(der: Buffer): string {
+  const { X509Certificate } = x509Library();
   const { name, hash } = new X509Certificate(der).signatureAlgorithm as {
     name: string;
     hash?: { name: string } | string;

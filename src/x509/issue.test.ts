@@ -1,17 +1,18 @@
-import "./reflect-metadata.ts";
 import { execFileSync } from "node:child_process";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { X509Certificate as LibraryCertificate, SubjectAlternativeNameExtension } from "@peculiar/x509";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Clock } from "../base/clock.ts";
 import { parseNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import { CLIENT_AUTH, readCertificateNames, SERVER_AUTH } from "./certificate-names.ts";
 import { createAuthority, type IssuedCertificate, issueNodeCertificate, issueSelfSigned } from "./issue.ts";
+import { x509Library } from "./library.ts";
 import { matchCertificate } from "./match-name.ts";
+
+const { X509Certificate: LibraryCertificate, SubjectAlternativeNameExtension } = x509Library();
 
 const NOW = Date.parse("2026-11-21T10:00:00.500Z");
 const DAY = 86_400_000;

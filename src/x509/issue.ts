@@ -1,22 +1,10 @@
-import "./reflect-metadata.ts";
 import { createPrivateKey, webcrypto } from "node:crypto";
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsageExtension,
-  type Extension,
-  type JsonGeneralNames,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-} from "@peculiar/x509";
+import type { Extension, JsonGeneralNames, X509Certificate } from "@peculiar/x509";
 import { hostPart, localPart, type NodeName } from "../base/node-name.ts";
 import { CLIENT_AUTH, readCertificateNames, SERVER_AUTH } from "./certificate-names.ts";
 import { checkKeyBelongs } from "./check-key.ts";
 import { parseIpAddress } from "./ip-address.ts";
+import { x509Library } from "./library.ts";
 import {
   BACKDATE_MS,
   checkAuthority,
@@ -68,6 +56,7 @@ export const NODE_RSA_BITS = 2048;
 
 /** Makes a new certificate authority: v3, CA:TRUE with no further authority below it. */
 export async function createAuthority(parts: IssueParts, options: AuthorityOptions = {}): Promise<IssuedCertificate> {
+  const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension } = x509Library();
   const kind = options.key ?? "ec";
   const keys = await generateKeys(kind, 4096);
   const now = parts.clock.wallMs();
@@ -95,6 +84,7 @@ export async function issueNodeCertificate(
   authority: Pick<IssuedCertificate, "certPem" | "keyPem">,
   options: NodeCertificateOptions,
 ): Promise<IssuedCertificate> {
+  const { X509Certificate, X509CertificateGenerator } = x509Library();
   checkKeyBelongs(authority.certPem, authority.keyPem);
   const issuer = new X509Certificate(authority.certPem);
   const issuerNames = readCertificateNames(new Uint8Array(issuer.rawData));
@@ -142,6 +132,7 @@ async function nodeExtensions(
   kind: KeyKind,
   keys: CryptoKeyPair,
 ): Promise<Extension[]> {
+  const { BasicConstraintsExtension, ExtendedKeyUsageExtension, SubjectKeyIdentifierExtension } = x509Library();
   const uses = options.uses ?? ["server", "client"];
   return [
     new BasicConstraintsExtension(false, undefined, true),
@@ -154,12 +145,14 @@ async function nodeExtensions(
 
 /** Only RSA keys can be asked to decrypt, in the key exchange of old TLS 1.2 suites. */
 export function keyUsageOf(kind: KeyKind): Extension {
+  const { KeyUsageFlags, KeyUsagesExtension } = x509Library();
   const usage = KeyUsageFlags.digitalSignature | (kind === "rsa" ? KeyUsageFlags.keyEncipherment : 0);
   return new KeyUsagesExtension(usage, true);
 }
 
 /** What a chain is built by: the identifier that the authority gives itself, however it was made. */
 export async function authorityKeyIdOf(issuer: X509Certificate): Promise<Extension> {
+  const { AuthorityKeyIdentifierExtension, SubjectKeyIdentifierExtension } = x509Library();
   const own = issuer.getExtension(SubjectKeyIdentifierExtension);
   return own === null
     ? AuthorityKeyIdentifierExtension.create(issuer.publicKey, false, webcrypto)
@@ -168,6 +161,7 @@ export async function authorityKeyIdOf(issuer: X509Certificate): Promise<Extensi
 
 /** The names of a node as alternative names. */
 export function alternativeNamesOf(name: NodeName, hostOnly: boolean): Extension {
+  const { SubjectAlternativeNameExtension } = x509Library();
   const host = hostPart(name);
   const address = parseIpAddress(host);
   const names: JsonGeneralNames = [{ type: "dns", value: host }];
@@ -184,6 +178,7 @@ async function selfSign(
   keys: CryptoKeyPair,
   profile: Profile,
 ): Promise<IssuedCertificate> {
+  const { X509CertificateGenerator } = x509Library();
   const certificate = await X509CertificateGenerator.createSelfSigned(
     {
       ...commonParams(parts, profile),

@@ -1,7 +1,4 @@
-/**
- * The three functions of the metadata proposal without which the container inside `@peculiar/x509` refuses to load.
- * Import this file before that package. A fuller implementation that is already there is left alone.
- */
+/** The three functions of the metadata proposal without which the container inside the certificate library does not load. */
 type Key = string | symbol;
 type Target = object;
 
@@ -13,7 +10,9 @@ interface MetadataReflect {
 
 const reflect: typeof Reflect & MetadataReflect = Reflect;
 
-if (reflect.getMetadata === undefined) {
+/** To be called before that library is loaded. A fuller implementation that is already there is left alone. */
+export function provideReflectMetadata(): void {
+  if (reflect.getMetadata !== undefined) return;
   const store = new WeakMap<Target, Map<Key, unknown>>();
   const getOwn = (key: Key, target: Target): unknown => store.get(target)?.get(key);
   const define = (key: Key, value: unknown, target: Target): void => {
@@ -37,5 +36,3 @@ if (reflect.getMetadata === undefined) {
     Object.defineProperty(Reflect, name, { value, configurable: true, writable: true });
   }
 }
-
-export {};

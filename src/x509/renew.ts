@@ -1,13 +1,5 @@
-import "./reflect-metadata.ts";
 import { webcrypto } from "node:crypto";
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsageExtension,
-  type Extension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-} from "@peculiar/x509";
+import type { Extension, X509Certificate } from "@peculiar/x509";
 import { SallyportError } from "../base/errors.ts";
 import { tryNodeName } from "../base/node-name.ts";
 import { CLIENT_AUTH, readCertificateNames, SERVER_AUTH } from "./certificate-names.ts";
@@ -20,6 +12,7 @@ import {
   NODE_RSA_BITS,
   pkcs8Pem,
 } from "./issue.ts";
+import { x509Library } from "./library.ts";
 import {
   BACKDATE_MS,
   checkAuthority,
@@ -76,6 +69,13 @@ export async function renewNodeCertificate(
   oldPem: string,
   options: RenewOptions = {},
 ): Promise<RenewedCertificate> {
+  const {
+    BasicConstraintsExtension,
+    ExtendedKeyUsageExtension,
+    SubjectKeyIdentifierExtension,
+    X509Certificate,
+    X509CertificateGenerator,
+  } = x509Library();
   checkKeyBelongs(authority.certPem, authority.keyPem);
   const issuer = new X509Certificate(authority.certPem);
   const issuerNames = readCertificateNames(new Uint8Array(issuer.rawData));

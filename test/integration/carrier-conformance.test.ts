@@ -9,7 +9,9 @@ import { type CarrierEnd, type CarrierEnds, type CarrierRig, carrierSuite } from
 import { ChannelEar } from "./channel-ear.ts";
 import { channelSuite } from "./channel-suite.ts";
 import { closeEngines, dial, engine, serve } from "./quic-rig.ts";
-import { client, clock, random, server } from "./tls-rig.ts";
+import { client, clock, random, server, useTlsRig } from "./tls-rig.ts";
+
+useTlsRig();
 
 const open: (() => void)[] = [];
 const cleanUp = (): void => {

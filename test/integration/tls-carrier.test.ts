@@ -1,17 +1,16 @@
-import "../../src/x509/reflect-metadata.ts";
 import { execFileSync } from "node:child_process";
 import { createHash, KeyObject, webcrypto, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
-import { X509CertificateGenerator } from "@peculiar/x509";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { CarrierInfo } from "../../src/carrier/carrier.ts";
 import type { TlsMaterial } from "../../src/carrier/tls-material.ts";
 import { loadTlsMaterial } from "../../src/carrier/tls-material.ts";
 import { createTestAuthority, type TestAuthority } from "../../src/testkit/certificates.ts";
 import { VirtualClock } from "../../src/testkit/virtual-clock.ts";
+import { x509Library } from "../../src/x509/library.ts";
 
 import {
   authority,
@@ -31,7 +30,10 @@ import {
   secured,
   serve,
   server,
+  useTlsRig,
 } from "./tls-rig.ts";
+
+useTlsRig();
 
 function formatPort(socket: Socket): string {
   return `${socket.localAddress}:${socket.localPort}`;
@@ -412,7 +414,10 @@ async function selfSignedRsa(bits: number): Promise<{ readonly certPem: string; 
   const publicExponent = new Uint8Array([1, 0, 1]);
   const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: bits, publicExponent };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const certificate = await X509CertificateGenerator.createSelfSigned({ keys, name: "CN=client@localhost" }, webcrypto);
+  const certificate = await x509Library().X509CertificateGenerator.createSelfSigned(
+    { keys, name: "CN=client@localhost" },
+    webcrypto,
+  );
   const keyPem = KeyObject.from(keys.privateKey).export({ format: "pem", type: "pkcs8" });
   return { certPem: certificate.toString("pem"), keyPem: String(keyPem) };
 }

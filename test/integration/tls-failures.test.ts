@@ -22,7 +22,10 @@ import {
   plainServer,
   random,
   serve,
+  useTlsRig,
 } from "./tls-rig.ts";
+
+useTlsRig();
 
 describe("failures", () => {
   it("explains a closed port", async () => {

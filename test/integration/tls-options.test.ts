@@ -6,7 +6,21 @@ import type { SallyportError } from "../../src/base/errors.ts";
 import { CIPHER_SUITE_NAMES, cipherSuite, GROUP_NAMES, SIGNATURE_SCHEMES } from "../../src/carrier/cipher-suites.ts";
 import { createTlsDialer, type TlsCarrierOptions } from "../../src/carrier/tls.ts";
 import type { TlsMaterial } from "../../src/carrier/tls-material.ts";
-import { authority, client, clock, dial, directory, isClosed, isOpen, material, serve, server } from "./tls-rig.ts";
+import {
+  authority,
+  client,
+  clock,
+  dial,
+  directory,
+  isClosed,
+  isOpen,
+  material,
+  serve,
+  server,
+  useTlsRig,
+} from "./tls-rig.ts";
+
+useTlsRig();
 
 /** What both ends agree on, or why the dialler fails. */
 async function negotiate(accepting: TlsCarrierOptions, dialling: TlsCarrierOptions, own: TlsMaterial = server) {

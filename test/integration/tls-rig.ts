@@ -91,19 +91,22 @@ export const material = (issued: { certPem: string; keyPem: string }, caPem?: st
   ...(caPem === undefined ? {} : { caPem }),
 });
 
-beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "sallyport-tls-"));
-  authority = await createTestAuthority({ clock, random, files }, join(directory, "own"));
-  foreign = await createTestAuthority({ clock, random, files }, join(directory, "foreign"), {
-    commonName: "Foreign CA",
+/** To be called once by every file of tests that uses what is above: the hooks belong to the file that calls. */
+export function useTlsRig(): void {
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "sallyport-tls-"));
+    authority = await createTestAuthority({ clock, random, files }, join(directory, "own"));
+    foreign = await createTestAuthority({ clock, random, files }, join(directory, "foreign"), {
+      commonName: "Foreign CA",
+    });
+    server = material(await authority.issue("server@localhost"), authority.caPem);
+    client = material(await authority.issue("client@localhost"), authority.caPem);
   });
-  server = material(await authority.issue("server@localhost"), authority.caPem);
-  client = material(await authority.issue("client@localhost"), authority.caPem);
-});
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-afterEach(() => {
-  for (const cleanUp of cleanUps.splice(0)) cleanUp();
-});
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  afterEach(() => {
+    for (const cleanUp of cleanUps.splice(0)) cleanUp();
+  });
+}
 
 export interface Rig {
   listener: TlsListener;

@@ -4,7 +4,21 @@ import { connect as tlsConnect } from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createTlsDialer, type TlsDialer } from "../../src/carrier/tls.ts";
 import type { TlsMaterial } from "../../src/carrier/tls-material.ts";
-import { authority, cleanUps, client, clock, Ear, isOpen, material, type Rig, serve, server } from "./tls-rig.ts";
+import {
+  authority,
+  cleanUps,
+  client,
+  clock,
+  Ear,
+  isOpen,
+  material,
+  type Rig,
+  serve,
+  server,
+  useTlsRig,
+} from "./tls-rig.ts";
+
+useTlsRig();
 
 const der = (pem: string): Buffer => new X509Certificate(pem).raw;
 

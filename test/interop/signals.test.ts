@@ -197,6 +197,8 @@ for (const transport of TRANSPORTS) {
       ).toBe("true");
       // The acknowledgements came back, or the records on the BEAM would never go.
       await linked(name, 0);
+      // And all of it was read here, or the link below would be one that stands already and that the BEAM is about to take back.
+      await t.node.rpc(BEAM, "erlang", "node", []);
       t.node.link(process.handle, pid);
       await linked(name, 1);
       await withPid(name, process.pid, "unlink(P)");
