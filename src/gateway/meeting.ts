@@ -5,7 +5,7 @@ import type { Newcomer } from "../node/standing.ts";
 import type { ConnectionBook, Endable, LegParty } from "./connection-book.ts";
 import type { Side } from "./message-filter.ts";
 
-/** One pair's place in the book of connections. Without a book, nobody proves keys, and nothing is asked. */
+/** One pair's place in the book of connections. Where no leg proves keys there is no book; whoever asks all the same is refused. */
 export class Meeting<P extends Endable> {
   readonly #book: ConnectionBook<P> | undefined;
   readonly #pair: P;
@@ -21,21 +21,20 @@ export class Meeting<P extends Endable> {
   /** The node on `side` has dialled and proven itself: whether the other one is dialled for it. */
   arbitrate(side: Side, question: ArbitrationQuestion, newcomer: Newcomer): Arbitration {
     const outside = this.#outside();
-    if (this.#book === undefined || outside === undefined) return "go";
+    if (this.#book === undefined || outside === undefined) return "other-wins";
     return this.#book.arbitrate(side, outside, question, newcomer, this.#pair);
   }
 
   /** The node on `side` says its name over QUIC: what it is answered. `assurance` of it. */
   answerBarrel(side: Side, assurance: Assurance): "ok" | "alive" | "nok" {
     const outside = this.#outside();
-    return outside === undefined ? "ok" : (this.#book?.answerBarrel(side, outside, assurance) ?? "ok");
+    return outside === undefined ? "nok" : (this.#book?.answerBarrel(side, outside, assurance) ?? "nok");
   }
 
   /** We may prove ourselves to the node on `side`: `run` does so once no dial of that node is judged. */
   whenFree(side: Side, question: ArbitrationQuestion, newcomer: Newcomer, run: () => void): void {
     const outside = this.#outside();
-    if (this.#book === undefined || outside === undefined) run();
-    else this.#book.whenFree(side, outside, question, newcomer, this.#pair, run);
+    if (outside !== undefined) this.#book?.whenFree(side, outside, question, newcomer, this.#pair, run);
   }
 
   /** Of two crossing dials that of the side `from` goes on. */

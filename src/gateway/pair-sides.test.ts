@@ -394,6 +394,13 @@ describe("an inside node by key that dials", () => {
     expect(w.own.inside.keeper.waiting()).toMatchObject([{ name: IN }]);
   });
 
+  it("hears that the outside node is not there", () => {
+    const w = world({ kinds: { outside: "otp" } });
+    const inside = w.dial("inside");
+    w.run();
+    expect([inside.events, w.told()]).toEqual([["trusted", "down PEER_BUSY"], ["refused outside PORT_CLOSED"]]);
+  });
+
   it("has no session when the outside node refuses it, and hears so", () => {
     const w = world();
     const { inside } = meet(w, "inside", {}, { arbitration: "stale" });

@@ -200,6 +200,38 @@ describeWithErlang("an Erlang node outside by certificate, and a node inside by 
   });
 });
 
+describeWithErlang("an Erlang node outside over plain TCP, and a node inside by key", () => {
+  const STANDS = `stands/${BEAM}`;
+  const t = useRig("tcp", async (rig) => {
+    const keys = keysOf(rig);
+    await keys.make(STANDS, DESK);
+    keys.pin(STANDS, DESK);
+    keys.pin(DESK, STANDS, BEAM);
+    const beam = await rig.erlang("beam");
+    const port = await freePort();
+    const inside = { node: DESK, address: `tls://127.0.0.1:${port}`, identity: { dir: keys.dir("stands") } };
+    const pair: GatewayPairOption = {
+      inside: { ...inside, listen: "tls://127.0.0.1:0" },
+      outside: {
+        nodes: [BEAM],
+        addresses: { [BEAM]: `tcp://127.0.0.1:${await beam.erl("interop:dist_port()")}` },
+        cookie: COOKIE,
+      },
+      filter: { commander: "inside" },
+    };
+    const gateway = await createGateway({ pairs: [pair], dangerous: { plaintext: true } });
+    rig.closes(() => gateway.close());
+    const resolve = { [BEAM]: endpoint(gateway, "inside", BEAM) };
+    return { gateway, beam, desk: await startOutside(rig, DESK, keys.dir(DESK), { listen: [], resolve }) };
+  });
+
+  it("the inside one commands, by a key, one that knows nothing but a cookie", async () => {
+    expect(await t.desk.rpc(BEAM, "lists", "sum", [[1, 2, 3]])).toBe(6);
+    expect(t.gateway.status().pairs[0]?.sessions[0]?.assurance).toEqual({ outside: "cookie", inside: "pinned" });
+    expect(await t.beam.erl(`rpc:call('${DESK}', os, cmd, ["id"])`)).toBe("{badrpc,nodedown}");
+  });
+});
+
 describeWithErlang("a node of barrel_p2p inside, and a node with a key outside", () => {
   const STANDS = `stands/${SHOP}`;
   const BARREL_COOKIE = "cookie-of-the-barrel-inside";

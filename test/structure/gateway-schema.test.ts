@@ -64,11 +64,12 @@ describe("schema/gateway.schema.json", () => {
     expect(schema(value)).toBe(false);
   });
 
-  it("takes the examples, and those in docs/gateway.md, as the loader does", () => {
+  it("takes the examples, and those in the guide, as the loader does", () => {
     const examples = listFiles("examples", (path) => /gateway[^/]*\.jsonc$/.test(path) && !path.includes(".policy."));
-    const fences = [...(readText("docs/gateway.md") ?? "").matchAll(/^```jsonc gateway\n([\s\S]*?)^```/gm)];
+    const pages = ["docs/gateway.md", "docs/gateway-inside.md"].map((path) => readText(path) ?? "");
+    const fences = pages.flatMap((page) => [...page.matchAll(/^```jsonc gateway\n([\s\S]*?)^```/gm)]);
     const texts = [...examples.map((path) => readText(path) ?? ""), ...fences.map((fence) => fence[1] ?? "")];
-    expect([examples.length >= 3, fences.length]).toEqual([true, 2]);
+    expect([examples.length >= 3, fences.length]).toEqual([true, 3]);
     for (const text of texts) {
       const source = { file: "/etc/gateway.jsonc", environment: () => "set" };
       expect(parseGatewayConfig(text, source).places).not.toEqual([]);
