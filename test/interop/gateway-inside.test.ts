@@ -76,7 +76,7 @@ describeWithErlang("an Erlang node outside by certificate, and a node inside by 
   const STANDS = `stands/${BEAM}`;
   const t = useRig("tls", async (rig) => {
     const keys = keysOf(rig);
-    await keys.make(STANDS, DESK, `${DESK}#other`);
+    keys.make(STANDS, DESK, `${DESK}#other`);
     keys.pin(STANDS, DESK);
     for (const desk of [DESK, `${DESK}#other`]) keys.pin(desk, STANDS, BEAM);
     const beam = await rig.erlang("beam");
@@ -204,7 +204,7 @@ describeWithErlang("an Erlang node outside over plain TCP, and a node inside by 
   const STANDS = `stands/${BEAM}`;
   const t = useRig("tcp", async (rig) => {
     const keys = keysOf(rig);
-    await keys.make(STANDS, DESK);
+    keys.make(STANDS, DESK);
     keys.pin(STANDS, DESK);
     keys.pin(DESK, STANDS, BEAM);
     const beam = await rig.erlang("beam");
@@ -237,7 +237,7 @@ describeWithErlang("a node of barrel_p2p inside, and a node with a key outside",
   const BARREL_COOKIE = "cookie-of-the-barrel-inside";
   const t = useRig("tcp", async (rig) => {
     const keys = keysOf(rig);
-    await keys.make(STANDS, `outer/${DESK}`, SHOP);
+    keys.make(STANDS, `outer/${DESK}`, SHOP);
     keys.pin(`outer/${DESK}`, SHOP);
     keys.pin(SHOP, `outer/${DESK}`, DESK);
     const room = makeRoom(BARREL_COOKIE);
@@ -346,8 +346,8 @@ describeWithErlang("two pairs of one gateway, all by key: one native on both sid
       cave: await freePort(),
       vault: await freeUdpPort(),
     };
-    await keys.make(`desk-in/${SHOP}`, `desk-out/${DESK}`, `vault-in/${CAVE}`, `vault-out/${VAULT}`);
-    await keys.make(DESK, SHOP, VAULT, CAVE);
+    keys.make(`desk-in/${SHOP}`, `desk-out/${DESK}`, `vault-in/${CAVE}`, `vault-out/${VAULT}`);
+    keys.make(DESK, SHOP, VAULT, CAVE);
     for (const [inside, outside, pair] of [
       [DESK, SHOP, "desk"],
       [VAULT, CAVE, "vault"],
@@ -472,7 +472,7 @@ describeWithErlang("an inside node by key in a process of its own", () => {
   const STANDS = `stands/${SHOP}`;
   const t = useRig("tcp", async (rig) => {
     const keys = keysOf(rig);
-    await keys.make(STANDS, DESK, `outer/${DESK}`, SHOP);
+    keys.make(STANDS, DESK, `outer/${DESK}`, SHOP);
     keys.pin(STANDS, DESK);
     keys.pin(DESK, STANDS, SHOP);
     keys.pin(`outer/${DESK}`, SHOP);
