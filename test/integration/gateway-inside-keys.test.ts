@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { checkGateway, createGateway } from "../../src/create-gateway.ts";
 import { createNode } from "../../src/create-node.ts";
 import type { Gateway } from "../../src/gateway/api.ts";
+import type { GatewayEvent } from "../../src/gateway/link.ts";
 import type { GatewayPairOption } from "../../src/gateway/options.ts";
 import type { Node } from "../../src/node/api.ts";
 import { freePort } from "../interop/erlang-node.ts";
@@ -20,6 +21,7 @@ describe("the key directories of a gateway's inside legs", () => {
   const running: (Gateway | Node)[] = [];
   beforeEach(() => {
     root = mkdtempSync(join(tmpdir(), "sallyport-inside-"));
+    events.length = 0;
   });
   afterEach(async () => {
     for (const one of running.splice(0).toReversed()) await one.close({ timeoutMs: 0 });
@@ -39,7 +41,10 @@ describe("the key directories of a gateway's inside legs", () => {
     inside: { node: DESK, address: "tls://127.0.0.1:1", identity: { dir: join(root, "stands") }, ...inside },
     outside: { nodes: [SHOP], listen: "tls://127.0.0.1:0", identity: { dir: join(root, "outer") }, ...outside },
   });
-  const start = async (one: GatewayPairOption): Promise<Gateway> => kept(await createGateway({ pairs: [one] }));
+  const events: GatewayEvent[] = [];
+  const onEvent = (event: GatewayEvent): void => void (event.kind === "duty" || events.push(event));
+  const start = async (one: GatewayPairOption): Promise<Gateway> =>
+    kept(await createGateway({ pairs: [one], onEvent }));
 
   it("are one for each outside node, called as its pin is, made at the first start, held, and let go", async () => {
     const gateway = await start(pair({}, { nodes: [SHOP, CAVE] }));
@@ -105,7 +110,7 @@ describe("the key directories of a gateway's inside legs", () => {
       );
     const desk = await node(DESK, ports.desk, SHOP, `tls://127.0.0.1:${ports.inside}`);
     const shop = await node(SHOP, ports.shop, DESK, at);
-    return { gateway, desk, shop };
+    return { gateway, desk, shop, events };
   };
   /** Makes the key of a directory. */
   const make = async (dir: string, name: string): Promise<void> => {
@@ -157,5 +162,20 @@ describe("the key directories of a gateway's inside legs", () => {
     const session = () => gateway.status().pairs[0]?.sessions[0];
     await vi.waitFor(() => expect(session()?.assurance).toEqual(sure), { timeout: 20_000 });
     expect(existsSync(join(stands(SHOP), "trusted", `${DESK}.pub`))).toBe(true);
+  });
+  it("are not believed by an inside node that has pinned the outside node's own key, and both ends say so", async () => {
+    await pairOutside();
+    await make(stands(SHOP), SHOP);
+    await make(own(DESK), DESK);
+    pin(stands(SHOP), DESK, own(DESK));
+    pin(own(DESK), SHOP, own(SHOP));
+    const { desk, shop, events } = await meet();
+    const refusals: string[] = [];
+    desk.on("refused", ({ error }) => void refusals.push(error.reason));
+    expect(await failure(shop.connect(DESK))).toMatchObject({ reason: "PEER_COMMIT_FAILED" });
+    await vi.waitFor(() => expect(refusals.at(-1)).toBe("KEY_MISMATCH"), { timeout: 20_000 });
+    const refused = { kind: "refused", endedBy: "inside", error: { reason: "REFUSED_BY_PEER" } };
+    await vi.waitFor(() => expect(events.at(-1)).toMatchObject(refused), { timeout: 20_000 });
+    expect(await failure(desk.connect(SHOP))).toMatchObject({ reason: "KEY_MISMATCH" });
   });
 });
