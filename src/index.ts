@@ -7,6 +7,7 @@ export type { TlsDebug, TlsDebugCertificate } from "./carrier/tls-debug.ts";
 export { checkGateway, createGateway } from "./create-gateway.ts";
 export { createNode } from "./create-node.ts";
 export type { DistLimits } from "./dist/limits.ts";
+export { DEFAULT_STREAM_RESET_CODE, MAX_STREAM_RESET_CODE } from "./dist/stream-codes.ts";
 export type {
   Gateway,
   GatewayAuditStatus,
@@ -34,6 +35,7 @@ export type {
   GatewayAuditOption,
   GatewayOptions,
   GatewayPairOption,
+  GatewayTls,
   InboxOption,
   InsideOption,
   OutsideOption,

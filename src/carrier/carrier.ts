@@ -31,6 +31,11 @@ export interface CarrierInfo {
    * The certificates the peer sent, DER, its own first; only where its chain is not trusted. At most 20.
    */
   readonly peerChain?: readonly Buffer[] | undefined;
+  /**
+   * While opening, dialler: a session was `offered` to be resumed. Once open: `resumed` when it was, so that certificates
+   * are those of an earlier handshake; absent after a full one.
+   */
+  readonly resumption?: "offered" | "resumed" | undefined;
   /** What this side showed and trusts; one object for all connections of the same material. */
   readonly own?: OwnTls | undefined;
   /** RFC 5705/9266 keying material bound to this TLS session. */
@@ -114,10 +119,15 @@ export interface Carrier {
    */
   readonly release?: (chunks: readonly Buffer[]) => void;
   /**
-   * Told when the distribution handshake is over on this side: frames may be handed up from the end of the turn on. A carrier has it
-   * only when it can bring frames before the handshake's last message, as one of many streams can.
+   * Told when the distribution handshake is over on this side. A carrier of many streams, which can bring frames before the
+   * handshake's last message, may hand them up from the end of the turn on; one of TLS keeps what it can resume.
    */
   readonly sessionUp?: () => void;
+  /**
+   * Nothing of the secure session under this connection is to be resumed: the dialler drops what it has for this address and
+   * name, the acceptor wants the peer's certificate shown again. Idempotent. Absent where nothing is ever resumed.
+   */
+  readonly forgetSession?: () => void;
 }
 
 /** Upward side of a carrier. Implemented by the layer that owns the connection. */
@@ -142,13 +152,21 @@ export interface DialAddress {
   readonly port: number;
 }
 
+/** What a dial may say beside where to. */
+export interface DialOptions {
+  /** The node that is dialled: what was kept of another one at the same address is not offered. */
+  readonly name?: NodeName;
+  /** Nothing is resumed: both sides show their certificates as they are now. Default false. */
+  readonly isFull?: boolean;
+}
+
 /** Makes outgoing carriers of one kind. */
 export interface CarrierDialer {
   /**
    * Starts connecting; the result reports through `sink`. `serverName` is the host part of the dialled node name (SNI).
    * The carrier has no deadline of its own: the owner destroys it when its handshake deadline passes.
    */
-  dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier;
+  dial(address: DialAddress, serverName: string, sink: CarrierSink, options?: DialOptions): Carrier;
   /** How this side does TLS; absent without TLS. */
   readonly own?: OwnTls;
   /** One TLS handshake for diagnosis, with its own certificate and other options; absent without TLS. */

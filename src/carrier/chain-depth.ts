@@ -4,27 +4,38 @@ import type { X509Certificate } from "node:crypto";
 const MAX_PATH = 20;
 
 /**
- * How many intermediates stand between a verified certificate and its root; undefined when no path is found within
- * 20 certificates. Each step is a signature that holds, so a peer cannot show a shorter way than there is.
+ * The way from a verified certificate to its root, both included; undefined when none is found within 20 certificates. Each
+ * step is a signature that holds, so a peer cannot show a shorter way than there is.
  *
  * @param leaf with the certificates the peer sent behind it, as the TLS session gives them
  * @param authorities the roots, and intermediates beside them
  */
-export function countIntermediates(leaf: X509Certificate, authorities: readonly X509Certificate[]): number | undefined {
+export function verifiedPath(
+  leaf: X509Certificate,
+  authorities: readonly X509Certificate[],
+): readonly X509Certificate[] | undefined {
   // A certificate that is trusted by itself has no way to go.
-  if (isRoot(leaf, authorities)) return 0;
+  if (isRoot(leaf, authorities)) return [leaf];
   const sent: X509Certificate[] = [];
   for (let next = leaf.issuerCertificate; next !== undefined && sent.length < MAX_PATH; next = next.issuerCertificate) {
     sent.push(next);
   }
+  const path = [leaf];
   let current = leaf;
   for (let steps = 0; steps < MAX_PATH; steps++) {
     const issuer = issuerOf(current, authorities) ?? issuerOf(current, sent);
     if (issuer === undefined) return undefined;
-    if (isRoot(issuer, authorities)) return steps;
+    path.push(issuer);
+    if (isRoot(issuer, authorities)) return path;
     current = issuer;
   }
   return undefined;
+}
+
+/** How many intermediates stand between a verified certificate and its root; undefined when no path is found. */
+export function countIntermediates(leaf: X509Certificate, authorities: readonly X509Certificate[]): number | undefined {
+  const path = verifiedPath(leaf, authorities);
+  return path === undefined ? undefined : Math.max(0, path.length - 2);
 }
 
 function issuerOf(certificate: X509Certificate, among: readonly X509Certificate[]): X509Certificate | undefined {

@@ -18,6 +18,12 @@ export interface SocketCarrierLimits {
   readonly endLingerMs?: number;
 }
 
+/** What becomes of the secure session under a carrier: see `Carrier.sessionUp` and `Carrier.forgetSession`. */
+export interface SessionHooks {
+  readonly up: () => void;
+  readonly forget: () => void;
+}
+
 /** Default of `maxPendingBytes`: four of the largest messages; a peer this far behind is not coming back. */
 export const DEFAULT_MAX_PENDING_BYTES: number = 256 * 1024 * 1024;
 
@@ -64,6 +70,7 @@ export class SocketCarrier implements Carrier {
   #socket: Socket;
   #info: CarrierInfo;
   #sink: CarrierSink | undefined;
+  #session: SessionHooks | undefined;
   #state: State = "opening";
   #cause: SallyportError | undefined;
   #ended = false;
@@ -97,11 +104,12 @@ export class SocketCarrier implements Carrier {
   }
 
   /** The secure channel stands, on `socket` (for an accepting TLS side another one than it began with). */
-  opened(socket: Socket, info: CarrierInfo): void {
+  opened(socket: Socket, info: CarrierInfo, session?: SessionHooks): void {
     if (this.#state !== "opening") {
       socket.destroy();
       return;
     }
+    this.#session = session;
     if (socket !== this.#socket) {
       this.#socket = socket;
       this.#hear(socket);
@@ -122,6 +130,18 @@ export class SocketCarrier implements Carrier {
       this.#ended = true;
     });
   }
+
+  /** The secure channel stands, on `socket`, and is not taken: it closes with this cause, and nobody hears of it as open. */
+  refuse(socket: Socket, cause: SallyportError): void {
+    if (socket !== this.#socket) {
+      socket.on("error", () => undefined);
+      socket.destroy();
+    }
+    this.#stop(cause);
+  }
+
+  readonly sessionUp = (): void => this.#session?.up();
+  readonly forgetSession = (): void => this.#session?.forget();
 
   /** Records why the socket is about to close; the first cause stands. */
   fail(error: unknown): void {

@@ -1,5 +1,5 @@
 import { DEFAULT_CIPHERS, type TLSSocket } from "node:tls";
-import { systemCode } from "../base/errors.ts";
+import { isSallyportError, systemCode } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { describeCertificate } from "../x509/describe.ts";
 import type { CarrierInfo } from "./carrier.ts";
@@ -27,6 +27,8 @@ export interface TlsDebug {
   readonly version: string | null;
   readonly cipher: string | null;
   readonly alpn: string | null;
+  /** An earlier session was resumed: `peer` is the certificate shown then. */
+  readonly resumed: boolean;
   readonly own: TlsDebugCertificate | null;
   readonly peer: TlsDebugCertificate | null;
   /** Why the chain of the peer is not trusted, as OpenSSL calls it; null when it is. */
@@ -50,6 +52,7 @@ export function securedHandshake(role: TlsDebug["role"], info: CarrierInfo, opti
     version: info.tlsVersion ?? null,
     cipher: info.tlsCipher ?? null,
     alpn: info.alpn ?? null,
+    resumed: info.resumption === "resumed",
     own: shown(info.ownCertDer),
     peer: shown(info.peerCertDer),
     chainError: info.chainError ?? null,
@@ -76,24 +79,26 @@ export function failedHandshake(
     version: socket?.getProtocol() ?? null,
     cipher: null,
     alpn: null,
+    resumed: false,
     own: null,
     peer: null,
     chainError: null,
-    code: systemCode(error),
+    code: isSallyportError(error) ? error.reason : systemCode(error),
     alert: alert === undefined ? null : Number(alert),
   };
 }
 
 /** One line for people. */
 export function debugText(handshake: TlsDebug): string {
-  const { role, address, outcome, version, cipher, alpn, own, peer, chainError, code, alert, offered } = handshake;
+  const { role, address, outcome, version, cipher, alpn, resumed, own, peer, chainError, code, alert, offered } =
+    handshake;
   const offer = `offered ${offered.versions.join(" and ")} with ${offered.ciphers.join(":")}`;
   if (outcome === "failed") {
     const by = alert === null ? "" : `, alert ${alert}`;
     return `${role} ${quotePeerText(address)}: failed, ${code ?? "unknown"}${by}; ${offer}`;
   }
   const chain = chainError === null ? "its chain is trusted" : `its chain is not trusted: ${chainError}`;
-  const chosen = `${version ?? "?"} ${cipher ?? "?"}${alpn === null ? "" : ` ${alpn}`}`;
+  const chosen = `${version ?? "?"} ${cipher ?? "?"}${alpn === null ? "" : ` ${alpn}`}${resumed ? ", resumed" : ""}`;
   return (
     `${role} ${quotePeerText(address)}: ${chosen}; peer ${certificateText(peer)}, ${chain}; ` +
     `own ${certificateText(own)}; ${offer}`

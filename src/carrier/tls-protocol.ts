@@ -20,6 +20,8 @@ export interface TlsProtocolOptions {
   readonly honorCipherOrder?: boolean;
   /** Intermediates between a peer's certificate and its root. Default 2. */
   readonly depth?: number;
+  /** TLS sessions of this side are resumed, by tickets and session ids. Default true. */
+  readonly reuseSessions?: boolean;
 }
 
 /** Intermediates allowed when nothing is said. */

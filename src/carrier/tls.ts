@@ -1,55 +1,49 @@
-import { constants, X509Certificate } from "node:crypto";
 import { createServer, isIP, type Socket } from "node:net";
 import {
   connect,
-  createSecureContext,
   createServer as createTlsServer,
-  type SecureContextOptions,
   type TLSSocket,
   type TlsOptions,
   type Server as TlsServer,
 } from "node:tls";
-import { SallyportError, systemCode } from "../base/errors.ts";
-import { readPemCertificates } from "../x509/check-key.ts";
+import { isSallyportError } from "../base/errors.ts";
 import { admitSocket } from "./accept-socket.ts";
-import {
-  type AcceptHandler,
-  type Carrier,
-  type CarrierDialer,
-  type CarrierInfo,
-  type CarrierSink,
-  type DialAddress,
-  type Listener,
-  type OwnTls,
-  UNSECURED,
+import { AcceptedSessions, keepById, type SessionEpoch, SessionOfAccept } from "./accepted-sessions.ts";
+import type {
+  AcceptHandler,
+  Carrier,
+  CarrierDialer,
+  CarrierSink,
+  DialAddress,
+  DialOptions,
+  Listener,
+  OwnTls,
 } from "./carrier.ts";
-import { chainAsSent, countIntermediates, noteIntermediates } from "./chain-depth.ts";
+import { DialledSessions, SessionOfDial } from "./dialled-sessions.ts";
 import { bindServer, type ListenAddress } from "./listen.ts";
 import { formatAddress } from "./socket-address.ts";
 import {
   DIAL_OPTIONS,
   HIGH_WATER_BYTES,
+  type SessionHooks,
   SOCKET_OPTIONS,
   SocketCarrier,
-  type SocketCarrierLimits,
   type SocketCarrierParts,
 } from "./socket-carrier.ts";
 import type { Gatekeeper } from "./source-gate.ts";
-import { failedHandshake, securedHandshake, type TlsDebug, type TlsDebugSink } from "./tls-debug.ts";
+import {
+  type CheckedMaterial,
+  checkedMaterial,
+  contextOptions,
+  reusesSessions,
+  type TlsCarrierOptions,
+} from "./tls-context.ts";
+import { failedHandshake, securedHandshake, type TlsDebug } from "./tls-debug.ts";
 import type { TlsMaterial } from "./tls-material.ts";
+import { openInfo, openingInfo, type PeerOfTls, peerAsKept, peerAsRemembered, peerAsShown } from "./tls-open.ts";
 import { probeTls } from "./tls-probe.ts";
-import { DEFAULT_CHAIN_DEPTH, effectiveVersions, protocolOptions, type TlsProtocolOptions } from "./tls-protocol.ts";
 
-export interface TlsCarrierOptions extends SocketCarrierLimits, TlsProtocolOptions {
-  /**
-   * ALPN protocols of this node, best first; default none. An acceptor lets in a client that offers only others and reports
-   * no protocol, as with a client that offers none; TLS then has to confirm one of the client's, as OpenSSL in Node cannot
-   * leave the answer out.
-   */
-  readonly alpn?: readonly string[];
-  /** Hears how every handshake ended. Default nobody. */
-  readonly debug?: TlsDebugSink;
-}
+export type { TlsCarrierOptions } from "./tls-context.ts";
 
 /** A dialer whose certificate can be replaced while it runs. */
 export interface TlsDialer extends CarrierDialer {
@@ -62,18 +56,6 @@ export interface TlsListener extends Listener {
   /** Later handshakes use this material; running connections keep theirs. */
   replaceMaterial(material: TlsMaterial): void;
 }
-
-/** Checked material. The certificate's bytes are kept: the TLS session gives them out by encoding them anew each time. */
-interface CheckedMaterial {
-  readonly secureContext: ReturnType<typeof createSecureContext>;
-  readonly certDer: Buffer;
-  /** The certificates of `caPem`, to count the way from a peer's to a root. */
-  readonly authorities: readonly X509Certificate[];
-  readonly own: OwnTls & { readonly seen: Buffer[] };
-}
-
-/** Every session proves itself anew: nothing is resumed, nothing renegotiated. */
-const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION;
 
 /** Backstop for an owner that forgot its deadline of 5 seconds, milliseconds. */
 const HANDSHAKE_BACKSTOP_MS = 30_000;
@@ -89,12 +71,16 @@ export function createTlsDialer(
   material: TlsMaterial,
   options: TlsCarrierOptions = {},
 ): TlsDialer {
+  const { clock } = parts;
   let current = checkedMaterial(material, options);
   let shown = material;
+  // Under other material nothing is resumed that was made under this.
+  let sessions = new DialledSessions(clock);
   return {
     replaceMaterial(next: TlsMaterial): void {
       current = checkedMaterial(next, options);
       shown = next;
+      sessions = new DialledSessions(clock);
     },
     get own(): OwnTls {
       return current.own;
@@ -104,8 +90,12 @@ export function createTlsDialer(
         { ...parts, material: shown, configured: contextOptions(shown, options), alpn: options.alpn ?? [] },
         question,
       ),
-    dial(address: DialAddress, serverName: string, sink: CarrierSink): Carrier {
+    dial(address: DialAddress, serverName: string, sink: CarrierSink, how: DialOptions = {}): Carrier {
       const checked = current;
+      const remoteAddress = formatAddress(address.host, address.port);
+      const session = reusesSessions(options)
+        ? new SessionOfDial(sessions, clock, `${remoteAddress} ${serverName} ${how.name ?? ""}`, how.isFull !== true)
+        : undefined;
       const socket = connect({
         ...DIAL_OPTIONS,
         host: address.host,
@@ -115,6 +105,7 @@ export function createTlsDialer(
         secureContext: checked.secureContext,
         rejectUnauthorized: false,
         checkServerIdentity: () => undefined,
+        ...(session?.offer === undefined ? {} : { session: session.offer.session }),
         ...(options.alpn === undefined || options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
       });
       // Unlike net.connect, tls.connect drops these two from its options.
@@ -122,14 +113,25 @@ export function createTlsDialer(
         socket.setNoDelay(DIAL_OPTIONS.noDelay);
         socket.setKeepAlive(DIAL_OPTIONS.keepAlive, DIAL_OPTIONS.keepAliveInitialDelay);
       });
-      const opening = openingInfo(formatAddress(address.host, address.port), socket, checked);
+      const opening = openingInfo(remoteAddress, socket, checked, session?.offer !== undefined);
       const carrier = new SocketCarrier(parts, options, "dial", socket, opening);
       carrier.listen(sink);
-      socket.once("secureConnect", () => open(carrier, socket, opening.remoteAddress, checked, options, "dialler"));
+      if (session !== undefined) followSession(socket, session);
+      const end = { carrier, socket, remoteAddress, checked, options, role: "dialler" } as const;
+      socket.once("secureConnect", () => {
+        open(end, session, () => {
+          const isResumed = socket.isSessionReused();
+          const peer = isResumed
+            ? peerAsKept(socket, remoteAddress, session?.offer, clock)
+            : peerAsShown(socket, checked, options);
+          session?.secured(isResumed ? undefined : peer.chain);
+          return peer;
+        });
+      });
       const { debug } = options;
       if (debug !== undefined) {
         const failed = (error: unknown): void => {
-          debug(failedHandshake("dialler", opening.remoteAddress, error, options, socket));
+          debug(failedHandshake("dialler", remoteAddress, error, options, socket));
         };
         socket.once("error", failed);
         socket.once("secureConnect", () => socket.off("error", failed));
@@ -137,6 +139,19 @@ export function createTlsDialer(
       return carrier;
     },
   };
+}
+
+/** Tells what a dialled socket brings and how it goes. */
+function followSession(socket: TLSSocket, session: SessionOfDial): void {
+  socket.on("session", (bytes: Buffer) => session.came(bytes));
+  socket.once("connect", () => {
+    session.sent();
+    if (session.offer === undefined) return;
+    // A handshake that was offered a session and failed may have failed by it.
+    const failed = session.forget;
+    socket.once("close", failed);
+    socket.once("secureConnect", () => socket.off("close", failed));
+  });
 }
 
 /**
@@ -151,6 +166,7 @@ export async function listenTls(
   accept: AcceptHandler,
   options: TlsCarrierOptions = {},
 ): Promise<TlsListener> {
+  let shown = material;
   const checked = checkedMaterial(material, options);
   const tls = createTlsServer({
     ...contextOptions(material, options),
@@ -160,7 +176,10 @@ export async function listenTls(
     handshakeTimeout: HANDSHAKE_BACKSTOP_MS,
     ...{ highWaterMark: HIGH_WATER_BYTES },
   });
-  const handshakes = new Handshakes(tls, checked, options);
+  const sessions = reusesSessions(options)
+    ? new AcceptedSessions(parts.clock, () => tls.setSecureContext(contextOptions(shown, options)))
+    : undefined;
+  const handshakes = new Handshakes(tls, checked, options, sessions);
   const server = createServer(SOCKET_OPTIONS, (socket) => {
     const admission = admitSocket(parts.gate, socket);
     if (admission === undefined) return;
@@ -174,7 +193,10 @@ export async function listenTls(
     ...listener,
     replaceMaterial(next: TlsMaterial): void {
       handshakes.checked = checkedMaterial(next, options);
+      shown = next;
+      // With it come other ticket keys.
       tls.setSecureContext(contextOptions(next, options));
+      sessions?.replaced();
     },
   };
 }
@@ -187,23 +209,36 @@ class Handshakes {
   /** What the next handshake shows; one that runs keeps what it began with. */
   checked: CheckedMaterial;
   readonly #tls: TlsServer;
+  readonly #sessions: AcceptedSessions | undefined;
   readonly #running: Map<string, Running> = new Map<string, Running>();
 
-  constructor(tls: TlsServer, checked: CheckedMaterial, options: TlsCarrierOptions) {
+  constructor(
+    tls: TlsServer,
+    checked: CheckedMaterial,
+    options: TlsCarrierOptions,
+    sessions: AcceptedSessions | undefined,
+  ) {
     this.#tls = tls;
     this.checked = checked;
+    this.#sessions = sessions;
+    if (sessions !== undefined) keepById(tls, sessions);
     tls.on("secureConnection", (socket) => {
       const running = this.#take(keyOf(socket));
-      if (running === undefined) socket.destroy();
-      else
-        open(
-          running.carrier,
-          socket,
-          formatAddress(socket.remoteAddress, socket.remotePort),
-          running.checked,
-          options,
-          "acceptor",
-        );
+      if (running === undefined) {
+        socket.destroy();
+        return;
+      }
+      const { carrier, checked: shown, epoch } = running;
+      const remoteAddress = formatAddress(socket.remoteAddress, socket.remotePort);
+      const session = epoch === undefined ? undefined : new SessionOfAccept(epoch);
+      const end = { carrier, socket, remoteAddress, checked: shown, options, role: "acceptor" } as const;
+      open(end, session, () => {
+        const peer = socket.isSessionReused()
+          ? peerAsRemembered(socket, remoteAddress, epoch)
+          : peerAsShown(socket, shown, options);
+        session?.secured(peer.chain);
+        return peer;
+      });
     });
     // The socket closes after this; its carrier then tells the cause. A peer that hung up has no address any more.
     tls.on("tlsClientError", (error, socket) => {
@@ -216,7 +251,9 @@ class Handshakes {
 
   start(socket: Socket, carrier: SocketCarrier): void {
     const key = keyOf(socket);
-    const running = { carrier, checked: this.checked };
+    // First: it may make the keys that this handshake begins with.
+    const epoch = this.#sessions?.begin();
+    const running = { carrier, checked: this.checked, epoch };
     this.#running.set(key, running);
     socket.once("close", () => {
       if (this.#running.get(key) === running) this.#running.delete(key);
@@ -235,156 +272,46 @@ interface Running {
   readonly carrier: SocketCarrier;
   /** What is shown and trusted in this handshake. */
   readonly checked: CheckedMaterial;
+  /** What may be resumed in it; undefined: nothing. */
+  readonly epoch: SessionEpoch | undefined;
 }
 
 function keyOf(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
 }
 
-function open(
-  carrier: SocketCarrier,
-  socket: TLSSocket,
-  remoteAddress: string,
-  checked: CheckedMaterial,
-  options: TlsCarrierOptions,
-  role: TlsDebug["role"],
-): void {
+/** One end of a connection whose TLS has come to its end. */
+interface OpenedEnd {
+  readonly carrier: SocketCarrier;
+  readonly socket: TLSSocket;
+  readonly remoteAddress: string;
+  readonly checked: CheckedMaterial;
+  readonly options: TlsCarrierOptions;
+  readonly role: TlsDebug["role"];
+}
+
+/** @param peerOf throws when a resumed session is not taken */
+function open(end: OpenedEnd, session: SessionHooks | undefined, peerOf: () => PeerOfTls): void {
+  const { carrier, socket, remoteAddress, checked, options, role } = end;
   // TLS 1.3 has no renegotiation, and this guard would mistake its key updates for one.
   if (socket.getProtocol() === "TLSv1.2") socket.disableRenegotiation();
-  const info = openInfo(socket, remoteAddress, checked, options);
-  options.debug?.(securedHandshake(role, info, options));
-  carrier.opened(socket, info);
-}
-
-function openInfo(
-  socket: TLSSocket,
-  remoteAddress: string,
-  { certDer: ownCertDer, authorities, own }: CheckedMaterial,
-  options: TlsCarrierOptions,
-): CarrierInfo {
-  const peer = socket.getPeerX509Certificate();
-  const peerCertDer = peer?.raw;
-  const chainError = peer === undefined ? "NO_CERTIFICATE" : chainErrorOf(socket, peer, authorities, options);
-  if (peer !== undefined && chainError === undefined) noteIntermediates(peer, own.seen);
-  const alpn = socket.alpnProtocol;
-  return {
-    transport: "tls",
-    remoteAddress,
-    localAddress: formatAddress(socket.localAddress, socket.localPort),
-    tlsVersion: socket.getProtocol() ?? undefined,
-    tlsCipher: socket.getCipher().name,
-    alpn: typeof alpn === "string" && options.alpn?.includes(alpn) === true ? alpn : undefined,
-    ownCertDer,
-    peerCertDer,
-    // For a client without certificate the verdict is about nothing; only the absent certificate tells.
-    chainTrusted: chainError === undefined,
-    chainError,
-    ...(chainError === undefined ? {} : { peerChain: peer === undefined ? [] : chainAsSent(peer) }),
-    own,
-    exporter: (label, length) => exportKey(socket, label, length),
-  };
-}
-
-function openingInfo(remoteAddress: string, socket: Socket, { own }: CheckedMaterial): CarrierInfo {
-  return {
-    transport: "tls",
-    remoteAddress,
-    localAddress: formatAddress(socket.localAddress, socket.localPort),
-    ...UNSECURED,
-    own,
-  };
-}
-
-/**
- * Node types the verdict as Error; it is the stable code as text, or null. OpenSSL's limit of the chain's length is out of
- * Node's reach, so its own code for it comes from here.
- */
-function chainErrorOf(
-  socket: TLSSocket,
-  peer: X509Certificate,
-  authorities: readonly X509Certificate[],
-  options: TlsCarrierOptions,
-): string | undefined {
-  const error: unknown = socket.authorizationError;
-  if (!socket.authorized) {
-    return typeof error === "string" ? error : error instanceof Error ? error.message : "UNSPECIFIED";
-  }
-  const intermediates = countIntermediates(peer, authorities);
-  const isTooLong = intermediates === undefined || intermediates > (options.depth ?? DEFAULT_CHAIN_DEPTH);
-  return isTooLong ? "CERT_CHAIN_TOO_LONG" : undefined;
-}
-
-function exportKey(socket: TLSSocket, label: string, length: number): Buffer {
+  let peer: PeerOfTls;
   try {
-    return socket.exportKeyingMaterial(length, label, Buffer.alloc(0));
-  } catch (cause) {
-    throw new SallyportError(
-      "ERR_CLOSED",
-      "EXPORTER_CLOSED",
-      "the TLS session is gone and gives no keying material any more",
-      {
-        stage: "identity",
-        advice: "connect again",
-        cause,
-      },
-    );
+    peer = peerOf();
+  } catch (error) {
+    if (!isSallyportError(error)) throw error;
+    session?.forget();
+    options.debug?.(failedHandshake(role, remoteAddress, error, options, socket));
+    carrier.refuse(socket, error);
+    return;
   }
+  const info = openInfo(socket, remoteAddress, checked, options, peer);
+  options.debug?.(securedHandshake(role, info, options));
+  carrier.opened(socket, info, session);
 }
 
 function alpnOptions(options: TlsCarrierOptions): TlsOptions {
   const own = options.alpn ?? [];
   if (own.length === 0) return {};
   return { ALPNCallback: ({ protocols }) => own.find((protocol) => protocols.includes(protocol)) ?? protocols[0] };
-}
-
-function ownTls(
-  material: TlsMaterial,
-  authorities: readonly Buffer[],
-  options: TlsCarrierOptions,
-): CheckedMaterial["own"] {
-  const versions = effectiveVersions(options);
-  return {
-    chain: readPemCertificates(material.certPem, "certFile"),
-    authorities,
-    seen: [],
-    depth: options.depth ?? DEFAULT_CHAIN_DEPTH,
-    minVersion: versions?.min ?? "none",
-    maxVersion: versions?.max ?? "none",
-    ciphers: options.ciphers,
-  };
-}
-
-function contextOptions(material: TlsMaterial, options: TlsCarrierOptions): SecureContextOptions {
-  return {
-    cert: material.certPem,
-    key: material.keyPem,
-    ...(material.passphrase === undefined ? {} : { passphrase: material.passphrase }),
-    // An empty list, not undefined: that would mean every public authority of the world.
-    ca: material.caPem === undefined ? [] : material.caPem,
-    ...protocolOptions(options),
-    honorCipherOrder: options.honorCipherOrder ?? true,
-    secureOptions: SECURE_OPTIONS,
-  };
-}
-
-function checkedMaterial(material: TlsMaterial, options: TlsCarrierOptions): CheckedMaterial {
-  const context = contextOptions(material, options);
-  try {
-    const secureContext = createSecureContext(context);
-    const { caPem } = material;
-    const authorities = caPem === undefined ? [] : readPemCertificates(caPem, "caFile");
-    return {
-      secureContext,
-      certDer: new X509Certificate(material.certPem).raw,
-      authorities: authorities.map((der) => new X509Certificate(der)),
-      own: ownTls(material, authorities, options),
-    };
-  } catch (cause) {
-    const system = systemCode(cause);
-    throw new SallyportError("ERR_CONFIG", "TLS_MATERIAL", `TLS cannot use this certificate or key (${system})`, {
-      detail: { system },
-      stage: "tls",
-      advice: "use a key of at least 2048 bits RSA or P-256 with a SHA-256 signature",
-    });
-  }
 }

@@ -61,6 +61,10 @@ const TLS_SIDE = {
     shape: { kind: "integer", min: 0, max: MAX_CHAIN_DEPTH },
     says: "Intermediates between a peer's certificate and its root. Default 2.",
   },
+  reuseSessions: {
+    shape: { kind: "boolean" },
+    says: "TLS sessions are resumed for at most an hour; identity, revocation and policy are asked anew all the same. Default true.",
+  },
 } as const satisfies Readonly<Record<keyof TlsSideOption, Field>>;
 
 /** Certificate, key and trust anchors, as PEM files. */
@@ -69,6 +73,9 @@ export const TLS_FILES: Readonly<Record<"certFile" | "keyFile" | "caFile", Field
   keyFile: { ...TLS_SIDE.keyFile, required: true },
   caFile: { ...TLS_SIDE.caFile, required: true },
 };
+
+/** Whether TLS sessions are resumed. */
+export const REUSE_SESSIONS: Field = TLS_SIDE.reuseSessions;
 
 export const IDENTITY: Shape = {
   kind: "object",

@@ -119,7 +119,7 @@ export class SideReader {
           `take ${name} out`,
         );
       case "effect": {
-        const settings = row.read(option);
+        const settings = row.read(option, this.side);
         if (row.side === undefined || row.side === this.side) {
           for (const { key, value: set, secret } of settings) this.#set(option, key, set, secret === true);
         } else text.noEffect(name, "it is for the server side");

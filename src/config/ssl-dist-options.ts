@@ -21,17 +21,21 @@ export interface TlsSetting {
   readonly secret?: boolean;
 }
 
+/** What an option of one side sets. */
+type ReadOption = (option: SslOption, side: TlsSideName) => readonly TlsSetting[];
+
 /** What becomes of an option. */
 export type OptionRow =
   /** It sets keys of `tls`; none when it asks for what always happens. */
-  | { readonly kind: "effect"; readonly side?: "server"; readonly read: (option: SslOption) => readonly TlsSetting[] }
+  | { readonly kind: "effect"; readonly side?: "server"; readonly read: ReadOption }
   /** It is taken and changes nothing; `why` says so to the operator. `values`: the atoms it may be. */
   | { readonly kind: "no-effect"; readonly why: string; readonly values?: readonly string[] }
   /** It cannot be done, and leaving it out would change what the file means. */
   | { readonly kind: "refused"; readonly hint: string };
 
 const NO_RENEGOTIATION = "a connection is never renegotiated";
-const NO_RESUMPTION = "no session is resumed, each connection proves itself anew";
+const TICKETS = "tickets of TLS 1.3 go by reuse_sessions, as session ids and tickets of TLS 1.2 do";
+const NO_EARLY_DATA = "nothing is ever sent or taken before the handshake is over";
 const WELL_KNOWN_GROUPS = "well-known groups are used";
 const VM_ONLY = "a setting of the Erlang VM";
 const NEVER_ASKED = "nothing here asks for it";
@@ -70,6 +74,7 @@ export const SSL_OPTIONS: Readonly<Record<string, OptionRow>> = {
     side: "server",
     read: (option) => [{ key: "honorCipherOrder", value: readFlag(option) }],
   },
+  reuse_sessions: { kind: "effect", read: readReuse },
   crl_check: onlyFalse("revocation lists are not read: revoke with `sallyport trust revoke`, or change the CA"),
   stapling: onlyFalse("OCSP is not asked: revoke with `sallyport trust revoke`, or change the CA", "no_staple"),
   ocsp_stapling: onlyFalse("OCSP is not asked: revoke with `sallyport trust revoke`, or change the CA"),
@@ -80,11 +85,10 @@ export const SSL_OPTIONS: Readonly<Record<string, OptionRow>> = {
   secure_renegotiate: noEffect(NO_RENEGOTIATION, FLAG),
   client_renegotiation: noEffect(NO_RENEGOTIATION, FLAG),
   renegotiate_at: noEffect(NO_RENEGOTIATION),
-  reuse_sessions: noEffect(NO_RESUMPTION, [...FLAG, "save"]),
-  session_tickets: noEffect(NO_RESUMPTION),
-  early_data: noEffect(NO_RESUMPTION),
-  anti_replay: noEffect(NO_RESUMPTION),
-  use_ticket: noEffect(NO_RESUMPTION),
+  session_tickets: noEffect(TICKETS),
+  early_data: noEffect(NO_EARLY_DATA),
+  anti_replay: noEffect(NO_EARLY_DATA),
+  use_ticket: noEffect(TICKETS),
   server_name_indication: noEffect(
     "the host part of the dialled name is sent, and the certificate's names are compared",
   ),
@@ -140,7 +144,7 @@ export const SSL_OPTIONS: Readonly<Record<string, OptionRow>> = {
   user_lookup_fun: refused(`${CODE}; peers prove themselves with certificates`),
   client_preferred_next_protocols: refused(`${CODE}; leave it out`),
   cb_info: refused(`${CODE}; leave it out`),
-  reuse_session: refused(`${CODE}; ${NO_RESUMPTION}`),
+  reuse_session: refused(`${CODE}; reuse_sessions says whether sessions are resumed`),
   sni_hosts: refused("a node has one certificate; start a second node for a second name"),
   cert: refused("name a file with certfile"),
   key: refused("name a file with keyfile"),
@@ -212,13 +216,22 @@ function readRequired(option: SslOption): readonly TlsSetting[] {
   throw option.text.fault("CLIENT_CERT_OPTIONAL", option.value.at, message, advice);
 }
 
+/** `save`: Erlang's client keeps sessions for connections that name one, and resumes none by itself. Nothing here names one. */
+function readReuse(option: SslOption, side: TlsSideName): readonly TlsSetting[] {
+  const { value } = option;
+  const isSave = value.kind === "atom" && value.name === "save";
+  if (!isSave && !(value.kind === "atom" && FLAG.includes(value.name)))
+    throw wrongValue(option, "true or false or save");
+  return [{ key: "reuseSessions", value: isSave ? side === "server" : readFlag(option) }];
+}
+
 function readProtocol(option: SslOption): readonly TlsSetting[] {
   if (option.value.kind === "atom" && option.value.name === "tls") return [];
   throw wrongValue(option, "tls");
 }
 
 /** One certificate with its key, as of OTP 25. */
-function readCertsKeys(option: SslOption): readonly TlsSetting[] {
+function readCertsKeys(option: SslOption, side: TlsSideName): readonly TlsSetting[] {
   const { value, text } = option;
   const [pair, second] = value.kind === "list" ? value.items : [];
   if (pair?.kind !== "map") throw wrongValue(option, 'a list with one #{certfile => "...", keyfile => "..."}');
@@ -229,7 +242,7 @@ function readCertsKeys(option: SslOption): readonly TlsSetting[] {
   return pair.entries.flatMap(([key, part]) => {
     const name = key.kind === "atom" ? key.name : "";
     const row = name === "certfile" || name === "keyfile" || name === "password" ? SSL_OPTIONS[name] : undefined;
-    if (row?.kind === "effect") return row.read({ name: `certs_keys ${name}`, at: key.at, value: part, text });
+    if (row?.kind === "effect") return row.read({ name: `certs_keys ${name}`, at: key.at, value: part, text }, side);
     throw text.fault("CONF_OPTION_UNKNOWN", key.at, "certs_keys takes certfile, keyfile and password", "correct it");
   });
 }

@@ -1,4 +1,4 @@
-import { SallyportError } from "../base/errors.ts";
+import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { ByeReason } from "../wire/link-frames.ts";
 import type { RefuseReason } from "../wire/refuse-reason.ts";
@@ -191,6 +191,13 @@ export function connectionBug(cause: unknown): SallyportError {
 export function isRefusal(cause: SallyportError | undefined): boolean {
   if (cause === undefined || cause.reason === "NOT_A_DIST_PEER") return false;
   return cause.code === "ERR_DENIED" || cause.code === "ERR_CLOSED" || cause.code === "ERR_PEER_INCOMPATIBLE";
+}
+
+/** The error that a connection ends with. */
+export function failureOf(error: unknown, kind: string, target: NodeName | undefined): SallyportError {
+  const known = isSallyportError(error) ? error : connectionBug(error);
+  // Text, a TLS alert or a web request, read as a length: no handshake message is that long.
+  return kind === "handshake" && known.reason === "FRAME_TOO_LARGE" ? notADistPeer(target, known) : known;
 }
 
 function peerOf(target: NodeName | undefined): { readonly peer?: NodeName } {

@@ -11,7 +11,7 @@ import type {
 import type { OtpSession, ShownIdentity } from "../auth/otp-types.ts";
 import type { ByteCollector, ReleaseChunks } from "../base/byte-parts.ts";
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
-import { isSallyportError, type SallyportError } from "../base/errors.ts";
+import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
 import type { TermDecoder } from "../term/decode.ts";
@@ -21,14 +21,13 @@ import { Deframer, type FrameSink } from "../wire/deframer.ts";
 import { FRAGMENTS, frameStyle } from "../wire/flags.ts";
 import { type ByeReason, decodeLinkFrame, encodeLinkFrame, isLinkFrame, type LinkFrame } from "../wire/link-frames.ts";
 import {
-  connectionBug,
+  failureOf,
   frameTooEarly,
   frameTooSlow,
   handshakeTimeout,
   heartbeatTimeout,
   idleEnd,
   isRefusal,
-  notADistPeer,
   peerSilent,
   sessionClosed,
   writeStalled,
@@ -42,6 +41,7 @@ import { LinkTalk } from "./link-talk.ts";
 import { type Liveness, MAX_LOOK_MS } from "./liveness.ts";
 import { Reading } from "./reading.ts";
 import { Receiver } from "./receive.ts";
+import { endsResumption } from "./resumption.ts";
 import { Sender, type SendOut } from "./send.ts";
 import { senderOptions } from "./sender-options.ts";
 import type { ClaimAnswer, DistSink, ProvenPeer, Role } from "./sink.ts";
@@ -123,6 +123,11 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   /** `host:port` of the other end. */
   get remoteAddress(): string {
     return this.#carrier.info().remoteAddress;
+  }
+
+  /** Whether its TLS rests on an earlier session, or has offered one to the peer; `CarrierInfo.resumption`. */
+  get resumption(): CarrierInfo["resumption"] {
+    return this.#carrier.info().resumption;
   }
 
   /** Dialling side: our proof is out, so the peer may have let us in already, though we do not know yet. */
@@ -564,10 +569,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   }
 
   #fail(error: unknown): void {
-    const known = isSallyportError(error) ? error : connectionBug(error);
-    // Text, a TLS alert or a web request, read as a length: no handshake message is that long.
-    const isForeign = this.#state.kind === "handshake" && known.reason === "FRAME_TOO_LARGE";
-    this.#close(isForeign ? notADistPeer(this.#parts.target, known) : known, false);
+    this.#close(failureOf(error, this.#state.kind, this.#parts.target), false);
   }
 
   #close(cause: SallyportError | undefined, inGoodOrder: boolean): void {
@@ -582,6 +584,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     this.#deframer.stop();
     if (state.kind === "up") state.receiver.clear();
     if (state.kind === "handshake" || state.kind === "admitting") state.machine.dispose();
+    if (endsResumption(state.kind, this.role, this.resumption, cause)) this.#carrier.forgetSession?.();
     if (inGoodOrder || (state.kind !== "up" && isRefusal(cause))) this.#carrier.end();
     else {
       // What the handshake has just said, such as REFUSE, leaves if it can.

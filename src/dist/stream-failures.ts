@@ -1,12 +1,12 @@
 import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { UNREAD_RESET_CODE } from "../carrier/channel-errors.ts";
-import { OWNER_GONE_CODE, UNKNOWN_TAG_CODE } from "./stream-codes.ts";
+import { MAX_STREAM_RESET_CODE, OWNER_GONE_CODE, UNKNOWN_TAG_CODE } from "./stream-codes.ts";
 
 export function tagInvalid(tag: string, maxBytes: number): SallyportError {
   return new SallyportError("ERR_API_MISUSE", "STREAM_TAG", `"${quotePeerText(tag)}" is no tag of a stream`, {
     detail: { maxBytes },
-    advice: `give 1 to ${maxBytes} bytes of text that does not begin with barrel_p2p:`,
+    advice: `give 1 to ${maxBytes} bytes of text that does not begin with barrel_p2p: or sallyport:`,
   });
 }
 
@@ -15,6 +15,15 @@ export function streamEnded(tag: string): SallyportError {
   return new SallyportError("ERR_CLOSED", "STREAM_ENDED", `the stream "${quotePeerText(tag)}" takes nothing more`, {
     stage: "session",
     advice: "write before end(), and not after the stream was closed",
+  });
+}
+
+/** The application would cut a stream with a code that it cannot have. */
+export function resetCodeInvalid(code: number): SallyportError {
+  const shown = quotePeerText(String(code));
+  return new SallyportError("ERR_API_MISUSE", "STREAM_CODE", `a stream cannot be cut with the code ${shown}`, {
+    detail: { value: shown, limit: MAX_STREAM_RESET_CODE, reserved: `${UNKNOWN_TAG_CODE}, ${UNREAD_RESET_CODE}` },
+    advice: `give a whole number from 0 to ${MAX_STREAM_RESET_CODE}, but not ${UNKNOWN_TAG_CODE} or ${UNREAD_RESET_CODE}`,
   });
 }
 
@@ -36,9 +45,10 @@ export function streamsFull(limit: number): SallyportError {
 }
 
 /** This side cut the stream. */
-export function streamResetHere(tag: string): SallyportError {
+export function streamResetHere(tag: string, code: number): SallyportError {
   return new SallyportError("ERR_CLOSED", "STREAM_RESET", `this node cut the stream "${quotePeerText(tag)}"`, {
     stage: "session",
+    detail: { resetCode: code },
     advice: "nothing: whoever called reset wanted this",
   });
 }

@@ -3,15 +3,10 @@ import type { SallyportError } from "../base/errors.ts";
 import type { ChannelId } from "../carrier/carrier.ts";
 import { createBarrelPair } from "../testkit/barrel-pair.ts";
 import type { ChannelledMemoryOptions } from "../testkit/channelled-memory.ts";
-import {
-  MAX_STREAM_QUEUED_BYTES,
-  MAX_STREAMS,
-  MAX_WAITING_TAGS,
-  type StreamOwner,
-  type StreamSink,
-  type TaggedStream,
-  TaggedStreams,
-} from "./tagged-streams.ts";
+import { MAX_STREAM_RESET_CODE } from "./stream-codes.ts";
+import { CREDIT_TAG } from "./stream-credit.ts";
+import { MAX_STREAM_QUEUED_BYTES, type StreamSink, type TaggedStream } from "./tagged-stream.ts";
+import { MAX_STREAMS, MAX_WAITING_TAGS, type StreamOwner, TaggedStreams } from "./tagged-streams.ts";
 
 /** One end of a stream: keeps what it hears. */
 class Heard implements StreamSink {
@@ -92,6 +87,7 @@ describe("tagged streams", () => {
   it("have the ids of the range above the lanes, on both sides, and the preamble in one piece", () => {
     const { memory, ours, theirs } = pair();
     const writes: [ChannelId, string][] = [];
+    const credit = `10${Buffer.from(CREDIT_TAG).toString("hex")}`;
     for (const end of [memory.dialled, memory.accepted]) {
       const write = end.write.bind(end);
       end.write = (channel, bytes) => {
@@ -104,8 +100,10 @@ describe("tagged streams", () => {
     theirs.open("echo");
     expect(writes).toEqual([
       [68, "046563686f"],
-      [72, "046563686f"],
+      [72, credit],
+      [76, "046563686f"],
       [65, "046563686f"],
+      [69, credit],
     ]);
   });
 
@@ -121,11 +119,16 @@ describe("tagged streams", () => {
 
   it("are dropped with an empty tag, one that is no text, or one that barrel keeps", () => {
     const { b, memory, go } = pair();
-    for (const preamble of [[0], [1, 0xff], [12, ...Buffer.from("barrel_p2p:x")]]) {
+    for (const preamble of [
+      [0],
+      [1, 0xff],
+      [12, ...Buffer.from("barrel_p2p:x")],
+      [11, ...Buffer.from("sallyport:x")],
+    ]) {
       memory.dialled.write(memory.dialled.open("user"), Buffer.from(preamble));
     }
     go();
-    expect([b.dropped, b.offered]).toEqual([3, []]);
+    expect([b.dropped, b.offered]).toEqual([4, []]);
   });
 
   it("may not all wait for their tags: 64 do, the next is refused", () => {
@@ -148,6 +151,32 @@ describe("tagged streams", () => {
     go();
     expect(b.dropped).toBe(1);
   });
+
+  it("that end within their tag, or before it, end in the other direction too", () => {
+    const { memory, go } = pair();
+    const cut: ChannelId[] = [];
+    const reset = memory.accepted.reset.bind(memory.accepted);
+    memory.accepted.reset = (channel, code) => {
+      cut.push(channel);
+      reset(channel, code);
+    };
+    const [within, before] = [memory.dialled.open("user"), memory.dialled.open("user")];
+    memory.dialled.write(within, Buffer.from([4, 0x65]));
+    for (const channel of [within, before]) memory.dialled.finish(channel);
+    go();
+    expect(cut).toEqual([within, before]);
+  });
+
+  it.each([-1, 0.5, 2 ** 32, Number.NaN, 0x100, 0x101])(
+    "are cut with no code that means something else (%#)",
+    (code) => {
+      const { stream, heard } = pair().open("echo");
+      expect(() => stream.reset(code)).toThrow(/cannot be cut with/);
+      expect(heard.events).toEqual([]);
+      stream.reset(MAX_STREAM_RESET_CODE);
+      expect(heard.error?.detail["resetCode"]).toBe(MAX_STREAM_RESET_CODE);
+    },
+  );
 
   it("are bounded in number, on both sides", () => {
     const { b, ours, memory, go } = pair();
@@ -228,7 +257,10 @@ describe("tagged streams", () => {
     expect(b.taken[0]?.events).toEqual(["ended", "closed in order"]);
   });
 
-  it.each(["", "x".repeat(256), "barrel_p2p:x", "\ud800"])("have no tag that cannot be or is kept (%#)", (tag) => {
-    expect(() => pair().ours.open(tag)).toThrow(/is no tag/);
-  });
+  it.each(["", "x".repeat(256), "barrel_p2p:x", CREDIT_TAG, "\ud800"])(
+    "have no tag that cannot be or is kept (%#)",
+    (tag) => {
+      expect(() => pair().ours.open(tag)).toThrow(/is no tag/);
+    },
+  );
 });

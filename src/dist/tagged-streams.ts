@@ -3,16 +3,10 @@ import type { ChannelId } from "../carrier/carrier.ts";
 import { isUnidirectional } from "../carrier/channel-ids.ts";
 import type { ChannelledCarrier } from "../carrier/channels.ts";
 import type { UserChannels } from "./barrel-link.ts";
-import { OWNER_GONE_CODE, UNKNOWN_TAG_CODE } from "./stream-codes.ts";
-import {
-  sessionHasEnded,
-  streamEnded,
-  streamQueueFull,
-  streamResetBy,
-  streamResetHere,
-  streamsFull,
-  tagInvalid,
-} from "./stream-failures.ts";
+import { UNKNOWN_TAG_CODE } from "./stream-codes.ts";
+import { CREDIT_TAG, StreamCredit } from "./stream-credit.ts";
+import { sessionHasEnded, streamResetBy, streamsFull, tagInvalid } from "./stream-failures.ts";
+import { type StreamHome, type StreamSink, TaggedStream } from "./tagged-stream.ts";
 
 /** Longest tag in bytes: its length is one byte on the wire. */
 export const MAX_TAG_BYTES = 255;
@@ -23,23 +17,8 @@ export const MAX_WAITING_TAGS = 64;
 /** Tagged streams of one connection, both sides' together. */
 export const MAX_STREAMS = 256;
 
-/** Bytes of one stream that may wait to leave. */
-export const MAX_STREAM_QUEUED_BYTES: number = 8 * 1024 * 1024;
-
-/** Tags that barrel_p2p keeps for itself begin so. */
-export const RESERVED_TAGS = "barrel_p2p:";
-
-/** Who uses one stream. No call comes after `closedBy`. */
-export interface StreamSink {
-  /** Bytes of the peer. The chunk is the receiver's. */
-  data(chunk: Buffer): void;
-  /** The peer has said all. */
-  ended(): void;
-  /** After a `write` that answered false: there is room again. */
-  drained(): void;
-  /** Exactly once: both sides have said all (undefined), or the stream was cut. */
-  closedBy(error: SallyportError | undefined): void;
-}
+/** Tags that barrel_p2p and Sallyport keep for themselves begin so. */
+export const RESERVED_TAGS: readonly string[] = ["barrel_p2p:", "sallyport:"];
 
 /** Who decides on the streams that a peer opens. */
 export interface StreamOwner {
@@ -52,102 +31,16 @@ export interface StreamOwner {
   streamDropped(): void;
 }
 
-/** One stream of bytes between two nodes, under a tag. All calls are synchronous; nothing throws after its end but `write`. */
-export class TaggedStream {
-  readonly tag: string;
-  readonly channel: ChannelId;
-  readonly #streams: TaggedStreams;
-  readonly #carrier: ChannelledCarrier;
-  sink: StreamSink | undefined;
-  #canSay: boolean;
-  #canHear = true;
-  #isClosed = false;
-
-  constructor(streams: TaggedStreams, carrier: ChannelledCarrier, tag: string, channel: ChannelId, canSay: boolean) {
-    this.#streams = streams;
-    this.#carrier = carrier;
-    this.tag = tag;
-    this.channel = channel;
-    this.#canSay = canSay;
-  }
-
-  /** False for a one-way stream of the peer's, and once this side has said all. */
-  get isWritable(): boolean {
-    return this.#canSay && !this.#isClosed;
-  }
-
-  /** Bytes written that have not left. */
-  get pendingBytes(): number {
-    return this.#isClosed ? 0 : this.#carrier.pendingOn(this.channel);
-  }
-
-  /**
-   * Queues bytes, which must not change until they have left. False: wait for `drained`.
-   * @throws {SallyportError} ERR_CLOSED STREAM_ENDED; ERR_LIMIT STREAM_QUEUE_FULL
-   */
-  write(bytes: Uint8Array): boolean {
-    if (!this.isWritable) throw streamEnded(this.tag);
-    const waiting = this.pendingBytes + bytes.length;
-    if (waiting > MAX_STREAM_QUEUED_BYTES) throw streamQueueFull(this.tag, waiting, MAX_STREAM_QUEUED_BYTES);
-    const hasRoom = this.#carrier.write(this.channel, bytes);
-    this.#carrier.flush(this.channel);
-    return hasRoom;
-  }
-
-  /** Says that nothing more follows. Idempotent. */
-  finish(): void {
-    if (!this.isWritable) return;
-    this.#canSay = false;
-    this.#carrier.finish(this.channel);
-    this.#settle();
-  }
-
-  /** Cuts the stream, both ways. Idempotent. */
-  reset(code: number = OWNER_GONE_CODE): void {
-    if (this.#isClosed) return;
-    this.#carrier.reset(this.channel, code);
-    this.close(streamResetHere(this.tag));
-  }
-
-  /** Stops and resumes the peer's bytes: credit. What comes meanwhile waits in the carrier, within its bound. */
-  pause(): void {
-    if (!this.#isClosed) this.#carrier.pauseChannel(this.channel);
-  }
-
-  resume(): void {
-    if (!this.#isClosed) this.#carrier.resumeChannel(this.channel);
-  }
-
-  /** For `TaggedStreams`: the peer has said all. */
-  heardAll(): void {
-    if (!this.#canHear) return;
-    this.#canHear = false;
-    this.sink?.ended();
-    this.#settle();
-  }
-
-  /** For `TaggedStreams`. */
-  close(error: SallyportError | undefined): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#streams.forget(this);
-    this.sink?.closedBy(error);
-  }
-
-  #settle(): void {
-    if (!this.#canHear && !this.#canSay) this.close(undefined);
-  }
-}
-
 /**
  * The streams of the application on one barrel connection (barrel-auth section 11): `tagLength:8 tag`, then bytes. Every
  * stream that the peer opens is the owner's to decide before anybody sees a byte behind its tag.
  */
-export class TaggedStreams implements UserChannels {
+export class TaggedStreams implements UserChannels, StreamHome {
   readonly #owner: StreamOwner;
   readonly #open = new Map<ChannelId, TaggedStream>();
   /** Streams whose tag is not whole. */
   readonly #waiting = new Map<ChannelId, Buffer>();
+  readonly #credit: StreamCredit = new StreamCredit(this.#open);
   #carrier: ChannelledCarrier | undefined;
 
   constructor(owner: StreamOwner) {
@@ -174,48 +67,65 @@ export class TaggedStreams implements UserChannels {
     if (carrier === undefined) throw sessionHasEnded(tag);
     if (this.#open.size >= MAX_STREAMS) throw streamsFull(MAX_STREAMS);
     const channel = carrier.open("user");
-    const stream = new TaggedStream(this, carrier, tag, channel, true);
+    const stream = new TaggedStream(this, carrier, { tag, channel, canSay: true, isCounted: this.#credit.isCounted });
     this.#open.set(channel, stream);
     // In one piece: a barrel node keeps parts of a tag beyond the connection.
     carrier.write(channel, preamble);
     carrier.flush(channel);
+    this.#credit.offer();
     return stream;
   }
 
   forget(stream: TaggedStream): void {
     this.#open.delete(stream.channel);
+    this.#credit.forget(stream);
   }
 
   up(carrier: ChannelledCarrier): void {
     this.#carrier = carrier;
+    this.#credit.up(carrier);
   }
 
   bytes(channel: ChannelId, chunk: Buffer): void {
     const stream = this.#open.get(channel);
-    if (stream !== undefined) stream.sink?.data(chunk);
-    else this.#preamble(channel, chunk);
+    if (stream !== undefined) this.#hear(stream, chunk);
+    else if (!this.#credit.bytes(channel, chunk)) this.#preamble(channel, chunk);
   }
 
   ended(channel: ChannelId): void {
-    // Ended within its tag: there is nothing to answer.
+    const stream = this.#open.get(channel);
+    if (stream !== undefined) {
+      stream.heardAll();
+      return;
+    }
+    if (this.#credit.ended(channel)) return;
+    // Ended within its tag: our direction ends with it, or the stream would take one of the peer's places until the session ends.
     this.#waiting.delete(channel);
-    this.#open.get(channel)?.heardAll();
+    this.#carrier?.reset(channel, UNKNOWN_TAG_CODE);
   }
 
   reset(channel: ChannelId, code: number): void {
+    if (this.#credit.reset(channel)) return;
     this.#waiting.delete(channel);
     const stream = this.#open.get(channel);
     stream?.close(streamResetBy(stream.tag, code));
   }
 
   drained(channel: ChannelId): void {
-    this.#open.get(channel)?.sink?.drained();
+    if (!this.#credit.drained(channel)) this.#open.get(channel)?.drained();
   }
 
   closed(cause: SallyportError | undefined): void {
     this.#carrier = undefined;
+    this.#credit.closed();
     this.#waiting.clear();
     for (const stream of [...this.#open.values()]) stream.close(cause ?? sessionHasEnded(stream.tag));
+  }
+
+  #hear(stream: TaggedStream, chunk: Buffer): void {
+    stream.sink?.data(chunk);
+    stream.window.took(chunk.length);
+    this.#credit.tell(stream);
   }
 
   #preamble(channel: ChannelId, chunk: Buffer): void {
@@ -244,7 +154,8 @@ export class TaggedStreams implements UserChannels {
   #offer(channel: ChannelId, tagBytes: Buffer, rest: Buffer): void {
     const carrier = this.#carrier;
     const tag = tagBytes.toString("utf8");
-    if (carrier === undefined || !Buffer.from(tag, "utf8").equals(tagBytes) || tag.startsWith(RESERVED_TAGS)) {
+    if (tag === CREDIT_TAG && !isUnidirectional(channel) && this.#credit.take(channel, rest)) return;
+    if (carrier === undefined || !Buffer.from(tag, "utf8").equals(tagBytes) || isReserved(tag)) {
       this.#drop(channel);
       return;
     }
@@ -252,7 +163,8 @@ export class TaggedStreams implements UserChannels {
       this.#drop(channel);
       return;
     }
-    const stream = new TaggedStream(this, carrier, tag, channel, !isUnidirectional(channel));
+    const facts = { tag, channel, canSay: !isUnidirectional(channel), isCounted: this.#credit.isCounted };
+    const stream = new TaggedStream(this, carrier, facts);
     this.#open.set(channel, stream);
     const sink = this.#owner.streamOffered(stream);
     // Whoever was asked may have ended it, or the connection.
@@ -263,7 +175,8 @@ export class TaggedStreams implements UserChannels {
       return;
     }
     stream.sink = sink;
-    if (rest.length > 0) sink.data(rest);
+    this.#credit.offer();
+    if (rest.length > 0) this.#hear(stream, rest);
   }
 
   #drop(channel: ChannelId): void {
@@ -278,10 +191,14 @@ export function checkTag(tag: string): void {
   preambleOf(tag);
 }
 
+function isReserved(tag: string): boolean {
+  return RESERVED_TAGS.some((prefix) => tag.startsWith(prefix));
+}
+
 function preambleOf(tag: string): Buffer {
   const bytes = Buffer.from(tag, "utf8");
   const isText = bytes.toString("utf8") === tag;
-  if (!isText || bytes.length < 1 || bytes.length > MAX_TAG_BYTES || tag.startsWith(RESERVED_TAGS)) {
+  if (!isText || bytes.length < 1 || bytes.length > MAX_TAG_BYTES || isReserved(tag)) {
     throw tagInvalid(tag, MAX_TAG_BYTES);
   }
   return Buffer.concat([Buffer.from([bytes.length]), bytes]);

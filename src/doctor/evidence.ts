@@ -28,8 +28,10 @@ export function passConnection(
     return;
   }
   const { tlsVersion = "none", tlsCipher = "none", alpn } = info;
-  const how = { version: tlsVersion, cipher: tlsCipher, ...(alpn === undefined ? {} : { alpn }) };
-  book.passed("tls", `${tlsVersion}, ${tlsCipher}`, how, ms);
+  const resumed = info.resumption === "resumed";
+  const how = { version: tlsVersion, cipher: tlsCipher, resumed, ...(alpn === undefined ? {} : { alpn }) };
+  const note = resumed ? ", resumed: the certificate is what an earlier handshake showed" : "";
+  book.passed("tls", `${tlsVersion}, ${tlsCipher}${note}`, how, ms);
   const der = info.peerCertDer;
   if (der === undefined) return;
   const evidence = certificateEvidence(der, info, probe.clock.wallMs());

@@ -1,5 +1,5 @@
 import { SOURCES } from "../config/accept-keys.ts";
-import { COOKIE, HEALTH_FIELD, HEARTBEAT, IDENTITY, TEXT, TLS_FILES } from "../config/config-keys.ts";
+import { COOKIE, HEALTH_FIELD, HEARTBEAT, IDENTITY, REUSE_SESSIONS, TEXT, TLS_FILES } from "../config/config-keys.ts";
 import { ACCEPT_LIMITS, COUNT, LIMITS, TIME_MS } from "../config/limit-keys.ts";
 import { QUIC } from "../config/reach-keys.ts";
 import type { Field, Shape } from "../config/shape.ts";
@@ -36,6 +36,8 @@ function object(keys: Readonly<Record<string, Field>>): Shape & { readonly kind:
   return { kind: "object", keys };
 }
 
+const PAIR_TLS: Readonly<Record<string, Field>> = { ...TLS_FILES, reuseSessions: REUSE_SESSIONS };
+
 const INSIDE: Keys<InsideOption> = {
   node: { shape: text("desk@desk.example"), says: "Name of the node: local@host, as it calls itself.", required: true },
   address: {
@@ -50,7 +52,7 @@ const INSIDE: Keys<InsideOption> = {
     shape: COOKIE,
     says: "Cookie of this side, another than that of the outside. Only with identity it may be left out: keys only.",
   },
-  tls: { shape: object(TLS_FILES), says: "Certificate that the inside node is shown: it names the outside nodes." },
+  tls: { shape: object(PAIR_TLS), says: "Certificate that the inside node is shown: it names the outside nodes." },
   identity: {
     shape: IDENTITY,
     says: "Identity by key, of this pair alone: dir holds a key directory for each outside node. Default: none, no keys are looked at.",
@@ -77,7 +79,7 @@ const OUTSIDE: Keys<OutsideOption> = {
     says: "Cookie of this side: of nodes without keys, and a second secret of those with. Default none: keys only.",
   },
   tls: {
-    shape: object(TLS_FILES),
+    shape: object(PAIR_TLS),
     says: "Certificate that they are shown: it names the inside node. Its CA vouches for theirs.",
   },
   identity: {

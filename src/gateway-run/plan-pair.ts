@@ -3,7 +3,7 @@ import type { DialAddress } from "../carrier/carrier.ts";
 import type { LegCarrier } from "../gateway/leg-carrier.ts";
 import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
-import type { Route } from "../gateway/pair.ts";
+import type { Route } from "../gateway/route.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import { checkPair } from "./check-pair.ts";
@@ -124,9 +124,9 @@ function dialling(node: NodeName, at: () => DialAddress, side: SideParts, isQuic
   if (!isQuic) {
     return {
       kind: "stream",
-      make(sink) {
+      make(sink, isFull) {
         const address = at();
-        return dialerOf(side, address).dial(address, hostPart(node), sink);
+        return dialerOf(side, address).dial(address, hostPart(node), sink, { name: node, isFull });
       },
     };
   }

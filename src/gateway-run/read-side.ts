@@ -3,8 +3,9 @@ import type { NodeName } from "../base/node-name.ts";
 import type { CarrierDialer, DialAddress } from "../carrier/carrier.ts";
 import { createTcpDialer } from "../carrier/tcp.ts";
 import { createTlsDialer, type TlsCarrierOptions, type TlsDialer } from "../carrier/tls.ts";
-import { loadTlsMaterial, type TlsFiles, type TlsMaterial } from "../carrier/tls-material.ts";
+import { loadTlsMaterial, type TlsMaterial } from "../carrier/tls-material.ts";
 import { parseAddress } from "../discovery/address.ts";
+import type { GatewayTls } from "../gateway/options.ts";
 import { type CookieBook, type CookieSetting, readCookies } from "../identity/cookies.ts";
 import { checkPlaintext, guardedTcp } from "../node/listen-option.ts";
 import type { PairWorld } from "./gateway-world.ts";
@@ -33,7 +34,7 @@ export interface SideParts {
  * @throws {SallyportError} ERR_CONFIG
  */
 export function readSide(
-  { cookie, tls }: { readonly cookie?: CookieSetting | undefined; readonly tls?: TlsFiles | undefined },
+  { cookie, tls }: { readonly cookie?: CookieSetting | undefined; readonly tls?: GatewayTls | undefined },
   plaintext: boolean | "any",
   { system, openChallenges }: Pick<PairWorld, "system" | "openChallenges">,
   hasKeys: boolean,
@@ -43,7 +44,8 @@ export function readSide(
   const cookieFor = (peer: NodeName): Uint8Array | undefined => book.cookieFor(peer);
   const loaded = tls === undefined ? undefined : loadTlsMaterial(files, tls, clock.wallMs());
   const material = loaded?.material;
-  const tlsOptions = hasKeys ? NATIVE_TLS : {};
+  const reuse = tls?.reuseSessions === undefined ? {} : { reuseSessions: tls.reuseSessions };
+  const tlsOptions = { ...(hasKeys ? NATIVE_TLS : {}), ...reuse };
   return {
     cookies: book,
     warnings: [...warnings, ...(loaded?.warnings ?? [])],

@@ -60,6 +60,8 @@ export interface LegParts {
   /** The node that is dialled; undefined on the accepting leg. */
   readonly target: NodeName | undefined;
   readonly carrier: LegCarrier;
+  /** No TLS session is resumed. */
+  readonly isFull: boolean;
   /** Over QUIC: what is shown there takes part in `nodes()` of Erlang nodes (rulings C23). */
   readonly isVisible: boolean;
 }
@@ -98,7 +100,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
 
   /** Throws what the carrier's `make` throws; a leg over QUIC has an identity. */
   constructor(parts: LegParts, owner: LegOwner) {
-    const { side, world, tools, target, carrier, identity } = parts;
+    const { side, world, tools, target, carrier, isFull, identity } = parts;
     this.side = side;
     this.peer = target;
     this.#owner = owner;
@@ -113,7 +115,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
       ? limitsAboveLink(world.limits, target === undefined ? "acceptor" : "initiator")
       : world.limits;
     const connection = { own, target, tools, native, clock, limits, ticks, heartbeat, hold: this, passesOn: true };
-    const make = (sink: CarrierSink) => (isLinked ? this.#linked(sink, carrier) : carrier.make(sink));
+    const make = (sink: CarrierSink) => (isLinked ? this.#linked(sink, carrier) : carrier.make(sink, isFull));
     this.connection = new DistConnection(connection, this, make);
     if (identity === undefined || this.#link === undefined) return;
     const { isVisible } = parts;

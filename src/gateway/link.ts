@@ -11,8 +11,9 @@ import type { FilterReport } from "./filter-report.ts";
 import type { Leg } from "./leg.ts";
 import type { LegCarrier } from "./leg-carrier.ts";
 import type { MessageFilter, Side } from "./message-filter.ts";
-import { Pair, type PairWatcher, type Route } from "./pair.ts";
+import { Pair, type PairWatcher } from "./pair.ts";
 import { tooManyAttempts } from "./pair-failures.ts";
+import type { Route } from "./route.ts";
 
 /** Handshakes of one dialling name on one listener at once. A node needs one; two where it dials again at once. */
 export const MAX_PAIRING_ATTEMPTS = 8;

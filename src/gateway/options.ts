@@ -14,6 +14,12 @@ import type { GatewayMessage, GatewayNotice } from "./notices.ts";
 import type { CommanderProfile } from "./profile.ts";
 import type { LeaderProfile } from "./return-paths.ts";
 
+/** Certificates of one side of a pair. */
+export interface GatewayTls extends TlsFiles {
+  /** TLS sessions of that side are resumed, as of a node. Default true. */
+  readonly reuseSessions?: boolean;
+}
+
 /** The node that the gateway stands in front of. */
 export interface InsideOption {
   /** `name@host`, as the node calls itself. */
@@ -31,7 +37,7 @@ export interface InsideOption {
   /** Needed without `identity`, over plain TCP, and over QUIC; else a second secret. */
   readonly cookie?: CookieSetting;
   /** Certificate that the inside node is shown: it names the outside nodes. */
-  readonly tls?: TlsFiles;
+  readonly tls?: GatewayTls;
   /**
    * Identity by key: `dir` holds a key directory for each outside node, called as its pin is, which stands for that node. The inside
    * node proves its own key; a name with a pin speaks by key only. Default: OTP's handshake only.
@@ -52,7 +58,7 @@ export interface OutsideOption {
   /** Of nodes that come by OTP's handshake, and a second secret of those with keys. Default none: keys only. */
   readonly cookie?: CookieSetting;
   /** Certificate that they are shown: it names the inside node. Its CA vouches for theirs. */
-  readonly tls?: TlsFiles;
+  readonly tls?: GatewayTls;
   /**
    * Identity by key, as of a node: it stands for the inside node. Outside nodes that have one too prove theirs; a name with a
    * pin speaks by key only. Its directory belongs to this pair alone. Default: OTP's handshake only.

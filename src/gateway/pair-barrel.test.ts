@@ -22,7 +22,8 @@ import { ExpectedNode } from "./expected-node.ts";
 import type { LegIdentities } from "./leg-identity.ts";
 import { Link, type PairEvent } from "./link.ts";
 import type { PairFacts, Side } from "./message-filter.ts";
-import { FAR_REDIAL_LATER_MS, type Route } from "./pair.ts";
+import { FAR_REDIAL_LATER_MS } from "./pair.ts";
+import type { Route } from "./route.ts";
 import { pass } from "./verdict.ts";
 
 // The outside leg over QUIC, in memory: whoever is outside runs the same link as a node does.

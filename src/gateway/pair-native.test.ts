@@ -21,7 +21,8 @@ import { ExpectedNode } from "./expected-node.ts";
 import type { LegIdentities } from "./leg-identity.ts";
 import { Link, type PairEvent } from "./link.ts";
 import { otherSide, type PairFacts, type Side } from "./message-filter.ts";
-import { FAR_REDIAL_LATER_MS, FAR_REDIAL_MS, MAX_FAR_DIALS, type Route } from "./pair.ts";
+import { FAR_REDIAL_LATER_MS, FAR_REDIAL_MS, MAX_FAR_DIALS } from "./pair.ts";
+import type { Route } from "./route.ts";
 import { pass } from "./verdict.ts";
 
 const IN = parseNodeName("in@h");
@@ -75,8 +76,7 @@ function world(options: WorldOptions = {}) {
   const keeper = testKeeper(IN, files, clock, { trust: options.trust ?? "strict", cookie });
   const { registered = CREATION.inside } = options;
   const expected = new ExpectedNode(mask, () => (registered === "nothing" ? undefined : registered));
-  const book: LegIdentities["book"] = new ConnectionBook(IN);
-  const identities: LegIdentities = { outside: { keeper, expected }, inside: new Map(), book };
+  const identities: LegIdentities = { outside: { keeper, expected }, inside: new Map(), book: new ConnectionBook(IN) };
   const events: PairEvent[] = [];
   const facts: PairFacts[] = [];
   const limits = { ...DEFAULT_DIST_LIMITS, ...options.limits };
@@ -161,7 +161,7 @@ function world(options: WorldOptions = {}) {
   };
   const told = () =>
     events.map((event) => (event.kind === "up" ? "up" : `${event.kind} ${event.endedBy} ${event.error?.reason}`));
-  return { clock, files, keeper, book, facts, told, listen, dial, outsideNode, revoke, ...links };
+  return { clock, files, keeper, book: identities.book, facts, told, listen, dial, outsideNode, revoke, ...links };
 }
 
 function keyOf(has: boolean | "wrong" | undefined): CookieKey | undefined {

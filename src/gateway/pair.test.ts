@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { OpenChallenges } from "../auth/otp-types.ts";
 import { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseNodeName } from "../base/node-name.ts";
-import type { CarrierSink } from "../carrier/carrier.ts";
+import type { Carrier, CarrierSink } from "../carrier/carrier.ts";
 import type { MemoryOptions } from "../carrier/memory.ts";
 import { createMemoryNetwork } from "../carrier/memory-network.ts";
 import { DistConnection } from "../dist/connection.ts";
@@ -26,7 +26,7 @@ import {
 } from "../wire/flags.ts";
 import { Link, MAX_PAIRING_ATTEMPTS, type PairEvent } from "./link.ts";
 import type { MessageFilter, PairFacts, Side } from "./message-filter.ts";
-import type { Route } from "./pair.ts";
+import type { Route } from "./route.ts";
 import { DROP, pass, type Verdict, withPayload } from "./verdict.ts";
 
 const OUT = parseNodeName("out@h");
@@ -45,6 +45,19 @@ interface WorldOptions {
   readonly isPressed?: (side: Side) => boolean;
   readonly limits?: Partial<DistLimits>;
   readonly memory?: Omit<MemoryOptions, "clock">;
+  /** Far legs that may resume a TLS session do. */
+  readonly resumes?: boolean;
+}
+
+/** A carrier whose TLS rests on an earlier session. */
+function resumed(carrier: Carrier): Carrier {
+  return new Proxy(carrier, {
+    get(target, key) {
+      if (key === "info") return () => ({ ...target.info(), resumption: "resumed" });
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 /** out@h, the gateway with a listener for each direction, and in@h. */
@@ -82,7 +95,10 @@ function world(options: WorldOptions = {}) {
       },
       dial: () => ({
         kind: "stream",
-        make: (sink) => network.dial({ scheme: "tcp", host: target, port: 1 }, target, sink),
+        make(sink, isFull) {
+          const carrier = network.dial({ scheme: "tcp", host: target, port: 1 }, target, sink);
+          return options.resumes === true && !isFull ? resumed(carrier) : carrier;
+        },
       }),
     };
     const made = new Link(route, (event) => void events.push(event));
@@ -118,7 +134,7 @@ function world(options: WorldOptions = {}) {
     connect((sink) => network.dial({ scheme: "tcp", host: "gate", port: side === "outside" ? 1 : 2 }, target, sink));
     return it;
   };
-  return { clock, network, events, facts, over, inward, outward, listener, dial };
+  return { clock, network, events, facts, over, inward, outward, listener, dial, end };
 }
 
 const refused = (w: ReturnType<typeof world>) =>
@@ -172,6 +188,45 @@ describe("Pair", () => {
     clock.runTurn();
     expect(inside.got).toEqual(["hello", "signal"]);
     expect(large.equals(outside.got[0] as Buffer)).toBe(true);
+  });
+
+  it.each([
+    ["before it has said a word", false],
+    ["after it was asked for its proof", true],
+  ])("dials the far node once more in full when a leg that resumed ends %s", (_, isAsked) => {
+    const w = world({ resumes: true });
+    const ends: End[] = [];
+    w.network.listen(IN, 1, (carrier) => {
+      const { it: inside, connect } = w.end(IN, "inside");
+      const ending = ends.push(inside) === 1 ? (isAsked ? "proven" : "claimed") : undefined;
+      if (ending !== undefined) inside[ending] = () => carrier.destroy();
+      return connect(() => carrier);
+    });
+    const outside = w.dial(OUT, "outside", IN);
+    w.clock.runTurn();
+    expect([ends.length, outside.events]).toEqual([2, ["proven", "up in@h 22"]]);
+    outside.connection.message(toInside, "hello");
+    w.clock.runTurn();
+    expect(ends[1]?.got).toEqual(["hello"]);
+    expect(refused(w)).toEqual(["up"]);
+  });
+
+  it.each([
+    [true, 2],
+    [false, 1],
+  ])("takes the word of a leg in full (one that resumed before: %s)", (resumes, dials) => {
+    const w = world({ resumes });
+    let count = 0;
+    w.network.listen(IN, 1, (carrier) => {
+      count++;
+      const { it: inside, connect } = w.end(IN, "inside");
+      inside.claimed = () => carrier.destroy();
+      return connect(() => carrier);
+    });
+    w.dial(OUT, "outside", IN);
+    w.clock.runTurn();
+    expect(count).toBe(dials);
+    expect(refused(w)).toEqual(["refused inside CONNECTION_RESET"]);
   });
 
   it("ends both legs when one node leaves, and forwards first what that had sent", () => {

@@ -1,8 +1,9 @@
-import type { OtpHandshakeTools, OtpIdentity, OtpSession, ShownIdentity } from "../auth/otp-types.ts";
+import type { OtpIdentity, OtpSession, ShownIdentity } from "../auth/otp-types.ts";
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Admission } from "../carrier/carrier.ts";
+import { mayBeResumption } from "../dist/resumption.ts";
 import type { PeerClaim } from "../dist/sink.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
 import type { IdentityKeeper } from "../node/identity-keeper.ts";
@@ -12,11 +13,11 @@ import { expandDigest } from "../wire/flags.ts";
 import type { ByeReason } from "../wire/link-frames.ts";
 import { EarlyMessages } from "./early-messages.ts";
 import type { ExpectedNode } from "./expected-node.ts";
-import { Leg, type LegOwner, type LegWorld } from "./leg.ts";
+import { Leg, type LegOwner } from "./leg.ts";
 import type { LegCarrier } from "./leg-carrier.ts";
-import { identityOn, type LegIdentities } from "./leg-identity.ts";
+import { identityOn } from "./leg-identity.ts";
 import { Meeting } from "./meeting.ts";
-import { type FilterFactory, type MessageFilter, otherSide, type Side } from "./message-filter.ts";
+import { type MessageFilter, otherSide, type Side } from "./message-filter.ts";
 import {
   cacheNotNegotiated,
   creationChanged,
@@ -27,6 +28,7 @@ import {
 } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
 import { pairedNode } from "./paired-node.ts";
+import type { Route } from "./route.ts";
 import type { Outgoing } from "./verdict.ts";
 
 /** Dials of a node with a key for one of the other node, while its own crosses them. */
@@ -35,26 +37,6 @@ export const MAX_FAR_DIALS = 4;
 /** Before another such dial, milliseconds: where the other node's goes on, and where its own should come first. */
 export const FAR_REDIAL_MS = 50;
 export const FAR_REDIAL_LATER_MS = 500;
-
-/** One way of being dialled: the node that is meant, who may dial it, and how the gateway reaches it. */
-export interface Route {
-  /** Where the dialling nodes stand. */
-  readonly from: Side;
-  readonly target: NodeName;
-  /** Names that may dial, byte for byte: they go on to the target as they are. */
-  readonly mayDial: ReadonlySet<string>;
-  /** The capabilities that may be agreed upon through the gateway. */
-  readonly mask: bigint;
-  readonly world: LegWorld;
-  readonly tools: Readonly<Record<Side, OtpHandshakeTools>>;
-  /** Legs that have keys also speak the native handshake. */
-  readonly identities?: LegIdentities;
-  /** Over QUIC the nodes of that side list the other one in `nodes()`. Default false. */
-  readonly isVisible?: Readonly<Record<Side, boolean>>;
-  readonly filterFor: FilterFactory;
-  /** Dials the target for this node. */
-  readonly dial: (dialler: NodeName) => LegCarrier;
-}
 
 /** What a pair tells of itself. */
 export interface PairWatcher {
@@ -90,6 +72,8 @@ export class Pair implements LegOwner {
   #shown: ShownIdentity | undefined;
   #isNearProven = false;
   #farDials = 0;
+  /** The far node is dialled without resuming a TLS session. */
+  #isFull = false;
   readonly #early = new EarlyMessages();
   #bye: ByeReason = "disconnect";
   #wasUp = false;
@@ -111,7 +95,7 @@ export class Pair implements LegOwner {
     // Inside it stands for the outside node, by that one's name.
     const identity = identityOn(identities, side, own.name);
     const parts = { world, tools: tools[side], identity, isVisible: isVisible?.[side] === true };
-    return new Leg({ side, own, target, carrier, ...parts }, this);
+    return new Leg({ side, own, target, carrier, isFull: this.#isFull, ...parts }, this);
   }
 
   get route(): Route {
@@ -343,7 +327,7 @@ export class Pair implements LegOwner {
 
   down(leg: Leg, cause: SallyportError | undefined): void {
     const phase = this.#phase;
-    if (phase.kind === "closed" || this.#dialsAnew(leg, cause)) return;
+    if (phase.kind === "closed" || this.#dialsInFull(leg, cause) || this.#dialsAnew(leg, cause)) return;
     this.#phase = { kind: "closed" };
     if (phase.kind === "up") {
       this.near.pressure.stop();
@@ -355,6 +339,17 @@ export class Pair implements LegOwner {
     else if (phase.kind !== "idle") this.#giveUp(leg, phase.far, cause);
     this.meeting.release();
     this.#watcher.ended(this, leg, cause);
+  }
+
+  /** The far leg had offered an earlier TLS session, which may be all that was wrong: what a full handshake leads to counts. */
+  #dialsInFull(leg: Leg, cause: SallyportError | undefined): boolean {
+    const phase = this.#phase;
+    if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || this.#isFull) return false;
+    if (leg.connection.resumption === undefined || !mayBeResumption(cause)) return false;
+    this.#isFull = true;
+    if (leg.provesKeys) this.meeting.release();
+    this.dialFar(phase.claim);
+    return true;
   }
 
   /** The far node prefers its own dial, which this gateway has sent away: the near node's goes on. */

@@ -23,12 +23,9 @@ export function probeTls(
     const timer = clock.at(addMs(clock.now(), MAX_PROBE_MS), () => done(undefined), true);
     let carrier: ReturnType<CarrierDialer["dial"]> | undefined;
     try {
-      carrier = dialer.dial(address, serverName, {
-        opened: done,
-        bytes: () => {},
-        drained: () => {},
-        closed: () => done(undefined),
-      });
+      const sink = { opened: done, bytes: () => {}, drained: () => {}, closed: () => done(undefined) };
+      // What it shows now, not what it showed once.
+      carrier = dialer.dial(address, serverName, sink, { isFull: true });
     } catch {
       done(undefined);
     }

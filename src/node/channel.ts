@@ -14,6 +14,8 @@ export interface Channel {
   /** `TLS_AES_256_GCM_SHA384`; null without TLS. */
   readonly cipher: string | null;
   readonly alpn: string | null;
+  /** An earlier TLS session was resumed: the certificates are those that were shown then. */
+  readonly isResumed: boolean;
   /** The same at both ends and on no other connection: shows that nobody stands between. 16 bytes in hexadecimal; null without TLS. */
   readonly bindingId: string | null;
   /** The peer's chain ends at a CA of this node. */
@@ -52,6 +54,7 @@ export function channelOf(find: (name: NodeName) => SecuredSession | undefined, 
     version: info.tlsVersion ?? null,
     cipher: info.tlsCipher ?? null,
     alpn: info.alpn ?? null,
+    isResumed: info.resumption === "resumed",
     bindingId: info.exporter?.(BINDING_LABEL, BINDING_BYTES).toString("hex") ?? null,
     isChainTrusted: info.chainTrusted,
     peerCertificate: described(info.peerCertDer),

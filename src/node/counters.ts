@@ -16,6 +16,8 @@ export type CounterName =
   | "sessions_down"
   | "sessions_moved"
   | "sessions_redialled"
+  | "sessions_resumed"
+  | "resumptions_failed"
   | "connections_refused"
   | "dials_failed"
   /** Streams of barrel peers that were refused before their tag was whole. */

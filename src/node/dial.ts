@@ -5,6 +5,7 @@ import { hostPart } from "../base/node-name.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
+import { mayBeResumption } from "../dist/resumption.ts";
 import type { Resolver } from "./ports.ts";
 import { connectTimeout } from "./remote-failure.ts";
 import type { Session } from "./session.ts";
@@ -27,8 +28,8 @@ export interface DialParts {
   readonly maxDialMs: number;
   /** Encoded bytes of messages and requests that wait for it. */
   readonly maxWaitingBytes: number;
-  /** Starts one connection to an address. Its end is reported to `attemptEnded`. */
-  connect(target: NodeName, address: DialAddress): DistConnection;
+  /** Starts one connection to an address; with `isFull` no TLS session is resumed. Its end is reported to `attemptEnded`. */
+  connect(target: NodeName, address: DialAddress, isFull: boolean): DistConnection;
   /** What those who wait are told of a failure. */
   explained(target: NodeName, error: SallyportError): SallyportError;
   /** The dial is over; `error` is undefined when a session stands. */
@@ -76,6 +77,8 @@ export class Dial {
   #next = 0;
   #connection: DistConnection | undefined;
   #over = false;
+  /** No TLS session is resumed any more. */
+  #isFull = false;
   #timer: Timer;
   #retry: Timer | undefined;
   #retryMs = LOST_DIAL_RETRY_MS;
@@ -170,8 +173,25 @@ export class Dial {
   attemptEnded(connection: DistConnection, error: SallyportError): void {
     if (this.#over || connection !== this.#connection) return;
     if (error.reason === "OTHER_CONNECTION_WINS") this.#tryAgainLater();
+    else if (this.triesInFull(connection, error)) this.#tryInFull();
     else if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
     else this.fail(this.#explained(error));
+  }
+
+  /**
+   * Whether this end of a connection is nobody's news: it had offered an earlier TLS session, which may be all that was wrong, so
+   * the same address is dialled once more in full, within the time of this dial. What that one says counts.
+   */
+  triesInFull(connection: DistConnection, error: SallyportError): boolean {
+    if (this.#over || this.#isFull || connection !== this.#connection || connection.resumption === undefined)
+      return false;
+    return mayBeResumption(error);
+  }
+
+  #tryInFull(): void {
+    this.#isFull = true;
+    this.#next--;
+    this.#tryNext();
   }
 
   /** Gives up. */
@@ -247,7 +267,7 @@ export class Dial {
     const address = this.#addresses[this.#next++];
     if (this.#over || address === undefined) return;
     try {
-      this.#connection = this.#parts.connect(this.target, address);
+      this.#connection = this.#parts.connect(this.target, address, this.#isFull);
     } catch (error) {
       this.fail(isSallyportError(error) ? error : unresolved(this.target, [this.#parts.resolver.label], error));
     }

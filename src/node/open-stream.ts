@@ -1,6 +1,6 @@
 import { ByteParts } from "../base/byte-parts.ts";
 import { SallyportError } from "../base/errors.ts";
-import type { StreamSink, TaggedStream } from "../dist/tagged-streams.ts";
+import type { StreamSink, TaggedStream } from "../dist/tagged-stream.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerStream } from "./peer-stream.ts";
 
@@ -45,8 +45,8 @@ export class OpenStream implements PeerStream, StreamSink {
     this.#stream.finish();
   }
 
-  reset(): void {
-    this.#stream.reset();
+  reset(code?: number): void {
+    this.#stream.reset(code);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {

@@ -16,8 +16,13 @@ export interface PeerStream extends AsyncIterable<Buffer> {
   write(bytes: Uint8Array): Promise<void>;
   /** Says that nothing more follows; reading goes on. Idempotent. */
   end(): void;
-  /** Cuts the stream, both ways. Idempotent. */
-  reset(): void;
+  /**
+   * Cuts the stream, both ways: what waits is lost, and the peer neither writes nor reads on. It learns `code` as `detail.resetCode` of
+   * the error with which its end is cut, also where one direction has ended before. A whole number from 0 to 2^32 - 1, but not 0x100 and
+   * 0x101, which nodes keep; default 0, which means that whoever served the stream is gone. Idempotent: the first code counts.
+   * @throws {SallyportError} ERR_API_MISUSE STREAM_CODE
+   */
+  reset(code?: number): void;
   /** Resolves when the stream is over: null when both sides have said all, else what cut it. Never rejects. */
   readonly closed: Promise<SallyportError | null>;
 }

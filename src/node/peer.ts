@@ -11,8 +11,11 @@ export interface Peer {
   readonly protocol: ProtocolName;
   /** DER of the certificate the peer showed, or null. */
   readonly certificate: Buffer | null;
-  /** TLS version (`TLSv1.3`) and cipher suite (`TLS_AES_256_GCM_SHA384`) of the connection; null without TLS. */
-  readonly tls: { readonly version: string; readonly cipher: string } | null;
+  /**
+   * TLS version (`TLSv1.3`) and cipher suite (`TLS_AES_256_GCM_SHA384`) of the connection, and whether it resumed an earlier TLS
+   * session, so that `certificate` is what was shown then; null without TLS.
+   */
+  readonly tls: { readonly version: string; readonly cipher: string; readonly resumed: boolean } | null;
   /** The peer's creation: changes when it restarts. */
   readonly incarnation: number;
   /** `host:port` of the other end. */

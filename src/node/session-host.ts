@@ -96,7 +96,7 @@ export class SessionHost implements ConnectionHost {
     this.#parts = parts;
     this.#renewals = new SessionRenewals(parts, core, {
       isShut: () => this.#closing !== undefined || this.doors.isClosed,
-      connect: (session, address) => this.#connectTo(session.peer.name, address, session),
+      connect: (session, address) => this.#connectTo(session.peer.name, address, { moving: session }),
       stands: (connection) => void this.#handshaking.delete(connection),
       moved: (session) => {
         this.knownAddresses.sessionUp(session.peer.address, session.peer.assurance);
@@ -204,7 +204,7 @@ export class SessionHost implements ConnectionHost {
       clock: this.#parts.clock,
       maxDialMs: this.#parts.limits.maxHandshakeMs,
       maxWaitingBytes: this.#parts.limits.maxWaitingBytes,
-      connect: (name, address) => this.#connectTo(name, address),
+      connect: (name, address, isFull) => this.#connectTo(name, address, { isFull }),
       explained: (name, error) => this.#dialOnly.explained(name, error),
       finished: (ended, error) => {
         this.sessions.removeDial(ended);
@@ -276,6 +276,7 @@ export class SessionHost implements ConnectionHost {
     this.sessions.add(session);
     this.#byPeer.set(session.peer, session);
     this.#core.counters.add("sessions_up");
+    if (peer.info.resumption === "resumed") this.#core.counters.add("sessions_resumed");
     this.knownAddresses.sessionUp(session.peer.address, assurance);
     if (holdsName) this.#dialOnly.sessionUp(peer.name, peer.role === "initiator");
     return session;
@@ -331,9 +332,14 @@ export class SessionHost implements ConnectionHost {
 
   failed(connection: DistConnection, address: string, error: SallyportError): void {
     this.#handshaking.delete(connection);
+    const dial = [...this.sessions.dials()].find((each) => each.addressOf(connection) !== undefined);
+    if (dial?.triesInFull(connection, error) === true) {
+      this.#core.counters.add("resumptions_failed");
+      dial.attemptEnded(connection, error);
+      return;
+    }
     this.#core.counters.add("connections_refused");
     this.health.failed(connection.role, address, error);
-    const dial = [...this.sessions.dials()].find((each) => each.addressOf(connection) !== undefined);
     if (dial?.isQuiet !== true) this.#core.events.emit("refused", { address, role: connection.role, error });
     dial?.attemptEnded(connection, error);
   }
@@ -361,7 +367,12 @@ export class SessionHost implements ConnectionHost {
   /** Runs what became ready. */
   readonly turnEnded = (): void => void this.#core.processes.queue.run();
 
-  #connectTo(target: NodeName, address: DialAddress, moving?: Session): DistConnection {
+  /** A session moves to certificates as they are now: nothing is resumed for it. */
+  #connectTo(
+    target: NodeName,
+    address: DialAddress,
+    { moving, isFull = moving !== undefined }: { readonly moving?: Session; readonly isFull?: boolean },
+  ): DistConnection {
     const { closed } = this.doors;
     if (closed !== undefined) throw closed;
     if (address.scheme === "quic") {
@@ -376,7 +387,7 @@ export class SessionHost implements ConnectionHost {
     return this.#newConnection(
       target,
       () => {},
-      (sink) => dialer.dial(address, hostPart(target), sink),
+      (sink) => dialer.dial(address, hostPart(target), sink, { name: target, isFull }),
       { ownTls: dialer.own, moving },
     );
   }

@@ -38,8 +38,8 @@ function scene({
     connection: { end: (_: string, cause: { reason: string }) => did.push(`end ${cause.reason}`) },
   };
   const dialer: CarrierDialer = {
-    dial: (_address, _name, sink) => {
-      did.push("probe");
+    dial: (_address, _name, sink, how) => {
+      did.push(how?.isFull === true ? "probe" : "probe of what was");
       const info = { chainTrusted: shows !== "untrusted", alpn: shows } as unknown as CarrierInfo;
       clock.later(() => (shows === "nothing" ? sink.closed(undefined) : sink.opened(info)));
       return { destroy: () => did.push("hang up") } as never;

@@ -24,8 +24,9 @@ import { OpenWorks } from "./open-work.ts";
 import type { PeerStreams } from "./peer-stream.ts";
 import type { SessionMove } from "./session-move.ts";
 
-function tlsOf({ tlsVersion, tlsCipher }: CarrierInfo): Peer["tls"] {
-  return tlsVersion === undefined || tlsCipher === undefined ? null : { version: tlsVersion, cipher: tlsCipher };
+function tlsOf({ tlsVersion: version, tlsCipher: cipher, resumption }: CarrierInfo): Peer["tls"] {
+  if (version === undefined || cipher === undefined) return null;
+  return { version, cipher, resumed: resumption === "resumed" };
 }
 
 /** Control messages kept ready for names this node sends to, per session. */

@@ -2,6 +2,7 @@ import { RingQueue } from "../base/ring-queue.ts";
 import {
   CHANNEL_HEAD_BYTES,
   channelHead,
+  FRAME_OVERHEAD_BYTES,
   FROM_ENGINE,
   MAX_ID,
   MAX_PIECE_BYTES,
@@ -24,7 +25,7 @@ export class Inbound implements Backlog {
   #slab: Buffer = Buffer.alloc(0);
   #slabAt = 0;
   #paused = false;
-  /** Octets that wait. */
+  /** Octets that wait, each frame with its overhead. */
   bytes = 0;
 
   constructor(session: number, pipe: Pipe) {
@@ -44,7 +45,7 @@ export class Inbound implements Backlog {
       return;
     }
     this.#frames.push(frame);
-    this.bytes += frame.length;
+    this.bytes += frame.length + FRAME_OVERHEAD_BYTES;
     this.#pipe.offer(this);
   }
 
@@ -53,25 +54,26 @@ export class Inbound implements Backlog {
       if (!this.#pipe.open) return this.#frames.length > 0;
       const next = this.#frames.shift();
       if (next === undefined) return false;
-      this.bytes -= next.length;
+      this.bytes -= next.length + FRAME_OVERHEAD_BYTES;
       this.#pipe.sendCounted(next);
     }
     return false;
   }
 
-  /** Reads all that a stream has into frames. Gives the code with which the peer has reset it, if it has. */
-  read(connection: NativeConnection, channel: number): number | undefined {
+  /** Reads all that a stream has into frames. Gives its end, if the peer has ended it: in good order, or the code of a reset. */
+  read(connection: NativeConnection, channel: number): "finished" | number | undefined {
     if (channel > MAX_ID) return undefined;
     try {
-      while (this.#readPiece(connection, channel));
-      return undefined;
+      for (;;) {
+        const piece = this.#readPiece(connection, channel);
+        if (piece !== "more") return piece;
+      }
     } catch (error) {
       return resetCode(error instanceof Error ? error.message : "");
     }
   }
 
-  /** True when there may be more. */
-  #readPiece(connection: NativeConnection, channel: number): boolean {
+  #readPiece(connection: NativeConnection, channel: number): "more" | "finished" | undefined {
     if (this.#slab.length - this.#slabAt < CHANNEL_HEAD_BYTES + MIN_READ_BYTES) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.#slabAt = 0;
@@ -80,14 +82,15 @@ export class Inbound implements Backlog {
     const bytesAt = start + CHANNEL_HEAD_BYTES;
     const room = Math.min(MAX_PIECE_BYTES, this.#slab.length - bytesAt);
     const result = connection.streamRecv(channel, this.#slab.subarray(bytesAt, bytesAt + room));
-    if (result === null) return false;
+    if (result === null) return undefined;
     const [length, fin] = result;
     if (length > 0) {
       this.#slabAt = bytesAt + length;
       writeChannelHead(this.#slab, start, FROM_ENGINE.data, this.#session, channel, length);
       this.queue(this.#slab.subarray(start, this.#slabAt));
     }
-    if (fin) this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0));
-    return !fin;
+    if (!fin) return "more";
+    this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0));
+    return "finished";
   }
 }

@@ -18,6 +18,12 @@ export class Outgoing {
   #offset = 0;
   #fin = false;
   #finSent = false;
+  /** QUIC knows the stream. */
+  #hasBegun = false;
+  /** The peer has ended its direction: that this one is wanted no more is all that it may still say. */
+  isPeerDone = false;
+  /** The code with which the node cut the stream before QUIC could begin it. */
+  cutWith: number | undefined;
   /** Octets that QUIC has taken since this was last set to 0. */
   taken = 0;
 
@@ -26,7 +32,11 @@ export class Outgoing {
   }
 
   get idle(): boolean {
-    return this.#queue.length === 0 && this.#fin === this.#finSent;
+    return this.cutWith !== undefined || (this.#queue.length === 0 && this.#fin === this.#finSent);
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   get finished(): boolean {
@@ -41,6 +51,17 @@ export class Outgoing {
     this.#fin = true;
   }
 
+  /**
+   * The node cut a stream that the peer gives no room for yet. It is still to be begun, and cut then: numbers are used in order, and each
+   * that is left out costs one of the streams that the peer allows at once, for good. RFC 9000 section 4.6.
+   */
+  cutUnbegun(code: number): void {
+    this.#queue.clear();
+    this.#offset = 0;
+    this.#fin = true;
+    this.cutWith = code;
+  }
+
   /** Gives QUIC what it takes. After "flush" the caller sends packets and calls again. */
   pump(connection: NativeConnection): PumpResult {
     try {
@@ -48,6 +69,7 @@ export class Outgoing {
         const rest = this.#offset === 0 ? piece.bytes : piece.bytes.subarray(this.#offset);
         const taken = connection.streamSend(this.channel, rest, false);
         if (taken === null) return this.#state(connection);
+        this.#hasBegun = true;
         this.taken += taken;
         if (taken < rest.length) {
           this.#offset += taken;

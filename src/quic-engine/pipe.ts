@@ -1,8 +1,9 @@
 import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import { RingQueue } from "../base/ring-queue.ts";
+import { FRAME_OVERHEAD_BYTES } from "../carrier/quic/engine-frames.ts";
 
-/** Octets of session frames that the node may have outstanding: what waits in the pipe and in the node's event loop. */
+/** Octets of session frames, each with its overhead, that the node may have outstanding: what waits in the pipe and in the node's event loop. */
 export const PIPE_WINDOW_BYTES: number = 4 * 1024 * 1024;
 
 /** What has session frames waiting. */
@@ -46,7 +47,7 @@ export class Pipe {
 
   /** A session frame. The caller has asked `open` before. */
   sendCounted(bytes: Uint8Array): void {
-    this.#credit -= bytes.length;
+    this.#credit -= bytes.length + FRAME_OVERHEAD_BYTES;
     this.send(bytes);
   }
 

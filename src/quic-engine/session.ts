@@ -33,6 +33,8 @@ export interface SessionParts {
 const PACKETS_PER_PASS = 256;
 /** Over the backlog's mark, datagrams above this size are dropped, as a full network would; smaller ones are mostly ACKs. */
 const SMALL_DATAGRAM_BYTES = 200;
+/** Channels with something to write, up to which one that was cut before the peer gave it room is kept, so that it can be told. */
+const MAX_READY_CHANNELS = 4096;
 /** QUIC CRYPTO_ERROR with the TLS alert no_application_protocol. RFC 9001 section 8.1. */
 const NO_APPLICATION_PROTOCOL = 0x178;
 const CONNECTION_REFUSED = 0x2;
@@ -128,7 +130,12 @@ export class Session {
   }
 
   reset(channel: number, code: number): void {
-    this.#drop(channel, code);
+    const outgoing = this.#outgoing.get(channel);
+    const isUnbegun = outgoing !== undefined && !outgoing.hasBegun && isOpenedBy(this.side, channel);
+    if (isUnbegun && this.#ready.size < MAX_READY_CHANNELS) {
+      outgoing.cutUnbegun(code);
+      this.#ready.add(outgoing);
+    } else this.#drop(channel, code);
     this.#inbound.queue(channelHead(FROM_ENGINE.dropped, this.id, channel, 0));
     this.#parts.wake(this);
   }
@@ -224,8 +231,9 @@ export class Session {
 
   #readStreams(): void {
     for (const channel of this.connection.readable()) {
-      const code = this.#inbound.read(this.connection, channel);
-      if (code !== undefined) this.#resetByPeer(channel, code);
+      const end = this.#inbound.read(this.connection, channel);
+      if (end === "finished") this.#finishedByPeer(channel);
+      else if (end !== undefined) this.#resetByPeer(channel, end);
     }
     // Small datagrams that still come through end here: QUIC itself would go on keeping them.
     if (this.#inbound.bytes > 2 * this.#parts.config.maxBacklogBytes) this.#close(true, CLOSE_ABRUPT);
@@ -246,14 +254,17 @@ export class Session {
       if (result === "blocked") continue;
       this.#ready.delete(outgoing);
       if (result === "done") {
-        if (outgoing.finished) this.#forget(outgoing);
+        if (outgoing.cutWith !== undefined) this.#drop(outgoing.channel, outgoing.cutWith);
+        else if (outgoing.finished && (outgoing.isPeerDone || isUnidirectional(outgoing.channel))) {
+          this.#forget(outgoing);
+        }
       } else {
         this.#resetByPeer(outgoing.channel, typeof result === "number" ? result : 0);
       }
     }
     // A peer that wants no more of a stream of ours says so on that stream only.
     for (const outgoing of this.#watched) {
-      if (!outgoing.idle) continue;
+      if (!outgoing.idle || outgoing.cutWith !== undefined) continue;
       const result = outgoing.look(this.connection);
       if (result !== "blocked") this.#resetByPeer(outgoing.channel, typeof result === "number" ? result : 0);
     }
@@ -323,6 +334,14 @@ export class Session {
     } catch {
       // Closed already.
     }
+  }
+
+  #finishedByPeer(channel: number): void {
+    if (isUnidirectional(channel)) return;
+    const outgoing = this.#outgoingOn(channel);
+    outgoing.isPeerDone = true;
+    if (outgoing.finished) this.#forget(outgoing);
+    else this.#watched.add(outgoing);
   }
 
   #resetByPeer(channel: number, code: number): void {

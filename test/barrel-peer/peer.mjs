@@ -174,6 +174,7 @@ class Peer {
     openStream: (c) => ({ stream: this.of(c).streams.open(c.tag, c.uni === true) }),
     writeStream: (c) => this.of(c).streams.write(c.stream, Buffer.from(c.hex ?? "", "hex"), c.fin === true),
     resetStream: (c) => this.of(c).quic.resetStream(c.stream, c.code ?? 0),
+    stopStream: (c) => this.of(c).quic.stopReading(c.stream, c.code ?? 0),
     raw: (c) => {
       this.of(c).quic.write(c.stream, Buffer.from(c.hex, "hex"), c.fin === true);
       this.of(c).quic.flush();

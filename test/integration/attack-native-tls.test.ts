@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
@@ -5,10 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { testAuthority } from "../../src/testkit/real-test-authority.ts";
 import { Raw } from "../attack/client.ts";
 import { sendName } from "../attack/frames.ts";
-import { GOOD, KeyRig, restOf, VICTIM } from "../attack/key-rig.ts";
-import { auth } from "../attack/native-bends.ts";
+import { EVIL, GOOD, KeyRig, restOf, VICTIM } from "../attack/key-rig.ts";
+import { auth, PROOF_INVALID } from "../attack/native-bends.ts";
 import { dial, selfOf } from "../attack/native-client.ts";
 import { pingFrame, refusal } from "../attack/native-frames.ts";
+import type { Fields } from "../attack/native-transcript.ts";
 
 // TLS below the native handshake (AU-43, AU-44), at a node that also takes certificates of an authority.
 
@@ -36,18 +38,55 @@ describe("TLS below the native handshake", () => {
     expect(await restOf(raw)).toEqual([]);
   });
 
-  it("AU-43: a resumed TLS session is none, and would have to prove its key all the same", async () => {
-    const first = await rig.raw();
+  const gone = async (raw: Raw, mark: number): Promise<void> => {
+    raw.destroy();
+    await rig.victim.event(({ event, peer }) => event === "nodedown" && peer === EVIL, mark);
+  };
+  /** An honest session of the attacker: two tickets, and what both sides showed. */
+  const visit = async () => {
+    const mark = rig.mark;
+    const raw = await rig.raw();
     const tickets: Buffer[] = [];
-    first.socket.on("session", (ticket: Buffer) => tickets.push(ticket));
-    await dial(first, rig.evil);
-    const own = (first.socket as TLSSocket).getSession();
-    for (const session of [...tickets, own]) {
-      const raw = await rig.raw(session === undefined ? {} : { session });
-      expect((raw.socket as TLSSocket).isSessionReused()).toBe(false);
-      raw.write(pingFrame(Buffer.alloc(8)));
-      expect(await rig.refusalOf(raw)).toBe("HANDSHAKE_UNKNOWN_MESSAGE");
-    }
+    const got = new Promise<void>((resolve) => {
+      raw.socket.on("session", (ticket: Buffer) => {
+        if (tickets.push(ticket) === 2) resolve();
+      });
+    });
+    const { fields, end } = await dial(raw, rig.evil);
+    expect(end).toBe("up");
+    await got;
+    await gone(raw, mark);
+    const { diallerCertificate, acceptorCertificate } = fields ?? {};
+    // In a resumed session TLS shows the dialler neither; a thief knows both.
+    return { tickets, knows: { fields: () => ({ diallerCertificate, acceptorCertificate }) as Partial<Fields> } };
+  };
+  /** With the ticket alone: no certificate, no key of TLS. */
+  const resumes = async (session: Buffer | undefined): Promise<Raw> => {
+    const raw = await rig.raw({ cert: undefined, key: undefined, ...(session === undefined ? {} : { session }) });
+    expect((raw.socket as TLSSocket).isSessionReused()).toBe(true);
+    return raw;
+  };
+
+  it("AU-43: a stolen ticket opens TLS and nothing behind it: the key of the identity has to be proven", async () => {
+    const first = await visit();
+    // Whose key it is gets in, so it is the key that makes the difference.
+    const mark = rig.mark;
+    const owner = await resumes(first.tickets[0]);
+    expect((await dial(owner, rig.evil, first.knows)).end).toBe("up");
+    await gone(owner, mark);
+    const otherKey = await resumes(first.tickets[1]);
+    const run = await dial(otherKey, selfOf(EVIL), first.knows);
+    await rig.expectRefused(otherKey, run, auth("KEY_MISMATCH"), rig.refusalOf(otherKey), rig.files());
+
+    const second = await visit();
+    const noKey = await resumes(second.tickets[0]);
+    const forged = await dial(noKey, { ...rig.evil, seed: randomBytes(32) }, second.knows);
+    await rig.expectRefused(noKey, forged, PROOF_INVALID, rig.refusalOf(noKey), rig.files());
+    // And now the other one does not open even that.
+    const late = await resumes(second.tickets[1]);
+    expect(await rig.refusalOf(late)).toBe("RESUMPTION_REFUSED");
+    await late.untilClosed();
+    expect(late.rest).toEqual(Buffer.alloc(0));
   });
 
   it("AU-43: a protocol that is not ours leads to no native handshake", async () => {

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createNode } from "../../src/create-node.ts";
 import type { Node, NodeEvents } from "../../src/node/api.ts";
@@ -258,51 +259,57 @@ describe("a session of TLS that is offered again", () => {
       const identity = { cert: readFileSync(client.certFile), key: readFileSync(client.keyFile) };
       const options = { ...identity, minVersion: version, maxVersion: version };
       const claim = { name: CLIENT, cookie: COOKIE };
-      let session: Buffer | undefined;
-      const first = await tlsOf(port, options, (value) => (session = value));
-      await Peer.dial(first, 4, claim);
-      await vi.waitFor(() => expect(server.peers()).toHaveLength(1));
-      await vi.waitFor(() => expect(session).toBeDefined());
-      first.destroy();
+      const ended = async (raw: Raw): Promise<void> => {
+        raw.destroy();
+        await vi.waitFor(() => expect(server.peers()).toEqual([]));
+      };
+      const session = new Promise<Buffer>((resolve) => {
+        void Raw.tls(port, options).then(async (first) => {
+          first.socket.once("session", resolve);
+          const now = (first.socket as TLSSocket).getSession();
+          if (version === "TLSv1.2" && now !== undefined) resolve(now);
+          await Peer.dial(first, 4, claim);
+          await vi.waitFor(() => expect(server.peers()).toMatchObject([{ tls: { resumed: false } }]));
+          await session;
+          await ended(first);
+        });
+      });
+      const ticket = { session: await session };
       await vi.waitFor(() => expect(server.peers()).toEqual([]));
-      const ticket = { session: session ?? Buffer.alloc(0) };
+      const resuming = async (more: object): Promise<Raw> => {
+        const raw = await Raw.tls(port, { minVersion: version, maxVersion: version, ...more, ...ticket });
+        expect((raw.socket as TLSSocket).isSessionReused()).toBe(true);
+        return raw;
+      };
 
-      // While it may connect it may so again, and proves itself anew.
-      const again = await tlsOf(port, { ...options, ...ticket });
+      // While it may connect it may so again, and everything behind TLS is asked anew.
+      const again = await resuming(identity);
       await Peer.dial(again, 4, claim);
-      await vi.waitFor(() => expect(server.peers()).toMatchObject([{ name: CLIENT, assurance: "ca" }]));
-      again.destroy();
-      await vi.waitFor(() => expect(server.peers()).toEqual([]));
+      await vi.waitFor(() =>
+        expect(server.peers()).toMatchObject([{ name: CLIENT, assurance: "ca", tls: { resumed: true } }]),
+      );
+      await ended(again);
 
-      // Without its certificate the ticket is worth nothing.
-      const bare = await Raw.tls(port, { minVersion: version, maxVersion: version, ...ticket });
-      await expect(Peer.dial(bare, 4, claim)).rejects.toThrow(/closed|not_allowed/);
+      // What a stolen session is worth: with the cookie, as much as the key of the certificate, as long as it lasts.
+      const thief = await resuming({});
+      await Peer.dial(thief, 4, claim);
+      await vi.waitFor(() => expect(server.peers()).toMatchObject([{ name: CLIENT, tls: { resumed: true } }]));
+      await ended(thief);
 
       const refusals: string[] = [];
       server.on("refused", ({ error }) => refusals.push(error.reason));
       expect(server.policy?.replace(policy({}))).toMatchObject({ ok: true });
-      const late = await tlsOf(port, { ...options, ...ticket });
+      const late = await resuming(identity);
       // The name is judged once it is proven; the session never stands.
       await Peer.dial(late, 4, claim).catch(() => undefined);
       await late.untilClosed();
       expect(server.peers()).toEqual([]);
       expect(refusals).toContain("PEER_NOT_ALLOWED");
+
+      // And the ticket is worth nothing any more, to nobody; a session kept by its id is not even found.
+      const last = await Raw.tls(port, { ...options, ...ticket });
+      await last.untilClosed();
+      await vi.waitFor(() => expect(refusals).toContain("RESUMPTION_REFUSED"));
     },
   );
-
-  async function tlsOf(port: number, options: object, onSession?: (session: Buffer) => void): Promise<Raw> {
-    const raw = await Raw.tls(port, options);
-    const socket = raw.socket as unknown as {
-      on(event: "session", listener: (session: Buffer) => void): void;
-      getSession(): Buffer | undefined;
-      isSessionReused(): boolean;
-    };
-    expect(socket.isSessionReused()).toBe(false);
-    if (onSession !== undefined) {
-      socket.on("session", onSession);
-      const now = socket.getSession();
-      if (now !== undefined) onSession(now);
-    }
-    return raw;
-  }
 });

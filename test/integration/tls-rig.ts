@@ -10,6 +10,7 @@ import {
   connect as tlsConnect,
 } from "node:tls";
 import { afterAll, afterEach, beforeAll } from "vitest";
+import type { Clock } from "../../src/base/clock.ts";
 import type { SallyportError } from "../../src/base/errors.ts";
 import { AcceptGate, type AcceptGateLimits } from "../../src/carrier/accept-gate.ts";
 import type { Admission, Carrier, CarrierInfo, CarrierSink, Listener } from "../../src/carrier/carrier.ts";
@@ -120,6 +121,7 @@ export async function serve(
     gate?: AcceptGateLimits;
     ports?: PortChoice;
     prepare?: (ear: Ear, carrier: Carrier) => void;
+    clock?: Clock;
   } = {},
   own: TlsMaterial = server,
 ): Promise<Rig> {
@@ -127,7 +129,7 @@ export async function serve(
   const waiting: ((accepted: Accepted) => void)[] = [];
   const gate = new AcceptGate({ clock, random }, options.gate);
   const listener = await listenTls(
-    { clock, gate },
+    { clock: options.clock ?? clock, gate },
     { host: "127.0.0.1", ports: options.ports ?? 0 },
     own,
     (carrier, admission) => {

@@ -30,7 +30,7 @@ export const TO_ENGINE = {
   end: 9,
   /** Close at once. */
   destroy: 10,
-  /** count:4; the node has taken so many octets of session frames from the pipe. */
+  /** count:4; the node has taken session frames of so many octets from the pipe, each with its overhead. */
   credit: 11,
   pause: 12,
   resume: 13,
@@ -149,6 +149,12 @@ export const CHANNEL_HEAD_BYTES = 15;
 export const MAX_PIECE_BYTES: number = 64 * 1024;
 /** Largest `length` either side accepts, octets: the largest piece, or a JSON body, with their heads. */
 export const MAX_FRAME_BYTES: number = MAX_PIECE_BYTES + CHANNEL_HEAD_BYTES;
+
+/**
+ * What a frame that waits is counted as beside its octets, in bounds and credit: a view, and its place in a queue. A peer may cut what it
+ * sends into pieces of one octet.
+ */
+export const FRAME_OVERHEAD_BYTES = 160;
 
 const LENGTH_BYTES = 4;
 const ID_BYTES = 6;

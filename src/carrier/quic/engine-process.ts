@@ -3,9 +3,11 @@ import { Duplex } from "node:stream";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/clock.ts";
 import {
   type EngineConfig,
+  FRAME_OVERHEAD_BYTES,
   FROM_ENGINE,
   FrameError,
   FrameReader,
+  HEAD_BYTES,
   jsonFrame,
   numberFrame,
   TO_ENGINE,
@@ -164,7 +166,7 @@ export class EngineProcess {
 
   #frame(type: number, id: number, body: Buffer): void {
     if (this.#over) return;
-    if (FIRST_COUNTED.has(type)) this.#taken += body.length + 9;
+    if (FIRST_COUNTED.has(type)) this.#taken += HEAD_BYTES + body.length + FRAME_OVERHEAD_BYTES;
     if (type !== FROM_ENGINE.pong) this.#ear.frame(type, id, body);
   }
 

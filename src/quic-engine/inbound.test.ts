@@ -1,0 +1,58 @@
+import { Duplex } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { FRAME_OVERHEAD_BYTES } from "../carrier/quic/engine-frames.ts";
+import { VirtualClock } from "../testkit/virtual-clock.ts";
+import type { NativeConnection } from "./binding.ts";
+import { Inbound } from "./inbound.ts";
+import { PIPE_WINDOW_BYTES, Pipe } from "./pipe.ts";
+
+const MIB = 1024 * 1024;
+
+/** A connection of which each read gives one octet. */
+const drip = (octets: number): NativeConnection => {
+  let left = octets;
+  const streamRecv = (_channel: number, into: Buffer): [number, boolean] | null => {
+    if (left === 0) return null;
+    left--;
+    into[0] = 0x61;
+    return [1, false];
+  };
+  return { streamRecv } as unknown as NativeConnection;
+};
+
+/** An end of a pipe from which nobody reads, and how many frames were written to it. */
+function makePipe() {
+  const written: Buffer[] = [];
+  const clock = new VirtualClock();
+  const socket = new Duplex({ read() {}, write: (chunk, _encoding, done) => done(void written.push(chunk)) });
+  const pipe = new Pipe(socket, clock);
+  return { pipe, written, inbound: new Inbound(1, pipe), turn: () => clock.advance(0) };
+}
+
+describe("what a session has for the node", () => {
+  it("is counted by the memory it takes while the node does not read, also octet by octet", () => {
+    const { inbound, written, turn } = makePipe();
+    inbound.pause(true);
+    inbound.read(drip(100_000), 4);
+    turn();
+    expect(written).toHaveLength(0);
+    expect(inbound.bytes).toBe(100_000 * (16 + FRAME_OVERHEAD_BYTES));
+    expect(inbound.bytes).toBeGreaterThan(16 * MIB);
+    inbound.pause(false);
+    expect(inbound.bytes).toBeGreaterThan(0);
+  });
+
+  it("does not fill the pipe with more frames than the credit pays, and goes on where it stopped", () => {
+    const { inbound, pipe, written, turn } = makePipe();
+    const octets = 40_000;
+    inbound.read(drip(octets), 4);
+    turn();
+    const paid = Math.ceil(PIPE_WINDOW_BYTES / (16 + FRAME_OVERHEAD_BYTES));
+    expect(written).toHaveLength(paid);
+    expect(inbound.bytes).toBe((octets - paid) * (16 + FRAME_OVERHEAD_BYTES));
+    pipe.credit(PIPE_WINDOW_BYTES);
+    turn();
+    expect(written).toHaveLength(octets);
+    expect(inbound.bytes).toBe(0);
+  });
+});
