@@ -16,6 +16,7 @@ export type {
   GatewayEndpoint,
   GatewayHealth,
   GatewayPairHealth,
+  GatewayPairKey,
   GatewayPairStatus,
   GatewayPairTotals,
   GatewayPolicyStatus,

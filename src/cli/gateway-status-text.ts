@@ -57,10 +57,13 @@ function auditText({ dir, commands, isFailing, isClosed, written, lost, summaris
 
 function pairText(pair: GatewayPairStatus, colours: Colours): string {
   const { name, inside, outside, commander, policies, endpoints, connecting, sessions, totals } = pair;
+  // One that runs an earlier version says nothing of them.
+  const { keys = [] } = pair as Partial<GatewayPairStatus>;
   const rows: Row[] = [
     ["inside", inside],
     ["outside", outside.join(", ")],
     ...endpoints.map(({ from, target, endpoint }): Row => ["listens", `${from} nodes dial ${target} at ${endpoint}`]),
+    ...keys.map(({ side, standsFor, fingerprint }): Row => ["key", `${fingerprint}, shown ${side} for ${standsFor}`]),
     ["rules", commander === null ? "each may do what the policy of the other says" : `the ${commander} node commands`],
     ...Object.entries(policies).map(([side, policy]): Row => ["policy", policyText(side, policy)]),
     ["connections", `${totals.up} came up, ${totals.refused} refused, ${connecting} in their handshake`],
@@ -95,7 +98,7 @@ function sessionTable(sessions: readonly GatewaySessionStatus[], colours: Colour
     moment(sinceMs),
     protocol?.outside ?? "?",
     assurance?.outside ?? "?",
-    assurance?.inside ?? "?",
+    `${assurance?.inside ?? "?"} by ${protocol?.inside ?? "?"}`,
     `${report?.forwarded.outside ?? "?"}/${report?.forwarded.inside ?? "?"}`,
     `${Object.values(report?.denied ?? {}).reduce((sum, count) => sum + count, 0)}`,
   ]);

@@ -47,6 +47,10 @@ function schemaOf(shape: Shape): JsonObject {
       return objectSchema(shape.keys);
     case "string-or":
       return { anyOf: [{ type: "string" }, ...shape.objects.map(schemaOf)] };
+    case "string-or-by-node":
+      return {
+        anyOf: [{ type: "string", examples: [shape.example] }, schemaOf({ kind: "by-node", of: shape.of })],
+      };
     case "string-or-integer":
       return { anyOf: [{ type: "string", examples: [shape.example] }, schemaOf(shape.integer)] };
     case "message-shape":

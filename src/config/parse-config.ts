@@ -126,6 +126,10 @@ class ConfigReader {
       case "string-or":
         if (node.type === "string") return this.#string(node, false, path);
         return this.#value(node, this.#alternative(node, shape, path), path);
+      case "string-or-by-node":
+        if (node.type === "string") return this.#string(node, false, path);
+        if (node.type !== "object") throw this.#wrong(node, shape, path);
+        return this.#byNode(node, { kind: "by-node", of: shape.of }, path);
       case "string-or-integer":
         if (node.type === "string") return this.#string(node, false, path);
         if (node.type !== "number") throw this.#wrong(node, shape, path);

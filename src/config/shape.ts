@@ -23,6 +23,8 @@ export type Shape =
   | { readonly kind: "object"; readonly keys: Readonly<Record<string, Field>> }
   /** A string, or one of several objects, told apart by a key that only one of them has. */
   | { readonly kind: "string-or"; readonly objects: readonly (Shape & { readonly kind: "object" })[] }
+  /** A string, or an object whose keys are node names. */
+  | { readonly kind: "string-or-by-node"; readonly example: string; readonly of: Shape }
   /** A string, or a number within both bounds. */
   | {
       readonly kind: "string-or-integer";
@@ -60,6 +62,8 @@ export function expectation(shape: Shape): string {
       return `an object with ${Object.keys(shape.keys).slice(0, 4).join(", ")}`;
     case "string-or":
       return oneOf(["a string", ...shape.objects.map(expectation)]);
+    case "string-or-by-node":
+      return `a string such as ${JSON.stringify(shape.example)} or an object with node names as keys`;
     case "string-or-integer":
       return `a string such as ${JSON.stringify(shape.example)} or ${expectation(shape.integer)}`;
     case "message-shape":

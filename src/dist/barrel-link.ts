@@ -13,9 +13,10 @@ import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.t
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
+import { isUserChannel } from "../carrier/channel-ids.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
 import { alpnWrong, earlyBytes, linkHasOneStream, linkStep, streamLost } from "./barrel-link-failures.ts";
-import { CONTROL, isUserChannel } from "./channel-ranges.ts";
+import { CONTROL } from "./channel-ranges.ts";
 import { connectionBug, handshakeTimeout, isRefusal } from "./connection-failures.ts";
 import { ControlStream, TICK } from "./control-stream.ts";
 import { EarlyFrames } from "./early-frames.ts";

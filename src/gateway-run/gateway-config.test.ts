@@ -31,6 +31,17 @@ const filter = (value: object): string => file({ filter: value });
 const inbox = (value: object): string => filter({ inbox: [value] });
 
 describe("parseGatewayConfig", () => {
+  it("reads an inside with keys, and a listener for each outside node", () => {
+    const inside = {
+      node: "desk@h",
+      listen: { "shop@h": "quic://127.0.0.1:9101" },
+      identity: { dir: "inside-keys", trust: "tofu" },
+      quic: { visible: true },
+    };
+    const { options } = parse(file({ inside }), {});
+    expect(options.pairs[0]?.inside).toEqual({ ...inside, identity: { dir: "/etc/gate/inside-keys", trust: "tofu" } });
+  });
+
   it("reads every kind of key, with comments, paths from the folder of the file and variables", () => {
     const { options, audit, control, places } = parse(
       `{
@@ -98,7 +109,13 @@ describe("parseGatewayConfig", () => {
     ['{"version":2,"pairs":[]}', "CONFIG_VALUE", "version is 2, expected 1"],
     [file({}, { epdm: {} }), "CONFIG_UNKNOWN_KEY", 'did you mean "epmd"?'],
     [file({ fliter: {} }), "CONFIG_UNKNOWN_KEY", 'did you mean "filter"?'],
-    [file({ inside: { node: "desk@h" } }), "CONFIG_MISSING_KEY", "pairs[0].inside lacks cookie"],
+    [file({ inside: { cookie: "c" } }), "CONFIG_MISSING_KEY", "pairs[0].inside lacks node"],
+    [
+      file({ inside: { ...INSIDE, listen: 5 } }),
+      "CONFIG_VALUE",
+      'a string such as "tcp://127.0.0.1:9101" or an object',
+    ],
+    [file({ inside: { ...INSIDE, listen: { shop: "tls://h:1" } } }), "CONFIG_VALUE", "is not a node name"],
     [file({ outside: { cookie: "x" } }), "CONFIG_MISSING_KEY", "pairs[0].outside lacks nodes"],
     [file({ outside: { ...OUTSIDE, addresses: { shop: "h:1" } } }), "CONFIG_VALUE", "is not a node name"],
     [filter({ profile: "comander" }), "CONFIG_VALUE", 'did you mean "commander"?'],

@@ -42,14 +42,22 @@ const INSIDE: Keys<InsideOption> = {
   node: { shape: text("desk@desk.example"), says: "Name of the node: local@host, as it calls itself.", required: true },
   address: {
     shape: text("tcp://127.0.0.1:9405"),
-    says: "Where it listens. Without it: where it registers with epmd.inside.",
+    says: "Where it listens; quic:// for a node of barrel_p2p. Without it: where it registers with epmd.inside.",
   },
   listen: {
-    shape: text("tcp://127.0.0.1:9101"),
-    says: "Where it dials the outside nodes, one listener for each. Default tcp://127.0.0.1:0, found through epmd.inside.",
+    shape: { kind: "string-or-by-node", example: "tcp://127.0.0.1:9101", of: text("tls://127.0.0.1:9101") },
+    says: "Where it dials the outside nodes, one listener for each: for all alike, or by node. Default tcp://127.0.0.1:0, found through epmd.inside.",
   },
-  cookie: { shape: COOKIE, says: "Cookie of this side. Another than that of the outside.", required: true },
+  cookie: {
+    shape: COOKIE,
+    says: "Cookie of this side, another than that of the outside. Only with identity it may be left out: keys only.",
+  },
   tls: { shape: object(PAIR_TLS), says: "Certificate that the inside node is shown: it names the outside nodes." },
+  identity: {
+    shape: IDENTITY,
+    says: "Identity by key, of this pair alone: dir holds a key directory for each outside node. Default: none, no keys are looked at.",
+  },
+  quic: { shape: object(QUIC), says: "Of the inside over QUIC, which needs identity and cookie." },
 };
 
 const OUTSIDE: Keys<OutsideOption> = {

@@ -1,26 +1,46 @@
 import { SallyportError } from "../base/errors.ts";
+import type { IdentityCrypto } from "../base/identity-crypto.ts";
+import { type NodeName, parseNodeName } from "../base/node-name.ts";
+import type { Side } from "../gateway/message-filter.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
 import { readCookies } from "../identity/cookies.ts";
+import { pinStem } from "../identity/pin-stem.ts";
 import type { PairWorld } from "./gateway-world.ts";
-import { directoryOf, type OutsideIdentity, openOutsideIdentity } from "./outside-identity.ts";
+import { directoryOf, type IdentityRequest, openPairIdentity, type PairIdentity } from "./pair-identity.ts";
 import { pairInvalid } from "./pair-invalid.ts";
-import { usesQuic } from "./quic-outside.ts";
+import { usesQuic } from "./quic-side.ts";
 import { sameText } from "./same-text.ts";
 
 interface Held {
   readonly settings: unknown;
-  readonly identity: OutsideIdentity;
+  readonly identity: PairIdentity;
   users: number;
 }
 
-/** One use of an identity. */
+/** The identities of one pair, where it has any. */
+export interface PairIdentities {
+  /** That of its outside legs: it stands for the inside node. */
+  readonly outside: PairIdentity | undefined;
+  /** Those of its inside legs, by the outside node that each stands for. */
+  readonly inside: ReadonlyMap<NodeName, PairIdentity>;
+}
+
+/** One use of the identities of a pair. */
 export interface IdentityUse {
-  readonly identity: OutsideIdentity;
+  readonly identities: PairIdentities;
   /** Another use of the same. */
   again(): IdentityUse;
-  /** Closes the identity when nobody else uses it. Idempotent. */
+  /** Closes those that nobody else uses. Idempotent. */
   release(): void;
 }
+
+/** Of one pair, by directory. */
+interface Requests {
+  readonly outside: IdentityRequest | undefined;
+  readonly inside: ReadonlyMap<NodeName, IdentityRequest>;
+}
+
+const NO_REQUESTS: Requests = { outside: undefined, inside: new Map() };
 
 /** The key directories of a gateway. A pair that is started anew has its own while the old one still does. */
 export class IdentityPool {
@@ -33,19 +53,16 @@ export class IdentityPool {
 
   /**
    * The identities of all pairs that have one, by option.
-   * @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID, GATEWAY_RESTART_NEEDED; those of `openOutsideIdentity`
+   * @throws {SallyportError} ERR_CONFIG GATEWAY_PAIR_INVALID, GATEWAY_RESTART_NEEDED; those of `openPairIdentity` and `parseNodeName`
    */
   async take(options: readonly GatewayPairOption[]): Promise<ReadonlyMap<GatewayPairOption, IdentityUse>> {
     const uses = new Map<GatewayPairOption, IdentityUse>();
-    const taken = new Set<string>();
+    const wanted = options.map((option) => [option, requestsOf(option, this.#world.system.identityCrypto)] as const);
+    demandOwn(wanted.map(([, requests]) => requests));
     try {
-      for (const option of options) {
-        const { identity } = option.outside;
-        if (identity === undefined) continue;
-        const directory = directoryOf(identity);
-        if (taken.has(directory)) throw shared(directory);
-        taken.add(directory);
-        uses.set(option, await this.#use(directory, option, identity));
+      for (const [option, requests] of wanted) {
+        if (requests.outside === undefined && requests.inside.size === 0) continue;
+        uses.set(option, await this.#use(requests));
       }
       return uses;
     } catch (error) {
@@ -54,57 +71,112 @@ export class IdentityPool {
     }
   }
 
-  async #use(
-    directory: string,
-    option: GatewayPairOption,
-    identity: NonNullable<GatewayPairOption["outside"]["identity"]>,
-  ): Promise<IdentityUse> {
-    const { inside, outside } = option;
-    const cookies = readCookies(outside.cookie, this.#world.system.files).book.all();
-    const hasTls = outside.tls !== undefined;
-    const settings = {
-      identity,
-      inside: inside.node,
-      hasTls,
-      quic: usesQuic(outside) ? (outside.quic ?? {}) : null,
-      cookies: cookies.map((c) => Buffer.from(c).toString("hex")),
+  async #use({ outside, inside }: Requests): Promise<IdentityUse> {
+    const taken: string[] = [];
+    const take = async (request: IdentityRequest): Promise<PairIdentity> => {
+      const directory = directoryOf(request.option);
+      const identity = await this.#take(directory, request);
+      taken.push(directory);
+      return identity;
     };
+    try {
+      const ofOutside = outside === undefined ? undefined : await take(outside);
+      const ofInside = new Map<NodeName, PairIdentity>();
+      for (const [name, request] of inside) ofInside.set(name, await take(request));
+      return this.#another({ outside: ofOutside, inside: ofInside }, taken);
+    } finally {
+      // The use that was made has its own.
+      for (const directory of taken) this.#drop(directory);
+    }
+  }
+
+  async #take(directory: string, request: IdentityRequest): Promise<PairIdentity> {
+    const cookies = readCookies(request.cookie, this.#world.system.files).book.all();
+    const settings = { ...request, cookie: cookies.map((c) => Buffer.from(c).toString("hex")) };
     const held = this.#held.get(directory) ?? {
       settings,
-      identity: await openOutsideIdentity(option, identity, this.#world),
+      identity: await openPairIdentity(request, this.#world),
       users: 0,
     };
     if (!sameText(held.settings, settings)) throw otherSettings(directory);
     this.#held.set(directory, held);
-    return this.#another(directory, held);
+    held.users++;
+    return held.identity;
   }
 
-  #another(directory: string, held: Held): IdentityUse {
-    held.users++;
+  #another(identities: PairIdentities, directories: readonly string[]): IdentityUse {
+    for (const directory of directories) {
+      const held = this.#held.get(directory);
+      if (held !== undefined) held.users++;
+    }
     let isReleased = false;
     return {
-      identity: held.identity,
-      again: () => this.#another(directory, held),
+      identities,
+      again: () => this.#another(identities, directories),
       release: () => {
         if (isReleased) return;
         isReleased = true;
-        if (--held.users > 0) return;
-        this.#held.delete(directory);
-        held.identity.close();
+        for (const directory of directories) this.#drop(directory);
       },
     };
+  }
+
+  #drop(directory: string): void {
+    const held = this.#held.get(directory);
+    if (held === undefined || --held.users > 0) return;
+    this.#held.delete(directory);
+    held.identity.close();
+  }
+}
+
+/** @throws {SallyportError} those of `parseNodeName` */
+function requestsOf(option: GatewayPairOption, crypto: Pick<IdentityCrypto, "sha256">): Requests {
+  if (option.outside.identity === undefined && option.inside.identity === undefined) return NO_REQUESTS;
+  const target = parseNodeName(option.inside.node);
+  const request = (side: Side, standsFor: NodeName, folder: string): IdentityRequest | undefined => {
+    const { identity, cookie, tls, quic = {} } = option[side];
+    if (identity === undefined) return undefined;
+    return {
+      standsFor,
+      inside: target,
+      option: { ...identity, dir: `${directoryOf(identity)}${folder}` },
+      cookie,
+      hasTls: tls !== undefined,
+      quic: usesQuic(side, option) ? quic : undefined,
+    };
+  };
+  const inside = new Map<NodeName, IdentityRequest>();
+  for (const name of option.outside.nodes.map(parseNodeName)) {
+    const one = request("inside", name, `/${pinStem(name, crypto)}`);
+    if (one !== undefined) inside.set(name, one);
+  }
+  return { outside: request("outside", target, ""), inside };
+}
+
+/** Each leg has a key of its own: who had that of another could end the one with the other's proof. */
+function demandOwn(all: readonly Requests[]): void {
+  const taken = new Set<string>();
+  for (const { outside, inside } of all) {
+    for (const { option } of [...(outside === undefined ? [] : [outside]), ...inside.values()]) {
+      const directory = directoryOf(option);
+      if (taken.has(directory)) throw shared(directory);
+      taken.add(directory);
+    }
   }
 }
 
 function shared(directory: string): SallyportError {
-  return pairInvalid(`two pairs have the key directory ${directory}`, "give each inside node a key of its own");
+  return pairInvalid(
+    `two nodes of the pairs have the key directory ${directory}`,
+    "give each side of each pair a key directory of its own",
+  );
 }
 
 function otherSettings(directory: string): SallyportError {
   return new SallyportError(
     "ERR_CONFIG",
     "GATEWAY_RESTART_NEEDED",
-    `the key directory ${directory} is in use with another trust, cookie, certificate, QUIC or inside node`,
+    `the key directory ${directory} is in use with another trust, cookie, certificate, QUIC or node`,
     { advice: "take the pair out, reload, and put it back; or start the gateway anew" },
   );
 }

@@ -29,8 +29,8 @@ interface Keep {
   readonly commit: () => RulesChange;
 }
 
-/** The identities that were opened for pairs; `unopened`: none is. */
-type Identities = ReadonlyMap<GatewayPairOption, IdentityUse> | "unopened";
+/** The identities that were opened for pairs; undefined: none is. */
+type Identities = ReadonlyMap<GatewayPairOption, IdentityUse> | undefined;
 
 type PairOptions = Pick<GatewayOptions, "pairs" | "dangerous">;
 
@@ -51,7 +51,7 @@ export class PairBook {
 
   /** Reads pairs with all their files but keys, and starts nothing. @throws {SallyportError} ERR_CONFIG */
   check(options: PairOptions): readonly PairPlan[] {
-    return this.#readAll(options, "unopened").map(({ plan }) => plan);
+    return this.#readAll(options, undefined).map(({ plan }) => plan);
   }
 
   /**
@@ -113,10 +113,8 @@ export class PairBook {
     const world = this.#world;
     const name = pairName(option);
     const old = this.#pairs.find((pair) => pair.name === name);
-    const use = identities === "unopened" ? undefined : identities.get(option);
-    const isUnopened = identities === "unopened" && option.outside.identity !== undefined;
-    const identity = isUnopened ? "unopened" : use?.identity;
-    const planned = (filterFor: FilterFactory) => planPair(option, plaintext, world, filterFor, identity);
+    const use = identities?.get(option);
+    const planned = (filterFor: FilterFactory) => planPair(option, plaintext, world, filterFor, use?.identities);
     if (old !== undefined) {
       const plan = planned(old.filterFor);
       if (isSamePair(plan, old.plan)) {
@@ -182,10 +180,11 @@ export class PairBook {
   }
 
   #tell(plans: readonly PairPlan[]): void {
-    for (const { name, sides, identity } of plans) {
+    for (const { name, sides, identities } of plans) {
+      const inside = [...(identities?.inside.values() ?? [])].flatMap(({ warnings }) => warnings);
+      const keys = { outside: identities?.outside?.warnings ?? [], inside };
       for (const side of SIDES) {
-        const ofKeys = side === "outside" ? (identity?.warnings ?? []) : [];
-        for (const { reason, message } of [...sides[side].warnings, ...ofKeys]) {
+        for (const { reason, message } of [...sides[side].warnings, ...keys[side]]) {
           this.#world.notice({ kind: "warning", reason, message: `pair ${name}, ${side}: ${message}` });
         }
       }

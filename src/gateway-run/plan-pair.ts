@@ -1,25 +1,26 @@
 import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
-import type { Carrier, CarrierSink, DialAddress } from "../carrier/carrier.ts";
-import { ExpectedInside } from "../gateway/expected-inside.ts";
+import type { DialAddress } from "../carrier/carrier.ts";
 import type { LegCarrier } from "../gateway/leg-carrier.ts";
 import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.ts";
-import type { LegIdentity } from "../gateway/native-steps.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
-import { OutsideBook } from "../gateway/outside-book.ts";
-import type { Route } from "../gateway/pair.ts";
+import type { Route } from "../gateway/route.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
+import { checkPair } from "./check-pair.ts";
 import type { PairWorld } from "./gateway-world.ts";
-import type { OutsideIdentity } from "./outside-identity.ts";
+import type { PairIdentities } from "./identity-pool.ts";
+import { legIdentities } from "./leg-identities.ts";
+import { insideListen } from "./pair-addresses.ts";
 import { pairInvalid } from "./pair-invalid.ts";
-import { checkQuicOutside, quicAddress, refuseQuicInside } from "./quic-outside.ts";
-import { checkedAddress, dialerOf, readSide, type SideParts } from "./read-side.ts";
+import { quicAddress } from "./quic-side.ts";
+import { checkedAddress, dialerOf, readSide, type SideParts, withIdentity } from "./read-side.ts";
 import { sameText } from "./same-text.ts";
 
 /** One listener of a pair: where one side dials one node of the other. */
 export interface PlannedListener {
   readonly route: Route;
   readonly listen: ListenOption;
+  /** As its legs use it. */
   readonly side: SideParts;
 }
 
@@ -29,6 +30,8 @@ export interface PairPlan {
   readonly option: GatewayPairOption;
   readonly plaintext: boolean | "any";
   readonly sides: Readonly<Record<Side, SideParts>>;
+  /** The same as legs use them, one for each node that these stand for. */
+  readonly keyed: Readonly<Record<Side, readonly SideParts[]>>;
   readonly filterFor: FilterFactory;
   readonly inside: NodeName;
   readonly outside: readonly NodeName[];
@@ -39,8 +42,8 @@ export interface PairPlan {
   readonly dialledAt: DialAddress | undefined;
   /** No outside node dials it: it only dials itself. */
   readonly onlyDials: boolean;
-  /** Of its outside legs, where they have one. */
-  readonly identity: OutsideIdentity | undefined;
+  /** Those of its legs, where they are open. */
+  readonly identities: PairIdentities | undefined;
 }
 
 /** What a pair is called. */
@@ -52,7 +55,7 @@ export function pairName({ name, inside }: GatewayPairOption): string {
  * Reads a pair option with its files, and checks it.
  * @param plaintext whether the outside may be plain TCP
  * @param filterFor makes the filters of its sessions
- * @param identity that of its outside legs, where it has one
+ * @param identities those of its legs; undefined when it has none, or when none is to be opened
  * @throws {SallyportError} ERR_CONFIG
  */
 export function planPair(
@@ -60,87 +63,82 @@ export function planPair(
   plaintext: boolean | "any",
   world: PairWorld,
   filterFor: FilterFactory,
-  identity?: OutsideIdentity | "unopened",
+  identities?: PairIdentities,
 ): PairPlan {
   const { inside, outside, fragments } = option;
   const target = parseNodeName(inside.node);
   const nodes = outside.nodes.map(parseNodeName);
-  if (nodes.length === 0) throw pairInvalid(`the pair of ${target} has no outside nodes`, "name them in outside.nodes");
-  if (outside.listen === undefined && outside.addresses === undefined)
-    throw pairInvalid(`neither side of the pair of ${target} may dial`, "set outside.listen or outside.addresses");
-  if (inside.address === undefined && !world.mappers.has("inside"))
-    throw pairInvalid(`nothing says where ${target} listens`, "set inside.address, or epmd.inside");
-  if (outside.cookie === undefined && identity === undefined)
-    throw pairInvalid(`nothing proves the outside nodes of ${target}`, "set outside.identity, or outside.cookie");
-  refuseQuicInside("address", inside.address);
-  refuseQuicInside("listen", inside.listen);
-  checkQuicOutside(outside, target);
+  checkPair(option, target, nodes, world);
   const mask = fragments === false ? DEFAULT_FLAGS & ~FRAGMENTS : DEFAULT_FLAGS;
-  const sides = { inside: readSide(inside, true, world), outside: readSide(outside, plaintext, world, identity) };
+  const sides = {
+    inside: readSide(inside, true, world, inside.identity !== undefined),
+    outside: readSide(outside, plaintext, world, outside.identity !== undefined),
+  };
+  const outer = withIdentity(sides.outside, identities?.outside, world);
+  const inner = new Map(nodes.map((node) => [node, withIdentity(sides.inside, identities?.inside.get(node), world)]));
+  const innerOf = (node: NodeName): SideParts => inner.get(node) ?? sides.inside;
   const tools = { inside: sides.inside.tools, outside: sides.outside.tools };
-  const native = identity === undefined || identity === "unopened" ? undefined : identity;
-  const legs = native === undefined ? {} : { identity: legIdentity(native, target, mask, world) };
-  const isVisible = outside.quic?.visible === true;
-  const common = { mask, world: world.legs, tools, filterFor, isVisible, ...legs };
+  const isVisible = { inside: inside.quic?.visible === true, outside: outside.quic?.visible === true };
+  const keys = identities === undefined ? {} : { identities: legIdentities(identities, target, mask, world) };
+  const common = { mask, world: world.legs, tools, filterFor, isVisible, ...keys };
   const listeners: PlannedListener[] = [];
-  const fixed = inside.address === undefined ? undefined : checkedAddress(inside.address, "tcp", sides.inside);
+  const fixed = inside.address === undefined ? undefined : dialAddress(inside.address, "tcp", sides.inside);
   if (outside.listen !== undefined) {
-    const make = (sink: CarrierSink, isFull: boolean): Carrier => {
-      const address = fixed ?? world.mappers.registered(target);
-      return dialerOf(sides.inside, address).dial(address, hostPart(target), sink, { name: target, isFull });
-    };
-    const dial = { kind: "stream", make } as const;
+    const at = (): DialAddress => fixed ?? world.mappers.registered(target);
+    const dial = (dialler: NodeName): LegCarrier => dialling(target, at, innerOf(dialler), fixed?.scheme === "quic");
     const route: Route = { ...common, from: "outside", target, mayDial: new Set(nodes), dial };
-    listeners.push(planned(route, outside.listen, sides.outside));
+    listeners.push(planned(route, outside.listen, outer));
   }
   for (const [name, text] of Object.entries(outside.addresses ?? {})) {
     const node = nodes.find((known) => known === name);
     if (node === undefined) throw pairInvalid(`${name} has an address and is not in outside.nodes`, "add it there");
-    const dial = outsideDial(text, node, sides.outside, native);
-    const route: Route = { ...common, from: "inside", target: node, mayDial: new Set([target]), dial };
-    listeners.push(planned(route, inside.listen ?? "tcp://127.0.0.1:0", sides.inside));
+    const address = dialAddress(text, "tls", sides.outside);
+    const carrier = dialling(node, () => address, outer, address.scheme === "quic");
+    const route: Route = { ...common, from: "inside", target: node, mayDial: new Set([target]), dial: () => carrier };
+    listeners.push(planned(route, insideListen(inside, node), innerOf(node)));
   }
-  const onlyDials = outside.listen === undefined;
   return {
     name: pairName(option),
     option,
     plaintext,
     sides,
+    keyed: { inside: [...inner.values()], outside: [outer] },
     filterFor,
     inside: target,
     outside: nodes,
     listeners,
     registers: fixed === undefined,
     dialledAt: fixed,
-    onlyDials,
-    identity: native,
+    onlyDials: outside.listen === undefined,
+    identities,
   };
 }
 
-/** How an outside node is dialled. @throws {SallyportError} ERR_CONFIG as `checkedAddress` */
-function outsideDial(text: string, node: NodeName, side: SideParts, identity: OutsideIdentity | undefined): LegCarrier {
-  const overQuic = quicAddress(text);
-  if (overQuic === undefined) {
-    const address = checkedAddress(text, "tls", side);
+/** Where a node is dialled. @throws {SallyportError} ERR_CONFIG as `checkedAddress` */
+function dialAddress(text: string, scheme: "tcp" | "tls", side: SideParts): DialAddress {
+  return quicAddress(text) ?? checkedAddress(text, scheme, side);
+}
+
+/** How a node is dialled by legs of `side`. `at`: where, at that moment. */
+function dialling(node: NodeName, at: () => DialAddress, side: SideParts, isQuic: boolean): LegCarrier {
+  if (!isQuic) {
     return {
       kind: "stream",
-      make: (sink, isFull) => dialerOf(side, address).dial(address, hostPart(node), sink, { name: node, isFull }),
+      make(sink, isFull) {
+        const address = at();
+        return dialerOf(side, address).dial(address, hostPart(node), sink, { name: node, isFull });
+      },
     };
   }
   return {
     kind: "channels",
     make(sink) {
-      if (identity?.quic === undefined) throw new Error("a pair over QUIC without its engine");
-      const { ports } = identity.quic.node;
-      ports.checkDial(node, overQuic);
-      return ports.dialer.dial(overQuic, hostPart(node), sink);
+      if (side.quic === undefined) throw new Error("a pair over QUIC without its engine");
+      const { ports } = side.quic.node;
+      ports.checkDial(node, at());
+      return ports.dialer.dial(at(), hostPart(node), sink);
     },
   };
-}
-
-function legIdentity({ keeper }: OutsideIdentity, inside: NodeName, mask: bigint, { mappers }: PairWorld): LegIdentity {
-  const expected = new ExpectedInside(mask, () => mappers.registeredCreation(inside));
-  return { keeper, book: new OutsideBook(inside), expected };
 }
 
 function planned(route: Route, text: string, side: SideParts): PlannedListener {

@@ -9,10 +9,10 @@ import type { GatewayTls } from "../gateway/options.ts";
 import { type CookieBook, type CookieSetting, readCookies } from "../identity/cookies.ts";
 import { checkPlaintext, guardedTcp } from "../node/listen-option.ts";
 import type { PairWorld } from "./gateway-world.ts";
-import { NATIVE_TLS, type OutsideIdentity } from "./outside-identity.ts";
+import { NATIVE_TLS, type PairIdentity, type PairQuic } from "./pair-identity.ts";
 import { pairInvalid } from "./pair-invalid.ts";
 
-/** One side of one pair option, read. */
+/** One side of one pair option, read; `withIdentity` makes of it what the legs use that stand for one node. */
 export interface SideParts {
   readonly tools: OtpHandshakeTools;
   readonly cookies: CookieBook;
@@ -21,6 +21,8 @@ export interface SideParts {
   readonly hasTls: boolean;
   readonly tlsOptions: TlsCarrierOptions;
   readonly dialers: { readonly tls?: TlsDialer; readonly tcp?: CarrierDialer };
+  /** Undefined where no identity is open that runs over it. */
+  readonly quic: PairQuic | undefined;
   readonly plaintext: boolean | "any";
   /** What the operator should know of its files. */
   readonly warnings: readonly { readonly reason: string; readonly message: string }[];
@@ -28,37 +30,49 @@ export interface SideParts {
 
 /**
  * Reads the cookie and the certificate of one side.
- * @param identity that of the outside, where it has one; `unopened` when nothing is to be locked
+ * @param hasKeys its legs have identities, which bring certificates of their own where the side has none
  * @throws {SallyportError} ERR_CONFIG
  */
 export function readSide(
   { cookie, tls }: { readonly cookie?: CookieSetting | undefined; readonly tls?: GatewayTls | undefined },
   plaintext: boolean | "any",
   { system, openChallenges }: Pick<PairWorld, "system" | "openChallenges">,
-  identity?: OutsideIdentity | "unopened",
+  hasKeys: boolean,
 ): SideParts {
   const { crypto, random, clock, files } = system;
   const { book, warnings } = readCookies(cookie, files);
   const cookieFor = (peer: NodeName): Uint8Array | undefined => book.cookieFor(peer);
   const loaded = tls === undefined ? undefined : loadTlsMaterial(files, tls, clock.wallMs());
-  const ofKey = identity === "unopened" ? undefined : identity?.material;
-  const material = loaded?.material ?? ofKey;
+  const material = loaded?.material;
   const reuse = tls?.reuseSessions === undefined ? {} : { reuseSessions: tls.reuseSessions };
-  const tlsOptions = { ...(identity === undefined ? {} : NATIVE_TLS), ...reuse };
-  const hasTls = material !== undefined || identity === "unopened";
+  const tlsOptions = { ...(hasKeys ? NATIVE_TLS : {}), ...reuse };
   return {
     cookies: book,
     warnings: [...warnings, ...(loaded?.warnings ?? [])],
     tools: { crypto, random, openChallenges, cookieFor },
     material,
-    hasTls,
+    hasTls: material !== undefined || hasKeys,
     tlsOptions,
     dialers: {
       ...(material === undefined ? {} : { tls: createTlsDialer(system, material, tlsOptions) }),
       ...(plaintext === false ? {} : { tcp: guardedTcp(createTcpDialer(system), plaintext) }),
     },
+    quic: undefined,
     plaintext,
   };
+}
+
+/** A side as the legs use it that stand for one node: with the certificate of their key directory, unless the side has one. */
+export function withIdentity(
+  side: SideParts,
+  identity: PairIdentity | undefined,
+  { system }: Pick<PairWorld, "system">,
+): SideParts {
+  if (identity === undefined) return side;
+  const { quic, material } = identity;
+  if (side.material !== undefined || material === undefined) return { ...side, quic };
+  const tls = createTlsDialer(system, material, side.tlsOptions);
+  return { ...side, quic, material, dialers: { ...side.dialers, tls } };
 }
 
 /** @throws {SallyportError} ERR_CONFIG ADDRESS_INVALID, SCHEME_NOT_ALLOWED, GATEWAY_PAIR_INVALID */

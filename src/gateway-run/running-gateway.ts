@@ -243,10 +243,11 @@ export class RunningGateway implements Gateway {
 
   #subjects(): readonly DutySubject[] {
     const { mappers } = this.#world;
-    return this.#book.all.map(({ plan: { inside, dialledAt, onlyDials } }) => ({
+    return this.#book.all.map(({ plan: { inside, dialledAt, onlyDials, option } }) => ({
       inside,
       onlyDials,
-      dialledAt,
+      dialledAt: dialledAt === undefined ? undefined : { ...dialledAt, isUdp: dialledAt.scheme === "quic" },
+      hasKey: option.inside.identity !== undefined,
       registeredPort: mappers.registeredPort(inside),
       ownMappers: mappers.addresses,
     }));

@@ -1,4 +1,5 @@
 import type { SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
 import type { Listener } from "../carrier/carrier.ts";
 import { listenTcp } from "../carrier/tcp.ts";
 import { listenTls, type TlsListener } from "../carrier/tls.ts";
@@ -6,13 +7,14 @@ import type { GatewayEndpoint, GatewayPairStatus, GatewaySessionStatus } from ".
 import type { DutyFinding } from "../gateway/duty.ts";
 import type { GuardedPair } from "../gateway/guarded-pair.ts";
 import { Link, type LinkSession, type PairEvent } from "../gateway/link.ts";
-import { type FilterFactory, SIDES } from "../gateway/message-filter.ts";
+import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.ts";
 import { PairTotals } from "../gateway/pair-totals.ts";
 import { watchedCertificates } from "../health/watched-certificates.ts";
 import type { PairWorld } from "./gateway-world.ts";
 import type { IdentityUse } from "./identity-pool.ts";
 import type { OwnRules } from "./own-rules.ts";
 import { rulesChanged } from "./pair-ends.ts";
+import type { PairIdentity } from "./pair-identity.ts";
 import type { PairPlan, PlannedListener } from "./plan-pair.ts";
 import { sameText } from "./same-text.ts";
 import { whenFree } from "./when-free.ts";
@@ -35,11 +37,11 @@ export class RunningPair {
   readonly #totals = new PairTotals();
   #bound: readonly Bound[] = [];
   readonly #use: IdentityUse | undefined;
-  readonly #unwatch: (() => void) | undefined;
+  readonly #unwatch: readonly (() => void)[];
   /** Under these its certificates are watched: a pair that takes its place has others. */
   readonly #watched = { inside: {}, outside: {} };
 
-  /** @param use of the identity of the plan, where it has one: it is released with the pair */
+  /** @param use of the identities of the plan, where it has any: it is released with the pair */
   constructor(plan: PairPlan, rules: OwnRules | undefined, world: PairWorld, use: IdentityUse | undefined) {
     this.plan = plan;
     this.rules = rules;
@@ -49,9 +51,13 @@ export class RunningPair {
       this.#links.set(planned, link);
     }
     this.#use = use;
-    this.#unwatch = use?.identity.watch((changes) => {
-      for (const link of this.#links.values()) link.cut(changes);
-    });
+    const { outside, inside } = use?.identities ?? {};
+    const identities = [...(outside === undefined ? [] : [outside]), ...(inside?.values() ?? [])];
+    this.#unwatch = identities.map(({ keeper, watch }) =>
+      watch((changes) => {
+        for (const link of this.#links.values()) link.cut(keeper, changes);
+      }),
+    );
     rules?.start((over) => void this.end(over));
     this.#watchCertificates();
   }
@@ -118,7 +124,7 @@ export class RunningPair {
     const closed = this.unlisten();
     for (const link of this.#links.values()) link.close(cause);
     await closed;
-    this.#unwatch?.();
+    for (const unwatch of this.#unwatch) unwatch();
     this.#use?.release();
     for (const side of SIDES) this.#world.expiry.set(this.#watched[side], []);
   }
@@ -160,6 +166,7 @@ export class RunningPair {
       observedUntil: rules?.observedUntil ?? null,
       policies: rules?.policies() ?? {},
       endpoints: this.endpoints,
+      keys: this.#keys(),
       duty,
       connecting: this.size - sessions.length,
       sessions,
@@ -167,10 +174,23 @@ export class RunningPair {
     };
   }
 
+  #keys(): GatewayPairStatus["keys"] {
+    const { outside, inside = new Map<NodeName, PairIdentity>() } = this.#use?.identities ?? {};
+    const key = (side: Side, standsFor: NodeName, { keeper }: PairIdentity) => ({
+      side,
+      standsFor,
+      fingerprint: keeper.fingerprint,
+    });
+    const ofOutside = outside === undefined ? [] : [key("outside", this.plan.inside, outside)];
+    return [...ofOutside, ...[...inside].map(([name, identity]) => key("inside", name, identity))];
+  }
+
   #watchCertificates(): void {
+    const { sides, keyed } = this.plan;
     for (const side of SIDES) {
-      const { material } = this.plan.sides[side];
-      const certificates = material === undefined ? [] : watchedCertificates(material, `${this.name} ${side}`);
+      const { material } = sides[side];
+      const shown = material === undefined ? keyed[side].flatMap((own) => own.material ?? []) : [material];
+      const certificates = shown.flatMap((one) => watchedCertificates(one, `${this.name} ${side}`));
       this.#world.expiry.set(this.#watched[side], certificates);
     }
   }
@@ -194,8 +214,10 @@ export class RunningPair {
     const { system, admission, mappers } = this.#world;
     const gate = admission.gates[route.from];
     const parts = { ...system, gate };
-    const { material, tlsOptions } = this.plan.sides[route.from];
-    const quic = listen.scheme === "quic" ? this.plan.identity?.quic : undefined;
+    const { tlsOptions, quic: engine } = planned.side;
+    // That of files may be another one by now.
+    const material = this.plan.sides[route.from].material ?? planned.side.material;
+    const quic = listen.scheme === "quic" ? engine : undefined;
     const listener =
       quic !== undefined
         ? await whenFree(system.clock, () => quic.node.listen(gate, listen, quic.material, link.acceptChannels))

@@ -151,6 +151,8 @@ export interface GatewayPairStatus {
   /** By the node that is protected. */
   readonly policies: Readonly<Partial<Record<Side, GatewayPolicyStatus>>>;
   readonly endpoints: readonly GatewayEndpoint[];
+  /** The keys of its legs: what the nodes of a side have to trust. */
+  readonly keys: readonly GatewayPairKey[];
   /** Other ways to the inside node, as of the last look. */
   readonly duty: readonly DutyFinding[];
   /** Connections that are in their handshake. */
@@ -158,6 +160,16 @@ export interface GatewayPairStatus {
   readonly sessions: readonly GatewaySessionStatus[];
   /** All sessions of the pair since it was started, those that are up included. */
   readonly totals: GatewayPairTotals;
+}
+
+/** A key that the gateway shows in the place of a node. */
+export interface GatewayPairKey {
+  /** Where it is shown. */
+  readonly side: Side;
+  /** The node on the other side that it stands for. */
+  readonly standsFor: string;
+  /** `SHA256:...` */
+  readonly fingerprint: string;
 }
 
 export interface GatewayPolicyStatus {

@@ -7,8 +7,9 @@ import type { DistConnection } from "../dist/connection.ts";
 import type { ClaimAnswer, PeerClaim } from "../dist/sink.ts";
 import type { PendingTrust } from "../node/identity-keeper.ts";
 import { commonFlags, PUBLISHED } from "../wire/flags.ts";
+import type { LegIdentity } from "./leg-identity.ts";
 import type { LegSteps } from "./leg-steps.ts";
-import type { LegIdentity } from "./native-steps.ts";
+import type { Side } from "./message-filter.ts";
 import { creationChanged } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
 
@@ -24,11 +25,13 @@ export interface BarrelSteps extends LegSteps {
 
 /** What both roles are given. */
 export interface BarrelLegParts {
+  /** Where the peer stands. */
+  readonly side: Side;
   readonly identity: LegIdentity;
   readonly connection: DistConnection;
   readonly link: BarrelLink;
   readonly owner: PairHandshake;
-  /** The outside node lists the inside one in `nodes()`. */
+  /** The peer lists the node that this leg stands for in `nodes()`. */
   readonly isVisible: boolean;
 }
 
@@ -66,8 +69,8 @@ abstract class Trusting {
 }
 
 /**
- * An outside node dials. The gateway answers its name and shows what it expects of the inside node, so that the cookie is proven
- * before that is dialled; what the inside node then shows must be the same.
+ * A node dials. The gateway answers its name and shows what it expects of the far node, so that the cookie is proven before that
+ * is dialled; what the far node then shows must be the same.
  */
 export class BarrelNearSteps extends Trusting implements BarrelSteps {
   cause: SallyportError | undefined;
@@ -86,10 +89,10 @@ export class BarrelNearSteps extends Trusting implements BarrelSteps {
   }
 
   claimed(claim: PeerClaim): void {
-    const { owner, identity, connection } = this.parts;
+    const { side, owner, connection } = this.parts;
     if (!owner.welcome(claim)) return;
     this.#claim = claim;
-    const answer = identity.book.answerBarrel(claim.name, claim.info.proven?.assurance ?? "none");
+    const answer = owner.meeting.answerBarrel(side, claim.info.proven?.assurance ?? "none");
     connection.answerClaim(answer);
     if (answer === "ok") this.#challenge();
   }
@@ -112,7 +115,7 @@ export class BarrelNearSteps extends Trusting implements BarrelSteps {
     else if (this.#claim !== undefined) owner.dialFar(this.#claim);
   }
 
-  /** The inside node's status. Our own was said before it was asked. */
+  /** The far node's status. Our own was said before it was asked. */
   answerClaim(answer: ClaimAnswer): void {
     // It holds a session of a node that has proven to be here now.
     if (answer === "alive") this.parts.owner.confirmed();
@@ -144,7 +147,7 @@ export class BarrelNearSteps extends Trusting implements BarrelSteps {
   reply(): void {}
 }
 
-/** The inside node dials an outside one, which is pinned when it has proven the cookie. */
+/** The near node dials one over QUIC, which is pinned when it has proven the cookie. */
 export class BarrelFarSteps extends Trusting implements BarrelSteps {
   readonly cause: undefined;
 

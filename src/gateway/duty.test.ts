@@ -69,4 +69,14 @@ describe("checkDuty", () => {
     expect(finding).toMatchObject({ kind: "listens", advice: expect.stringContaining("-dist_listen false") });
     expect(await checkDuty(subject({ onlyDials: true }), world({}))).toEqual([]);
   });
+
+  it("tells a node with a key what it can do, and asks no UDP port whether it takes connections", async () => {
+    const listener = world({}, [`${HERE}:5000`]);
+    const dialledAt = { host: "127.0.0.1", port: 5_000 };
+    const [found] = await checkDuty(subject({ dialledAt, hasKey: true }), listener);
+    expect(found?.advice).toContain("tls://127.0.0.1:PORT");
+    const [onlyDials] = await checkDuty(subject({ dialledAt, hasKey: true, onlyDials: true }), world({}));
+    expect(onlyDials?.advice).toContain("take listen out");
+    expect(await checkDuty(subject({ dialledAt: { ...dialledAt, isUdp: true }, hasKey: true }), listener)).toEqual([]);
+  });
 });

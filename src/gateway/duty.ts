@@ -19,8 +19,10 @@ export interface DutySubject {
   readonly inside: NodeName;
   /** It only dials out: it has no need to listen at all. */
   readonly onlyDials: boolean;
-  /** Where the gateway dials it. */
-  readonly dialledAt: { readonly host: string; readonly port: number } | undefined;
+  /** Where the gateway dials it. `isUdp`: over QUIC, where no look tells whether anybody listens. */
+  readonly dialledAt: { readonly host: string; readonly port: number; readonly isUdp?: boolean } | undefined;
+  /** It proves a key to the gateway: it is no BEAM node. Default false. */
+  readonly hasKey?: boolean;
   /** The port that it has registered with the gateway's own port mapper. */
   readonly registeredPort: number | undefined;
   /** `host:port` of the gateway's own port mappers. */
@@ -44,6 +46,8 @@ export interface DutyEvent {
 
 const LOOPBACK = "127.0.0.1";
 const BIND = "start it with `-kernel inet_dist_use_interface '{127,0,0,1}'`";
+const BIND_NODE = "let it listen on a loopback address: listen tls://127.0.0.1:PORT";
+const LISTEN_NOWHERE = "take listen out of its configuration: it dials out through the gateway all the same";
 const NO_LISTEN = "start it with `-dist_listen false`: it dials out through the gateway all the same";
 
 /**
@@ -55,7 +59,8 @@ export async function checkDuty(subject: DutySubject, world: DutyWorld): Promise
   const findings: DutyFinding[] = [];
   const own = new Set(world.addresses());
   const ports = new Set<number>(registeredPort === undefined ? [] : [registeredPort]);
-  const advice = onlyDials ? NO_LISTEN : BIND;
+  const [noListen, bind] = subject.hasKey === true ? [LISTEN_NOWHERE, BIND_NODE] : [NO_LISTEN, BIND];
+  const advice = onlyDials ? noListen : bind;
   for (const host of new Set([LOOPBACK, hostPart(inside)])) {
     if (subject.ownMappers.includes(`${host}:${EPMD_PORT}`)) continue;
     const port = await world.lookup(host, EPMD_PORT, localPart(inside));
@@ -64,11 +69,12 @@ export async function checkDuty(subject: DutySubject, world: DutyWorld): Promise
     findings.push({
       kind: "in-epmd",
       message: `the port mapper at ${host}:${EPMD_PORT} tells everybody that ${inside} listens on port ${port}`,
-      advice: onlyDials ? NO_LISTEN : "start it with ERL_EPMD_PORT of the gateway's port mapper",
+      advice: onlyDials ? noListen : "start it with ERL_EPMD_PORT of the gateway's port mapper",
     });
   }
-  if (dialledAt !== undefined && isHere(dialledAt.host, own)) ports.add(dialledAt.port);
-  else if (dialledAt !== undefined) {
+  if (dialledAt !== undefined && isHere(dialledAt.host, own)) {
+    if (dialledAt.isUdp !== true) ports.add(dialledAt.port);
+  } else if (dialledAt !== undefined) {
     const message = `the gateway dials ${inside} at ${dialledAt.host}:${dialledAt.port}, over a network that others may be on`;
     findings.push({ kind: "reachable", message, advice: "run the gateway on the machine of the node" });
   }
@@ -81,7 +87,7 @@ export async function checkDuty(subject: DutySubject, world: DutyWorld): Promise
   }
   if (onlyDials && findings.length === 0 && ports.size > 0) {
     const message = `${inside} listens on port ${[...ports].join(", ")}, and every process of this machine reaches it there`;
-    findings.push({ kind: "listens", message, advice: NO_LISTEN });
+    findings.push({ kind: "listens", message, advice: noListen });
   }
   return findings;
 }

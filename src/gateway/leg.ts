@@ -15,18 +15,22 @@ import { limitsAboveLink } from "../dist/link-limits.ts";
 import type { ClaimAnswer, DistSink, PeerClaim, ProvenPeer } from "../dist/sink.ts";
 import type { TickOptions } from "../dist/tick.ts";
 import type { PublicKey } from "../identity/public-key.ts";
+import type { TrustChange } from "../identity/trust-change.ts";
+import { type IdentityKeeper, isCut } from "../node/identity-keeper.ts";
 import { nativeOnly } from "../node/native-only.ts";
 import { checkChain, checkName } from "../node/peer-certificate.ts";
 import type { CertificateJudge, CertificateReader } from "../node/ports.ts";
 import { newcomerOf } from "../node/standing.ts";
+import { trustWithdrawn } from "../node/trust-failures.ts";
 import type { Control } from "../wire/control-types.ts";
 import { PUBLISHED } from "../wire/flags.ts";
 import { BarrelFarSteps, BarrelNearSteps, type BarrelSteps } from "./barrel-steps.ts";
+import type { LegParty } from "./connection-book.ts";
 import type { LegCarrier } from "./leg-carrier.ts";
+import type { LegIdentity } from "./leg-identity.ts";
 import type { LegSteps } from "./leg-steps.ts";
 import { otherSide, type Side } from "./message-filter.ts";
-import { type LegIdentity, NativeFarSteps, NativeNearSteps, type NativeSteps } from "./native-steps.ts";
-import type { OutsideParty } from "./outside-book.ts";
+import { NativeFarSteps, NativeNearSteps, type NativeSteps } from "./native-steps.ts";
 import { otherLegEnded } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
 import { Pressure } from "./pressure.ts";
@@ -115,7 +119,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     this.connection = new DistConnection(connection, this, make);
     if (identity === undefined || this.#link === undefined) return;
     const { isVisible } = parts;
-    const barrel = { identity, connection: this.connection, link: this.#link, owner, isVisible };
+    const barrel = { side, identity, connection: this.connection, link: this.#link, owner, isVisible };
     this.#barrel = target === undefined ? new BarrelNearSteps(barrel) : new BarrelFarSteps(barrel);
   }
 
@@ -138,7 +142,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     return this.#native ?? this.#barrel;
   }
 
-  /** The key is that of the inside node; the rest of the HELLO is whoever's part this leg plays. */
+  /** The key is that of the node that this leg stands for; creation and capabilities are that node's own, or expected of it. */
   #nativeParts({ keeper, expected }: LegIdentity): NativeParts {
     return {
       ...keeper.native,
@@ -154,6 +158,11 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
   /** Its peer proves a key before a name, so it may be told otherwise than by OTP's status. */
   get provesKeys(): boolean {
     return this.#steps !== undefined;
+  }
+
+  /** Its peer dials again by itself when it is told, before it was answered, that another connection goes on. */
+  get dialsAgain(): boolean {
+    return this.#native !== undefined;
   }
 
   /** Judges the certificate of whoever claims a name. @throws {SallyportError} those of checkChain and checkName; NATIVE_ONLY */
@@ -174,6 +183,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     if (info.alpn === NATIVE_ALPN && identity !== undefined) {
       const leg = this;
       const parts = {
+        side: this.side,
         identity,
         connection: this.connection,
         info,
@@ -197,6 +207,16 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
   /** Accepting leg: the status for the claim. */
   answerClaim(answer: ClaimAnswer): void {
     (this.#steps ?? this.connection).answerClaim(answer);
+  }
+
+  /** Trust has changed in these keys' directory: why this leg ends, when it rests on what is gone. */
+  withdrawn(keeper: IdentityKeeper, changes: readonly TrustChange[]): SallyportError | undefined {
+    const { peer } = this.connection;
+    if (this.#parts.identity?.keeper !== keeper || peer === undefined) return undefined;
+    // Also one that no rule goes by: what it has proven is that key's word.
+    const key = peer.native?.publicKey ?? peer.info.proven?.publicKey;
+    const fingerprint = key === undefined ? undefined : keeper.fingerprintOf(key);
+    return isCut(changes, peer.name, fingerprint) ? trustWithdrawn(peer.name) : undefined;
   }
 
   /** Accepting leg: shows whom the peer has reached. */
@@ -342,7 +362,7 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
   }
 
   /** As which party it competes with other connections of its name. */
-  partyOf(peer: ProvenPeer): OutsideParty {
+  partyOf(peer: ProvenPeer): LegParty {
     const { name, native, info } = peer;
     const newcomer = this.#native?.pending === undefined ? undefined : newcomerOf(this.#native.pending);
     return {
@@ -352,7 +372,6 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
       assurance: this.assurance,
       incarnation: native?.peerIncarnation,
       succeeds: newcomer?.succeeds,
-      isDialled: this.#parts.target !== undefined,
     };
   }
 }

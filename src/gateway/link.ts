@@ -5,13 +5,15 @@ import type { AcceptHandler, Admission } from "../carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import type { BarrelLink } from "../dist/barrel-link.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
+import type { IdentityKeeper } from "../node/identity-keeper.ts";
 import type { DutyEvent } from "./duty.ts";
 import type { FilterReport } from "./filter-report.ts";
 import type { Leg } from "./leg.ts";
 import type { LegCarrier } from "./leg-carrier.ts";
 import type { MessageFilter, Side } from "./message-filter.ts";
-import { Pair, type PairWatcher, type Route } from "./pair.ts";
+import { Pair, type PairWatcher } from "./pair.ts";
 import { tooManyAttempts } from "./pair-failures.ts";
+import type { Route } from "./route.ts";
 
 /** Handshakes of one dialling name on one listener at once. A node needs one; two where it dials again at once. */
 export const MAX_PAIRING_ATTEMPTS = 8;
@@ -126,9 +128,9 @@ export class Link implements PairWatcher {
     pair.end("stopping");
   }
 
-  /** Trust has changed: ends the pairs that rest on what is gone. */
-  cut(changes: readonly TrustChange[]): void {
-    for (const pair of [...this.#pairs.keys()]) pair.cut(changes);
+  /** Trust has changed in these keys' directory: ends the pairs that rest on what is gone. */
+  cut(keeper: IdentityKeeper, changes: readonly TrustChange[]): void {
+    for (const pair of [...this.#pairs.keys()]) pair.cut(keeper, changes);
   }
 
   #now(): MonotonicMs {

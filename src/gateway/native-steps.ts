@@ -4,21 +4,14 @@ import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import type { ClaimAnswer } from "../dist/sink.ts";
-import type { IdentityKeeper, PendingTrust } from "../node/identity-keeper.ts";
+import type { PendingTrust } from "../node/identity-keeper.ts";
 import { newcomerOf } from "../node/standing.ts";
 import { commonFlags } from "../wire/flags.ts";
-import type { ExpectedInside } from "./expected-inside.ts";
+import type { LegIdentity } from "./leg-identity.ts";
 import type { LegSteps } from "./leg-steps.ts";
-import type { OutsideBook } from "./outside-book.ts";
+import type { Side } from "./message-filter.ts";
 import { creationChanged, pairsStay, strangerRefused } from "./pair-failures.ts";
 import type { PairHandshake } from "./pair-handshake.ts";
-
-/** What the outside legs of one inside node prove themselves with, and whom they trust. */
-export interface LegIdentity {
-  readonly keeper: IdentityKeeper;
-  readonly book: OutsideBook<PairHandshake>;
-  readonly expected: ExpectedInside;
-}
 
 /** How a native leg asks and answers: the steps of the OTP handshake, said in those of the native one. */
 export interface NativeSteps extends LegSteps {
@@ -30,6 +23,8 @@ export interface NativeSteps extends LegSteps {
 
 /** What both roles are given. */
 export interface NativeLegParts {
+  /** Where the peer stands. */
+  readonly side: Side;
   readonly identity: LegIdentity;
   readonly connection: DistConnection;
   readonly info: CarrierInfo;
@@ -39,8 +34,8 @@ export interface NativeLegParts {
 }
 
 /**
- * An outside node dials. Its key, its cookie and its name come first, then the rules for two connections; then the inside node
- * is dialled, and what it shows is compared with what our HELLO has shown of it.
+ * A node dials. Its key, its cookie and its name come first, then the rules for two connections; then the far node is dialled,
+ * and what that shows is compared with what our HELLO has shown of it.
  */
 export class NativeNearSteps implements NativeSteps {
   pending: PendingTrust | undefined;
@@ -81,10 +76,10 @@ export class NativeNearSteps implements NativeSteps {
   }
 
   arbitrationAsked(question: ArbitrationQuestion): void {
-    const { identity, connection, info, owner } = this.#parts;
+    const { side, connection, info, owner } = this.#parts;
     if (this.pending === undefined) return;
     this.question = question;
-    const verdict = identity.book.arbitrate(question, newcomerOf(this.pending), owner);
+    const verdict = owner.meeting.arbitrate(side, question, newcomerOf(this.pending));
     if (verdict !== "go" && verdict !== "alive") {
       connection.answerArbitration(verdict);
       return;
@@ -151,7 +146,7 @@ export class NativeNearSteps implements NativeSteps {
   reply(): void {}
 }
 
-/** The inside node dials an outside one: our proof waits for the inside node's. */
+/** The near node dials one that has a key: our proof waits for the near node's. */
 export class NativeFarSteps implements NativeSteps {
   pending: PendingTrust | undefined;
   question: ArbitrationQuestion | undefined;
@@ -173,7 +168,7 @@ export class NativeFarSteps implements NativeSteps {
   arbitrationAsked(question: ArbitrationQuestion): void {
     const { connection, shown, owner } = this.#parts;
     if (this.question !== undefined) {
-      // It holds a session that the inside node knows nothing of; or, by cookie only, has shown its proof now.
+      // It holds a session that the near node knows nothing of; or, by cookie only, has shown its proof now.
       connection.answerArbitration("go");
       return;
     }
@@ -184,10 +179,10 @@ export class NativeFarSteps implements NativeSteps {
   }
 
   reply(): void {
-    const { identity, connection, owner } = this.#parts;
+    const { side, connection, owner } = this.#parts;
     if (this.question === undefined || this.pending === undefined) return;
     const go = (): void => connection.answerArbitration("go");
-    identity.book.whenFree(this.question, newcomerOf(this.pending), owner, go);
+    owner.meeting.whenFree(side, this.question, newcomerOf(this.pending), go);
   }
 
   commitAsked(request: CommitRequest): void {

@@ -24,13 +24,27 @@ export interface GatewayTls extends TlsFiles {
 export interface InsideOption {
   /** `name@host`, as the node calls itself. */
   readonly node: string;
-  /** Where it listens: `tcp://127.0.0.1:PORT` or `tls://HOST:PORT`. Default: where it registers with `epmd.inside`. */
+  /**
+   * Where it listens: `tcp://127.0.0.1:PORT`, `tls://HOST:PORT`, or `quic://HOST:PORT` for a node of barrel_p2p. Default: where it
+   * registers with `epmd.inside`.
+   */
   readonly address?: string;
-  /** Where it dials the outside nodes, one listener for each; default `tcp://127.0.0.1:0`, found through `epmd.inside`. */
-  readonly listen?: string;
-  readonly cookie: CookieSetting;
+  /**
+   * Where it dials the outside nodes, one listener for each: for all alike (`tls://HOST:FIRST-LAST`), or by the name of the outside
+   * node. Default `tcp://127.0.0.1:0`, found through `epmd.inside`.
+   */
+  readonly listen?: string | Readonly<Record<string, string>>;
+  /** Needed without `identity`, over plain TCP, and over QUIC; else a second secret. */
+  readonly cookie?: CookieSetting;
   /** Certificate that the inside node is shown: it names the outside nodes. */
   readonly tls?: GatewayTls;
+  /**
+   * Identity by key: `dir` holds a key directory for each outside node, called as its pin is, which stands for that node. The inside
+   * node proves its own key; a name with a pin speaks by key only. Default: OTP's handshake only.
+   */
+  readonly identity?: IdentityOption;
+  /** What counts where the inside runs over QUIC (`quic://`), which needs `identity` and `cookie`. Default: that of `QuicOption`. */
+  readonly quic?: QuicOption;
 }
 
 /** The nodes on the other side. */

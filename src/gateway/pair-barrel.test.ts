@@ -17,12 +17,13 @@ import { FaultyFiles } from "../testkit/faulty-files.ts";
 import { testKeeper } from "../testkit/test-keeper.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import { DEFAULT_FLAGS, PUBLISHED } from "../wire/flags.ts";
-import { ExpectedInside } from "./expected-inside.ts";
+import { ConnectionBook } from "./connection-book.ts";
+import { ExpectedNode } from "./expected-node.ts";
+import type { LegIdentities } from "./leg-identity.ts";
 import { Link, type PairEvent } from "./link.ts";
 import type { PairFacts, Side } from "./message-filter.ts";
-import type { LegIdentity } from "./native-steps.ts";
-import { OutsideBook } from "./outside-book.ts";
-import { FAR_REDIAL_LATER_MS, type Route } from "./pair.ts";
+import { FAR_REDIAL_LATER_MS } from "./pair.ts";
+import type { Route } from "./route.ts";
 import { pass } from "./verdict.ts";
 
 // The outside leg over QUIC, in memory: whoever is outside runs the same link as a node does.
@@ -49,8 +50,9 @@ function world(options: WorldOptions = {}) {
   files.put("/keys/node.key", Buffer.alloc(32, 9));
   if (options.isPinned !== false) files.put(`/keys/trusted/${OUT}.pub`, KEY);
   const keeper = testKeeper(IN, files, clock, { trust: options.trust ?? "strict", cookie: Buffer.from(COOKIE) });
-  const expected = new ExpectedInside(DEFAULT_FLAGS, () => options.registered);
-  const identity = { keeper, book: new OutsideBook(IN), expected } as unknown as LegIdentity;
+  const expected = new ExpectedNode(DEFAULT_FLAGS, () => options.registered);
+  const book: LegIdentities["book"] = new ConnectionBook(IN);
+  const identities: LegIdentities = { outside: { keeper, expected }, inside: new Map(), book };
   const inside = createMemoryNetwork({ clock });
   const events: PairEvent[] = [];
   const facts: PairFacts[] = [];
@@ -69,15 +71,15 @@ function world(options: WorldOptions = {}) {
   /** First letters of what an outside node that dials is told in Erlang's handshake: status, challenge, acknowledgement. */
   const said: string[] = [];
   const side = (given: Partial<BarrelSide>) => ({ name: OUT, seed: SEED, cookie: COOKIE, creation: 11, ...given });
-  const link = (from: Side, target: NodeName, dial: Route["dial"]): Link =>
+  const link = (from: Side, target: NodeName, dial: ReturnType<Route["dial"]>): Link =>
     new Link(
       {
         from,
         target,
         mayDial: new Set([from === "outside" ? OUT : IN]),
         mask: DEFAULT_FLAGS,
-        identity,
-        isVisible: options.isVisible === true,
+        identities,
+        isVisible: { outside: options.isVisible === true, inside: false },
         world: {
           clock,
           limits: DEFAULT_DIST_LIMITS,
@@ -89,7 +91,7 @@ function world(options: WorldOptions = {}) {
           facts.push(given);
           return { judge: (_side, control, buffer, start, stop) => pass(control, buffer, start, stop) };
         },
-        dial,
+        dial: () => dial,
       },
       (event) => void events.push(event),
     );
@@ -118,7 +120,7 @@ function world(options: WorldOptions = {}) {
   keeper.watch({
     warned: () => {},
     changed: (changes) => {
-      for (const each of [inward, outward]) each.cut(changes);
+      for (const each of [inward, outward]) each.cut(keeper, changes);
     },
   });
   /** An outside node dials. */

@@ -50,12 +50,12 @@ export function notRegistered(target: NodeName): SallyportError {
   );
 }
 
-/** A HELLO has shown what the inside node is not any more, or never was. By now it is known better. */
+/** A HELLO has shown what the far node is not any more, or never was. By now it is known better. */
 export function creationChanged(peer: NodeName): SallyportError {
   return new SallyportError(
     "ERR_CLOSED",
     "CREATION_CHANGED",
-    `the node behind the gateway is in another life than ${peer} was shown, or has other capabilities`,
+    `the node on the other side of the gateway is in another life than ${peer} was shown, or has other capabilities`,
     {
       stage: "session",
       peer,
@@ -65,12 +65,12 @@ export function creationChanged(peer: NodeName): SallyportError {
   );
 }
 
-/** First use gives a stranger no name, and the node behind a gateway knows peers by name only. */
+/** First use gives a stranger no name, and the node on the other side of a gateway knows peers by name only. */
 export function strangerRefused(peer: NodeName): SallyportError {
   return new SallyportError("ERR_DENIED", "KEY_UNTRUSTED", `the key of ${peer} waits for the operator's word`, {
     stage: "identity",
     peer,
-    advice: "pin its key, give it an invite, or let the inside node dial it first",
+    advice: "pin its key, give it an invite, or let the node on the other side dial it first",
   });
 }
 

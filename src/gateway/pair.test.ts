@@ -26,7 +26,7 @@ import {
 } from "../wire/flags.ts";
 import { Link, MAX_PAIRING_ATTEMPTS, type PairEvent } from "./link.ts";
 import type { MessageFilter, PairFacts, Side } from "./message-filter.ts";
-import type { Route } from "./pair.ts";
+import type { Route } from "./route.ts";
 import { DROP, pass, type Verdict, withPayload } from "./verdict.ts";
 
 const OUT = parseNodeName("out@h");
@@ -93,13 +93,13 @@ function world(options: WorldOptions = {}) {
           ...(options.isPressed === undefined ? {} : { isPressed: options.isPressed }),
         };
       },
-      dial: {
+      dial: () => ({
         kind: "stream",
         make(sink, isFull) {
           const carrier = network.dial({ scheme: "tcp", host: target, port: 1 }, target, sink);
           return options.resumes === true && !isFull ? resumed(carrier) : carrier;
         },
-      },
+      }),
     };
     const made = new Link(route, (event) => void events.push(event));
     network.listen("gate", port, made.accept);

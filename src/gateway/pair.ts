@@ -1,4 +1,4 @@
-import type { OtpHandshakeTools, OtpIdentity, OtpSession, ShownIdentity } from "../auth/otp-types.ts";
+import type { OtpIdentity, OtpSession, ShownIdentity } from "../auth/otp-types.ts";
 import { addMs, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
@@ -6,17 +6,18 @@ import type { Admission } from "../carrier/carrier.ts";
 import { mayBeResumption } from "../dist/resumption.ts";
 import type { PeerClaim } from "../dist/sink.ts";
 import type { TrustChange } from "../identity/trust-change.ts";
-import { isCut } from "../node/identity-keeper.ts";
+import type { IdentityKeeper } from "../node/identity-keeper.ts";
 import { otherConnectionWins } from "../node/sessions.ts";
-import { trustWithdrawn } from "../node/trust-failures.ts";
 import type { Control } from "../wire/control-types.ts";
 import { expandDigest } from "../wire/flags.ts";
 import type { ByeReason } from "../wire/link-frames.ts";
 import { EarlyMessages } from "./early-messages.ts";
-import { Leg, type LegOwner, type LegWorld } from "./leg.ts";
+import type { ExpectedNode } from "./expected-node.ts";
+import { Leg, type LegOwner } from "./leg.ts";
 import type { LegCarrier } from "./leg-carrier.ts";
-import { type FilterFactory, type MessageFilter, otherSide, type Side } from "./message-filter.ts";
-import type { LegIdentity } from "./native-steps.ts";
+import { identityOn } from "./leg-identity.ts";
+import { Meeting } from "./meeting.ts";
+import { type MessageFilter, otherSide, type Side } from "./message-filter.ts";
 import {
   cacheNotNegotiated,
   creationChanged,
@@ -25,35 +26,17 @@ import {
   otherLegEnded,
   strictlyMissing,
 } from "./pair-failures.ts";
+import type { PairHandshake } from "./pair-handshake.ts";
 import { pairedNode } from "./paired-node.ts";
+import type { Route } from "./route.ts";
 import type { Outgoing } from "./verdict.ts";
 
-/** Dials of an outside node for one of the inside node, while its own crosses them. */
+/** Dials of a node with a key for one of the other node, while its own crosses them. */
 export const MAX_FAR_DIALS = 4;
 
-/** Before another such dial, milliseconds: where the inside node's goes on, and where the outside node's own should come first. */
+/** Before another such dial, milliseconds: where the other node's goes on, and where its own should come first. */
 export const FAR_REDIAL_MS = 50;
 export const FAR_REDIAL_LATER_MS = 500;
-
-/** One way of being dialled: the node that is meant, who may dial it, and how the gateway reaches it. */
-export interface Route {
-  /** Where the dialling nodes stand. */
-  readonly from: Side;
-  readonly target: NodeName;
-  /** Names that may dial, byte for byte: they go on to the target as they are. */
-  readonly mayDial: ReadonlySet<string>;
-  /** The capabilities that may be agreed upon through the gateway. */
-  readonly mask: bigint;
-  readonly world: LegWorld;
-  readonly tools: Readonly<Record<Side, OtpHandshakeTools>>;
-  /** The outside leg also speaks the native handshake. */
-  readonly identity?: LegIdentity;
-  /** Over QUIC the outside nodes list the inside one in `nodes()`. Default false. */
-  readonly isVisible?: boolean;
-  readonly filterFor: FilterFactory;
-  /** Dials the target. */
-  readonly dial: LegCarrier;
-}
 
 /** What a pair tells of itself. */
 export interface PairWatcher {
@@ -67,7 +50,7 @@ export interface PairWatcher {
 type Phase =
   | { readonly kind: "idle" }
   | { readonly kind: "dialling" | "answering"; readonly far: Leg; readonly claim: PeerClaim }
-  /** The outside node's own dial won; ours is made anew. */
+  /** The far node's own dial won; ours is made anew. */
   | { readonly kind: "waiting"; readonly claim: PeerClaim; readonly timer: Timer }
   | { readonly kind: "up"; readonly far: Leg; readonly filter: MessageFilter }
   | { readonly kind: "closed" };
@@ -79,6 +62,7 @@ type Phase =
  */
 export class Pair implements LegOwner {
   readonly near: Leg;
+  readonly meeting: Meeting<PairHandshake>;
   readonly #route: Route;
   readonly #watcher: PairWatcher;
   readonly #admission: Admission;
@@ -100,15 +84,18 @@ export class Pair implements LegOwner {
     this.#watcher = watcher;
     this.#admission = admission;
     this.#now = route.world.clock.now();
-    // Only the name counts: what else is shown comes with the challenge, or is expected of the inside node.
+    this.meeting = new Meeting<PairHandshake>(route.identities?.book, this, () => this.#outside);
+    // Only the name counts: what else is shown comes with the challenge, or is expected of the target.
     const own = { name: route.target, creation: 0, flags: route.mask };
     this.near = this.#leg(route.from, own, undefined, carrier);
   }
 
   #leg(side: Side, own: OtpIdentity, target: NodeName | undefined, carrier: LegCarrier): Leg {
-    const { world, tools, identity, isVisible = false } = this.#route;
-    const parts = { world, tools: tools[side], identity: side === "outside" ? identity : undefined };
-    return new Leg({ side, own, target, carrier, isFull: this.#isFull, isVisible, ...parts }, this);
+    const { world, tools, identities, isVisible } = this.#route;
+    // Inside it stands for the outside node, by that one's name.
+    const identity = identityOn(identities, side, own.name);
+    const parts = { world, tools: tools[side], identity, isVisible: isVisible?.[side] === true };
+    return new Leg({ side, own, target, carrier, isFull: this.#isFull, ...parts }, this);
   }
 
   get route(): Route {
@@ -132,8 +119,8 @@ export class Pair implements LegOwner {
     return "far" in this.#phase ? this.#phase.far : undefined;
   }
 
-  get #outside(): Leg | undefined {
-    return this.near.side === "outside" ? this.near : this.far;
+  get #outside(): NodeName | undefined {
+    return this.near.side === "outside" ? this.near.peer : this.#route.target;
   }
 
   /** Ends both legs in good order. Idempotent. */
@@ -147,15 +134,12 @@ export class Pair implements LegOwner {
     this.near.connection.destroy(error);
   }
 
-  /** Trust has changed: ends the pair when it rests on what is gone. */
-  cut(changes: readonly TrustChange[]): void {
-    const leg = this.#outside;
-    const peer = leg?.connection.peer;
-    if (leg === undefined || peer === undefined) return;
-    // Also one that no rule goes by: what it has proven is that key's word.
-    const key = peer.native?.publicKey ?? peer.info.proven?.publicKey;
-    const fingerprint = key === undefined ? undefined : this.#route.identity?.keeper.fingerprintOf(key);
-    if (isCut(changes, peer.name, fingerprint)) leg.connection.destroy(trustWithdrawn(peer.name));
+  /** Trust has changed in these keys' directory: ends the pair when one of its legs rests on what is gone. */
+  cut(keeper: IdentityKeeper, changes: readonly TrustChange[]): void {
+    for (const leg of [this.near, this.far]) {
+      const lost = leg?.withdrawn(keeper, changes);
+      if (lost !== undefined) leg?.connection.destroy(lost);
+    }
   }
 
   // Handshake. The far node hears of the near one when that was judged by its certificate or key, and gets our proof when
@@ -190,7 +174,7 @@ export class Pair implements LegOwner {
     const own = { name: claim.name, creation: claim.creation, flags: expandDigest(claim.flags) & mask };
     this.#farDials++;
     try {
-      const far = this.#leg(side, own, target, this.#route.dial);
+      const far = this.#leg(side, own, target, this.#route.dial(claim.name));
       this.#phase = { kind: "dialling", far, claim };
     } catch (error) {
       if (!isSallyportError(error)) throw error;
@@ -220,7 +204,7 @@ export class Pair implements LegOwner {
       return;
     }
     this.#phase = { ...phase, kind: "answering" };
-    if (far.side === "inside") this.#route.identity?.expected.learn({ creation, flags: peerFlags });
+    this.#expectedOn(this.near.side)?.learn({ creation, flags: peerFlags });
     if (this.#shown === undefined) {
       this.#shown = { creation, flags };
       this.near.challenge(this.#shown);
@@ -232,8 +216,13 @@ export class Pair implements LegOwner {
   nearProven(): void {
     const phase = this.#phase;
     this.#isNearProven = true;
-    if (this.near.side === "inside" && "claim" in phase) this.#route.identity?.expected.learn(phase.claim);
+    if ("claim" in phase) this.#expectedOn(otherSide(this.near.side))?.learn(phase.claim);
     this.far?.reply();
+  }
+
+  /** What legs of that side show of the node that they stand for, which is on the other one. */
+  #expectedOn(side: Side): ExpectedNode | undefined {
+    return identityOn(this.#route.identities, side, this.#outside)?.expected;
   }
 
   farProven(): void {
@@ -255,14 +244,14 @@ export class Pair implements LegOwner {
     }
     this.#admission.release();
     const { route } = this;
-    const [outsideLeg, outsidePeer] = near.side === "outside" ? [near, nearPeer] : [far, farPeer];
-    if (route.identity?.book.up(this, outsideLeg.partyOf(outsidePeer)) === false) {
-      this.giveWay(otherConnectionWins(outsidePeer.name));
+    const bySide = <T>(ofNear: T, ofFar: T): Readonly<Record<Side, T>> =>
+      near.side === "outside" ? { outside: ofNear, inside: ofFar } : { outside: ofFar, inside: ofNear };
+    if (!this.meeting.up(bySide(near.partyOf(nearPeer), far.partyOf(farPeer)), near.side)) {
+      this.giveWay(otherConnectionWins(nearPeer.name));
       return;
     }
-    const [nearNode, farNode] = [pairedNode(near, nearPeer), pairedNode(far, farPeer)];
-    const [outside, inside] = near.side === "outside" ? [nearNode, farNode] : [farNode, nearNode];
-    const filter = route.filterFor({ outside, inside, dialledBy: near.side, flags: farPeer.flags });
+    const nodes = bySide(pairedNode(near, nearPeer), pairedNode(far, farPeer));
+    const filter = route.filterFor({ ...nodes, dialledBy: near.side, flags: farPeer.flags });
     this.#phase = { kind: "up", far, filter };
     this.#wasUp = true;
     this.#watcher.up(this);
@@ -348,7 +337,7 @@ export class Pair implements LegOwner {
       phase.filter.ended?.();
     } else if (phase.kind === "waiting") phase.timer.cancel();
     else if (phase.kind !== "idle") this.#giveUp(leg, phase.far, cause);
-    this.#route.identity?.book.release(this, this.near.side === "outside" ? this.near.peer : this.#route.target);
+    this.meeting.release();
     this.#watcher.ended(this, leg, cause);
   }
 
@@ -358,22 +347,23 @@ export class Pair implements LegOwner {
     if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || this.#isFull) return false;
     if (leg.connection.resumption === undefined || !mayBeResumption(cause)) return false;
     this.#isFull = true;
-    if (leg.provesKeys) this.#route.identity?.book.release(this, this.#route.target);
+    if (leg.provesKeys) this.meeting.release();
     this.dialFar(phase.claim);
     return true;
   }
 
-  /** The outside node prefers its own dial, which this gateway has sent away: the inside node's goes on. */
+  /** The far node prefers its own dial, which this gateway has sent away: the near node's goes on. */
   #dialsAnew(leg: Leg, cause: SallyportError | undefined): boolean {
     const phase = this.#phase;
     if ((phase.kind !== "dialling" && phase.kind !== "answering") || leg !== phase.far || !leg.provesKeys) return false;
     if (cause?.reason !== "OTHER_CONNECTION_WINS" || this.#farDials >= MAX_FAR_DIALS) return false;
-    const { world, target, identity } = this.#route;
-    const { clock } = world;
-    const afterMs = identity?.book.prefersInside(target) === false ? FAR_REDIAL_LATER_MS : FAR_REDIAL_MS;
+    // While its dial is held here its node refuses the other one, for which this one may have been refused.
+    if (this.near.dialsAgain && !this.#hasAnswered) return false;
+    const { clock } = this.#route.world;
+    const afterMs = this.meeting.prefers(this.near.side) ? FAR_REDIAL_MS : FAR_REDIAL_LATER_MS;
     const timer = clock.at(addMs(clock.now(), afterMs), () => this.dialFar(phase.claim), true);
     this.#phase = { kind: "waiting", claim: phase.claim, timer };
-    identity?.book.release(this, target);
+    this.meeting.release();
     return true;
   }
 

@@ -46,6 +46,12 @@ export class Openings<C> {
     return [...ofName.values()].filter((other) => other.connection !== connection && sameKeys(other.key, key));
   }
 
+  /** Whether one that was accepted under this name, by whatever party, is noted beside `connection`. */
+  isAccepting(name: string, connection: C): boolean {
+    const ofName = this.#byName.get(name);
+    return [...(ofName?.values() ?? [])].some((other) => other.connection !== connection && other.role === "acceptor");
+  }
+
   /** Those of the same party that had their verdict before `connection` had its own. */
   before(connection: C): readonly C[] {
     const ofName = this.#byName.get(this.#names.get(connection) ?? "");

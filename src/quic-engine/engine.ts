@@ -5,7 +5,6 @@ import type { Random } from "../base/random.ts";
 import {
   type AcceptedFacts,
   bareFrame,
-  bytesOf,
   type ClosedFacts,
   channelNumberOf,
   channelOf,
@@ -24,6 +23,7 @@ import type { HostPort, NativeBinding } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
 import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
 import { OWN_ID_BYTES } from "./packet-head.ts";
+import { largestDatagram } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
 import { UdpSocket } from "./udp.ts";
@@ -105,6 +105,11 @@ export class Engine {
     }
   }
 
+  /** Bytes of the node for a channel. @param flush with them ends what leaves in packets of its own */
+  write(id: number, channel: number, bytes: Buffer, flush: boolean): void {
+    this.#sessions.get(id)?.write(channel, bytes, flush);
+  }
+
   /** The node is gone, or lets go: every peer is told at once, and `done` called when that has left. */
   leave(done: () => void): void {
     const { clock } = this.#parts;
@@ -115,12 +120,6 @@ export class Engine {
 
   #orderSession(type: number, session: Session, body: Buffer): void {
     switch (type) {
-      case TO_ENGINE.write:
-        session.write(channelOf(body), bytesOf(body), false);
-        return;
-      case TO_ENGINE.writeAndFlush:
-        session.write(channelOf(body), bytesOf(body), true);
-        return;
       case TO_ENGINE.finish:
         session.finish(channelOf(body));
         return;
@@ -223,6 +222,7 @@ export class Engine {
         throw new Error("DESTROYED");
       }
       const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: parts.config.idleTimeoutMs });
+      config.setMaxSendUdpPayloadSize(largestDatagram(host));
       const remote = { host, port: order.port };
       const local = { host: socket.host, port: socket.port };
       const name = order.serverName === "" ? null : order.serverName;

@@ -248,10 +248,10 @@ describe("what answers is no node, or nothing does", () => {
     const port = await rig.freePort();
     await new Promise<void>((resolve) => {
       const asked: number[] = [];
-      // Asked when the datagram leaves, and again when the system has said that the port is closed.
+      // Asked before each of three datagrams, and again when the system has said for the last time that the port is closed.
       const isWanted = (): boolean => {
-        if (asked.push(1) === 2) setImmediate(resolve);
-        return asked.length === 1;
+        if (asked.push(1) === 4) setImmediate(resolve);
+        return asked.length < 4;
       };
       knock(clock, { host: "127.0.0.1", port }, isWanted, (system) => closed.push(system));
     });

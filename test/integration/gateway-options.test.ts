@@ -19,6 +19,9 @@ const KEYS = { dir: join(HOME, "keys") };
 afterAll(() => rmSync(HOME, { recursive: true, force: true }));
 
 const QUIC = { identity: KEYS, listen: undefined };
+const KEYED = { identity: { dir: join(HOME, "inside-keys") } };
+const QUIC_INSIDE = { listen: { [OUTSIDE]: "quic://127.0.0.1:0" } };
+const DIALLED = { addresses: { [OUTSIDE]: "tcp://127.0.0.1:9" } };
 
 function pair(over: { inside?: object; outside?: object } = {}): GatewayPairOption {
   return {
@@ -104,14 +107,50 @@ describe("a gateway is not made with", () => {
       /two nodes are called outside/,
     ],
     [
-      "QUIC to the inside",
+      "QUIC to the inside and no key there",
       () => of([pair({ inside: { address: "quic://127.0.0.1:9" } })]),
-      /inside.address is a quic:/,
+      /prove keys, and the inside of/,
     ],
     [
-      "a QUIC listener for the inside",
-      () => of([pair({ inside: { listen: "quic://127.0.0.1:0" } })]),
-      /inside.listen is a quic:/,
+      "a QUIC listener for the inside and no cookie there",
+      () =>
+        of([
+          pair({
+            inside: { ...KEYED, cookie: undefined, address: "tls://127.0.0.1:9", ...QUIC_INSIDE },
+            outside: DIALLED,
+          }),
+        ]),
+      /prove the cookie, and the inside of/,
+    ],
+    [
+      "nothing that proves the inside",
+      () => of([pair({ inside: { cookie: undefined } })]),
+      /nothing proves the inside node/,
+    ],
+    [
+      "plain TCP to an inside node that has nothing but a key",
+      () => of([pair({ inside: { ...KEYED, cookie: undefined } })]),
+      /over plain TCP nothing but a cookie proves/,
+    ],
+    [
+      "plain TCP from an inside node that has nothing but a key",
+      () => of([pair({ inside: { ...KEYED, cookie: undefined, address: "tls://127.0.0.1:9" }, outside: DIALLED })]),
+      /over plain TCP nothing but a cookie proves/,
+    ],
+    [
+      "an inside listener for a node that has no address",
+      () => of([pair({ inside: { listen: { "other@127.0.0.1": "tcp://127.0.0.1:0" } }, outside: DIALLED })]),
+      /inside.listen has other@127.0.0.1/,
+    ],
+    [
+      "one key directory for both sides",
+      () => of([pair({ inside: { identity: KEYS }, outside: { identity: { dir: `${KEYS.dir}/${OUTSIDE}` } } })]),
+      /have the key directory/,
+    ],
+    [
+      "settings of QUIC inside and nothing over it",
+      () => of([pair({ inside: { ...KEYED, quic: {} } })]),
+      /inside.quic is set/,
     ],
     ["QUIC and no key", () => of([pair({ outside: { listen: "quic://127.0.0.1:0" } })]), /prove keys/],
     [
@@ -150,6 +189,14 @@ describe("a gateway is not made with", () => {
     [
       "a name that barrel_p2p does not take",
       pair({ inside: { node: "inside@::1" }, outside: { ...QUIC, listen: "quic://127.0.0.1:0" } }),
+      "BARREL_NAME_UNUSABLE",
+    ],
+    [
+      "an outside name that barrel_p2p does not take inside",
+      pair({
+        inside: { ...KEYED, address: "quic://127.0.0.1:9" },
+        outside: { nodes: ["outside@::1"] },
+      }),
       "BARREL_NAME_UNUSABLE",
     ],
   ])("%s, as a check finds too", (_, option, reason) => {

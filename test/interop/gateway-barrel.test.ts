@@ -47,7 +47,7 @@ async function build(rig: Rig, choice: Choice = {}) {
   rig.closes(() => peer.stop());
   const { port } = await peer.wait({ event: "listening" });
   const key = Buffer.from(String((await peer.command("identity"))["key"]), "hex");
-  await keys.make(INSIDE);
+  keys.make(INSIDE);
   if (isKnown) pin(keys, key);
   const events: GatewayEvent[] = [];
   const messages: GatewayMessage[] = [];

@@ -20,7 +20,7 @@ let runs = 0;
 /** Inside a real node over TCP on loopback; outside a Sallyport node that has pinned the gateway's key, and the other way. */
 async function build(rig: Rig, name = "outside@127.0.0.1") {
   const keys = new Keys(rig, `${++runs}`);
-  await keys.make(INSIDE, name);
+  keys.make(INSIDE, name);
   keys.pin(INSIDE, name);
   keys.pin(name, INSIDE);
   const outsidePort = await freePort();
@@ -202,7 +202,7 @@ describeWithErlang("a gateway before an address where connections are counted", 
   const t = useRig("tcp", async (rig) => {
     const keys = new Keys(rig, `${++runs}`);
     const name = "outside@127.0.0.1";
-    await keys.make(INSIDE, name, `${name}#other`, STRANGER);
+    keys.make(INSIDE, name, `${name}#other`, STRANGER);
     for (const known of [name, STRANGER]) keys.pin(INSIDE, known);
     for (const who of [name, `${name}#other`, STRANGER]) keys.pin(who, INSIDE);
     let connections = 0;
@@ -242,7 +242,7 @@ describeWithErlang("an outside node in a process of its own", () => {
   const t = useRig("tcp", async (rig) => {
     const keys = new Keys(rig, `${++runs}`);
     const name = "outside@127.0.0.1";
-    await keys.make(INSIDE, name);
+    keys.make(INSIDE, name);
     keys.pin(INSIDE, name);
     keys.pin(name, INSIDE);
     const one = await startGateway(rig, INSIDE, { nodes: [name], identity: { dir: keys.dir(INSIDE) } });
@@ -275,7 +275,7 @@ describeWithErlang("a name whose key is pinned", () => {
   const BEAM = "beam@127.0.0.1";
   const t = useRig("tls", async (rig) => {
     const keys = new Keys(rig, `${++runs}`);
-    await keys.make(INSIDE, BEAM);
+    keys.make(INSIDE, BEAM);
     const beam = await rig.erlang("beam");
     const issued = await rig.authority.issue(INSIDE);
     const one = await startGateway(rig, INSIDE, {
@@ -316,7 +316,7 @@ describeWithErlang("two gateways back to back: Erlang, gateway, native TLS, gate
   const RIGHT = "right@127.0.0.1";
   const t = useRig("tcp", async (rig) => {
     const keys = new Keys(rig, `${++runs}`);
-    await keys.make(LEFT, RIGHT);
+    keys.make(LEFT, RIGHT);
     keys.pin(LEFT, RIGHT);
     keys.pin(RIGHT, LEFT);
     const ports = { left: await freePort(), right: await freePort() };

@@ -7,8 +7,12 @@ import type { PairEvent } from "../../src/gateway/link.ts";
 import type { PairFacts } from "../../src/gateway/message-filter.ts";
 import type { GatewayOptions, OutsideOption } from "../../src/gateway/options.ts";
 import { pass } from "../../src/gateway/verdict.ts";
+import { loadNodeKey } from "../../src/identity/key-files.ts";
 import type { Node } from "../../src/node/api.ts";
 import type { NodeOptions } from "../../src/node/options.ts";
+import { RealFiles } from "../../src/system/real-files.ts";
+import { RealIdentityCrypto } from "../../src/system/real-identity-crypto.ts";
+import { RealRandom } from "../../src/system/real-random.ts";
 import { type BeamNode, freePort, startErlang } from "./erlang-node.ts";
 import type { Rig } from "./rig.ts";
 
@@ -27,11 +31,12 @@ export class Keys {
     return join(this.#root, who);
   }
 
-  /** Makes the pair of a node without running it for long. */
-  async make(...whos: readonly string[]): Promise<void> {
+  /** Makes key pairs, each in the directory of that name. */
+  make(...whos: readonly string[]): void {
+    const world = { files: new RealFiles(), crypto: new RealIdentityCrypto(), random: new RealRandom() };
     for (const who of whos) {
-      const node = await createNode({ name: who.replace(/#.*/, ""), epmd: "off", identity: { dir: this.dir(who) } });
-      await node.close({ timeoutMs: 0 });
+      const options = { ...world, directory: this.dir(who), profile: "standard", nowMs: Date.now() } as const;
+      loadNodeKey(options).key.destroy();
     }
   }
 

@@ -33,6 +33,7 @@ function isLoaded(value: object): boolean {
 const GOOD: readonly object[] = [
   file({}),
   file({ name: "desk", fragments: false }, { $schema: "x", epmd: { inside: "127.0.0.1:4370" }, control: false }),
+  file({ inside: { node: "desk@h", identity: { dir: "keys" }, listen: { "shop@h": "tls://127.0.0.1:1" } } }),
   filter({ profile: "peer", policies: { inside: "a.jsonc", outside: "b.jsonc" }, observe: { until: "2027-01-15" } }),
   inbox({ to: "x", shape: { tuple: ["a", { oneOf: ["b", 1] }] }, payload: "8KiB" }),
   inbox({ to: { revealed: true }, shape: "any", payload: 5, rate: "5/s", uses: 1 }),
@@ -42,7 +43,8 @@ const BAD: readonly object[] = [
   {},
   { version: 2, pairs: [] },
   file({ fliter: {} }),
-  file({ inside: { node: "desk@h" } }),
+  file({ inside: { cookie: { file: "in" } } }),
+  file({ inside: { node: "desk@h", listen: { shop: "tls://h:1" } } }),
   file({}, { audit: true }),
   filter({ observe: {} }),
   filter({ commander: "both" }),
@@ -62,11 +64,12 @@ describe("schema/gateway.schema.json", () => {
     expect(schema(value)).toBe(false);
   });
 
-  it("takes the examples, and those in docs/gateway.md, as the loader does", () => {
+  it("takes the examples, and those in the guide, as the loader does", () => {
     const examples = listFiles("examples", (path) => /gateway[^/]*\.jsonc$/.test(path) && !path.includes(".policy."));
-    const fences = [...(readText("docs/gateway.md") ?? "").matchAll(/^```jsonc gateway\n([\s\S]*?)^```/gm)];
+    const pages = ["docs/gateway.md", "docs/gateway-inside.md"].map((path) => readText(path) ?? "");
+    const fences = pages.flatMap((page) => [...page.matchAll(/^```jsonc gateway\n([\s\S]*?)^```/gm)]);
     const texts = [...examples.map((path) => readText(path) ?? ""), ...fences.map((fence) => fence[1] ?? "")];
-    expect([examples.length >= 3, fences.length]).toEqual([true, 2]);
+    expect([examples.length >= 3, fences.length]).toEqual([true, 3]);
     for (const text of texts) {
       const source = { file: "/etc/gateway.jsonc", environment: () => "set" };
       expect(parseGatewayConfig(text, source).places).not.toEqual([]);

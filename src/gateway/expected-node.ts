@@ -5,10 +5,10 @@ import { expandDigest } from "../wire/flags.ts";
 const FIRST_CREATION = 4;
 
 /**
- * What the gateway expects the inside node to show, for a HELLO that leaves before that node is asked. A guess that is wrong
- * is found out before anything is confirmed.
+ * What the gateway expects a node to show, for legs whose HELLO stands for it and leaves before it is asked. A guess that is
+ * wrong is found out before anything is confirmed.
  */
-export class ExpectedInside {
+export class ExpectedNode {
   readonly #mask: bigint;
   readonly #registered: () => number | undefined;
   #seen: { readonly shown: ShownIdentity; readonly registered: number | undefined } | undefined;

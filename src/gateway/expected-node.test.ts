@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { DEFAULT_FLAGS, PUBLISHED, SPAWN } from "../wire/flags.ts";
-import { ExpectedInside } from "./expected-inside.ts";
+import { ExpectedNode } from "./expected-node.ts";
 
-it("what is expected of the inside node is its last registration, or what it has shown since", () => {
+it("what is expected of a node is its last registration, or what it has shown since", () => {
   let registered: number | undefined;
-  const expected = new ExpectedInside(DEFAULT_FLAGS, () => registered);
+  const expected = new ExpectedNode(DEFAULT_FLAGS, () => registered);
   expect(expected.shown).toEqual({ creation: 4, flags: DEFAULT_FLAGS });
   expected.learn({ creation: 7, flags: (DEFAULT_FLAGS | PUBLISHED) & ~SPAWN });
   expect(expected.shown).toEqual({ creation: 7, flags: DEFAULT_FLAGS & ~SPAWN });
