@@ -25,6 +25,7 @@ import type { DistLimits } from "./limits.ts";
 import { handshakeMs } from "./link-limits.ts";
 import type { Role } from "./sink.ts";
 import { UNKNOWN_TAG_CODE } from "./stream-codes.ts";
+import type { UserChannels } from "./user-channels.ts";
 
 /** ALPN of barrel_p2p. */
 export const BARREL_ALPN = "erlang-dist";
@@ -37,18 +38,6 @@ export interface BarrelLinkOwner {
   barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void;
   /** How the exchange of keys went; exactly once. */
   barrelAttempted(attempt: BarrelAttempt): void;
-}
-
-/** What lies above the pool of lanes: streams of the application. */
-export interface UserChannels {
-  /** The session stands: streams may be taken and opened. */
-  up(carrier: ChannelledCarrier): void;
-  bytes(channel: ChannelId, chunk: Buffer): void;
-  ended(channel: ChannelId): void;
-  reset(channel: ChannelId, code: number): void;
-  drained(channel: ChannelId): void;
-  /** The connection is gone. */
-  closed(cause: SallyportError | undefined): void;
 }
 
 export interface BarrelLinkParts {
