@@ -362,9 +362,9 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
   }
 
   #fail(error: SallyportError): void {
-    const { kind } = this.#state;
     // What is no message of the exchange is a failure of the exchange: our FIN, then code 0, as barrel does.
-    const isBadMessage = kind === "authenticating" && this.#machine?.deadline === undefined && isMisbehaviour(error);
+    const isBadMessage =
+      this.#state.kind === "authenticating" && this.#machine?.deadline === undefined && isMisbehaviour(error);
     this.#end(error, isBadMessage || isRefusal(error));
   }
 
