@@ -202,11 +202,12 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       if (info.alpn !== BARREL_ALPN) throw alpnWrong(info.alpn);
       const { target, clock, limits } = this.#parts;
       // Ten seconds in all from the first byte, not from the end of TLS (rulings C14).
+      const isDialler = target !== undefined;
       const leftMs = this.#startedAt + handshakeMs(limits, this.#role) - clock.now();
       const maxAuthMs = Math.max(Math.floor(Math.min(leftMs, this.#parts.tools.maxAuthMs ?? BARREL_AUTH_MS)), 1);
       const tools = { ...this.#parts.tools, maxAuthMs };
       const channel = {
-        listenerCertificate: target !== undefined ? info.peerCertDer : info.ownCertDer,
+        listenerCertificate: isDialler ? info.peerCertDer : info.ownCertDer,
         now: clock.now(),
         wallMs: clock.wallMs(),
       };
@@ -214,10 +215,9 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       this.#parts.owner.barrelSecured(info);
       const identity = this.#parts.identity();
       // A dialler says HELLO from its constructor, so the state comes right after it.
-      const machine =
-        target !== undefined
-          ? dialBarrel(identity, target, channel, tools, this)
-          : acceptBarrel(identity, channel, tools, this);
+      const machine = isDialler
+        ? dialBarrel(identity, target, channel, tools, this)
+        : acceptBarrel(identity, channel, tools, this);
       this.#state = { kind: "authenticating", machine, info };
       const { deadline } = machine;
       if (deadline !== undefined) this.#arm(deadline, () => machine.expire(clock.now()));
@@ -301,8 +301,6 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
     this.#control.start(peer);
   }
 
-  // Inside
-
   get #machine(): BarrelMachine | undefined {
     return this.#state.kind === "authenticating" ? this.#state.machine : undefined;
   }
@@ -362,9 +360,9 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
   }
 
   #fail(error: SallyportError): void {
+    const { kind } = this.#state;
     // What is no message of the exchange is a failure of the exchange: our FIN, then code 0, as barrel does.
-    const isBadMessage =
-      this.#state.kind === "authenticating" && this.#machine?.deadline === undefined && isMisbehaviour(error);
+    const isBadMessage = kind === "authenticating" && this.#machine?.deadline === undefined && isMisbehaviour(error);
     this.#end(error, isBadMessage || isRefusal(error));
   }
 
