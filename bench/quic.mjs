@@ -29,47 +29,73 @@ const start = (name, ...args) =>
 
 const WAYS = ["tls", "quic"];
 const rate = ({ bytes, seconds }) => bytes / MIB / seconds;
+const calls = ({ samples }) => samples / 1000;
+/** Each with how it is asked, its figures, and what processor time is told for: a MiB, or a thousand operations. */
 const MEASURES = [
-  ["64 KiB one way, MiB/s", (worker, way) => worker.ask("oneway", way, 65_536, ms).then(rate)],
-  ["1 MiB one way, MiB/s", (worker, way) => worker.ask("oneway", way, MIB, ms).then(rate)],
-  ["call p50, us", (worker, way) => worker.ask("latency", way, ms).then(({ p50 }) => p50)],
-  ["call p99, us", (worker, way) => worker.ask("latency", way, ms).then(({ p99 }) => p99)],
-  ["connect p50, ms", (worker, way) => worker.ask("handshakes", way, ms).then(({ p50 }) => p50 / 1000)],
+  [
+    (worker, way) => worker.ask("oneway", way, 65_536, ms),
+    [["64 KiB one way, MiB/s", rate]],
+    ({ bytes }) => bytes / MIB,
+  ],
+  [(worker, way) => worker.ask("oneway", way, MIB, ms), [["1 MiB one way, MiB/s", rate]], ({ bytes }) => bytes / MIB],
+  [
+    (worker, way) => worker.ask("latency", way, ms),
+    [
+      ["call p50, us", ({ p50 }) => p50],
+      ["call p99, us", ({ p99 }) => p99],
+    ],
+    calls,
+  ],
+  [(worker, way) => worker.ask("handshakes", way, ms), [["connect p50, ms", ({ p50 }) => p50 / 1000]], calls],
 ];
+const CPU = ["64 KiB one way, CPU ms per MiB", "1 MiB one way, CPU ms per MiB", "call, CPU us", "connect, CPU us"];
 
 console.log(`Node ${process.version}, ${cpus()[0]?.model}, load average ${loadavg()[0].toFixed(2)} at the start`);
 const server = await start("quic-server", directory);
 const endpoints = await server.ask("endpoints");
 const client = await start("quic-client", directory, endpoints.tls, endpoints.quic);
-const samples = MEASURES.map(() => ({ tls: [], quic: [] }));
+const rows = new Map();
 for (let round = 0; round <= rounds; round++) {
-  for (const [at, [title, measure]] of MEASURES.entries()) {
+  for (const [at, [measure, figures, units]] of MEASURES.entries()) {
     for (const way of round % 2 === 0 ? WAYS : [...WAYS].reverse()) {
-      const value = await measure(client, way);
+      const before = cpuMs();
+      const result = await measure(client, way);
+      const spent = cpuMs() - before;
       // The first round warms up.
-      if (round > 0) samples[at][way].push(value);
+      if (round === 0) continue;
+      for (const [title, figure] of figures) note(title, way, figure(result));
+      note(CPU[at], way, spent / units(result));
     }
-    if (round > 0)
-      console.log(
-        `round ${round}: ${title}: tls ${short(samples[at].tls.at(-1))}, quic ${short(samples[at].quic.at(-1))}`,
-      );
   }
+  if (round > 0) console.log(`round ${round} of ${rounds}`);
 }
+const beforeStream = cpuMs();
 const stream = await client.ask("beside", streamMib * MIB);
+const streamCpu = (cpuMs() - beforeStream) / streamMib;
 
-console.log(`\n${"".padEnd(24)}${"TLS, by key".padEnd(22)}${"QUIC".padEnd(22)}QUIC of TLS`);
-for (const [at, [title]] of MEASURES.entries()) {
-  const { tls, quic } = samples[at];
+console.log(`\n${"".padEnd(32)}${"TLS, by key".padEnd(22)}${"QUIC".padEnd(22)}QUIC of TLS`);
+for (const [title, { tls, quic }] of rows) {
   const ratios = quic.map((value, n) => value / tls[n]);
-  console.log(`${title.padEnd(24)}${spread(tls).padEnd(22)}${spread(quic).padEnd(22)}${spread(ratios)}`);
+  console.log(`${title.padEnd(32)}${spread(tls).padEnd(22)}${spread(quic).padEnd(22)}${spread(ratios)}`);
 }
 console.log(
   `\n${streamMib} MiB over a tagged stream in ${stream.seconds.toFixed(1)} s (${short(rate(stream))} MiB/s); small calls beside it: ` +
-    `p50 ${short(stream.p50 / 1000)} ms, p99 ${short(stream.p99 / 1000)} ms, ${stream.samples} of them`,
+    `p50 ${short(stream.p50 / 1000)} ms, p99 ${short(stream.p99 / 1000)} ms, ${stream.samples} of them; CPU ${short(streamCpu)} ms per MiB`,
 );
 console.log(`Medians of ${rounds} interleaved rounds of ${ms} ms, (least-most).`);
 Worker.stopAll();
 process.exit(0);
+
+/** Of all four processes. */
+function cpuMs() {
+  return (server.familyCpuMs() ?? Number.NaN) + (client.familyCpuMs() ?? Number.NaN);
+}
+
+function note(title, way, value) {
+  const row = rows.get(title) ?? { tls: [], quic: [] };
+  rows.set(title, row);
+  row[way].push(value);
+}
 
 function spread(list) {
   const sorted = [...list].sort((a, b) => a - b);

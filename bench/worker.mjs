@@ -102,8 +102,23 @@ export class Worker {
 
   /** Processor time used so far by all threads, in milliseconds (in steps of 10), or undefined where unknown. */
   cpuMs() {
+    return Worker.#cpuMsOf(this.#child.pid);
+  }
+
+  /** The same with the processes that it has started and that still run. */
+  familyCpuMs() {
+    const { pid } = this.#child;
     try {
-      const stat = readFileSync(`/proc/${this.#child.pid}/stat`, "latin1");
+      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").filter(Boolean);
+      return [pid, ...children].reduce((sum, each) => sum + Worker.#cpuMsOf(each), 0);
+    } catch {
+      return undefined;
+    }
+  }
+
+  static #cpuMsOf(pid) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
       const [user, system] = stat
         .slice(stat.lastIndexOf(")") + 2)
         .split(" ")

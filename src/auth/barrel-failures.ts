@@ -72,7 +72,11 @@ export function bindingMissing(whose: "own" | "peer's"): SallyportError {
     `the ${whose} certificate of this connection is not known; a proof bound to nothing could be relayed`,
     {
       stage: "tls",
-      detail: { barrel: "channel_binding_failed", missing: whose },
+      detail: {
+        barrel: "channel_binding_failed",
+        missing: whose,
+        ...(whose === "own" ? { fault: "local" } : {}),
+      },
       advice: "use a QUIC engine that shows certificates; sessions are never resumed, for those show none",
     },
   );
@@ -98,8 +102,8 @@ export function streamFailed(
   cause: unknown,
 ): SallyportError {
   return new SallyportError("ERR_CLOSED", "BARREL_STREAM_FAILED", `the connection gave no stream (${what})`, {
-    stage: "session",
-    detail: { barrel: what },
+    stage: "identity",
+    detail: { barrel: what, step: "auth" },
     advice: "connect again; if it stays so, look at the stream limits of the other side",
     cause,
   });
@@ -116,10 +120,10 @@ export function timedOut(awaited: BarrelAwaited, hasHeard: boolean, ms: number):
     {
       stage: "identity",
       detail: hasHeard
-        ? { barrel: `recv_${awaited}_failed`, why: "timeout", ms: Math.round(ms) }
-        : { barrel: "auth_stream_timeout", ms: Math.round(ms) },
+        ? { barrel: `recv_${awaited}_failed`, why: "timeout", step: "auth", ms: Math.round(ms) }
+        : { barrel: "auth_stream_timeout", step: "auth", ms: Math.round(ms) },
       advice: hasHeard
-        ? `look at the other side: it may trust another key for this node; or ${CHECK_PEER}`
+        ? `it stopped in the exchange of keys, before its ${label(awaited)}: read its log; and ${CHECK_PEER}`
         : `${CHECK_PEER}, with auth switched on`,
     },
   );
@@ -132,8 +136,8 @@ export function streamReset(awaited: BarrelAwaited, resetCode: number): Sallypor
     `the peer reset its auth stream before its ${label(awaited)}`,
     {
       stage: "identity",
-      detail: { barrel: `recv_${awaited}_failed`, why: "stream_reset", resetCode },
-      advice: "look into the log of the other side",
+      detail: { barrel: `recv_${awaited}_failed`, why: "stream_reset", step: "auth", resetCode },
+      advice: leftAdvice(awaited),
     },
   );
 }
@@ -145,10 +149,29 @@ export function streamEnded(awaited: BarrelAwaited): SallyportError {
     `the peer ended its auth stream before its ${label(awaited)}`,
     {
       stage: "identity",
-      detail: { barrel: `recv_${awaited}_failed`, why: "stream_ended" },
-      advice: "look into the log of the other side: it refused without saying why",
+      detail: { barrel: `recv_${awaited}_failed`, why: "stream_ended", step: "auth", ...guess(awaited) },
+      advice: leftAdvice(awaited),
     },
   );
+}
+
+/** Who has answered our HELLO and leaves at our CHALLENGE has one thing that it can dislike there: the time in it. */
+function guess(awaited: BarrelAwaited): Detail {
+  return awaited === "response" ? { diagnosis: "CLOCK_SKEW", fault: "either" } : {};
+}
+
+/** What a peer that left without a word has seen last, and so most likely did not like. */
+function leftAdvice(awaited: BarrelAwaited): string {
+  switch (awaited) {
+    case "hello":
+      return "look into the log of the other side: it refused without saying why";
+    case "challenge":
+      return "it left when it saw this node's name and key: most likely it has another key pinned for this node, trusts no unpinned one, or meant another node; compare with sallyport keys show, and read its log";
+    case "response":
+      return "it left when it saw this node's CHALLENGE: most likely the clocks are apart; set both by NTP, and read its log";
+    case "ok":
+      return "it left when it saw this node's proof: read its log";
+  }
 }
 
 /** The connection is gone. With a cause of the carrier's before the peer was heard, that one. */
@@ -158,6 +181,10 @@ export function connectionLost(
   cause: SallyportError | undefined,
 ): SallyportError {
   if (!hasHeard && cause !== undefined) return withNote(cause, "", { barrel: "transport_error" });
+  // Nobody on the other side did anything.
+  if (cause?.reason === "QUIC_ENGINE_LOST" || cause?.reason === "QUIC_ENGINE_CLOSED") {
+    return withNote(cause, "", { barrel: `recv_${awaited}_failed`, why: "connection_closed" });
+  }
   return new SallyportError(
     "ERR_CLOSED",
     "CLOSED_DURING_HANDSHAKE",
@@ -165,9 +192,9 @@ export function connectionLost(
     {
       stage: "identity",
       detail: hasHeard
-        ? { barrel: `recv_${awaited}_failed`, why: "connection_closed" }
-        : { barrel: "connection_closed" },
-      advice: "look into the log of the other side: it refused without saying why",
+        ? { barrel: `recv_${awaited}_failed`, why: "connection_closed", step: "auth", ...guess(awaited) }
+        : { barrel: "connection_closed", step: "auth" },
+      advice: leftAdvice(awaited),
       ...(cause === undefined ? {} : { cause }),
     },
   );
@@ -241,14 +268,43 @@ export function proofInvalid(peer: NodeName, isLate: boolean, tell: BarrelFailWo
   return { error, tell };
 }
 
+interface Told {
+  readonly diagnosis: string;
+  readonly fault: string;
+  readonly advice: string;
+}
+
+/** What the three words of FAIL mean, seen from the side that was refused (docs/doctor.md). */
+const TOLD: Readonly<Record<BarrelFailWord, Told>> = {
+  key_mismatch: {
+    diagnosis: "KEY_MISMATCH",
+    fault: "remote",
+    advice:
+      "it has another key pinned for this node: replace the pin there by the key that sallyport keys show prints here",
+  },
+  untrusted_key: {
+    diagnosis: "KEY_UNTRUSTED",
+    fault: "remote",
+    advice:
+      "let its operator add the key that sallyport keys show prints here, unless it was revoked there: that is told in the same word",
+  },
+  signature_invalid: {
+    diagnosis: "PROOF_INVALID",
+    fault: "either",
+    advice: "something between the nodes ends TLS, or the key pair of this node is broken",
+  },
+};
+
 /** FAIL came. Its text is the peer's word, nothing more, and was escaped when it was read. */
 export function rejected(told: string, peer: NodeName): BarrelFailure {
+  const known = Object.hasOwn(TOLD, told) ? TOLD[told as BarrelFailWord] : undefined;
   return denied("REFUSED_BY_PEER", `the other side refused this node: ${told}`, peer, {
-    detail: { barrel: "auth_rejected", told },
-    advice:
-      told === "signature_invalid"
-        ? "something between the nodes ends TLS, or the key pair of this node is broken"
-        : "let the other side's operator add this node's key, or remove the former one",
+    detail: {
+      barrel: "auth_rejected",
+      told,
+      ...(known === undefined ? {} : { diagnosis: known.diagnosis, fault: known.fault }),
+    },
+    advice: known?.advice ?? "let the other side's operator look into its log",
   });
 }
 

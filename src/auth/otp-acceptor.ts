@@ -56,6 +56,20 @@ export class OtpAcceptor {
     this.#hold = hold;
   }
 
+  /** The message that the peer owes; undefined when it owes none. */
+  get awaited(): string | undefined {
+    switch (this.#state.kind) {
+      case "expect-name":
+        return "name";
+      case "expect-alive-reply":
+        return "answer to alive";
+      case "expect-reply":
+        return "reply to the challenge";
+      default:
+        return undefined;
+    }
+  }
+
   /** Takes one message. @throws {SallyportError} which ends the connection */
   receive(buffer: Buffer, start: number, end: number): void {
     const message = decodeFromInitiator(buffer, start, end);

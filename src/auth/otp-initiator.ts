@@ -71,6 +71,20 @@ export class OtpInitiator {
     return this.#state.kind === "expect-ack";
   }
 
+  /** The message that the peer owes; undefined when it owes none. */
+  get awaited(): string | undefined {
+    switch (this.#state.kind) {
+      case "expect-status":
+        return "status";
+      case "expect-challenge":
+        return "challenge";
+      case "expect-ack":
+        return "acknowledgement of the challenge";
+      default:
+        return undefined;
+    }
+  }
+
   /** Takes one message. @throws {SallyportError} which ends the connection */
   receive(buffer: Buffer, start: number, end: number): void {
     const message = decodeFromAcceptor(buffer, start, end);

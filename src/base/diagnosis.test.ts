@@ -16,12 +16,23 @@ describe("diagnose", () => {
   });
 
   it("lets a reason without a row stand for itself, at its own stage", () => {
-    const refused = new SallyportError("ERR_DENIED", "KEY_UNTRUSTED", "x", { stage: "identity", advice: "pin it" });
-    expect(diagnose(refused)).toMatchObject({ code: "KEY_UNTRUSTED", stage: "identity", fault: "remote" });
+    const refused = new SallyportError("ERR_DENIED", "OWN_KEY", "x", { stage: "identity", advice: "make another" });
+    expect(diagnose(refused)).toMatchObject({ code: "OWN_KEY", stage: "identity", fault: "remote" });
     const own = new SallyportError("ERR_CONFIG", "CONSTRUCTOR", "x");
     expect(diagnose(own)).toMatchObject({ code: "CONSTRUCTOR", stage: "session", fault: "local" });
     // A name of Object's own is no row.
     expect(diagnose(new SallyportError("ERR_DENIED", "constructor", "x"))).toMatchObject({ code: "constructor" });
+  });
+
+  it("takes a row of barrel's for what belongs to its steps, and leaves the others as they are", () => {
+    const skew = (detail: object): SallyportError =>
+      new SallyportError("ERR_DENIED", "CLOCK_SKEW", "x", { stage: "identity", detail: { ...detail } });
+    expect(diagnose(skew({}))).toMatchObject({ code: "CLOCK_SKEW", stage: "session" });
+    expect(diagnose(skew({ barrel: "peer_ts_skew" }))).toMatchObject({ code: "CLOCK_SKEW", stage: "identity" });
+    const late = (detail: object): SallyportError =>
+      new SallyportError("ERR_DEADLINE", "HANDSHAKE_TIMEOUT", "x", { stage: "cookie", detail: { ...detail } });
+    expect(diagnose(late({}))).toMatchObject({ code: "PEER_UNREACHABLE", stage: "tls" });
+    expect(diagnose(late({ step: "dist" }))).toMatchObject({ code: "PEER_UNREACHABLE", stage: "cookie" });
   });
 
   it("goes by what was found out, and then a repetition is in vain", () => {

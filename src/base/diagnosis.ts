@@ -31,7 +31,8 @@ export interface Diagnosis {
   readonly fix: string;
 }
 
-type Row = readonly [code: string, stage: ProbeStage, fault: Fault];
+/** `own`: the stage that the error itself names. */
+type Row = readonly [code: string, stage: ProbeStage | "own", fault: Fault];
 
 /** What a reason means when nothing more is known. Reasons without a row stand for themselves. */
 const ROWS: Readonly<Record<string, Row>> = {
@@ -59,6 +60,20 @@ const ROWS: Readonly<Record<string, Row>> = {
   CIPHER_MISMATCH: ["CIPHER_MISMATCH", "tls", "either"],
   CIPHER_UNKNOWN: ["CIPHER_UNSUPPORTED", "tls", "local"],
   TLS_OPTIONS: ["CIPHER_UNSUPPORTED", "tls", "local"],
+  UDP_CLOSED: ["UDP_CLOSED", "port", "remote"],
+  UDP_FILTERED: ["UDP_FILTERED", "port", "network"],
+  QUIC_SYSTEM_ERROR: ["QUIC_SYSTEM_ERROR", "own", "local"],
+  QUIC_ENGINE_LOST: ["QUIC_ENGINE_LOST", "own", "local"],
+  QUIC_ENGINE_CLOSED: ["QUIC_ENGINE_CLOSED", "port", "local"],
+  QUIC_BINDING_MISSING: ["QUIC_BINDING_MISSING", "port", "local"],
+  QUIC_PUBLIC_ADDRESS: ["QUIC_PUBLIC_ADDRESS", "port", "local"],
+  NOT_A_QUIC_PEER: ["NOT_A_QUIC_PEER", "tls", "remote"],
+  QUIC_VERSION_MISMATCH: ["QUIC_VERSION_MISMATCH", "tls", "either"],
+  QUIC_NO_ALPN: ["QUIC_NO_ALPN", "tls", "either"],
+  BARREL_ALPN: ["QUIC_NO_ALPN", "tls", "either"],
+  QUIC_TLS_FAILED: ["QUIC_TLS_FAILED", "tls", "either"],
+  QUIC_CERTIFICATE_UNPROVEN: ["QUIC_CERTIFICATE_UNPROVEN", "certificate", "remote"],
+  CHANNEL_BINDING_MISSING: ["CHANNEL_BINDING_MISSING", "certificate", "remote"],
   NOT_A_TLS_PEER: ["NOT_A_TLS_PEER", "tls", "remote"],
   NOT_A_DIST_PEER: ["NOT_A_TLS_PEER", "tls", "either"],
   CERT_UNKNOWN_ISSUER: ["CERT_UNKNOWN_ISSUER", "certificate", "remote"],
@@ -81,12 +96,35 @@ const ROWS: Readonly<Record<string, Row>> = {
   SECRET_MISMATCH: ["SECRET_MISMATCH", "cookie", "either"],
   COOKIE_MISSING: ["COOKIE_MISSING", "cookie", "local"],
   PEER_NAME_MISMATCH: ["PEER_NAME_MISMATCH", "identity", "local"],
+  KEY_UNTRUSTED: ["KEY_UNTRUSTED", "identity", "local"],
+  KEY_MISMATCH: ["KEY_MISMATCH", "identity", "local"],
+  KEY_REVOKED: ["KEY_REVOKED", "identity", "local"],
+  KEY_REUSED: ["KEY_REUSED", "identity", "local"],
+  PIN_BROKEN: ["PIN_BROKEN", "identity", "local"],
+  PROOF_INVALID: ["PROOF_INVALID", "identity", "remote"],
+  BARREL_NAME_UNUSABLE: ["BARREL_NAME_UNUSABLE", "name", "local"],
+  BARREL_STREAM_FAILED: ["BARREL_STREAM_FAILED", "identity", "remote"],
+  BARREL_STREAM_ENDED: ["BARREL_STREAM_ENDED", "identity", "remote"],
+  BARREL_STREAM_RESET: ["BARREL_STREAM_RESET", "identity", "remote"],
+  BARREL_STREAM_LOST: ["BARREL_STREAM_LOST", "own", "remote"],
   NOT_ALLOWED: ["NOT_ALLOWED", "identity", "remote"],
   REFUSED_BY_PEER: ["REFUSED_BY_PEER", "identity", "remote"],
   FLAGS_MISSING: ["FLAGS_MISSING", "flags", "remote"],
   VERSION_MISMATCH: ["VERSION_MISMATCH", "flags", "either"],
   METHOD_MISMATCH: ["METHOD_MISMATCH", "flags", "either"],
+  PEER_NOT_ALLOWED: ["PEER_NOT_ALLOWED", "policy", "local"],
   CLOCK_SKEW: ["CLOCK_SKEW", "session", "either"],
+};
+
+/** The same of a failure that belongs to one of barrel's steps, where it means something else (docs/barrel.md). */
+const BARREL_ROWS: Readonly<Record<string, Row>> = {
+  CLOCK_SKEW: ["CLOCK_SKEW", "identity", "either"],
+  HANDSHAKE_TIMEOUT: ["PEER_UNREACHABLE", "own", "remote"],
+  CONNECT_TIMEOUT: ["PEER_UNREACHABLE", "own", "remote"],
+  CLOSED_DURING_HANDSHAKE: ["PEER_UNREACHABLE", "own", "remote"],
+  QUIC_ENGINE_LOST: ["QUIC_ENGINE_LOST", "identity", "local"],
+  SELF_CONNECT: ["SELF_CONNECT", "identity", "local"],
+  VERSION_MISMATCH: ["VERSION_MISMATCH", "identity", "either"],
 };
 
 const STAGE_OF: Readonly<Record<Stage, ProbeStage>> = {
@@ -119,17 +157,21 @@ export function diagnose(
 ): Diagnosis {
   const { diagnosis, fault: found } = error.detail;
   const reason = typeof diagnosis === "string" ? diagnosis : error.reason;
-  const [code, stage, usual]: Row = Object.hasOwn(ROWS, reason)
-    ? (ROWS[reason] as Row)
-    : [reason, STAGE_OF[error.stage ?? "session"], faultOf(error)];
+  const [code, stage, usual] = rowOf(reason, error);
   const fault = isFault(found) ? found : usual;
   return {
     code,
-    stage,
+    stage: stage === "own" ? STAGE_OF[error.stage ?? "session"] : stage,
     fault,
     retryable: error.retryable && typeof diagnosis !== "string",
     fix: `${where(fault, nodes)}: ${error.advice ?? "read the log of both nodes"}`,
   };
+}
+
+function rowOf(reason: string, error: SallyportError): Row {
+  const isBarrel = error.detail["barrel"] !== undefined || error.detail["step"] !== undefined;
+  if (isBarrel && Object.hasOwn(BARREL_ROWS, reason)) return BARREL_ROWS[reason] as Row;
+  return Object.hasOwn(ROWS, reason) ? (ROWS[reason] as Row) : [reason, "own", faultOf(error)];
 }
 
 function where(fault: Fault, nodes: { readonly local: string; readonly remote: string } | undefined): string {

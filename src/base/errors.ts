@@ -78,9 +78,16 @@ export class SallyportError extends Error {
   }
 }
 
-/** The same failure with more behind its message, more detail, and another advice where one is given. */
-export function withNote(error: SallyportError, note: string, detail: Detail, fix?: string): SallyportError {
-  const { code, reason, stage, peer, cause } = error;
+/** The same failure with more behind its message, more detail, and another advice and stage where they are given. */
+export function withNote(
+  error: SallyportError,
+  note: string,
+  detail: Detail,
+  fix?: string,
+  at?: Stage,
+): SallyportError {
+  const { code, reason, peer, cause } = error;
+  const stage = at ?? error.stage;
   const advice = fix ?? error.advice;
   const message = error.message.slice(`[${code}] `.length) + note;
   return new SallyportError(code, reason, message, {

@@ -33,6 +33,11 @@ export function isOpenedBy(side: ChannelSide, channel: ChannelId): boolean {
   return (channel & SIDE_BIT) === (side === "dial" ? 0 : 1);
 }
 
+/** True above the pool of lanes. The boundary that barrel draws: the bit for one-way streams is not looked at. barrel-auth section 2. */
+export function isUserChannel(channel: ChannelId): boolean {
+  return channel >= (isOpenedBy("dial", channel) ? PLAN.dial.user[0] : PLAN.accept.user[0]);
+}
+
 /** True for a channel on which only the side that opened it writes. */
 export function isUnidirectional(channel: ChannelId): boolean {
   return (channel & UNI_BIT) !== 0;

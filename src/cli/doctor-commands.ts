@@ -16,7 +16,8 @@ export function addDoctorCommand(program: Command, actions: DoctorActions, optio
       "Without arguments looks at this machine as a node would: configuration, name, clock, keys, certificates, cookie, policy, audit " +
       "log, ports, EPMD and control socket. With `connect NODE` examines one peer stage by stage (name, resolve, port, TLS, " +
       "certificate, identity, cookie, flags, policy, session), stops at the first that fails, and says which side is at fault, " +
-      "with the evidence and one fix. Where a node of this configuration runs, it does the dialling.",
+      "with the evidence and one fix. A quic:// peer comes past the same stages: its UDP port, the protocol and certificate of " +
+      "QUIC, the exchange of keys, then Erlang's handshake. Where a node of this configuration runs, it does the dialling.",
     arguments: [
       new Argument("[connect]", "the word connect, to examine a peer").choices(["connect"]),
       new Argument("[NODE]", "name@host, or name@host:port"),
@@ -30,6 +31,7 @@ export function addDoctorCommand(program: Command, actions: DoctorActions, optio
       "sallyport doctor",
       "sallyport doctor connect shop@db1.example",
       "sallyport doctor connect shop@db1:9100 --json",
+      "sallyport doctor connect mesh@10.0.0.7:4433 --protocol barrel --name me@10.0.0.2 --key-dir data/keys",
     ],
   }).action((word: string | undefined, node: string | undefined, flags: CommonFlags) => {
     if (word === undefined) return actions.doctor(flags);

@@ -24,6 +24,9 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   // The port answered and then closed without a word: a refusal.
   "ERR_CLOSED CLOSED_DURING_HANDSHAKE": 3,
   "ERR_CLOSED PEER_GAVE_UP": 3,
+  // It left in the exchange of keys, which is how barrel says no.
+  "ERR_CLOSED BARREL_STREAM_ENDED": 3,
+  "ERR_CLOSED BARREL_STREAM_RESET": 3,
   // The demo was stopped by a signal.
   "ERR_CLOSED INTERRUPTED": 1,
   // The session stands, only this operation is not to be had.

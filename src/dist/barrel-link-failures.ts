@@ -1,4 +1,4 @@
-import { SallyportError } from "../base/errors.ts";
+import { SallyportError, type Stage } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { ChannelId } from "../carrier/carrier.ts";
@@ -22,7 +22,8 @@ export function nameNotProven(proven: NodeName, claimed: NodeName): SallyportErr
     {
       stage: "identity",
       peer: proven,
-      detail: { proven, claimed },
+      // Not ours, as a wrong address would be.
+      detail: { proven, claimed, fault: "remote" },
       advice: "treat the peer as hostile: no honest node has two names",
     },
   );
@@ -42,12 +43,23 @@ export function earlyBytes(value: number, limit: number): SallyportError {
   );
 }
 
+/** The step of a link in which something happened. */
+export type LinkStep = "auth" | "dist" | "session";
+
+/** `state`: that of the link. */
+export function linkStep(state: string, isUp: boolean): LinkStep {
+  if (isUp) return "session";
+  return state === "open" ? "dist" : "auth";
+}
+
+const STAGE_OF_STEP: Readonly<Record<LinkStep, Stage>> = { auth: "identity", dist: "cookie", session: "session" };
+
 /** A stream that the distribution needs is gone. */
-export function streamLost(channel: ChannelId, code: number | undefined): SallyportError {
+export function streamLost(channel: ChannelId, code: number | undefined, step: LinkStep): SallyportError {
   const how = code === undefined ? "ended in the middle of a frame" : `was reset with code ${code}`;
   return new SallyportError("ERR_CLOSED", "BARREL_STREAM_LOST", `stream ${channel} of the distribution ${how}`, {
-    stage: "session",
-    detail: code === undefined ? { channel } : { channel, resetCode: code },
+    stage: STAGE_OF_STEP[step],
+    detail: { channel, ...(code === undefined ? {} : { resetCode: code }), ...(step === "session" ? {} : { step }) },
     advice: "connect again; look into the log of the other side",
   });
 }

@@ -13,9 +13,10 @@ import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.t
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/carrier.ts";
+import { isUserChannel } from "../carrier/channel-ids.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
-import { alpnWrong, earlyBytes, linkHasOneStream, streamLost } from "./barrel-link-failures.ts";
-import { CONTROL, isUserChannel } from "./channel-ranges.ts";
+import { alpnWrong, earlyBytes, linkHasOneStream, linkStep, streamLost } from "./barrel-link-failures.ts";
+import { CONTROL } from "./channel-ranges.ts";
 import { connectionBug, handshakeTimeout, isRefusal } from "./connection-failures.ts";
 import { ControlStream, TICK } from "./control-stream.ts";
 import { EarlyFrames } from "./early-frames.ts";
@@ -24,28 +25,19 @@ import type { DistLimits } from "./limits.ts";
 import { handshakeMs } from "./link-limits.ts";
 import type { Role } from "./sink.ts";
 import { UNKNOWN_TAG_CODE } from "./stream-codes.ts";
+import type { UserChannels } from "./user-channels.ts";
 
 /** ALPN of barrel_p2p. */
 export const BARREL_ALPN = "erlang-dist";
 
 /** Who asks and hears about one link; the node. */
 export interface BarrelLinkOwner {
+  /** QUIC stands, nobody has proven anything. */
+  barrelSecured(info: CarrierInfo): void;
   /** Answer with `link.answerTrust`, at once or later. Decide only. */
   barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void;
   /** How the exchange of keys went; exactly once. */
   barrelAttempted(attempt: BarrelAttempt): void;
-}
-
-/** What lies above the pool of lanes: streams of the application. */
-export interface UserChannels {
-  /** The session stands: streams may be taken and opened. */
-  up(carrier: ChannelledCarrier): void;
-  bytes(channel: ChannelId, chunk: Buffer): void;
-  ended(channel: ChannelId): void;
-  reset(channel: ChannelId, code: number): void;
-  drained(channel: ChannelId): void;
-  /** The connection is gone. */
-  closed(cause: SallyportError | undefined): void;
 }
 
 export interface BarrelLinkParts {
@@ -209,6 +201,7 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
         wallMs: clock.wallMs(),
       };
       this.#info = info;
+      this.#parts.owner.barrelSecured(info);
       const identity = this.#parts.identity();
       // A dialler says HELLO from its constructor, so the state comes right after it.
       const machine = isDialler
@@ -238,7 +231,8 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       else if (isUserChannel(channel)) this.#parts.users?.ended(channel);
       // Who ends the control stream is leaving.
       else if (channel === CONTROL) this.#end(undefined, true);
-      else if (this.#lanes.partialOn(channel) > 0) throw streamLost(channel, undefined);
+      else if (this.#lanes.partialOn(channel) > 0)
+        throw streamLost(channel, undefined, linkStep(this.#state.kind, this.#isUp));
     });
   }
 
@@ -248,7 +242,8 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       if (isUserChannel(channel)) this.#parts.users?.reset(channel, code);
       else if (channel === this.#authIn) this.#machine?.reset(code, this.#parts.clock.now());
       // Nobody listens to our auth stream any more: that matters only before the exchange is over.
-      else if (channel !== this.#authOut || this.#machine !== undefined) throw streamLost(channel, code);
+      else if (channel !== this.#authOut || this.#machine !== undefined)
+        throw streamLost(channel, code, linkStep(this.#state.kind, this.#isUp));
     });
   }
 

@@ -20,6 +20,24 @@ export function handshakeTimeout(isTls: boolean, limits: DistLimits, target: Nod
   );
 }
 
+/** The peer of a link has proven its key, and Erlang's handshake did not come to its end. `awaited`: the message of it that did not come. */
+export function distStepTimeout(awaited: string | undefined, ms: number, target: NodeName | undefined): SallyportError {
+  return new SallyportError(
+    "ERR_DEADLINE",
+    "HANDSHAKE_TIMEOUT",
+    `the peer proved its key, and Erlang's handshake was not finished within ${ms} ms${awaited === undefined ? "" : `: no ${awaited} came`}`,
+    {
+      ...peerOf(target),
+      stage: "cookie",
+      detail: { ms, ...DIST_STEP, ...(awaited === undefined ? {} : { awaited }) },
+      advice: "it stopped in Erlang's handshake: read its log",
+    },
+  );
+}
+
+/** The step of a barrel connection behind the exchange of keys, in the detail of its failures. */
+export const DIST_STEP = { step: "dist" } as const;
+
 /** An OTP acceptor that finds our digest wrong logs it and closes without a word (otp-distribution section 7.4). */
 export function closedAfterReply(target: NodeName | undefined): SallyportError {
   return new SallyportError("ERR_DENIED", "SECRET_MISMATCH", "the peer closed right after our challenge reply", {
@@ -30,10 +48,15 @@ export function closedAfterReply(target: NodeName | undefined): SallyportError {
 }
 
 /** The carrier ended in good order before the session stood. */
-export function closedDuringHandshake(isTls: boolean, target: NodeName | undefined): SallyportError {
+export function closedDuringHandshake(
+  at: "tls" | "identity" | "dist step",
+  target: NodeName | undefined,
+): SallyportError {
+  const inDist = at === "dist step";
   return new SallyportError("ERR_CLOSED", "CLOSED_DURING_HANDSHAKE", "the peer closed before the session stood", {
     ...peerOf(target),
-    stage: isTls ? "tls" : "identity",
+    stage: inDist ? "cookie" : at,
+    ...(inDist ? { detail: DIST_STEP } : {}),
     advice: "look into the log of the other side: it refused without saying why",
   });
 }

@@ -24,7 +24,6 @@ import {
   failureOf,
   frameTooEarly,
   frameTooSlow,
-  handshakeTimeout,
   heartbeatTimeout,
   idleEnd,
   isRefusal,
@@ -33,7 +32,7 @@ import {
   writeStalled,
 } from "./connection-failures.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
-import { type ConnectionState, endedEarly, type Up } from "./connection-state.ts";
+import { type ConnectionState, endedEarly, timedOut, type Up } from "./connection-state.ts";
 import { type Handshake, type HandshakeSink, startHandshake } from "./handshake.ts";
 import { HEARTBEAT_PROFILES, HeartbeatMonitor } from "./heartbeat.ts";
 import { longestFrameMs } from "./limits.ts";
@@ -517,7 +516,7 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
   #timeout(): void {
     const state = this.#state;
     if (state.kind === "closed") return;
-    if (state.kind !== "up") throw handshakeTimeout(state.kind === "securing", this.#parts.limits, this.#parts.target);
+    if (state.kind !== "up") throw timedOut(state, this.#parts.limits, this.#parts.target);
     const now = this.#parts.clock.now();
     this.#now = now;
     const maxFrameMs = longestFrameMs(this.#parts.limits, (state.peer.flags & FRAGMENTS) !== 0n);

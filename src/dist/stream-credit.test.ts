@@ -3,7 +3,6 @@ import type { ChannelId } from "../carrier/carrier.ts";
 import type { ChannelledCarrier } from "../carrier/channels.ts";
 import { createBarrelPair } from "../testkit/barrel-pair.ts";
 import type { ChannelledMemoryOptions } from "../testkit/channelled-memory.ts";
-import type { UserChannels } from "./barrel-link.ts";
 import { UNKNOWN_TAG_CODE } from "./stream-codes.ts";
 import {
   CREDIT_POOL_BYTES,
@@ -16,6 +15,7 @@ import {
 } from "./stream-credit.ts";
 import { MAX_STREAM_QUEUED_BYTES, type StreamSink, type TaggedStream } from "./tagged-stream.ts";
 import { MAX_STREAMS, TaggedStreams } from "./tagged-streams.ts";
+import type { UserChannels } from "./user-channels.ts";
 
 const MIB = 1024 * 1024;
 const PREAMBLE = `${String.fromCharCode(CREDIT_TAG.length)}${CREDIT_TAG}`;

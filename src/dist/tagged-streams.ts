@@ -2,11 +2,11 @@ import type { SallyportError } from "../base/errors.ts";
 import type { ChannelId } from "../carrier/carrier.ts";
 import { isUnidirectional } from "../carrier/channel-ids.ts";
 import type { ChannelledCarrier } from "../carrier/channels.ts";
-import type { UserChannels } from "./barrel-link.ts";
 import { UNKNOWN_TAG_CODE } from "./stream-codes.ts";
 import { CREDIT_TAG, StreamCredit } from "./stream-credit.ts";
 import { sessionHasEnded, streamResetBy, streamsFull, tagInvalid } from "./stream-failures.ts";
 import { type StreamHome, type StreamSink, TaggedStream } from "./tagged-stream.ts";
+import type { UserChannels } from "./user-channels.ts";
 
 /** Longest tag in bytes: its length is one byte on the wire. */
 export const MAX_TAG_BYTES = 255;

@@ -5,21 +5,25 @@ import { quotePeerText } from "../base/escape.ts";
 import { type DialTarget, hostPart, type NodeName, parseDialTarget, sameNode } from "../base/node-name.ts";
 import type { CarrierInfo, DialAddress } from "../carrier/carrier.ts";
 import { formatAddress } from "../carrier/socket-address.ts";
-import { explainSocketError } from "../carrier/tls-errors.ts";
 import type { Node, Peer } from "../node/api.ts";
 import { selfConnect } from "../node/dial-refused.ts";
-import { DEFAULT_PORTS } from "../node/listen-option.ts";
 import { type NodeProbe, probeOf } from "../node/node-probe.ts";
 import { unresolved } from "../node/unresolved.ts";
-import { passConnection, passSession } from "./evidence.ts";
-import { MAX_PORT_PROBE_MS, type NetworkWorld, namesAtEpmd, probePort } from "./network-probes.ts";
+import { passConnection, passProven, passSession } from "./evidence.ts";
+import { MAX_PORT_PROBE_MS, type NetworkWorld, namesAtEpmd } from "./network-probes.ts";
 import { certificateNotes, nameNotes } from "./notes.ts";
+import { closedPort, knockAt, openText, textOf, triedText } from "./port-stage.ts";
+import { notAQuicPeer, refineQuic } from "./refine-quic.ts";
 import { refineTls } from "./refine-tls.ts";
 import type { ConnectReport, Evidence, Note } from "./report.ts";
 import { StageBook } from "./stage-book.ts";
+import { probeUdp, type UdpAnswer } from "./udp-probe.ts";
 
 /** A dial without TLS session after this long is doubted: the ports are tried beside it. Milliseconds. */
 export const DOUBT_MS = 1_000;
+
+/** Ends of a dial over QUIC that something of the other side brought about, beside its alerts. */
+const ANSWERED: readonly string[] = ["CLOSED_WHILE_OPENING", "QUIC_VERSION_MISMATCH", "NOT_A_QUIC_PEER"];
 
 export interface ConnectOptions {
   /** For the whole examination up to its failure or session; what is asked afterwards as evidence has bounds of its own. */
@@ -61,6 +65,8 @@ class Examination {
   readonly #deadline: number;
   #heard: CarrierInfo | undefined;
   #securedMs: number | null = null;
+  /** What a UDP port said when it was asked. */
+  #udp: UdpAnswer | undefined;
 
   constructor(node: Node, text: string, options: ConnectOptions, world: NetworkWorld) {
     this.#node = node;
@@ -100,7 +106,8 @@ class Examination {
     const startedAt = clock.now();
     const unwatch = this.#probe.watch(target.name, (info) => {
       this.#heard = info;
-      this.#securedMs = Math.round(clock.now() - startedAt);
+      // Over QUIC told twice: when TLS stands, and when the key is proven.
+      if (info.proven === undefined) this.#securedMs = Math.round(clock.now() - startedAt);
     });
     const stop = new AbortController();
     const { signal } = this.#options;
@@ -109,8 +116,7 @@ class Examination {
     const dialling = this.#node.connect(text, { timeoutMs: this.#leftMs(), signal: both });
     const doubt = clock.at(addMs(startedAt, DOUBT_MS), () => {
       // Nothing at all after a while: a port that swallows packets would take the whole time of the dial.
-      if (this.#heard === undefined && !overUdp(addresses))
-        this.#knock(addresses).catch((error: unknown) => stop.abort(error));
+      if (this.#heard === undefined) this.#doubted(target.name, addresses).catch((error: unknown) => stop.abort(error));
     });
     try {
       const peer = await dialling;
@@ -123,6 +129,15 @@ class Examination {
       return await this.#refused(target.name, addresses, error);
     } finally {
       unwatch();
+    }
+  }
+
+  /** Ends a dial that will come to nothing. @throws {SallyportError} why */
+  async #doubted(target: NodeName, addresses: readonly DialAddress[]): Promise<void> {
+    await this.#knock(addresses);
+    const isQuic = addresses.every(({ scheme }) => scheme === "quic");
+    if (isQuic && this.#udp?.state === "other" && this.#heard === undefined) {
+      throw notAQuicPeer(target, this.#udp.firstBytes);
     }
   }
 
@@ -151,33 +166,23 @@ class Examination {
     return found;
   }
 
-  /** The first address where something accepts. @throws {SallyportError} ERR_UNREACHABLE when none does */
-  async #knock(addresses: readonly DialAddress[]): Promise<DialAddress> {
-    const answers = await Promise.all(
-      addresses.map(async (address) => ({ address, answer: await probePort(this.#world, address, MAX_PORT_PROBE_MS) })),
-    );
+  /** The first address where something answers. @throws {SallyportError} ERR_UNREACHABLE when none does */
+  async #knock(addresses: readonly DialAddress[]): Promise<void> {
+    const knocked = await Promise.all(addresses.map((address) => knockAt(this.#world, address)));
     this.#options.signal?.throwIfAborted();
-    const tried = answers.map(({ address, answer }) => {
-      return `${textOf(address)}: ${answer.open ? "open" : answer.system} after ${answer.ms} ms`;
-    });
-    const open = answers.find(({ answer }) => answer.open);
+    this.#udp ??= knocked.find(({ udp }) => udp !== undefined)?.udp;
+    const tried = knocked.map(triedText);
+    const open = knocked.find(({ system }) => system === undefined);
     if (open !== undefined) {
-      this.#book.passed("port", `${textOf(open.address)} accepts connections`, { tried }, open.answer.ms);
-      return open.address;
+      this.#book.passed("port", openText(open), { tried }, open.ms);
+      return;
     }
-    const [first] = answers;
+    const [first] = knocked;
     if (first === undefined) throw unresolved(this.#node.name, []);
-    const { host, port } = first.address;
-    const cause = Object.assign(new Error("not open"), { code: first.answer.system });
-    const error = explainSocketError(cause, { address: formatAddress(host, port), role: "dial", opening: true });
-    const evidence: Evidence = {
-      tried,
-      inDefaultRange: port >= DEFAULT_PORTS.first && port <= DEFAULT_PORTS.last,
-      ownEndpoints: this.#node.endpoints,
-      epmd: (await namesAtEpmd(this.#world, host)) ?? "no EPMD answers there",
-    };
-    this.#book.failed(diagnose(error).stage, sentence(error), evidence, first.answer.ms);
-    return Promise.reject(error);
+    const { error, evidence } = await closedPort(this.#world, first);
+    const known = { tried, ...evidence, ownEndpoints: this.#node.endpoints };
+    this.#book.failed(diagnose(error).stage, sentence(error), known, first.ms);
+    throw error;
   }
 
   /** A session stands: what it shows, and what it lets us ask. */
@@ -198,12 +203,18 @@ class Examination {
 
   async #refused(target: NodeName, addresses: readonly DialAddress[], failure: SallyportError): Promise<ConnectReport> {
     const { dialers } = this.#probe;
-    const [address] = addresses;
+    const address = addressOf(failure, this.#heard, addresses);
     if (address === undefined) return this.#failed(target, failure);
     const error = await this.#afterKnock(addresses, failure);
     const own = this.#node.name;
     const dialer = dialers[address.scheme];
-    const refined = await refineTls({ error, target, own, address, dialer, world: this.#world });
+    const isQuic = address.scheme === "quic";
+    if (isQuic && this.#heard === undefined && error.reason === "CLOSED_WHILE_OPENING") {
+      this.#udp ??= await probeUdp(this.#world, address, MAX_PORT_PROBE_MS);
+    }
+    const refined = isQuic
+      ? refineQuic(error, target, this.#udp, this.#heard)
+      : await refineTls({ error, target, own, address, dialer, world: this.#world });
     const diagnosis = this.#diagnose(refined.error, target);
     if (this.#heard !== undefined) {
       passConnection(this.#book, this.#heard, this.#probe, target, this.#securedMs);
@@ -217,7 +228,9 @@ class Examination {
       ...(names === undefined ? {} : { epmd: names }),
       ...(diagnosis.stage === "cookie" ? cookieEvidence(this.#probe, target) : {}),
     };
-    if (!this.#book.has("port")) this.#book.passed("port", `${textOf(address)} accepts connections`);
+    if (!this.#book.has("port")) this.#passPort(address, refined.error);
+    if (isQuic && this.#heard === undefined && diagnosis.stage === "certificate")
+      this.#book.passed("tls", "the handshake came as far as the certificate");
     this.#passBefore(diagnosis, target);
     this.#book.failed(diagnosis.stage, sentence(refined.error), evidence);
     return this.#report(target, { error: refined.error, diagnosis });
@@ -226,7 +239,7 @@ class Examination {
   /** A dial that did not come as far as TLS: whether the port is there at all. */
   async #afterKnock(addresses: readonly DialAddress[], error: SallyportError): Promise<SallyportError> {
     const isAboutPort = error.code === "ERR_UNREACHABLE" || error.code === "ERR_DEADLINE";
-    if (this.#heard !== undefined || !isAboutPort || this.#book.has("port") || overUdp(addresses)) return error;
+    if (this.#heard !== undefined || !isAboutPort || this.#book.has("port")) return error;
     try {
       await this.#knock(addresses);
       return error;
@@ -236,8 +249,20 @@ class Examination {
     }
   }
 
+  /** The dial has come past the port: over TCP whatever came of it, over QUIC only where a packet of the other side is known of. */
+  #passPort(address: DialAddress, { detail, reason }: SallyportError): void {
+    if (address.scheme !== "quic") this.#book.passed("port", `${textOf(address)} accepts connections`);
+    else if (this.#heard !== undefined || detail["alert"] !== undefined || ANSWERED.includes(reason))
+      this.#book.passed("port", `${textOf(address)} answered the dial over QUIC`);
+  }
+
   /** Stages between the TLS session and the failure: the handshake has come past them. */
   #passBefore({ stage }: Diagnosis, target: NodeName): void {
+    if (this.#heard?.transport === "quic") {
+      if (this.#heard.proven !== undefined) passProven(this.#book, this.#heard.proven);
+      // The policy is asked when Erlang's handshake is through, and of the step itself only its failure is known.
+      if (stage !== "policy") return;
+    }
     if (stage === "cookie" || stage === "flags" || stage === "policy" || stage === "session") {
       this.#book.passed("identity", `${target} answered as the node that was dialled`);
     }
@@ -267,13 +292,14 @@ class Examination {
   }
 }
 
-/** A UDP port answers no TCP connection, and a QUIC peer no TLS over TCP. */
-function overUdp(addresses: readonly DialAddress[]): boolean {
-  return addresses.some(({ scheme }) => scheme === "quic");
-}
-
-function textOf({ scheme, host, port }: DialAddress): string {
-  return `${scheme}://${formatAddress(host, port)}`;
+/** The address that a failure speaks of; the first where it names none. */
+function addressOf(
+  { detail }: SallyportError,
+  heard: CarrierInfo | undefined,
+  addresses: readonly DialAddress[],
+): DialAddress | undefined {
+  const named = detail["address"] ?? heard?.remoteAddress;
+  return addresses.find(({ host, port }) => formatAddress(host, port) === named) ?? addresses[0];
 }
 
 function withPort(name: NodeName, port: number): string {

@@ -1,7 +1,7 @@
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { CarrierInfo, ProvenByCarrier } from "../carrier/carrier.ts";
 import type { Node, Peer } from "../node/api.ts";
 import type { NodeProbe, SessionEvidence } from "../node/node-probe.ts";
 import { clockIn, clockQuestion, clockSkewText, MAX_CLOCK_SKEW_MS } from "../node/peer-clock.ts";
@@ -27,6 +27,10 @@ export function passConnection(
     book.passed("certificate", "none, without TLS");
     return;
   }
+  if (info.transport === "quic") {
+    passQuic(book, info, probe, target, ms);
+    return;
+  }
   const { tlsVersion = "none", tlsCipher = "none", alpn } = info;
   const resumed = info.resumption === "resumed";
   const how = { version: tlsVersion, cipher: tlsCipher, resumed, ...(alpn === undefined ? {} : { alpn }) };
@@ -37,6 +41,21 @@ export function passConnection(
   const evidence = certificateEvidence(der, info, probe.clock.wallMs());
   const trust = info.chainTrusted ? "of a trusted CA" : "of no trusted CA, which a session by key does not need";
   book.passed("certificate", `${target} shows one ${trust}`, evidence);
+}
+
+/** QUIC has TLS 1.3 inside, and the suite is its own affair; no chain is judged, but the key of the certificate was proven. */
+function passQuic(book: StageBook, info: CarrierInfo, probe: NodeProbe, target: NodeName, ms: number | null): void {
+  const { tlsVersion = "none", alpn = "none", peerCertDer } = info;
+  book.passed("tls", `QUIC, ${tlsVersion}, ${alpn}`, { transport: "quic", version: tlsVersion, alpn }, ms);
+  if (peerCertDer === undefined) return;
+  const evidence = certificateEvidence(peerCertDer, info, probe.clock.wallMs());
+  book.passed("certificate", `${target} shows one and holds its key; over QUIC no CA is asked`, evidence);
+}
+
+/** Writes down what the exchange of keys over QUIC has shown. */
+export function passProven(book: StageBook, { name, publicKey, assurance }: ProvenByCarrier): void {
+  const how = publicKey === undefined ? "is taken by its cookie alone" : "proved its key";
+  book.passed("identity", `${name} ${how}, assurance ${assurance}`, { protocol: "barrel", assurance });
 }
 
 /** Names, dates and issuer of a certificate, and the roots that count here. */

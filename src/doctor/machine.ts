@@ -51,7 +51,7 @@ export async function doctorMachine(subject: MachineSubject, world: MachineWorld
     ...guarded("cookie", () => checkCookie(options, world)),
     ...guarded("policy", () => checkPolicy(options, world)),
     ...guarded("audit", () => checkAudit(options, world)),
-    ...(await checkPorts(options, subject.running)),
+    ...(await checkPorts(options, world.datagrams, subject.running)),
     ...(await checkEpmd(options, world)),
     ...checkControl(subject),
   ];

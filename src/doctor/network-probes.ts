@@ -2,7 +2,7 @@ import { addMs, type Clock } from "../base/clock.ts";
 import { quotePeerText } from "../base/escape.ts";
 import { hostPart, type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
-import type { Sockets } from "../base/sockets.ts";
+import type { Datagrams, Sockets } from "../base/sockets.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import { encodeNamesRequest } from "../wire/epmd.ts";
 import { NamesAnswerParser } from "../wire/epmd-answers.ts";
@@ -21,6 +21,7 @@ const MAX_ANSWER_BYTES = 64;
 export interface NetworkWorld {
   readonly clock: Clock;
   readonly sockets: Sockets;
+  readonly datagrams: Datagrams;
   readonly random: Random;
   readonly epmdPort: number;
 }

@@ -42,7 +42,7 @@ export interface Refined {
 /** Asks the other side again, in other ways, where its first answer leaves open what is wrong. Never rejects. */
 export async function refineTls(dial: FailedDial): Promise<Refined> {
   const { error } = dial;
-  if (error.detail["diagnosis"] !== undefined || dial.address.scheme === "quic") return { error, evidence: {} };
+  if (error.detail["diagnosis"] !== undefined) return { error, evidence: {} };
   switch (error.reason) {
     case "TLS_ALERT_PROTOCOL_VERSION":
     case "TLS_VERSION_UNSUPPORTED":

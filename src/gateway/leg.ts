@@ -276,6 +276,8 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     else this.#owner.farProven();
   }
 
+  barrelSecured(): void {}
+
   barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
     this.peer = question.name;
     this.#barrel?.trustAsked(question, info);

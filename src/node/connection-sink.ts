@@ -80,6 +80,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     return this.#session;
   }
 
+  barrelSecured(info: CarrierInfo): void {
+    if (this.#target !== undefined) this.#host.watches.secured(this.#target, info);
+  }
+
   barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void {
     const { identity } = this.#host;
     if (identity === undefined) return;
@@ -97,6 +101,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
     this.#info = info;
     if (info.proven !== undefined) {
       this.#assurance = info.proven.assurance;
+      if (this.#target !== undefined) this.#host.watches.secured(this.#target, info);
       return;
     }
     const target = this.#target;
@@ -407,6 +412,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       ownTls: this.#ownTls,
       info: this.#info,
       hasAnswered,
+      isOverQuic: this.#link !== undefined,
       judge,
       nowMs: this.#host.self.clock.wallMs(),
     };

@@ -35,11 +35,13 @@ function make(
     maxDialMs: 1_000,
     maxWaitingBytes: 1_000,
     explained: (target, cause) => (cause.reason === "GONE" ? error("ERR_UNREACHABLE", `GONE ${target}`) : cause),
-    connect(_, { host, port }) {
+    connect(_, { host, port }, isFull) {
       if (host === "bad") throw error("ERR_DENIED", "SCHEME");
-      tried.push(`${host}:${port}`);
+      tried.push(`${host}:${port}${isFull ? " in full" : ""}`);
       const destroyed: string[] = [];
       const connection = {
+        // The dialers of the host `kept` have something to resume, whatever they are told.
+        resumption: host === "kept" ? "offered" : undefined,
         destroy: (cause: SallyportError) => destroyed.push(cause.reason),
       } as unknown as DistConnection;
       connections.push({ destroyed, connection });
@@ -73,6 +75,31 @@ describe("Dial", () => {
     expect([tried, results]).toEqual([["h1:1", "h2:1"], []]);
     dial.attemptEnded(last().connection, error("ERR_DENIED", "SECRET_MISMATCH"));
     expect([tried, results, finished]).toEqual([["h1:1", "h2:1"], ["a SECRET_MISMATCH"], ["SECRET_MISMATCH"]]);
+  });
+
+  it("dials once more in full, without a word, what ended with an earlier TLS session, and then no more", async () => {
+    const { dial, tried, last, run, results, wait, clock } = make([address("kept"), address("h2")]);
+    wait("a");
+    await run();
+    const first = last().connection;
+    expect(dial.triesInFull(first, error("ERR_CLOSED"))).toBe(true);
+    dial.attemptEnded(first, error("ERR_CLOSED"));
+    expect([tried, results]).toEqual([["kept:1", "kept:1 in full"], []]);
+    expect([first, last().connection].map((each) => dial.triesInFull(each, error("ERR_CLOSED")))).toEqual([
+      false,
+      false,
+    ]);
+    dial.attemptEnded(last().connection, error("ERR_UNREACHABLE"));
+    expect(tried).toEqual(["kept:1", "kept:1 in full", "h2:1 in full"]);
+    dial.attemptEnded(last().connection, error("ERR_DENIED", "KEY_REVOKED"));
+    expect([results, clock.pendingTimers]).toEqual([["a KEY_REVOKED"], 0]);
+  });
+
+  it("goes on to the next address where nobody was reached to resume with", async () => {
+    const { dial, tried, last, run } = make([address("kept"), address("h2")]);
+    await run();
+    dial.attemptEnded(last().connection, error("ERR_UNREACHABLE"));
+    expect(tried).toEqual(["kept:1", "h2:1"]);
   });
 
   it("fails with the last address's failure", async () => {

@@ -30,6 +30,7 @@ export interface EndedAttempt {
   readonly ownTls: OwnTls | undefined;
   /** Accepting side: the dialler has said its name, and was shown whom it reached. */
   readonly hasAnswered: boolean;
+  readonly isOverQuic: boolean;
   readonly judge: CertificateJudge;
   /** Unix milliseconds. */
   readonly nowMs: number;
@@ -40,6 +41,8 @@ export interface EndedAttempt {
  * and the reason is told here, where the operator of the refused node looks (docs/doctor.md). Any other failure comes back as it was.
  */
 export function explainSilentEnd(error: SallyportError, attempt: EndedAttempt): SallyportError {
+  // Over QUIC keys count and nobody judges a chain; who left in which step says the failure itself (docs/barrel.md).
+  if (attempt.isOverQuic) return error;
   if (error.reason === "TLS_ALERT_UNKNOWN_CA") return withIntermediate(error, attempt);
   if (!SILENT.includes(error.reason) || error.detail["diagnosis"] !== undefined) return error;
   const finding = attempt.hasAnswered ? wrongNode() : (ownFault(attempt) ?? strangers(attempt));

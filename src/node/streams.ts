@@ -1,8 +1,8 @@
 import { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
-import type { UserChannels } from "../dist/barrel-link.ts";
 import type { StreamSink, TaggedStream } from "../dist/tagged-stream.ts";
 import { checkTag, type StreamOwner, TaggedStreams } from "../dist/tagged-streams.ts";
+import type { UserChannels } from "../dist/user-channels.ts";
 import { AllowRule } from "../guard/allow.ts";
 import type { Peer, RegisterOptions } from "./api.ts";
 import { type NodeCore, reportHandlerError } from "./node-core.ts";

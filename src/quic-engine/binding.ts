@@ -41,7 +41,15 @@ export interface NativeConnection {
   /** Octets the stream may send now. Throws for a stream that ended, or that is not known. */
   streamCapacity(stream: number): number;
   streamShutdown(stream: number, direction: number, code: number): unknown;
+  /** Lower urgencies are sent first; 0 to 255. */
+  streamPriority(stream: number, urgency: number, incremental: boolean): unknown;
+  streamReadable(stream: number): boolean;
+  isReadable(): boolean;
+  /** Costs tens of microseconds, however few it lists. */
   readable(): Iterable<number>;
+  /** Before the connection stands: what every path carries. */
+  maxSendUdpPayloadSize(): number;
+  stats(): { readonly lost: number };
   timeout(): number | null;
   onTimeout(): void;
   sendAckEliciting(): void;

@@ -1,5 +1,5 @@
 import type { NativeBinding, NativeConfig } from "./binding.ts";
-import { MAX_DATAGRAM_BYTES } from "./udp.ts";
+import { MAX_DATAGRAM_BYTES } from "./packet-size.ts";
 
 /** Windows announced to the peer, octets. Erlang peers stop for ever at the end of a smaller one. barrel-auth section 1.1. */
 const STREAM_WINDOW = 2 ** 50;

@@ -5,7 +5,6 @@ import type { Random } from "../base/random.ts";
 import {
   type AcceptedFacts,
   bareFrame,
-  bytesOf,
   type ClosedFacts,
   channelNumberOf,
   channelOf,
@@ -24,9 +23,11 @@ import type { HostPort, NativeBinding } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
 import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
 import { OWN_ID_BYTES } from "./packet-head.ts";
+import { largestDatagram } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
 import { UdpSocket } from "./udp.ts";
+import { KNOCK_AFTER_MS, knock } from "./udp-knock.ts";
 
 export interface EngineParts {
   readonly binding: NativeBinding;
@@ -104,6 +105,11 @@ export class Engine {
     }
   }
 
+  /** Bytes of the node for a channel. @param flush with them ends what leaves in packets of its own */
+  write(id: number, channel: number, bytes: Buffer, flush: boolean): void {
+    this.#sessions.get(id)?.write(channel, bytes, flush);
+  }
+
   /** The node is gone, or lets go: every peer is told at once, and `done` called when that has left. */
   leave(done: () => void): void {
     const { clock } = this.#parts;
@@ -114,12 +120,6 @@ export class Engine {
 
   #orderSession(type: number, session: Session, body: Buffer): void {
     switch (type) {
-      case TO_ENGINE.write:
-        session.write(channelOf(body), bytesOf(body), false);
-        return;
-      case TO_ENGINE.writeAndFlush:
-        session.write(channelOf(body), bytesOf(body), true);
-        return;
       case TO_ENGINE.finish:
         session.finish(channelOf(body));
         return;
@@ -204,15 +204,17 @@ export class Engine {
   }
 
   async #dial(id: number, order: DialOrder): Promise<void> {
-    const { binding, random, pipe } = this.#parts;
+    const { binding, clock, random, pipe } = this.#parts;
     const parts = this.#needed();
     this.#dialling.add(id);
     try {
       const host = await resolveHost(order.host);
-      const late: { session?: Session } = {};
+      const late: { session?: Session; hasHeard: boolean } = { hasHeard: false };
       const handler = {
-        datagram: (bytes: Buffer, from: { address: string; port: number }): void =>
-          late.session?.datagram(bytes, from.address, from.port),
+        datagram(bytes: Buffer, from: { address: string; port: number }): void {
+          late.hasHeard = true;
+          late.session?.datagram(bytes, from.address, from.port);
+        },
       };
       const socket = await UdpSocket.bind(parseIpAddress(host)?.length === 16 ? "::" : "0.0.0.0", 0, handler);
       if (!this.#dialling.delete(id)) {
@@ -220,6 +222,7 @@ export class Engine {
         throw new Error("DESTROYED");
       }
       const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: parts.config.idleTimeoutMs });
+      config.setMaxSendUdpPayloadSize(largestDatagram(host));
       const remote = { host, port: order.port };
       const local = { host: socket.host, port: socket.port };
       const name = order.serverName === "" ? null : order.serverName;
@@ -230,6 +233,11 @@ export class Engine {
       this.#sessions.set(id, session);
       this.#homes.set(session, undefined);
       this.#wake(session);
+      // Only before anything was heard: ICMP can be forged, and ends nothing that stands.
+      const isDeaf = (): boolean => !late.hasHeard && this.#sessions.get(id) === session;
+      clock.at(addMs(clock.now(), KNOCK_AFTER_MS), () => {
+        if (isDeaf()) knock(clock, remote, isDeaf, (system) => session.abandon(system));
+      });
     } catch (error) {
       this.#dialling.delete(id);
       const facts: ClosedFacts = { by: "system", app: false, code: 0, system: systemCode(error) ?? messageOf(error) };

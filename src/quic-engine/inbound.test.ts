@@ -8,17 +8,20 @@ import { PIPE_WINDOW_BYTES, Pipe } from "./pipe.ts";
 
 const MIB = 1024 * 1024;
 
-/** A connection of which each read gives one octet. */
-const drip = (octets: number): NativeConnection => {
-  let left = octets;
-  const streamRecv = (_channel: number, into: Buffer): [number, boolean] | null => {
-    if (left === 0) return null;
-    left--;
+/** Has so many octets read, each of which came by itself. */
+function drip(inbound: Inbound, octets: number): void {
+  const streamRecv = (_channel: number, into: Buffer): [number, boolean] => {
     into[0] = 0x61;
     return [1, false];
   };
-  return { streamRecv } as unknown as NativeConnection;
-};
+  const isReadable = (): boolean => true;
+  const connection = { streamRecv, isReadable, streamReadable: isReadable, readable: () => [4] };
+  for (let n = 0; n < octets; n++) {
+    let left = 1;
+    const once = { ...connection, isReadable: () => left-- > 0 };
+    inbound.readAll(once as unknown as NativeConnection, () => undefined);
+  }
+}
 
 /** An end of a pipe from which nobody reads, and how many frames were written to it. */
 function makePipe() {
@@ -33,7 +36,7 @@ describe("what a session has for the node", () => {
   it("is counted by the memory it takes while the node does not read, also octet by octet", () => {
     const { inbound, written, turn } = makePipe();
     inbound.pause(true);
-    inbound.read(drip(100_000), 4);
+    drip(inbound, 100_000);
     turn();
     expect(written).toHaveLength(0);
     expect(inbound.bytes).toBe(100_000 * (16 + FRAME_OVERHEAD_BYTES));
@@ -44,8 +47,8 @@ describe("what a session has for the node", () => {
 
   it("does not fill the pipe with more frames than the credit pays, and goes on where it stopped", () => {
     const { inbound, pipe, written, turn } = makePipe();
-    const octets = 40_000;
-    inbound.read(drip(octets), 4);
+    const octets = 10_000;
+    drip(inbound, octets);
     turn();
     const paid = Math.ceil(PIPE_WINDOW_BYTES / (16 + FRAME_OVERHEAD_BYTES));
     expect(written).toHaveLength(paid);

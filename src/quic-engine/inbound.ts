@@ -1,4 +1,5 @@
 import { RingQueue } from "../base/ring-queue.ts";
+import { isUserChannel } from "../carrier/channel-ids.ts";
 import {
   CHANNEL_HEAD_BYTES,
   channelHead,
@@ -11,17 +12,27 @@ import {
 import type { NativeConnection } from "./binding.ts";
 import { resetCode } from "./outgoing.ts";
 import type { Backlog, Pipe } from "./pipe.ts";
+import { RecentChannels } from "./recent-channels.ts";
 
 /** Memory read into, octets at once. */
 const SLAB_BYTES: number = 4 * MAX_PIECE_BYTES;
 /** Less than this left in a slab: the next one. */
 const MIN_READ_BYTES: number = 8 * 1024;
 
-/** What one session has for the node, in order: frames that wait for credit, or for the node to read on. */
+/** Hears of a stream that the peer has ended: in good order, or with the code of a reset. */
+export type EndHandler = (channel: number, end: "finished" | number) => void;
+
+/**
+ * What one session has for the node: frames that wait for credit, or for the node to read on. Those of the application's streams
+ * wait behind all others; the order of one channel is kept.
+ */
 export class Inbound implements Backlog {
   readonly #session: number;
   readonly #pipe: Pipe;
   readonly #frames: RingQueue<Buffer> = new RingQueue<Buffer>();
+  readonly #bulk: RingQueue<Buffer> = new RingQueue<Buffer>();
+  readonly #recentLanes: RecentChannels = new RecentChannels();
+  readonly #recentBulk: RecentChannels = new RecentChannels();
   #slab: Buffer = Buffer.alloc(0);
   #slabAt = 0;
   #paused = false;
@@ -38,21 +49,22 @@ export class Inbound implements Backlog {
     if (!paused) this.#pipe.offer(this);
   }
 
-  /** A frame behind all before it. */
-  queue(frame: Buffer): void {
-    if (this.#frames.length === 0 && !this.#paused && this.#pipe.open) {
+  /** A frame behind all before it of its kind. */
+  queue(frame: Buffer, isBulk: boolean): void {
+    const isFirst = this.#frames.length === 0 && (!isBulk || this.#bulk.length === 0);
+    if (isFirst && !this.#paused && this.#pipe.open) {
       this.#pipe.sendCounted(frame);
       return;
     }
-    this.#frames.push(frame);
+    (isBulk ? this.#bulk : this.#frames).push(frame);
     this.bytes += frame.length + FRAME_OVERHEAD_BYTES;
     this.#pipe.offer(this);
   }
 
   drain(): boolean {
     while (!this.#paused) {
-      if (!this.#pipe.open) return this.#frames.length > 0;
-      const next = this.#frames.shift();
+      if (!this.#pipe.open) return this.#frames.length > 0 || this.#bulk.length > 0;
+      const next = this.#frames.shift() ?? this.#bulk.shift();
       if (next === undefined) return false;
       this.bytes -= next.length + FRAME_OVERHEAD_BYTES;
       this.#pipe.sendCounted(next);
@@ -60,17 +72,41 @@ export class Inbound implements Backlog {
     return false;
   }
 
-  /** Reads all that a stream has into frames. Gives its end, if the peer has ended it: in good order, or the code of a reset. */
-  read(connection: NativeConnection, channel: number): "finished" | number | undefined {
-    if (channel > MAX_ID) return undefined;
-    try {
-      for (;;) {
-        const piece = this.#readPiece(connection, channel);
-        if (piece !== "more") return piece;
-      }
-    } catch (error) {
-      return resetCode(error instanceof Error ? error.message : "");
+  /** Reads into frames all that the streams have. */
+  readAll(connection: NativeConnection, ended: EndHandler): void {
+    // A list of the readable streams costs many times as much as to ask for one that was readable before.
+    if (!connection.isReadable()) return;
+    if (this.#readRecent(connection, this.#recentLanes, ended)) return;
+    if (this.#readRecent(connection, this.#recentBulk, ended)) return;
+    for (const channel of connection.readable()) {
+      if (channel > MAX_ID) continue;
+      (isUserChannel(channel) ? this.#recentBulk : this.#recentLanes).add(channel);
+      this.#read(connection, channel, ended);
     }
+  }
+
+  /** True when nothing is left on any stream. */
+  #readRecent(connection: NativeConnection, recent: RecentChannels, ended: EndHandler): boolean {
+    for (let at = 0; at < recent.length; at++) {
+      const channel = recent.at(at);
+      if (!connection.streamReadable(channel)) continue;
+      recent.use(at);
+      this.#read(connection, channel, ended);
+      if (!connection.isReadable()) return true;
+    }
+    return false;
+  }
+
+  #read(connection: NativeConnection, channel: number, ended: EndHandler): void {
+    let end: "finished" | number | undefined;
+    try {
+      let piece = this.#readPiece(connection, channel);
+      while (piece === "more") piece = this.#readPiece(connection, channel);
+      end = piece;
+    } catch (error) {
+      end = resetCode(error instanceof Error ? error.message : "");
+    }
+    if (end !== undefined) ended(channel, end);
   }
 
   #readPiece(connection: NativeConnection, channel: number): "more" | "finished" | undefined {
@@ -84,13 +120,17 @@ export class Inbound implements Backlog {
     const result = connection.streamRecv(channel, this.#slab.subarray(bytesAt, bytesAt + room));
     if (result === null) return undefined;
     const [length, fin] = result;
+    const isBulk = isUserChannel(channel);
     if (length > 0) {
       this.#slabAt = bytesAt + length;
       writeChannelHead(this.#slab, start, FROM_ENGINE.data, this.#session, channel, length);
-      this.queue(this.#slab.subarray(start, this.#slabAt));
+      this.queue(this.#slab.subarray(start, this.#slabAt), isBulk);
     }
-    if (!fin) return "more";
-    this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0));
-    return "finished";
+    if (fin) {
+      this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0), isBulk);
+      return "finished";
+    }
+    // A short read has emptied the stream.
+    return length === room ? "more" : undefined;
   }
 }

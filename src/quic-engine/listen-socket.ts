@@ -5,6 +5,7 @@ import type { EngineConfig, ListenOrder, MaterialOrder } from "../carrier/quic/e
 import type { HostPort, NativeBinding, NativeConfig, NativeConnection, NativeHeader } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
 import { destinationKey, idKey, isLongHeader, OWN_ID_BYTES } from "./packet-head.ts";
+import { largestDatagram } from "./packet-size.ts";
 import { RetryTokens } from "./retry-token.ts";
 import type { Session } from "./session.ts";
 import { SourceRate } from "./source-rate.ts";
@@ -153,6 +154,7 @@ export class ListenSocket implements DatagramHandler {
     const { binding, random } = this.#parts;
     // With the key of its tickets gone, no session of before can be resumed.
     this.#config.setTicketKey(random.bytes(TICKET_KEY_BYTES));
+    this.#config.setMaxSendUdpPayloadSize(largestDatagram(from.address));
     const remote = { host: from.address, port: from.port };
     const local = { host: socket.host, port: socket.port };
     const connection = binding.Connection.accept(id, original, local, remote, this.#config);
@@ -171,7 +173,7 @@ export class ListenSocket implements DatagramHandler {
   }
 
   #answer(socket: UdpSocket, to: RemoteInfo, make: (out: Buffer) => number): void {
-    const datagram = UdpSocket.take();
+    const datagram = UdpSocket.take(undefined);
     try {
       socket.send(datagram, make(datagram.bytes), to.address, to.port);
     } catch {

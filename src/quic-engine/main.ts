@@ -1,4 +1,4 @@
-import { FrameReader } from "../carrier/quic/engine-frames.ts";
+import { FrameReader, TO_ENGINE } from "../carrier/quic/engine-frames.ts";
 import { openEnginePipe } from "../carrier/quic/engine-pipe.ts";
 import { RealClock } from "../system/real-clock.ts";
 import { RealRandom } from "../system/real-random.ts";
@@ -23,7 +23,12 @@ function main(): void {
   const resort = new LastResort();
   const pipe = new Pipe(socket, clock);
   const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, beat: () => resort.beat() });
-  const reader = new FrameReader((type, session, body) => engine.order(type, session, body));
+  const reader = new FrameReader(
+    (type, session, body) => engine.order(type, session, body),
+    new Set<number>([TO_ENGINE.write, TO_ENGINE.writeAndFlush]),
+    (type, session, channel, bytes, isLast) =>
+      engine.write(session, channel, bytes, isLast && type === TO_ENGINE.writeAndFlush),
+  );
   const leave = (): void => engine.leave(() => process.exit(0));
   socket.on("data", (chunk: Buffer) => reader.push(chunk));
   socket.on("end", leave);

@@ -8,8 +8,11 @@ interface Piece {
   readonly flush: boolean;
 }
 
-/** What `pump` came to: all is with QUIC, QUIC has no room, or the peer ended the stream with a code. */
-export type PumpResult = "done" | "blocked" | "flush" | "gone" | number;
+/**
+ * What `pump` came to: all is with QUIC, QUIC has no room, packets are to leave first, the share of this pass is used up, or the peer
+ * ended the stream with a code.
+ */
+export type PumpResult = "done" | "blocked" | "flush" | "share" | "gone" | number;
 
 /** What the node wrote on one channel and QUIC has not taken yet. Bounded by the node, which waits for `written`. */
 export class Outgoing {
@@ -24,8 +27,10 @@ export class Outgoing {
   isPeerDone = false;
   /** The code with which the node cut the stream before QUIC could begin it. */
   cutWith: number | undefined;
-  /** Octets that QUIC has taken since this was last set to 0. */
-  taken = 0;
+  /** Octets that QUIC has taken and the node was not told of. */
+  untold = 0;
+  /** QUIC knows its urgency. */
+  ranked = false;
 
   constructor(channel: number) {
     this.channel = channel;
@@ -62,15 +67,17 @@ export class Outgoing {
     this.cutWith = code;
   }
 
-  /** Gives QUIC what it takes. After "flush" the caller sends packets and calls again. */
-  pump(connection: NativeConnection): PumpResult {
+  /** Gives QUIC what it takes, about `share` octets at most. After "flush" the caller sends packets and calls again. */
+  pump(connection: NativeConnection, share: number): PumpResult {
+    const before = this.untold;
     try {
       for (let piece = this.#queue.peek(); piece !== undefined; piece = this.#queue.peek()) {
+        if (this.untold - before >= share) return "share";
         const rest = this.#offset === 0 ? piece.bytes : piece.bytes.subarray(this.#offset);
         const taken = connection.streamSend(this.channel, rest, false);
         if (taken === null) return this.#state(connection);
         this.#hasBegun = true;
-        this.taken += taken;
+        this.untold += taken;
         if (taken < rest.length) {
           this.#offset += taken;
           return "blocked";

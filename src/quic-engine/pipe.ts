@@ -2,9 +2,10 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 import { FRAME_OVERHEAD_BYTES } from "../carrier/quic/engine-frames.ts";
+import { TurnWriter } from "../carrier/quic/turn-writer.ts";
 
 /** Octets of session frames, each with its overhead, that the node may have outstanding: what waits in the pipe and in the node's event loop. */
-export const PIPE_WINDOW_BYTES: number = 4 * 1024 * 1024;
+export const PIPE_WINDOW_BYTES: number = 1024 * 1024;
 
 /** What has session frames waiting. */
 export interface Backlog {
@@ -14,20 +15,13 @@ export interface Backlog {
 
 /** The engine's end of the pipe: gathers the frames of one turn into one write, and keeps the session frames within credit. */
 export class Pipe {
-  readonly #socket: Duplex;
-  readonly #clock: Clock;
+  readonly #writer: TurnWriter;
   readonly #waiting: RingQueue<Backlog> = new RingQueue<Backlog>();
   readonly #known: Set<Backlog> = new Set<Backlog>();
   #credit = PIPE_WINDOW_BYTES;
-  #corked = false;
-  readonly #uncork: () => void = () => {
-    this.#corked = false;
-    this.#socket.uncork();
-  };
 
   constructor(socket: Duplex, clock: Clock) {
-    this.#socket = socket;
-    this.#clock = clock;
+    this.#writer = new TurnWriter(socket, clock);
   }
 
   /** True while session frames may be sent. */
@@ -35,14 +29,14 @@ export class Pipe {
     return this.#credit > 0;
   }
 
+  /** True while frames of this turn wait for its end: another one makes no further write. */
+  get isGathering(): boolean {
+    return this.#writer.isGathering;
+  }
+
   /** A frame that needs no credit. */
   send(bytes: Uint8Array): void {
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      this.#clock.afterTurn(this.#uncork);
-    }
-    this.#socket.write(bytes);
+    this.#writer.write(bytes);
   }
 
   /** A session frame. The caller has asked `open` before. */

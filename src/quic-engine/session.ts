@@ -1,6 +1,6 @@
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../base/clock.ts";
 import { CLOSE_ABRUPT, CLOSE_IN_ORDER } from "../carrier/channel-errors.ts";
-import { type ChannelSide, isOpenedBy, isUnidirectional } from "../carrier/channel-ids.ts";
+import { type ChannelSide, isOpenedBy, isUnidirectional, isUserChannel } from "../carrier/channel-ids.ts";
 import {
   type ClosedFacts,
   channelHead,
@@ -12,10 +12,11 @@ import {
   type OpenedFacts,
 } from "../carrier/quic/engine-frames.ts";
 import type { HostPort, NativeBinding, NativeConnection } from "./binding.ts";
-import { Inbound } from "./inbound.ts";
-import { Outgoing } from "./outgoing.ts";
+import { type EndHandler, Inbound } from "./inbound.ts";
+import { OutChannels, type OutHost } from "./out-channels.ts";
+import { PacketSize } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
-import { UdpSocket } from "./udp.ts";
+import { type PacketSocket, UdpSocket } from "./udp.ts";
 
 /** What a session needs from the engine. */
 export interface SessionParts {
@@ -29,12 +30,14 @@ export interface SessionParts {
   readonly gone: (session: Session) => void;
 }
 
-/** Packets sent in one pass before other sessions have their turn. */
-const PACKETS_PER_PASS = 256;
+/** Octets sent in one go before other work has its turn. */
+const SEND_BYTES_PER_PASS: number = 384 * 1024;
+/** The ACK of a single datagram, and the word to the node of a small write, may wait so long for company, milliseconds. */
+const SOON_MS = 5;
+/** So many datagrams are answered at once. RFC 9000 section 13.2.2. */
+const ANSWER_AFTER = 2;
 /** Over the backlog's mark, datagrams above this size are dropped, as a full network would; smaller ones are mostly ACKs. */
 const SMALL_DATAGRAM_BYTES = 200;
-/** Channels with something to write, up to which one that was cut before the peer gave it room is kept, so that it can be told. */
-const MAX_READY_CHANNELS = 4096;
 /** QUIC CRYPTO_ERROR with the TLS alert no_application_protocol. RFC 9001 section 8.1. */
 const NO_APPLICATION_PROTOCOL = 0x178;
 const CONNECTION_REFUSED = 0x2;
@@ -45,23 +48,23 @@ const QUIET_MS = 10_000;
 const NO_REASON: Uint8Array = new Uint8Array(0);
 
 /** One QUIC connection: reads its streams into frames for the node, writes what the node wrote, and keeps its timer. */
-export class Session {
+export class Session implements OutHost {
   readonly id: number;
   readonly side: ChannelSide;
   readonly connection: NativeConnection;
   /** Connection ids under which datagrams find this session. */
   readonly keys: readonly string[];
-  socket: UdpSocket;
+  socket: PacketSocket;
   /** True until the node has said that the peer is authenticated. */
   halfOpen = true;
   readonly #parts: SessionParts;
   readonly #alpn: readonly string[];
   readonly #local: HostPort;
   #remote: HostPort;
-  readonly #outgoing: Map<number, Outgoing> = new Map<number, Outgoing>();
-  readonly #ready: Set<Outgoing> = new Set<Outgoing>();
-  readonly #watched: Set<Outgoing> = new Set<Outgoing>();
+  readonly #out: OutChannels;
   readonly #inbound: Inbound;
+  /** Once the connection stands. */
+  #size: PacketSize | undefined;
   #opened = false;
   #reported = false;
   #lingerUntil: MonotonicMs | undefined;
@@ -69,12 +72,31 @@ export class Session {
   #keptAlive: MonotonicMs;
   #timer: Timer | undefined;
   #timerAt: MonotonicMs | undefined;
+  /** Datagrams received since packets were last sent. */
+  #unanswered = 0;
+  /** There is more to send than an ACK. */
+  hasToSend = true;
+  /** What waits for company has waited long enough. */
+  #isSoon = false;
+  #soon: Timer | undefined;
   readonly #info: { from: HostPort; to: HostPort };
   readonly #fire: () => void = () => {
     this.#timer = undefined;
     this.#timerAt = undefined;
+    // The timer may have been set for what was answered meanwhile.
+    if (this.connection.timeout() === 0) this.#size?.expired();
     this.connection.onTimeout();
+    this.hasToSend = true;
     this.#parts.wake(this);
+  };
+  readonly #soonIsNow: () => void = () => {
+    this.#soon = undefined;
+    this.#isSoon = true;
+    this.#parts.wake(this);
+  };
+  readonly #onEnd: EndHandler = (channel, end) => {
+    if (end === "finished") this.#out.peerDone(channel);
+    else this.ended(channel, end);
   };
 
   constructor(
@@ -82,7 +104,7 @@ export class Session {
     facts: { readonly id: number; readonly side: ChannelSide; readonly keys: readonly string[] },
     connection: NativeConnection,
     alpn: readonly string[],
-    socket: UdpSocket,
+    socket: PacketSocket,
     remote: HostPort,
   ) {
     this.#parts = parts;
@@ -97,6 +119,7 @@ export class Session {
     this.#remote = remote;
     this.#info = { from: remote, to: this.#local };
     this.#inbound = new Inbound(facts.id, parts.pipe);
+    this.#out = new OutChannels(this);
     const now = parts.clock.now();
     this.#openUntil = addMs(now, parts.config.handshakeMs);
     this.#keptAlive = now;
@@ -110,34 +133,26 @@ export class Session {
       this.connection.recv(bytes, this.#info);
     } catch {
       // Undecryptable datagrams are ignored; after a protocol error QUIC has a close to send.
+      this.hasToSend = true;
     }
+    this.#unanswered++;
     this.#parts.wake(this);
   }
 
   write(channel: number, bytes: Buffer, flush: boolean): void {
-    const outgoing = this.#outgoingOn(channel);
-    outgoing.push(bytes, flush);
-    this.#ready.add(outgoing);
-    if (flush) this.#writeStreams();
-    this.#parts.wake(this);
+    this.#out.write(channel, bytes, flush);
+    this.#wakeToSend();
   }
 
   finish(channel: number): void {
-    const outgoing = this.#outgoingOn(channel);
-    outgoing.finish();
-    this.#ready.add(outgoing);
-    this.#parts.wake(this);
+    this.#out.finish(channel);
+    this.#wakeToSend();
   }
 
   reset(channel: number, code: number): void {
-    const outgoing = this.#outgoing.get(channel);
-    const isUnbegun = outgoing !== undefined && !outgoing.hasBegun && isOpenedBy(this.side, channel);
-    if (isUnbegun && this.#ready.size < MAX_READY_CHANNELS) {
-      outgoing.cutUnbegun(code);
-      this.#ready.add(outgoing);
-    } else this.#drop(channel, code);
-    this.#inbound.queue(channelHead(FROM_ENGINE.dropped, this.id, channel, 0));
-    this.#parts.wake(this);
+    if (!this.#out.cut(channel, code, isOpenedBy(this.side, channel))) this.drop(channel, code);
+    this.#inbound.queue(channelHead(FROM_ENGINE.dropped, this.id, channel, 0), isUserChannel(channel));
+    this.#wakeToSend();
   }
 
   pause(): void {
@@ -152,13 +167,15 @@ export class Session {
   end(): void {
     if (this.#lingerUntil !== undefined) return;
     this.#lingerUntil = addMs(this.#parts.clock.now(), this.#parts.config.lingerMs);
-    this.#parts.wake(this);
+    this.#wakeToSend();
   }
 
   destroy(): void {
+    // What was flushed before had to leave.
+    if (this.#opened && !this.#reported) this.#out.pump();
     if (this.#opened) this.#close(true, CLOSE_ABRUPT);
     else this.#close(false, CONNECTION_REFUSED);
-    this.#parts.wake(this);
+    this.#wakeToSend();
   }
 
   /** Sends something that the peer answers. */
@@ -169,7 +186,7 @@ export class Session {
     } catch {
       // It closes.
     }
-    this.#parts.wake(this);
+    this.#wakeToSend();
   }
 
   /** Once in a while: keeps the connection alive, and ends one that does not come up. */
@@ -177,31 +194,39 @@ export class Session {
     if (!this.#opened && now >= this.#openUntil) this.#close(false, CONNECTION_REFUSED);
     if (this.#lingerUntil !== undefined && now >= this.#lingerUntil) this.#close(true, CLOSE_IN_ORDER);
     if (this.#opened && now - this.#keptAlive >= this.#parts.config.keepAliveMs) this.poke();
-    else this.#parts.wake(this);
+    else this.#wakeToSend();
   }
 
-  /** All work that has come up, in a fixed order: open, read, write, send, end, timer. */
+  /** All work that has come up, in a fixed order: open, read, write, send, tell, end, timers. */
   pass(): void {
+    let isMore = false;
     if (!this.#opened && this.connection.isEstablished()) this.#open();
     if (this.#opened && !this.#reported) {
       this.#readStreams();
-      this.#writeStreams();
+      isMore = this.#out.pump();
+      this.#out.watch();
     }
     if (this.#lingerUntil !== undefined) this.#finishUp();
-    this.#sendPackets();
+    this.#size?.look();
+    if (!this.#mayWait()) this.sendPackets();
+    if (isMore) this.#wakeToSend();
     this.#reportEnd();
     if (this.#reported && this.connection.isClosed()) {
-      this.#timer?.cancel();
+      this.#cancelTimers();
       this.#parts.gone(this);
       return;
     }
+    const { pipe } = this.#parts;
+    const isUntold = this.#out.tell(pipe, this.id, this.#isSoon || pipe.isGathering);
+    this.#isSoon = false;
+    if (isUntold || this.#unanswered > 0) this.#soonAtLatest();
     this.#arm();
   }
 
   /** The engine itself failed on this session, or its socket did. */
   abandon(system: string): void {
     this.#report({ by: "system", app: false, code: 0, system });
-    this.#timer?.cancel();
+    this.#cancelTimers();
     this.#parts.gone(this);
   }
 
@@ -217,6 +242,8 @@ export class Session {
       return;
     }
     this.#opened = true;
+    this.hasToSend = true;
+    this.#size = new PacketSize(this.#parts.clock, this.connection);
     const certificate = this.connection.peerCertChain()?.[0];
     const facts: OpenedFacts = {
       remoteHost: this.#remote.host,
@@ -226,63 +253,38 @@ export class Session {
       alpn,
       peerCert: certificate === undefined ? "" : Buffer.from(certificate).toString("base64"),
     };
-    this.#inbound.queue(jsonFrame(FROM_ENGINE.opened, this.id, facts));
+    this.#inbound.queue(jsonFrame(FROM_ENGINE.opened, this.id, facts), false);
   }
 
   #readStreams(): void {
-    for (const channel of this.connection.readable()) {
-      const end = this.#inbound.read(this.connection, channel);
-      if (end === "finished") this.#finishedByPeer(channel);
-      else if (end !== undefined) this.#resetByPeer(channel, end);
-    }
+    this.#inbound.readAll(this.connection, this.#onEnd);
     // Small datagrams that still come through end here: QUIC itself would go on keeping them.
     if (this.#inbound.bytes > 2 * this.#parts.config.maxBacklogBytes) this.#close(true, CLOSE_ABRUPT);
   }
 
-  #writeStreams(): void {
-    for (const outgoing of this.#ready) {
-      let result = outgoing.pump(this.connection);
-      while (result === "flush") {
-        this.#sendPackets();
-        result = outgoing.pump(this.connection);
-      }
-      if (outgoing.taken > 0) {
-        const frame = channelNumberFrame(FROM_ENGINE.written, this.id, outgoing.channel, outgoing.taken, 4);
-        this.#parts.pipe.send(frame);
-        outgoing.taken = 0;
-      }
-      if (result === "blocked") continue;
-      this.#ready.delete(outgoing);
-      if (result === "done") {
-        if (outgoing.cutWith !== undefined) this.#drop(outgoing.channel, outgoing.cutWith);
-        else if (outgoing.finished && (outgoing.isPeerDone || isUnidirectional(outgoing.channel))) {
-          this.#forget(outgoing);
-        }
-      } else {
-        this.#resetByPeer(outgoing.channel, typeof result === "number" ? result : 0);
-      }
-    }
-    // A peer that wants no more of a stream of ours says so on that stream only.
-    for (const outgoing of this.#watched) {
-      if (!outgoing.idle || outgoing.cutWith !== undefined) continue;
-      const result = outgoing.look(this.connection);
-      if (result !== "blocked") this.#resetByPeer(outgoing.channel, typeof result === "number" ? result : 0);
-    }
+  /** Nothing is to leave but the ACK of one datagram, perhaps, which may go with what the node answers. */
+  #mayWait(): boolean {
+    const isQuiet = !this.hasToSend && !this.#isSoon && this.#unanswered < ANSWER_AFTER;
+    return isQuiet && this.#opened && !this.#reported && this.#lingerUntil === undefined;
   }
 
-  #sendPackets(): void {
-    for (let sent = 0; sent < PACKETS_PER_PASS; sent++) {
-      const datagram = UdpSocket.take();
+  sendPackets(): void {
+    for (let sent = 0; sent < SEND_BYTES_PER_PASS; ) {
+      const datagram = UdpSocket.take(this.#size);
       const result = this.#nextPacket(datagram.bytes);
       if (result === null) {
         UdpSocket.giveBack(datagram);
+        this.#unanswered = 0;
+        this.hasToSend = false;
         return;
       }
-      const to = result[1].to;
+      const [length, { to }] = result;
       if (to.port !== this.#remote.port || to.host !== this.#remote.host) this.#moved(to);
-      this.socket.send(datagram, result[0], to.host, to.port);
+      this.#size?.sent(length);
+      this.socket.send(datagram, length, to.host, to.port);
+      sent += length;
     }
-    this.#parts.wake(this);
+    this.#wakeToSend();
   }
 
   #nextPacket(into: Buffer): [number, { readonly to: HostPort }] | null {
@@ -295,13 +297,14 @@ export class Session {
 
   #moved(to: HostPort): void {
     this.#remote = { host: to.host, port: to.port };
-    if (this.#opened) this.#inbound.queue(jsonFrame(FROM_ENGINE.moved, this.id, this.#remote));
+    this.#size?.moved(to.host);
+    if (this.#opened) this.#inbound.queue(jsonFrame(FROM_ENGINE.moved, this.id, this.#remote), false);
   }
 
   #finishUp(): void {
-    for (const outgoing of this.#outgoing.values()) if (!outgoing.idle) return;
+    if (!this.#out.idle) return;
     // What QUIC holds leaves first; then only an ACK can quiet its timer.
-    this.#sendPackets();
+    this.sendPackets();
     const timeout = this.connection.timeout();
     if (timeout === null || timeout > QUIET_MS || !this.#opened) this.#close(true, CLOSE_IN_ORDER);
   }
@@ -320,12 +323,10 @@ export class Session {
   #report(facts: ClosedFacts): void {
     if (this.#reported) return;
     this.#reported = true;
-    this.#outgoing.clear();
-    this.#ready.clear();
-    this.#watched.clear();
-    // The end is told also to a node that reads nothing more.
+    this.#out.clear();
+    // The end is told also to a node that reads nothing more, behind everything else.
     this.#inbound.pause(false);
-    this.#inbound.queue(jsonFrame(FROM_ENGINE.closed, this.id, facts));
+    this.#inbound.queue(jsonFrame(FROM_ENGINE.closed, this.id, facts), true);
   }
 
   #close(app: boolean, code: number): void {
@@ -336,23 +337,17 @@ export class Session {
     }
   }
 
-  #finishedByPeer(channel: number): void {
-    if (isUnidirectional(channel)) return;
-    const outgoing = this.#outgoingOn(channel);
-    outgoing.isPeerDone = true;
-    if (outgoing.finished) this.#forget(outgoing);
-    else this.#watched.add(outgoing);
-  }
-
-  #resetByPeer(channel: number, code: number): void {
-    this.#drop(channel, code);
-    this.#inbound.queue(channelNumberFrame(FROM_ENGINE.reset, this.id, channel, Math.min(code, MAX_ID), 6));
+  /** The peer has reset a channel, or wants no more of it. */
+  ended(channel: number, code: number): void {
+    this.drop(channel, code);
+    const frame = channelNumberFrame(FROM_ENGINE.reset, this.id, channel, Math.min(code, MAX_ID), 6);
+    this.#inbound.queue(frame, isUserChannel(channel));
+    this.hasToSend = true;
   }
 
   /** Ends both directions of a channel with a code, as far as they are open. */
-  #drop(channel: number, code: number): void {
-    const outgoing = this.#outgoing.get(channel);
-    if (outgoing !== undefined) this.#forget(outgoing);
+  drop(channel: number, code: number): void {
+    this.#out.drop(channel);
     const { Read, Write } = this.#parts.binding.Shutdown;
     const own = isOpenedBy(this.side, channel);
     for (const direction of isUnidirectional(channel) ? [own ? Write : Read] : [Write, Read]) {
@@ -364,20 +359,18 @@ export class Session {
     }
   }
 
-  #outgoingOn(channel: number): Outgoing {
-    let outgoing = this.#outgoing.get(channel);
-    if (outgoing === undefined) {
-      outgoing = new Outgoing(channel);
-      this.#outgoing.set(channel, outgoing);
-      if (isUnidirectional(channel)) this.#watched.add(outgoing);
-    }
-    return outgoing;
+  #wakeToSend(): void {
+    this.hasToSend = true;
+    this.#parts.wake(this);
   }
 
-  #forget(outgoing: Outgoing): void {
-    this.#outgoing.delete(outgoing.channel);
-    this.#ready.delete(outgoing);
-    this.#watched.delete(outgoing);
+  #soonAtLatest(): void {
+    this.#soon ??= this.#parts.clock.at(addMs(this.#parts.clock.now(), SOON_MS), this.#soonIsNow);
+  }
+
+  #cancelTimers(): void {
+    this.#timer?.cancel();
+    this.#soon?.cancel();
   }
 
   #arm(): void {

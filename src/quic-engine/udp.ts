@@ -1,20 +1,21 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { systemCode } from "../base/errors.ts";
 import { parseIpAddress } from "../x509/ip-address.ts";
-
-/** Largest datagram sent, octets of UDP payload. barrel-auth section 1. */
-export const MAX_DATAGRAM_BYTES = 1452;
+import { MAX_DATAGRAM_BYTES, MAX_LOCAL_DATAGRAM_BYTES, type PacketSize } from "./packet-size.ts";
 
 /** The system's socket buffers asked for; it may give less. Bursts at 100 MiB/s fill the usual 208 KiB within 2 ms. */
 const SOCKET_BUFFER_BYTES: number = 4 * 1024 * 1024;
 
-/** Datagram buffers kept for the next use. */
+/** Datagram buffers kept for the next use, of either size. */
 const POOLED_BUFFERS = 1024;
+const POOLED_LOCAL_BUFFERS = 64;
 
 /** A buffer for one datagram, which comes back to its pool when the system has taken it. */
-interface Datagram {
+export interface Datagram {
   readonly bytes: Buffer;
-  readonly sent: () => void;
+  /** Hears when the system refuses the size. */
+  size: PacketSize | undefined;
+  readonly sent: (error: Error | null) => void;
 }
 
 /** Hears one socket. */
@@ -22,9 +23,19 @@ export interface DatagramHandler {
   datagram(bytes: Buffer, from: RemoteInfo): void;
 }
 
+/** Where the packets of a session leave. */
+export interface PacketSocket {
+  readonly host: string;
+  readonly port: number;
+  /** Takes a datagram over, of which `length` octets are sent. */
+  send(datagram: Datagram, length: number, host: string, port: number): void;
+  close(): void;
+}
+
 /** One UDP socket: bound to a wildcard or an address, never connected, so that the system may change its route. */
-export class UdpSocket {
+export class UdpSocket implements PacketSocket {
   static readonly #pool: Datagram[] = [];
+  static readonly #localPool: Datagram[] = [];
   readonly #socket: Socket;
   readonly host: string;
   readonly port: number;
@@ -66,19 +77,31 @@ export class UdpSocket {
     });
   }
 
-  /** A buffer of `MAX_DATAGRAM_BYTES` to fill; give it to `send` or `giveBack`. */
-  static take(): Datagram {
-    return UdpSocket.#pool.pop() ?? UdpSocket.#make();
+  /** A buffer to fill; give it to `send` or `giveBack`. */
+  static take(size: PacketSize | undefined): Datagram {
+    const isLocal = size?.bytes === MAX_LOCAL_DATAGRAM_BYTES;
+    const datagram =
+      (isLocal ? UdpSocket.#localPool : UdpSocket.#pool).pop() ??
+      UdpSocket.#make(isLocal ? MAX_LOCAL_DATAGRAM_BYTES : MAX_DATAGRAM_BYTES);
+    datagram.size = size;
+    return datagram;
   }
 
   static giveBack(datagram: Datagram): void {
-    if (UdpSocket.#pool.length < POOLED_BUFFERS) UdpSocket.#pool.push(datagram);
+    datagram.size = undefined;
+    if (datagram.bytes.length === MAX_DATAGRAM_BYTES) {
+      if (UdpSocket.#pool.length < POOLED_BUFFERS) UdpSocket.#pool.push(datagram);
+    } else if (UdpSocket.#localPool.length < POOLED_LOCAL_BUFFERS) UdpSocket.#localPool.push(datagram);
   }
 
-  static #make(): Datagram {
+  static #make(bytes: number): Datagram {
     const datagram: Datagram = {
-      bytes: Buffer.allocUnsafeSlow(MAX_DATAGRAM_BYTES),
-      sent: () => UdpSocket.giveBack(datagram),
+      bytes: Buffer.allocUnsafeSlow(bytes),
+      size: undefined,
+      sent: (error) => {
+        if (error !== null && systemCode(error) === "EMSGSIZE") datagram.size?.refused();
+        UdpSocket.giveBack(datagram);
+      },
     };
     return datagram;
   }

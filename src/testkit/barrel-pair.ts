@@ -3,11 +3,12 @@ import { type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
-import { BARREL_ALPN, BarrelLink, type BarrelLinkOwner, type UserChannels } from "../dist/barrel-link.ts";
+import { BARREL_ALPN, BarrelLink, type BarrelLinkOwner } from "../dist/barrel-link.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { DEFAULT_DIST_LIMITS, type DistLimits } from "../dist/limits.ts";
 import { limitsAboveLink } from "../dist/link-limits.ts";
 import { DEFAULT_TICK_OPTIONS } from "../dist/tick.ts";
+import type { UserChannels } from "../dist/user-channels.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { DEFAULT_FLAGS } from "../wire/flags.ts";
 import { barrelTestNode } from "./barrel-end.ts";
@@ -42,6 +43,8 @@ export class BarrelSideEnd extends End implements BarrelLinkOwner {
   /** `later` leaves the question open. */
   trust: BarrelTrustAnswer | "later" = { kind: "granted", assurance: "pinned" };
   info: CarrierInfo | undefined;
+
+  barrelSecured(): void {}
 
   barrelTrustAsked(question: BarrelTrustQuestion): void {
     this.trustQuestions.push(question);

@@ -223,8 +223,8 @@ const expectOutcome = (outcome: Outcome, [, , reason, detail, saw, theirs]: Want
   if (outcome.at === "refused") expect(outcome.detail).toMatchObject(detail);
 };
 
-/** Of a node at rest: idle sessions, ends of certificates, changes of trust on disk, and its engine. */
-const STEADY_TIMERS = 4;
+/** Of a node at rest: idle sessions, changes of trust on disk, and its engine. */
+const STEADY_TIMERS = 3;
 
 describe("a node and a hostile barrel peer", () => {
   let rig: BarrelRig;

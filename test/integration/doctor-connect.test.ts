@@ -202,7 +202,7 @@ describe("peers known by key", () => {
     const [accepting, dialling] = await byKey([COOKIE, COOKIE], "strict");
     const { failure: found } = await rig.examine(dialling, FAR);
     expect(found?.diagnosis).toMatchObject({ code: "REFUSED_BY_PEER", stage: "identity", fault: "remote" });
-    expect(await accepting.diagnosed("KEY_UNTRUSTED")).toMatchObject({ stage: "identity", fault: "remote" });
+    expect(await accepting.diagnosed("KEY_UNTRUSTED")).toMatchObject({ stage: "identity", fault: "local" });
   });
 });
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type Diagnosis, diagnose } from "../../src/base/diagnosis.ts";
 import { parseNodeName } from "../../src/base/node-name.ts";
 import { createSockets } from "../../src/carrier/plain-socket.ts";
+import { createDatagrams } from "../../src/carrier/udp-port.ts";
 import { createNodeWith } from "../../src/create-node.ts";
 import { doctorConnect } from "../../src/doctor/connect.ts";
 import type { NetworkWorld } from "../../src/doctor/network-probes.ts";
@@ -61,7 +62,8 @@ export class DoctorRig {
   #files = 0;
 
   private constructor(epmdPort: number) {
-    this.world = { clock: new RealClock(), sockets: createSockets(), random: new RealRandom(), epmdPort };
+    const system = { clock: new RealClock(), random: new RealRandom() };
+    this.world = { ...system, sockets: createSockets(), datagrams: createDatagrams(), epmdPort };
     const openssl = (...args: string[]): void =>
       void execFileSync("openssl", args, { cwd: this.home, stdio: "ignore" });
     const key = (name: string): void =>

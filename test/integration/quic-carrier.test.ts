@@ -81,6 +81,49 @@ describe("a QUIC connection", () => {
     peer.close();
   });
 
+  it("uses large datagrams within this machine, and does without where they do not arrive", async () => {
+    const peer = await rawServer(await material(), ["erlang-dist"]);
+    const near = dial(engine(), peer.port);
+    await near.ear.until(isOpen);
+    const id = near.carrier.open("user");
+    let came = 0;
+    let heard: () => void = () => undefined;
+    peer.onRead = () => {
+      for (const read of peer.reads.splice(0)) came += read.length;
+      heard();
+    };
+    let sent = 0;
+    const send = async (octets: number): Promise<void> => {
+      near.carrier.write(id, Buffer.alloc(octets));
+      sent += octets;
+      await new Promise<void>((resolve) => {
+        heard = () => came === sent && resolve();
+        heard();
+      });
+    };
+    const largest = (): number => Math.max(...peer.sizes.splice(0));
+    const isSmall = (octets: number): boolean => octets <= 1452;
+    // None gets through: what it carried comes in small ones.
+    peer.loses = (octets) => !isSmall(octets);
+    await send(MIB);
+    const tried = peer.sizes.filter((octets) => !isSmall(octets)).length;
+    // Tries come a second apart, then ever later.
+    expect([tried > 0, tried < 8]).toEqual([true, true]);
+    peer.loses = () => false;
+    let many = 0;
+    while (many < 5) {
+      peer.sizes.length = 0;
+      await send(256 * 1024);
+      many = peer.sizes.filter((octets) => !isSmall(octets)).length;
+    }
+    expect(largest()).toBe(16_336);
+    // The path changes while they are in use.
+    peer.loses = (octets) => !isSmall(octets);
+    await send(MIB);
+    expect(near.ear.isClosed).toBe(false);
+    peer.close();
+  });
+
   it("bounds the memory of a peer that reads nothing, and delivers once it reads", async () => {
     const { server, near, far, dialler } = await pair({ engine: { maxBacklogBytes: MIB } });
     const rss = (): number => {

@@ -13,6 +13,10 @@ export interface RawPeer {
   /** What each read of a stream gave, in order. */
   readonly reads: string[];
   onRead: () => void;
+  /** Octets of the datagrams that came, those that `loses` let be lost as well. */
+  readonly sizes: number[];
+  /** Stands for the network: true where a datagram of so many octets does not arrive. */
+  loses: (octets: number) => boolean;
   /** Lets QUIC send. */
   push(): Promise<void>;
   close(): void;
@@ -47,6 +51,8 @@ async function rawPeer(
     }),
     reads,
     onRead: () => undefined,
+    sizes: [],
+    loses: () => false,
     async push() {
       for (;;) {
         const out = Buffer.alloc(1452);
@@ -60,6 +66,8 @@ async function rawPeer(
   };
   if (connection !== undefined) made(connection);
   socket.on("message", (bytes, from) => {
+    peer.sizes.push(bytes.length);
+    if (peer.loses(bytes.length)) return;
     const remote = { host: from.address, port: from.port };
     if (connection === undefined) {
       connection = make(local, remote);
@@ -72,8 +80,10 @@ async function rawPeer(
     }
     for (const stream of connection.readable()) {
       const into = Buffer.alloc(65_536);
-      const result = connection.streamRecv(stream, into);
-      if (result !== null) reads.push(into.toString("latin1", 0, result[0]));
+      for (let result = connection.streamRecv(stream, into); result !== null; ) {
+        reads.push(into.toString("latin1", 0, result[0]));
+        result = result[1] ? null : connection.streamRecv(stream, into);
+      }
     }
     void peer.push();
     peer.onRead();

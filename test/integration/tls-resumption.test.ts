@@ -28,7 +28,10 @@ import {
   secured,
   serve,
   server,
+  useTlsRig,
 } from "./tls-rig.ts";
+
+useTlsRig();
 
 const VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
 const only = (version: TlsCarrierOptions["minVersion"]): TlsCarrierOptions =>
@@ -216,6 +219,26 @@ describe.each(VERSIONS)("a %s session", (version) => {
     expect(resumed(await connected(rig, dialer))).toEqual(NONE);
   });
 
+  it("is not resumed when the own certificate has ended, on neither side", async () => {
+    const day = 86_400_000;
+    const short = async (name: string): Promise<TlsMaterial> =>
+      material(await authority.issue(name, { days: 1 }), authority.caPem);
+    // Each clock sees the end of the side's own certificate, and the other's lasts.
+    const far = new Later();
+    const rig = await serve({ ...only(version), clock: far }, await short("server@localhost"));
+    const dialer = dialerOf();
+    await stands(await connected(rig, dialer));
+    far.wallMs = () => Date.now() + 2 * day;
+    expect(resumed(await connected(rig, dialer))).toEqual(NONE);
+
+    const near = new Later();
+    const lasting = await serve(only(version));
+    const ending = dialerOf(await short("client@localhost"), {}, near);
+    await stands(await connected(lasting, ending));
+    near.wallMs = () => Date.now() + 2 * day;
+    expect(resumed(await connected(lasting, ending))).toEqual(NONE);
+  });
+
   it("is dropped by the dialler when it forgets it", async () => {
     const rig = await serve(only(version));
     const dialer = dialerOf();
@@ -319,6 +342,16 @@ describe("a TLS 1.2 session without tickets, as those of Erlang nodes are", () =
     const last = bareClient(rig.listener.port, { ...options(), session });
     const end = await (await rig.nextAccepted()).ear.until(isOpen);
     expect([last.isSessionReused(), end.info?.resumption]).toEqual([false, undefined]);
+  });
+
+  it("is not found any more with other material, though its certificate was verified under that too", async () => {
+    const rig = await serve();
+    const session = await sessionOf(rig, options());
+    rig.listener.replaceMaterial(server);
+    await sessionOf(rig, options());
+    const again = bareClient(rig.listener.port, { ...options(), session });
+    const far = await (await rig.nextAccepted()).ear.until(isOpen);
+    expect([again.isSessionReused(), far.info?.resumption]).toEqual([false, undefined]);
   });
 });
 

@@ -164,7 +164,7 @@ describe.each(PROFILES)("with $title", (profile) => {
     const large = Buffer.alloc(20 * MIB, "x");
     const [back, small] = await Promise.all([
       asker.call(service("echo"), large, { timeoutMs: 30_000 }),
-      asker.call(service("echo"), 1),
+      asker.call(service("echo"), 1, { timeoutMs: 30_000 }),
     ]);
     const digest = createHash("sha256")
       .update(back as Buffer)

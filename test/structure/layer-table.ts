@@ -51,6 +51,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     outside: {
       "node:child_process":
         "the engine of QUIC is a process of its own: its native code can hang, and then costs QUIC only",
+      "node:dgram": "asks the system and the peer about a UDP port, for diagnosis",
+      "node:dns": "the address of a host whose UDP port is asked about",
       "node:stream": "the pipe to that process; what keeps the first octets of a peer that is examined",
       "node:url": "the path of that process's program",
       "node:net": "the only folder that opens sockets",

@@ -51,6 +51,36 @@ describe("frames of the QUIC engine", () => {
     );
   });
 
+  it("of bytes are handed on as they come when they are long, and in one piece when they are not", () => {
+    const long = Buffer.concat([channelHead(69, 1, 68, 20_000), Buffer.alloc(20_000, 1)]);
+    const short = Buffer.concat([channelHead(69, 3, 4, 5000), Buffer.alloc(5000, 2)]);
+    const all = Buffer.concat([long, short, bareFrame(9, 5), long]);
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 5 }), (cuts) => {
+        const heard: string[] = [];
+        let bytesOfLong = 0;
+        const reader = new FrameReader(
+          (type, session) => heard.push(`frame ${type} ${session}`),
+          new Set([69]),
+          (type, session, channel, bytes, isLast) => {
+            expect(type).toBe(69);
+            expect(bytes.every((octet) => octet === (session === 1 ? 1 : 2))).toBe(true);
+            if (session === 1) bytesOfLong += bytes.length;
+            if (isLast) heard.push(`${session} ${channel} ${session === 1 ? bytesOfLong : bytes.length}`);
+            else expect(session).toBe(1);
+          },
+        );
+        for (let at = 0, turn = 0; at < all.length; turn++) {
+          const end = at + (cuts[turn % cuts.length] ?? 1);
+          reader.push(all.subarray(at, end));
+          at = end;
+        }
+        expect(heard).toEqual(["1 68 20000", "3 4 5000", "frame 9 5", "1 68 40000"]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it("give a value or a FrameError for any bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {

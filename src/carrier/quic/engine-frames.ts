@@ -237,24 +237,50 @@ export class FrameError extends Error {
 /** Hears the frames of one pipe. `body` may be kept: nobody writes to it again. */
 export type FrameHandler = (type: number, session: number, body: Buffer) => void;
 
+/** Hears the bytes of channel frames; those of a long one as they come. `isLast`: the frame ends with them. They may be kept. */
+export type BytesHandler = (type: number, session: number, channel: number, bytes: Buffer, isLast: boolean) => void;
+
+/** Channel frames of this length and more are not put together. Below are messages that have to stay in one piece. */
+const LONG_FRAME_BYTES: number = 16 * 1024;
+
+const NO_TYPES: ReadonlySet<number> = new Set<number>();
+
 /** Cuts the chunks of a pipe into frames. Keeps at most one frame, and only the octets of it that have come. */
 export class FrameReader {
   readonly #handle: FrameHandler;
+  readonly #bytes: BytesHandler;
+  readonly #withBytes: ReadonlySet<number>;
+  /** The long frame under way, and how many of its octets are to come. */
+  #left = 0;
+  #type = 0;
+  #session = 0;
+  #channel = 0;
   #kept: Buffer[] = [];
   #keptBytes = 0;
   /** Octets of the frame at the head of `#kept`, its length field included; 0 while that is not known. */
   #needed = 0;
 
-  constructor(handle: FrameHandler) {
+  /** @param withBytes types of the channel frames that `bytes` hears; default none */
+  constructor(handle: FrameHandler, withBytes: ReadonlySet<number> = NO_TYPES, bytes: BytesHandler = () => undefined) {
     this.#handle = handle;
+    this.#withBytes = withBytes;
+    this.#bytes = bytes;
   }
 
   /** @throws {FrameError} for a length that no frame has */
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
+      if (this.#left > 0) {
+        at = this.#goOn(chunk, at);
+        continue;
+      }
       if (this.#keptBytes === 0) {
         const end = at + frameBytes(chunk, at);
+        if (end > chunk.length && this.#beginLong(chunk, at, end)) {
+          at += CHANNEL_HEAD_BYTES;
+          continue;
+        }
         if (end > at && end <= chunk.length) {
           this.#deliver(chunk, at, end);
           at = end;
@@ -285,8 +311,31 @@ export class FrameReader {
     return end;
   }
 
+  /** Begins with a frame of which only the first part has come. */
+  #beginLong(chunk: Buffer, at: number, end: number): boolean {
+    if (end - at < LONG_FRAME_BYTES || chunk.length - at < CHANNEL_HEAD_BYTES) return false;
+    const type = chunk[at + 4] ?? 0;
+    if (!this.#withBytes.has(type)) return false;
+    this.#type = type;
+    this.#session = chunk.readUInt32BE(at + 5);
+    this.#channel = chunk.readUIntBE(at + HEAD_BYTES, ID_BYTES);
+    this.#left = end - at - CHANNEL_HEAD_BYTES;
+    return true;
+  }
+
+  #goOn(chunk: Buffer, at: number): number {
+    const end = Math.min(chunk.length, at + this.#left);
+    this.#left -= end - at;
+    this.#bytes(this.#type, this.#session, this.#channel, chunk.subarray(at, end), this.#left === 0);
+    return end;
+  }
+
   #deliver(bytes: Buffer, at: number, end: number): void {
-    this.#handle(bytes[at + 4] ?? 0, bytes.readUInt32BE(at + 5), bytes.subarray(at + HEAD_BYTES, end));
+    const type = bytes[at + 4] ?? 0;
+    const session = bytes.readUInt32BE(at + 5);
+    const body = bytes.subarray(at + HEAD_BYTES, end);
+    if (this.#withBytes.has(type)) this.#bytes(type, session, channelOf(body), bytesOf(body), true);
+    else this.#handle(type, session, body);
   }
 }
 

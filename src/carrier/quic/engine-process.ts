@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/clock.ts";
 import {
+  CHANNEL_HEAD_BYTES,
   type EngineConfig,
   FRAME_OVERHEAD_BYTES,
   FROM_ENGINE,
@@ -13,6 +14,7 @@ import {
   TO_ENGINE,
 } from "./engine-frames.ts";
 import type { EngineLoss } from "./quic-errors.ts";
+import { TurnWriter } from "./turn-writer.ts";
 
 /** Longest time in which an engine that is let go may tell its peers, milliseconds. */
 const LEAVE_MS = 1000;
@@ -20,23 +22,25 @@ const LEAVE_MS = 1000;
 /** The engine is asked for a sign of life this often, milliseconds. */
 const PING_MS = 1000;
 /** Session frames taken from the pipe are given back as credit in steps of this many octets. */
-const CREDIT_STEP_BYTES: number = 512 * 1024;
+const CREDIT_STEP_BYTES: number = 128 * 1024;
 /** The engine's exit code when the binding does not load. */
 const NO_BINDING = 78;
 const FIRST_COUNTED: ReadonlySet<number> = new Set<number>([
   FROM_ENGINE.opened,
-  FROM_ENGINE.data,
   FROM_ENGINE.finished,
   FROM_ENGINE.reset,
   FROM_ENGINE.closed,
   FROM_ENGINE.moved,
   FROM_ENGINE.dropped,
 ]);
+const WITH_BYTES: ReadonlySet<number> = new Set<number>([FROM_ENGINE.data]);
 
 /** Hears one engine process. */
 export interface EngineEar {
   /** One frame. @throws {FrameError} to have the engine killed */
   frame(type: number, id: number, body: Buffer): void;
+  /** Bytes that came on a channel of a connection. @throws as `frame` */
+  bytes(id: number, channel: number, bytes: Buffer): void;
   /** Exactly once; nothing follows. `no-binding`: this system cannot run it. */
   lost(loss: EngineLoss | "no-binding"): void;
 }
@@ -58,7 +62,7 @@ export class EngineProcess {
   readonly #ear: EngineEar;
   readonly #child: ChildProcess;
   readonly #pipe: Duplex;
-  #corked = false;
+  readonly #writer: TurnWriter;
   #taken = 0;
   #loss: EngineLoss | undefined;
   #over = false;
@@ -66,10 +70,6 @@ export class EngineProcess {
   #lastTick: MonotonicMs;
   #nonce = 0;
   #timer: Timer | undefined;
-  readonly #uncork: () => void = () => {
-    this.#corked = false;
-    this.#pipe.uncork();
-  };
 
   constructor(clock: Clock, options: EngineProcessOptions, ear: EngineEar) {
     this.#clock = clock;
@@ -86,7 +86,12 @@ export class EngineProcess {
     const pipe = this.#child.stdio[3];
     if (!(pipe instanceof Duplex)) throw new TypeError("the pipe to the QUIC engine is not duplex");
     this.#pipe = pipe;
-    const reader = new FrameReader((type, id, body) => this.#frame(type, id, body));
+    this.#writer = new TurnWriter(pipe, clock);
+    const reader = new FrameReader(
+      (type, id, body) => this.#frame(type, id, body),
+      WITH_BYTES,
+      (_type, id, channel, bytes, isLast) => this.#bytes(id, channel, bytes, isLast),
+    );
     pipe.on("data", (chunk: Buffer) => this.#chunk(reader, chunk));
     // A process without its pipe is of no use; how it ended is known when it has.
     pipe.on("error", () => this.#child.kill("SIGKILL"));
@@ -106,13 +111,7 @@ export class EngineProcess {
 
   /** Sends bytes of frames, gathered per turn. They must not change until they have left. */
   send(bytes: Uint8Array): void {
-    if (this.#over) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#pipe.cork();
-      this.#clock.afterTurn(this.#uncork);
-    }
-    this.#pipe.write(bytes);
+    if (!this.#over) this.#writer.write(bytes);
   }
 
   /** Whether the process keeps the node's event loop alive. */
@@ -134,7 +133,7 @@ export class EngineProcess {
     this.#over = true;
     this.#timer?.cancel();
     this.hold(false);
-    this.#pipe.uncork();
+    this.#writer.flush();
     this.#pipe.end();
     this.#clock.at(addMs(this.#clock.now(), LEAVE_MS), () => this.#child.kill("SIGKILL"), true);
     this.#ear.lost(this.#loss);
@@ -168,6 +167,12 @@ export class EngineProcess {
     if (this.#over) return;
     if (FIRST_COUNTED.has(type)) this.#taken += HEAD_BYTES + body.length + FRAME_OVERHEAD_BYTES;
     if (type !== FROM_ENGINE.pong) this.#ear.frame(type, id, body);
+  }
+
+  #bytes(id: number, channel: number, bytes: Buffer, isLast: boolean): void {
+    if (this.#over) return;
+    this.#taken += isLast ? CHANNEL_HEAD_BYTES + bytes.length + FRAME_OVERHEAD_BYTES : bytes.length;
+    this.#ear.bytes(id, channel, bytes);
   }
 
   #tickLater(): void {

@@ -1,11 +1,14 @@
 import { ByteParts } from "../../base/byte-parts.ts";
 import { RingQueue } from "../../base/ring-queue.ts";
 import type { ChannelId } from "../carrier.ts";
-import { channelHead, MAX_PIECE_BYTES, TO_ENGINE } from "./engine-frames.ts";
+import { CHANNEL_HEAD_BYTES, channelHead, MAX_PIECE_BYTES, TO_ENGINE, writeChannelHead } from "./engine-frames.ts";
 import { ENGINE_WINDOW_BYTES } from "./quic-limits.ts";
 
 /** In the queue of a channel: what was written until here leaves in packets of its own. */
 const FLUSH: Uint8Array = new Uint8Array(0);
+
+/** Up to this length a frame is copied together: a write of several pieces costs the system and the platform more. */
+const COPIED_BYTES = 2048;
 
 /** One channel as the node sees it: what waits to leave, and what came and waits to be read. */
 export class QuicChannel {
@@ -112,7 +115,23 @@ export class QuicChannel {
     if (length === 0) return;
     this.#queued -= length;
     this.#inEngine += length;
-    send(channelHead(flush ? TO_ENGINE.writeAndFlush : TO_ENGINE.write, session, this.id, length));
+    const type = flush ? TO_ENGINE.writeAndFlush : TO_ENGINE.write;
+    if (length <= COPIED_BYTES) {
+      send(joined(type, session, this.id, length, parts));
+      return;
+    }
+    send(channelHead(type, session, this.id, length));
     for (const part of parts) send(part);
   }
+}
+
+function joined(type: number, session: number, channel: number, length: number, parts: readonly Uint8Array[]): Buffer {
+  const frame = Buffer.allocUnsafe(CHANNEL_HEAD_BYTES + length);
+  writeChannelHead(frame, 0, type, session, channel, length);
+  let at = CHANNEL_HEAD_BYTES;
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
+  return frame;
 }

@@ -6,7 +6,6 @@ import type { ChannelledSink } from "../channels.ts";
 import { formatAddress } from "../socket-address.ts";
 import {
   bareFrame,
-  bytesOf,
   type ClosedFacts,
   channelNumberOf,
   channelOf,
@@ -212,6 +211,9 @@ export class QuicEngine {
     this.#restart = undefined;
     const ear: EngineEar = {
       frame: (type, id, body) => this.#frame(type, id, body),
+      bytes: (id, channel, bytes) => {
+        if (this.#entries.get(id)?.carrier.received(channel, bytes) === false) throw new FrameError("out of place");
+      },
       lost: (loss) => this.#lost(started, loss),
     };
     const { engineDeadlineMs: deadlineMs = DEFAULT_ENGINE_DEADLINE_MS, script = engineScript() } = this.#options;
@@ -273,8 +275,6 @@ export class QuicEngine {
   #sessionFrame(type: number, session: number, entry: Entry, body: Buffer): boolean {
     const { carrier } = entry;
     switch (type) {
-      case FROM_ENGINE.data:
-        return carrier.received(channelOf(body), bytesOf(body));
       case FROM_ENGINE.written:
         return carrier.taken(channelOf(body), channelNumberOf(body, 4));
       case FROM_ENGINE.finished:
@@ -306,10 +306,12 @@ export class QuicEngine {
   #lost(process: EngineProcess, loss: EngineLoss | "no-binding"): void {
     if (this.#process !== process) return;
     this.#process = undefined;
-    const cause = this.#closed ? engineClosed() : loss === "no-binding" ? bindingMissing() : engineLost(loss);
+    const causeAt = (stage: "port" | "session"): SallyportError =>
+      this.#closed ? engineClosed() : loss === "no-binding" ? bindingMissing() : engineLost(loss, stage);
+    const cause = causeAt("session");
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    for (const entry of entries) entry.carrier.closed(cause);
+    for (const { carrier, opened } of entries) carrier.closed(opened ? cause : causeAt("port"));
     if (this.#closed) return;
     if (loss === "no-binding") {
       const listeners = [...this.#listeners.values()];

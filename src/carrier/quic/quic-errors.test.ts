@@ -23,8 +23,14 @@ describe("the end of a QUIC connection", () => {
     [by("peer", true, 0x0c), true, "dial", "ERR_CLOSED", "CONNECTION_RESET"],
     [by("local", false, 0xa), true, "dial", "ERR_PEER_MISBEHAVED", "QUIC_PROTOCOL"],
     [by("timeout", false, 0), true, "dial", "ERR_CLOSED", "CONNECTION_LOST"],
-    [by("timeout", false, 0), false, "dial", "ERR_UNREACHABLE", "PORT_FILTERED"],
+    [by("timeout", false, 0), false, "dial", "ERR_UNREACHABLE", "UDP_FILTERED"],
     [by("system", false, 0, "ENOTFOUND"), false, "dial", "ERR_UNREACHABLE", "HOST_NOT_FOUND"],
+    [by("system", false, 0, "ECONNREFUSED"), false, "dial", "ERR_UNREACHABLE", "UDP_CLOSED"],
+    [by("system", false, 0, "ECONNREFUSED"), true, "dial", "ERR_UNREACHABLE", "QUIC_SYSTEM_ERROR"],
+    [by("system", false, 0, "ENETUNREACH"), false, "dial", "ERR_UNREACHABLE", "HOST_UNREACHABLE"],
+    [by("system", false, 0, "EAI_AGAIN"), false, "dial", "ERR_UNREACHABLE", "HOST_LOOKUP_FAILED"],
+    [by("system", false, 0, "EPERM"), false, "dial", "ERR_UNREACHABLE", "QUIC_SYSTEM_ERROR"],
+    [by("peer", false, 0x178), false, "accept", "ERR_PEER_INCOMPATIBLE", "QUIC_NO_ALPN"],
     [by("system", false, 0, "a\nb"), false, "dial", "ERR_UNREACHABLE", "QUIC_SYSTEM_ERROR"],
   ] as const)("%j, open %s, is told to the %s side as %s %s", (facts, opened, side, code, reason) => {
     const cause = closedCause(facts, "h:1", opened, side);

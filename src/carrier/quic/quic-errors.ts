@@ -1,7 +1,8 @@
-import { SallyportError } from "../../base/errors.ts";
+import { SallyportError, type Stage } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
 import { channelsCutByPeer } from "../channel-errors.ts";
 import type { ChannelSide } from "../channel-ids.ts";
+import { explainSocketError } from "../tls-errors.ts";
 import type { ClosedFacts } from "./engine-frames.ts";
 
 /** QUIC CRYPTO_ERROR: 0x100 plus the TLS alert. RFC 9001 section 4.8. */
@@ -9,6 +10,26 @@ const CRYPTO_ERROR = 0x100;
 const CRYPTO_ERROR_LAST = 0x1ff;
 const ALERT_DECRYPT_ERROR = 51;
 const ALERT_NO_APPLICATION_PROTOCOL = 120;
+
+/** Names of alerts that QUIC's handshake ends with. RFC 8446 section 6. */
+const ALERT_NAMES: Readonly<Record<number, string>> = {
+  10: "unexpected_message",
+  40: "handshake_failure",
+  42: "bad_certificate",
+  43: "unsupported_certificate",
+  46: "certificate_unknown",
+  47: "illegal_parameter",
+  48: "unknown_ca",
+  50: "decode_error",
+  51: "decrypt_error",
+  70: "protocol_version",
+  71: "insufficient_security",
+  80: "internal_error",
+  109: "missing_extension",
+  112: "unrecognized_name",
+  116: "certificate_required",
+  120: "no_application_protocol",
+};
 
 /** Why the engine ended. */
 export type EngineLoss = "killed" | "silent" | "protocol" | "ended";
@@ -20,15 +41,15 @@ const LOSS_WORDS: Readonly<Record<EngineLoss, string>> = {
   ended: "ended by itself",
 };
 
-/** The engine process is gone, and with it every QUIC connection. */
-export function engineLost(loss: EngineLoss): SallyportError {
+/** The engine process is gone, and with it every QUIC connection. `stage`: how far the connection had come. */
+export function engineLost(loss: EngineLoss, stage: Stage): SallyportError {
   return new SallyportError(
     "ERR_CLOSED",
     "QUIC_ENGINE_LOST",
     `the QUIC engine ${LOSS_WORDS[loss]}; all QUIC connections are lost`,
     {
       detail: { loss },
-      stage: "session",
+      stage,
       advice: "connect again; when it happens again, look at who sends to the QUIC port, or use TLS",
     },
   );
@@ -100,7 +121,7 @@ export function closedCause(
   if (facts.by === "timeout") return timedOut(address, opened);
   const tls = !facts.app && facts.code >= CRYPTO_ERROR && facts.code <= CRYPTO_ERROR_LAST;
   if (tls) return tlsFailure(facts, facts.code - CRYPTO_ERROR, address, side);
-  if (!opened) return closedWhileOpening(address, facts.code);
+  if (!opened) return closedWhileOpening(address, facts);
   if (facts.by === "local") {
     // Both sides agreed on an end in good order, which this one asked for.
     if (facts.app && facts.code === 0) return undefined;
@@ -111,14 +132,20 @@ export function closedCause(
 }
 
 function tlsFailure(facts: ClosedFacts, alert: number, address: string, side: ChannelSide): SallyportError {
-  const detail = { address, alert };
+  const alertName = ALERT_NAMES[alert] ?? "unknown";
+  const detail = { address, alert, alertName, by: facts.by === "local" ? "this node" : "the other node" };
   if (alert === ALERT_NO_APPLICATION_PROTOCOL) {
-    return new SallyportError(
-      "ERR_PEER_INCOMPATIBLE",
-      "QUIC_NO_ALPN",
-      `${address} speaks none of the application protocols offered over QUIC`,
-      { detail, stage: "tls", advice: "dial the port of a node that speaks this protocol over QUIC" },
-    );
+    const [says, advice] =
+      side === "dial"
+        ? [
+            `${address} speaks none of the application protocols offered over QUIC`,
+            "dial the port of a node that speaks this protocol over QUIC",
+          ]
+        : [
+            `${address} offers none of the application protocols that this node speaks over QUIC`,
+            "let it offer erlang-dist, as barrel_p2p and Sallyport nodes do, or dial another port",
+          ];
+    return new SallyportError("ERR_PEER_INCOMPATIBLE", "QUIC_NO_ALPN", says, { detail, stage: "tls", advice });
   }
   if (facts.by === "local" && side === "dial" && alert === ALERT_DECRYPT_ERROR) {
     return new SallyportError(
@@ -129,16 +156,20 @@ function tlsFailure(facts: ClosedFacts, alert: number, address: string, side: Ch
     );
   }
   const who = facts.by === "local" ? "this node refused" : `${address} refused`;
-  return new SallyportError(
-    "ERR_PEER_INCOMPATIBLE",
-    "QUIC_TLS_FAILED",
-    `${who} the QUIC handshake with TLS alert ${alert}`,
-    {
-      detail,
+  const says = `${who} the QUIC handshake with TLS alert ${alert} (${alertName})`;
+  if (facts.by === "peer" && side === "accept" && alert === ALERT_DECRYPT_ERROR) {
+    return new SallyportError("ERR_PEER_INCOMPATIBLE", "QUIC_TLS_FAILED", says, {
+      detail: { ...detail, diagnosis: "QUIC_CERTIFICATE_UNPROVEN", fault: "local" },
       stage: "tls",
-      advice: "check that both sides allow a common TLS 1.3 suite, group and signature scheme",
-    },
-  );
+      advice:
+        "the dialler could not verify this node's proof of its certificate: renew it (sallyport keys rotate --certificate); when it stays so, somebody in between changes packets",
+    });
+  }
+  return new SallyportError("ERR_PEER_INCOMPATIBLE", "QUIC_TLS_FAILED", says, {
+    detail,
+    stage: "tls",
+    advice: "check that both sides allow a common TLS 1.3 suite, group and signature scheme",
+  });
 }
 
 function timedOut(address: string, opened: boolean): SallyportError {
@@ -149,18 +180,35 @@ function timedOut(address: string, opened: boolean): SallyportError {
       advice: "look for a network or a machine that went down",
     });
   }
-  return new SallyportError("ERR_UNREACHABLE", "PORT_FILTERED", `no answer at all came from UDP ${address}`, {
+  return udpFiltered(address);
+}
+
+/** Nothing at all came back. */
+export function udpFiltered(address: string): SallyportError {
+  return new SallyportError("ERR_UNREACHABLE", "UDP_FILTERED", `no answer at all came from UDP ${address}`, {
     detail: { address },
     stage: "port",
     advice: "check that a QUIC listener runs there and that no firewall drops UDP to its port",
   });
 }
 
-function closedWhileOpening(address: string, code: number): SallyportError {
+/** The other host itself says that nothing listens (ICMP port unreachable). */
+export function udpClosed(address: string): SallyportError {
+  return new SallyportError("ERR_UNREACHABLE", "UDP_CLOSED", `nothing listens on UDP ${address}`, {
+    detail: { address, system: "ECONNREFUSED" },
+    stage: "port",
+    advice:
+      "start the node there with a quic:// listener, or correct the port; an open TCP port of that number does not count",
+  });
+}
+
+function closedWhileOpening(address: string, { by, code }: ClosedFacts): SallyportError {
   return new SallyportError(
     "ERR_CLOSED",
     "CLOSED_WHILE_OPENING",
-    `${address} closed before the QUIC connection was up (code ${code})`,
+    by === "peer"
+      ? `${address} closed before the QUIC connection was up (code ${code})`
+      : `this node takes no part in what ${address} answered over QUIC (code ${code})`,
     {
       detail: { address, code },
       stage: "port",
@@ -179,21 +227,44 @@ function misbehaved(address: string, code: number): SallyportError {
 }
 
 function systemFailure(system: string, address: string, opened: boolean): SallyportError {
-  if (system === "ENOTFOUND") {
-    return new SallyportError("ERR_UNREACHABLE", "HOST_NOT_FOUND", `the host of ${address} has no address`, {
-      detail: { address },
-      stage: "resolve",
-      advice: "correct the host name, or give the address with a resolve entry",
-    });
+  return opened ? systemError(system, address, "session") : udpFailure(system, address);
+}
+
+/** What the system says of a UDP port that was not heard of yet. */
+export function udpFailure(system: string, address: string): SallyportError {
+  switch (system) {
+    case "ECONNREFUSED":
+      return udpClosed(address);
+    case "ETIMEDOUT":
+      return udpFiltered(address);
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "EAI_FAIL":
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+    case "EHOSTDOWN":
+    case "EADDRNOTAVAIL":
+      // They mean over UDP what they mean over TCP.
+      return explainSocketError(Object.assign(new Error(system), { code: system }), {
+        address,
+        role: "dial",
+        opening: true,
+      });
+    default:
+      return systemError(system, address, "port");
   }
+}
+
+function systemError(system: string, address: string, stage: Stage): SallyportError {
+  const shown = quotePeerText(system);
   return new SallyportError(
     "ERR_UNREACHABLE",
     "QUIC_SYSTEM_ERROR",
-    `the QUIC connection with ${address} failed in this system (${quotePeerText(system)})`,
+    `the QUIC connection with ${address} failed in this system (${shown})`,
     {
-      detail: { address },
-      stage: opened ? "session" : "port",
-      advice: "check address, routes and name service of this machine, then connect again",
+      detail: { address, system: shown },
+      stage,
+      advice: "check address, routes, firewall and name service of this machine, then connect again",
     },
   );
 }

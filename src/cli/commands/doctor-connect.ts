@@ -1,5 +1,6 @@
 import { isSallyportError, type SallyportError } from "../../base/errors.ts";
 import { createSockets } from "../../carrier/plain-socket.ts";
+import { createDatagrams } from "../../carrier/udp-port.ts";
 import type { ConfigWarning } from "../../config/erlang-text.ts";
 import { errorOf } from "../../control/answer-error.ts";
 import { type ControlFailure, type Fields, failureOf } from "../../control/control-protocol.ts";
@@ -68,7 +69,7 @@ function networkOf(
   { clock, random }: Pick<CommandWorld, "clock" | "random">,
   { epmdPort }: Pick<NodeOptions, "epmdPort">,
 ) {
-  return { clock, random, sockets: createSockets(), epmdPort: epmdPort ?? EPMD_PORT };
+  return { clock, random, sockets: createSockets(), datagrams: createDatagrams(), epmdPort: epmdPort ?? EPMD_PORT };
 }
 
 /** A report as it goes over the control socket and into `--json`. */

@@ -1,6 +1,7 @@
 import { SallyportError } from "../../base/errors.ts";
 import { tryNodeName } from "../../base/node-name.ts";
 import { createSockets } from "../../carrier/plain-socket.ts";
+import { createDatagrams } from "../../carrier/udp-port.ts";
 import type { ConfigWarning } from "../../config/erlang-text.ts";
 import type { Fields } from "../../control/control-protocol.ts";
 import { checkSocketDirectory } from "../../control/socket-place.ts";
@@ -35,6 +36,7 @@ export async function doctor(world: CommandWorld, flags: CommonFlags): Promise<E
     random: world.random,
     crypto: world.identityCrypto,
     sockets: createSockets(),
+    datagrams: createDatagrams(),
     epmdPort: options.epmdPort ?? EPMD_PORT,
   };
   const checks: readonly Check[] = [

@@ -1,0 +1,280 @@
+import { Duplex } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { type EngineConfig, FROM_ENGINE, FrameReader } from "../carrier/quic/engine-frames.ts";
+import { VirtualClock } from "../testkit/virtual-clock.ts";
+import type { NativeBinding, NativeConnection } from "./binding.ts";
+import { PIPE_WINDOW_BYTES, Pipe } from "./pipe.ts";
+import { Session } from "./session.ts";
+import { UdpSocket } from "./udp.ts";
+
+const LANE = 4;
+const OTHER_LANE = 8;
+const BULK = 68;
+const MANY = 1_000_000_000;
+const REMOTE = { host: "10.0.0.1", port: 7 };
+
+/** QUIC as far as a session sees it: streams take what there is capacity for, and every datagram asks for an ACK. */
+class Quic {
+  capacity = MANY;
+  /** `stream:octets` as they were given to it, and the urgencies. */
+  readonly took: string[] = [];
+  readonly urgencies: [number, number][] = [];
+  readonly readable_ = new Map<number, number>();
+  lists = 0;
+  packets = 0;
+  #toSend = 0;
+  #acks = 0;
+
+  recv(): number {
+    this.#acks++;
+    return 1;
+  }
+
+  send(): [number, { to: typeof REMOTE }] | null {
+    if (this.#toSend === 0 && this.#acks === 0) return null;
+    this.packets++;
+    this.#toSend = Math.max(0, this.#toSend - 1452);
+    this.#acks = 0;
+    return [1452, { to: REMOTE }];
+  }
+
+  streamSend(stream: number, data: Uint8Array): number | null {
+    const taken = Math.min(this.capacity, data.length);
+    if (taken === 0) return null;
+    this.capacity -= taken;
+    this.#toSend += taken;
+    this.took.push(`${stream}:${taken}`);
+    return taken;
+  }
+
+  streamRecv(stream: number, into: Uint8Array): [number, boolean] | null {
+    const left = this.readable_.get(stream) ?? 0;
+    if (left === 0) return null;
+    const taken = Math.min(left, into.length);
+    if (taken === left) this.readable_.delete(stream);
+    else this.readable_.set(stream, left - taken);
+    return [taken, false];
+  }
+
+  readable(): number[] {
+    this.lists++;
+    return [...this.readable_.keys()];
+  }
+
+  isReadable = (): boolean => this.readable_.size > 0;
+  streamReadable = (stream: number): boolean => this.readable_.has(stream);
+  streamPriority = (stream: number, urgency: number): unknown => this.urgencies.push([stream, urgency]);
+  streamCapacity = (): number => this.capacity;
+  isEstablished = (): boolean => true;
+  isResumed = (): boolean => false;
+  isDraining = (): boolean => false;
+  isClosed = (): boolean => false;
+  applicationProto = (): Uint8Array => Buffer.from("erlang-dist");
+  peerCertChain = (): null => null;
+  maxSendUdpPayloadSize = (): number => 1452;
+  timeout = (): null => null;
+}
+
+function world() {
+  const clock = new VirtualClock();
+  const heard: string[] = [];
+  const note = (type: number, channel: number, octets: number): void => {
+    const name = type === FROM_ENGINE.written ? "written" : type === FROM_ENGINE.data ? "data" : String(type);
+    heard.push(`${name} ${channel} ${octets}`);
+  };
+  const reader = new FrameReader(
+    (type, _session, body) => {
+      if (type !== FROM_ENGINE.opened) note(type, body.readUIntBE(0, 6), body.length >= 10 ? body.readUInt32BE(6) : 0);
+    },
+    new Set([FROM_ENGINE.data]),
+    (type, _session, channel, bytes) => note(type, channel, bytes.length),
+  );
+  const node = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      reader.push(chunk);
+      done();
+    },
+  });
+  const pipe = new Pipe(node, clock);
+  const quic = new Quic();
+  let isAwake = false;
+  const parts = {
+    binding: { Shutdown: { Read: 0, Write: 1 } } as NativeBinding,
+    clock,
+    pipe,
+    config: { handshakeMs: MANY, keepAliveMs: MANY, maxBacklogBytes: MANY, lingerMs: MANY } as EngineConfig,
+    wake: (woken: Session) => {
+      if (isAwake) return;
+      isAwake = true;
+      clock.later(() => {
+        isAwake = false;
+        woken.pass();
+      });
+    },
+    gone: () => undefined,
+  };
+  const socket = {
+    host: "0.0.0.0",
+    port: 1,
+    send: UdpSocket.giveBack,
+    close: () => undefined,
+  };
+  const connection = quic as unknown as NativeConnection;
+  const session = new Session(parts, { id: 2, side: "dial", keys: [] }, connection, ["erlang-dist"], socket, REMOTE);
+  const datagram = (): void => session.datagram(Buffer.alloc(100), REMOTE.host, REMOTE.port);
+  session.pass();
+  clock.advance(10);
+  const said = (): string[] => heard.splice(0);
+  const sent = (): number => {
+    const { packets } = quic;
+    quic.packets = 0;
+    return packets;
+  };
+  sent();
+  said();
+  return { clock, pipe, quic, session, datagram, said, sent };
+}
+
+describe("a session of the QUIC engine", () => {
+  it("answers one datagram with what the node says to it, or soon, and two at once", () => {
+    const { clock, session, datagram, sent } = world();
+    datagram();
+    clock.advance(4);
+    expect(sent()).toBe(0);
+    session.write(LANE, Buffer.alloc(10), true);
+    clock.runTurn();
+    expect(sent()).toBe(1);
+    clock.advance(10);
+    datagram();
+    clock.advance(5);
+    expect(sent()).toBe(1);
+    datagram();
+    datagram();
+    clock.runTurn();
+    expect(sent()).toBe(1);
+  });
+
+  it("gives QUIC messages before the application's streams, and those with less urgency", () => {
+    const { clock, quic, session, datagram } = world();
+    quic.capacity = 1000;
+    session.write(BULK, Buffer.alloc(4000), false);
+    clock.runTurn();
+    session.write(LANE, Buffer.alloc(300), true);
+    clock.runTurn();
+    quic.capacity = 500;
+    datagram();
+    clock.runTurn();
+    expect(quic.took).toEqual(["68:1000", "4:300", "68:200"]);
+    expect(quic.urgencies).toEqual([[BULK, 191]]);
+  });
+
+  it("gives QUIC the application's streams in shares, so that a message comes between", () => {
+    const { clock, quic, session } = world();
+    const piece = Buffer.alloc(64 * 1024);
+    for (let n = 0; n < 20; n++) session.write(BULK, piece, false);
+    session.pass();
+    session.write(LANE, Buffer.alloc(10), true);
+    session.pass();
+    clock.advance(100);
+    expect(quic.took.slice(0, 4)).toEqual(["68:65536", "68:65536", "4:10", "68:65536"]);
+    expect(quic.took).toHaveLength(21);
+  });
+
+  it("lets streams that wait have their turn", () => {
+    const { clock, quic, session, datagram, sent } = world();
+    quic.capacity = 0;
+    for (const channel of [BULK, BULK + 4]) session.write(channel, Buffer.alloc(3000), false);
+    clock.advance(10);
+    for (let n = 0; n < 4; n++) {
+      quic.capacity = 1000;
+      sent();
+      datagram();
+      clock.runTurn();
+      // What an ACK has made room for leaves at once.
+      expect(sent()).toBe(1);
+    }
+    expect(quic.took).toEqual(["68:1000", "72:1000", "68:1000", "72:1000"]);
+  });
+
+  it("tells the node of small writes with the next frame, or soon, and of larger ones at once", () => {
+    const { clock, quic, session, datagram, said } = world();
+    session.write(LANE, Buffer.alloc(100), true);
+    clock.advance(4);
+    expect(said()).toEqual([]);
+    clock.advance(1);
+    expect(said()).toEqual(["written 4 100"]);
+    session.write(LANE, Buffer.alloc(2048), true);
+    clock.runTurn();
+    expect(said()).toEqual(["written 4 2048"]);
+    session.write(LANE, Buffer.alloc(50), true);
+    clock.runTurn();
+    quic.readable_.set(1, 7);
+    datagram();
+    clock.runTurn();
+    expect(said()).toEqual(["data 1 7", "written 4 50"]);
+    clock.advance(10);
+    quic.capacity = 4000;
+    session.write(LANE, Buffer.alloc(5000), true);
+    clock.runTurn();
+    expect(said()).toEqual([]);
+    clock.advance(5);
+    expect(said()).toEqual(["written 4 4000"]);
+  });
+
+  it("asks those channels first that were readable last", () => {
+    const { clock, quic, datagram } = world();
+    const asked: number[] = [];
+    const read = (...channels: number[]): number[] => {
+      asked.length = 0;
+      for (const channel of channels) quic.readable_.set(channel, 9);
+      datagram();
+      clock.runTurn();
+      return [...asked];
+    };
+    quic.streamReadable = (stream) => {
+      asked.push(stream);
+      return quic.readable_.has(stream);
+    };
+    const many = Array.from({ length: 16 }, (_, n) => 1 + 4 * n);
+    read(...many);
+    expect(read(1)).toHaveLength(16);
+    expect(read(1)).toEqual([1]);
+    read(5);
+    expect(read(1)).toEqual([5, 1]);
+  });
+
+  it("asks for the list of readable streams only where one is new", () => {
+    const { clock, quic, datagram, said } = world();
+    for (const channels of [[1, 5], [5], [1], [1, 5]]) {
+      for (const channel of channels) quic.readable_.set(channel, 9);
+      datagram();
+      clock.runTurn();
+      expect(said().sort()).toEqual(channels.map((channel) => `data ${channel} 9`));
+    }
+    expect(quic.lists).toBe(1);
+    quic.readable_.set(9, 9);
+    datagram();
+    clock.runTurn();
+    expect([said(), quic.lists]).toEqual([["data 9 9"], 2]);
+  });
+
+  it("hands the node messages before the bytes of streams that came before them, when it is slow", () => {
+    const { clock, pipe, quic, session, datagram, said } = world();
+    quic.readable_.set(BULK, PIPE_WINDOW_BYTES + 70_000);
+    datagram();
+    clock.runTurn();
+    said();
+    for (const channel of [OTHER_LANE, BULK]) quic.readable_.set(channel, 10);
+    datagram();
+    clock.runTurn();
+    session.abandon("E");
+    expect(said()).toEqual([]);
+    pipe.credit(PIPE_WINDOW_BYTES);
+    clock.runTurn();
+    const order = said();
+    expect(order[0]).toBe("data 8 10");
+    expect(order.at(-2)).toBe("data 68 10");
+    expect(order.at(-1)).toMatch(/^72 /);
+  });
+});
