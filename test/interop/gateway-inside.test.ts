@@ -175,6 +175,7 @@ describeWithErlang("an Erlang node outside by certificate, and a node inside by 
   it("with another key inside nobody is believed, on either way", async () => {
     await t.desk.close({ timeoutMs: 0 });
     await eventually(() => expect(t.gateway.pairs).toBe(0));
+    await eventually(async () => expect(await t.beam.erl("nodes(hidden)")).toBe("[]"));
     const other = await t.startDesk(`${DESK}#other`);
     const mark = t.events.length;
     expect(await t.beam.erl(`net_adm:ping('${DESK}')`)).toBe("pang");
@@ -301,6 +302,7 @@ describeWithErlang("a node of barrel_p2p inside, and a node with a key outside",
   it("meet when the inside node dials: it counts as cookie at most", async () => {
     t.shop.disconnect(DESK);
     await eventually(() => expect(t.gateway.pairs).toBe(0));
+    await eventually(() => expect(t.shop.peers()).toEqual([]));
     await t.peer.dial(SHOP, t.at);
     await hasSession();
     expect(t.gateway.status().pairs[0]?.sessions).toMatchObject([
@@ -408,6 +410,11 @@ describeWithErlang("two pairs of one gateway, all by key: one native on both sid
       cave: await node(CAVE, `tls://127.0.0.1:${ports.cave}`, VAULT, "outside"),
     };
   });
+  /** Nobody holds anything any more. */
+  const apart = async (): Promise<void> => {
+    await eventually(() => expect(t.gateway.pairs).toBe(0));
+    await eventually(() => expect([t.desk, t.shop, t.vault, t.cave].flatMap((node) => node.peers())).toEqual([]));
+  };
   const sessions = () => t.gateway.status().pairs.map(({ sessions: all }) => all.map(({ inside }) => inside));
 
   it("stand beside each other, each under its own rules", async () => {
@@ -429,7 +436,7 @@ describeWithErlang("two pairs of one gateway, all by key: one native on both sid
   it("meet by either dial", async () => {
     t.shop.disconnect(DESK);
     t.vault.disconnect(CAVE);
-    await eventually(() => expect(t.gateway.pairs).toBe(0));
+    await apart();
     await Promise.all([t.desk.connect(SHOP), t.cave.connect(VAULT)]);
     const by = () => t.gateway.status().pairs.map((pair) => pair.sessions[0]?.dialledBy);
     await eventually(() => expect(by()).toEqual(["inside", "outside"]));
@@ -442,7 +449,7 @@ describeWithErlang("two pairs of one gateway, all by key: one native on both sid
         [t.cave, VAULT],
       ] as const)
         node.disconnect(peer);
-      await eventually(() => expect(t.gateway.pairs).toBe(0));
+      await apart();
       await Promise.all([t.desk.connect(SHOP), t.shop.connect(DESK), t.vault.connect(CAVE), t.cave.connect(VAULT)]);
       await eventually(() => expect(sessions()).toEqual([[DESK], [VAULT]]));
       expect(await t.shop.call({ name: "calc", node: DESK }, [round, 1])).toBe(round + 1);
@@ -522,6 +529,7 @@ describeWithErlang("an inside node by key in a process of its own", () => {
     expect(await t.shop.connect(DESK)).toMatchObject({ name: DESK, assurance: "pinned" });
     t.shop.disconnect(DESK);
     await eventually(() => expect(t.gateway.pairs).toBe(0));
+    await eventually(() => expect(again.events.at(-1)).toMatchObject({ event: "nodedown" }));
     again.connect(SHOP);
     await saw(t, 0, { kind: "up", dialledBy: "inside" });
   });
