@@ -45,6 +45,8 @@ export interface NativeConnection {
   streamPriority(stream: number, urgency: number, incremental: boolean): unknown;
   streamReadable(stream: number): boolean;
   isReadable(): boolean;
+  /** True when everything was read and no more comes; also for a stream that is forgotten. */
+  streamFinished(stream: number): boolean;
   /** Costs tens of microseconds, however few it lists. */
   readable(): Iterable<number>;
   /** Before the connection stands: what every path carries. */

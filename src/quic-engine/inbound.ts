@@ -33,6 +33,8 @@ export class Inbound implements Backlog {
   readonly #bulk: RingQueue<Buffer> = new RingQueue<Buffer>();
   readonly #recentLanes: RecentChannels = new RecentChannels();
   readonly #recentBulk: RecentChannels = new RecentChannels();
+  /** Channels that were read and whose end was not seen. */
+  readonly #open: Set<number> = new Set<number>();
   #slab: Buffer = Buffer.alloc(0);
   #slabAt = 0;
   #paused = false;
@@ -85,6 +87,24 @@ export class Inbound implements Backlog {
     }
   }
 
+  /**
+   * Looks for ends that QUIC does not tell of: where the last bytes of a stream come a second time, with its end, this version
+   * takes them for known and does not list the stream again.
+   */
+  lookForEnds(connection: NativeConnection, ended: EndHandler): void {
+    for (const channel of this.#open) {
+      if (connection.streamReadable(channel) || !connection.streamFinished(channel)) continue;
+      this.#open.delete(channel);
+      this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0), isUserChannel(channel));
+      ended(channel, "finished");
+    }
+  }
+
+  /** The channel is over. */
+  forget(channel: number): void {
+    this.#open.delete(channel);
+  }
+
   /** True when nothing is left on any stream. */
   #readRecent(connection: NativeConnection, recent: RecentChannels, ended: EndHandler): boolean {
     for (let at = 0; at < recent.length; at++) {
@@ -99,6 +119,7 @@ export class Inbound implements Backlog {
 
   #read(connection: NativeConnection, channel: number, ended: EndHandler): void {
     let end: "finished" | number | undefined;
+    this.#open.add(channel);
     try {
       let piece = this.#readPiece(connection, channel);
       while (piece === "more") piece = this.#readPiece(connection, channel);
@@ -106,7 +127,9 @@ export class Inbound implements Backlog {
     } catch (error) {
       end = resetCode(error instanceof Error ? error.message : "");
     }
-    if (end !== undefined) ended(channel, end);
+    if (end === undefined) return;
+    this.#open.delete(channel);
+    ended(channel, end);
   }
 
   #readPiece(connection: NativeConnection, channel: number): "more" | "finished" | undefined {

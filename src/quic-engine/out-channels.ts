@@ -108,7 +108,9 @@ export class OutChannels {
   /** A peer that wants no more of a stream of ours says so on that stream only. */
   watch(): void {
     for (const outgoing of this.#watched) {
-      if (outgoing.idle && outgoing.cutWith === undefined) this.#settle(outgoing, outgoing.look(this.#host.connection));
+      // QUIC may have forgotten one that has ended in good order.
+      if (outgoing.finished || !outgoing.idle || outgoing.cutWith !== undefined) continue;
+      this.#settle(outgoing, outgoing.look(this.#host.connection));
     }
   }
 

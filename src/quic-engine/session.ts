@@ -193,6 +193,7 @@ export class Session implements OutHost {
   tend(now: MonotonicMs): void {
     if (!this.#opened && now >= this.#openUntil) this.#close(false, CONNECTION_REFUSED);
     if (this.#lingerUntil !== undefined && now >= this.#lingerUntil) this.#close(true, CLOSE_IN_ORDER);
+    if (this.#opened && !this.#reported) this.#inbound.lookForEnds(this.connection, this.#onEnd);
     if (this.#opened && now - this.#keptAlive >= this.#parts.config.keepAliveMs) this.poke();
     else this.#wakeToSend();
   }
@@ -348,6 +349,7 @@ export class Session implements OutHost {
   /** Ends both directions of a channel with a code, as far as they are open. */
   drop(channel: number, code: number): void {
     this.#out.drop(channel);
+    this.#inbound.forget(channel);
     const { Read, Write } = this.#parts.binding.Shutdown;
     const own = isOpenedBy(this.side, channel);
     for (const direction of isUnidirectional(channel) ? [own ? Write : Read] : [Write, Read]) {
