@@ -30,6 +30,8 @@ export interface IdentityUse {
   readonly identities: PairIdentities;
   /** Another use of the same. */
   again(): IdentityUse;
+  /** Lets another process have the directories, for all uses of them. Idempotent. */
+  letGo(): void;
   /** Closes those that nobody else uses. Idempotent. */
   release(): void;
 }
@@ -113,6 +115,9 @@ export class IdentityPool {
     return {
       identities,
       again: () => this.#another(identities, directories),
+      letGo: () => {
+        for (const identity of [identities.outside, ...identities.inside.values()]) identity?.letGo();
+      },
       release: () => {
         if (isReleased) return;
         isReleased = true;

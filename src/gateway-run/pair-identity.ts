@@ -30,6 +30,8 @@ export interface PairIdentity {
   readonly warnings: readonly IdentityWarning[];
   /** Calls `changed` when trust in somebody has changed, until the function that it returns is called. */
   watch(changed: (changes: readonly TrustChange[]) => void): () => void;
+  /** Another process may run with the directory from now on; sessions that are up keep their key. Idempotent. */
+  letGo(): void;
   /** Overwrites the key and lets the directory go. */
   close(): void;
 }
@@ -116,6 +118,7 @@ export async function openPairIdentity(
         watchers.add(changed);
         return () => void watchers.delete(changed);
       },
+      letGo: () => lock.release(),
       close() {
         quic?.node.close();
         keeper.stop();

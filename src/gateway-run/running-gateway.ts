@@ -153,7 +153,7 @@ export class RunningGateway implements Gateway {
     if (this.#state !== "running") throw notRunning(this.#state);
     this.#state = "draining";
     this.#duty?.stop();
-    const release = (pair: RunningPair) => (handOver ? pair.vacate(drained(pair.name)) : pair.unlisten());
+    const release = (pair: RunningPair) => (handOver ? pair.handOver(drained(pair.name)) : pair.unlisten());
     const released = [...this.#book.all.map(release), this.#world.mappers.close()];
     if (handOver) this.#audit?.handOver();
     if (handOver) void this.#probes?.close();

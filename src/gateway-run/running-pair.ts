@@ -118,6 +118,12 @@ export class RunningPair {
     await closed;
   }
 
+  /** As `vacate`, for another process, which needs the key directories as well. */
+  handOver(cause: SallyportError): Promise<void> {
+    this.#use?.letGo();
+    return this.vacate(cause);
+  }
+
   /** Ends listeners and sessions. `cause`: why, for the events. Idempotent. */
   async close(cause?: SallyportError): Promise<void> {
     this.rules?.stop();

@@ -82,6 +82,19 @@ describeWithErlang("an Erlang node and a Sallyport node with keys, through a gat
     expect(t.outside.peers()).toMatchObject([{ name: INSIDE, assurance: "pinned", protocol: "native" }]);
   });
 
+  it("go on while another gateway with the same keys takes over, which could not start before", async () => {
+    const here = await build(t.rig, "guest@127.0.0.1");
+    await here.outside.connect(INSIDE);
+    const taker = { nodes: [here.name], identity: { dir: here.keys.dir(INSIDE) } };
+    const takeOver = () => startGateway(t.rig, INSIDE, taker, { address: "tcp://127.0.0.1:9" });
+    expect(await failure(takeOver())).toMatchObject({ reason: "ALREADY_RUNNING" });
+    const left = here.gateway.drain({ handOver: true, timeoutMs: 600_000 });
+    await takeOver();
+    expect(await here.outside.rpc(INSIDE, "erlang", "node", [])).toEqual(a(INSIDE));
+    here.outside.disconnect(INSIDE);
+    expect(await left).toEqual({ ended: 1, cut: 0 });
+  });
+
   it("call, rpc, spawn, monitor and link from outside", async () => {
     await t.inside.erl("interop:server(srv)");
     expect(await t.outside.call({ name: "srv", node: INSIDE }, tuple(a("add"), 2, 3))).toBe(5);
