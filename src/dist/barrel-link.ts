@@ -301,8 +301,6 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
     this.#control.start(peer);
   }
 
-  // Inside
-
   get #machine(): BarrelMachine | undefined {
     return this.#state.kind === "authenticating" ? this.#state.machine : undefined;
   }
