@@ -10,7 +10,10 @@ const MIB = 1024 * 1024;
 
 /** Has so many octets read, each of which came by itself. */
 function drip(inbound: Inbound, octets: number): void {
-  const streamRecv = (_channel: number, into: Buffer): [number, boolean] => {
+  let came = 0;
+  const streamRecv = (_channel: number, into: Buffer): [number, boolean] | null => {
+    if (came === 0) return null;
+    came--;
     into[0] = 0x61;
     return [1, false];
   };
@@ -18,6 +21,7 @@ function drip(inbound: Inbound, octets: number): void {
   const connection = { streamRecv, isReadable, streamReadable: isReadable, readable: () => [4] };
   for (let n = 0; n < octets; n++) {
     let left = 1;
+    came = 1;
     const once = { ...connection, isReadable: () => left-- > 0 };
     inbound.readAll(once as unknown as NativeConnection, () => undefined);
   }

@@ -153,7 +153,7 @@ export class Inbound implements Backlog {
       this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0), isBulk);
       return "finished";
     }
-    // A short read has emptied the stream.
-    return length === room ? "more" : undefined;
+    // Also after a short read: an end that came by itself is told by the next one only.
+    return "more";
   }
 }
