@@ -49,6 +49,31 @@ describe("what a session has for the node", () => {
     expect(inbound.bytes).toBeGreaterThan(0);
   });
 
+  it("holds the end of a stream also where QUIC lists it no more, once", () => {
+    const { inbound, written, turn } = makePipe();
+    const ends: (number | string)[][] = [];
+    const ended = (channel: number, end: number | "finished"): void => void ends.push([channel, end]);
+    const pieces: [number, boolean][] = [[3, false]];
+    let isOver = false;
+    const connection = {
+      streamRecv: () => pieces.shift() ?? null,
+      isReadable: () => pieces.length > 0,
+      streamReadable: () => pieces.length > 0,
+      streamFinished: () => isOver,
+      readable: () => [68],
+    } as unknown as NativeConnection;
+    inbound.readAll(connection, ended);
+    inbound.lookForEnds(connection, ended);
+    turn();
+    expect([ends, written.length]).toEqual([[], 1]);
+    isOver = true;
+    inbound.lookForEnds(connection, ended);
+    inbound.lookForEnds(connection, ended);
+    turn();
+    expect(ends).toEqual([[68, "finished"]]);
+    expect(written).toHaveLength(2);
+  });
+
   it("does not fill the pipe with more frames than the credit pays, and goes on where it stopped", () => {
     const { inbound, pipe, written, turn } = makePipe();
     const octets = 10_000;

@@ -139,6 +139,7 @@ export class OutChannels {
       this.#host.sendPackets();
       result = outgoing.pump(connection, share - (outgoing.untold - before));
     }
+    if (result === "end") result = this.#end(outgoing);
     const taken = outgoing.untold - before;
     if (taken > 0) this.#took(outgoing);
     if (result !== "blocked" && result !== "share") ready.delete(outgoing);
@@ -149,6 +150,14 @@ export class OutChannels {
     }
     this.#settle(outgoing, result);
     return taken;
+  }
+
+  #end(outgoing: Outgoing): PumpResult {
+    this.#host.sendPackets();
+    if (this.#host.hasToSend) return "blocked";
+    const result = outgoing.end(this.#host.connection);
+    this.#host.sendPackets();
+    return result;
   }
 
   #took(outgoing: Outgoing): void {

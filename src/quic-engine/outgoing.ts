@@ -9,10 +9,13 @@ interface Piece {
 }
 
 /**
- * What `pump` came to: all is with QUIC, QUIC has no room, packets are to leave first, the share of this pass is used up, or the peer
- * ended the stream with a code.
+ * What `pump` came to: all is with QUIC, QUIC has no room, packets are to leave first, the share of this pass is used up, all but the
+ * end is with QUIC, or the peer ended the stream with a code.
  */
-export type PumpResult = "done" | "blocked" | "flush" | "share" | "gone" | number;
+export type PumpResult = "done" | "blocked" | "flush" | "share" | "end" | "gone" | number;
+
+/** Room in QUIC's congestion window with which a packet of an end alone surely leaves, octets. */
+const END_ROOM_BYTES = 256;
 
 /** What the node wrote on one channel and QUIC has not taken yet. Bounded by the node, which waits for `written`. */
 export class Outgoing {
@@ -74,7 +77,8 @@ export class Outgoing {
       for (let piece = this.#queue.peek(); piece !== undefined; piece = this.#queue.peek()) {
         if (this.untold - before >= share) return "share";
         const rest = this.#offset === 0 ? piece.bytes : piece.bytes.subarray(this.#offset);
-        const taken = connection.streamSend(this.channel, rest, false);
+        const isLast = this.#fin && !piece.flush && this.#queue.length === 1;
+        const taken = connection.streamSend(this.channel, rest, isLast);
         if (taken === null) return this.#state(connection);
         this.#hasBegun = true;
         this.untold += taken;
@@ -84,12 +88,24 @@ export class Outgoing {
         }
         this.#offset = 0;
         this.#queue.shift();
+        if (isLast) this.#finSent = true;
         if (piece.flush) return "flush";
       }
-      if (this.#fin && !this.#finSent) {
-        if (connection.streamSend(this.channel, NOTHING, true) === null) return this.#state(connection);
-        this.#finSent = true;
-      }
+      return this.#fin && !this.#finSent ? "end" : "done";
+    } catch (error) {
+      return streamFailure(error);
+    }
+  }
+
+  /**
+   * Gives QUIC an end without bytes, where a packet can carry it at once; the caller has sent all packets before, and sends this one
+   * before anything is received. QUIC (quiche 0.18) drops an end that it still holds when the bytes before it are acknowledged.
+   */
+  end(connection: NativeConnection): PumpResult {
+    try {
+      if (this.#hasBegun && connection.streamCapacity(this.channel) < END_ROOM_BYTES) return "blocked";
+      if (connection.streamSend(this.channel, NOTHING, true) === null) return this.#state(connection);
+      this.#finSent = true;
       return "done";
     } catch (error) {
       return streamFailure(error);

@@ -38,12 +38,17 @@ class Quic {
     return [1452, { to: REMOTE }];
   }
 
-  streamSend(stream: number, data: Uint8Array): number | null {
+  streamSend(stream: number, data: Uint8Array, fin: boolean): number | null {
+    if (data.length === 0) {
+      this.#toSend++;
+      this.took.push(`${stream}:end alone`);
+      return 0;
+    }
     const taken = Math.min(this.capacity, data.length);
     if (taken === 0) return null;
     this.capacity -= taken;
     this.#toSend += taken;
-    this.took.push(`${stream}:${taken}`);
+    this.took.push(`${stream}:${taken}${fin && taken === data.length ? " and end" : ""}`);
     return taken;
   }
 
@@ -167,6 +172,39 @@ describe("a session of the QUIC engine", () => {
     clock.runTurn();
     expect(quic.took).toEqual(["68:1000", "4:300", "68:200"]);
     expect(quic.urgencies).toEqual([[BULK, 191]]);
+  });
+
+  it("gives QUIC an end with the last octets, where it knows of it, and only then", () => {
+    const { clock, quic, session, datagram } = world();
+    quic.capacity = 1000;
+    session.write(BULK, Buffer.alloc(600), false);
+    session.write(BULK, Buffer.alloc(600), false);
+    session.finish(BULK);
+    clock.runTurn();
+    quic.capacity = 1000;
+    datagram();
+    clock.runTurn();
+    expect(quic.took).toEqual(["68:600", "68:400", "68:200 and end"]);
+  });
+
+  it("gives QUIC an end alone when it can leave at once, and sends it before anything is received", () => {
+    const { clock, quic, session, datagram, sent } = world();
+    quic.capacity = 600;
+    session.write(BULK, Buffer.alloc(600), false);
+    clock.runTurn();
+    session.finish(BULK);
+    clock.runTurn();
+    expect(quic.took).toEqual(["68:600"]);
+    quic.capacity = 255;
+    datagram();
+    clock.runTurn();
+    expect(quic.took).toEqual(["68:600"]);
+    sent();
+    quic.capacity = 256;
+    datagram();
+    clock.runTurn();
+    expect(quic.took).toEqual(["68:600", "68:end alone"]);
+    expect(sent()).toBe(2);
   });
 
   it("gives QUIC the application's streams in shares, so that a message comes between", () => {
