@@ -1,3 +1,4 @@
+import { addMs, type Clock } from "../base/clock.ts";
 import { isUnidirectional, isUserChannel } from "../carrier/channel-ids.ts";
 import { channelNumberFrame, FROM_ENGINE } from "../carrier/quic/engine-frames.ts";
 import type { NativeConnection } from "./binding.ts";
@@ -12,12 +13,19 @@ const TELL_BYTES: number = 128 * 1024;
 const TELL_IDLE_BYTES = 2048;
 /** Channels with something to write, up to which one that was cut before the peer gave it room is kept, so that it can be told. */
 const MAX_READY_CHANNELS = 4096;
+/**
+ * Where the peer has ended its direction, an end without bytes of its own is given to QUIC so long after the last bytes, milliseconds:
+ * QUIC forgets the stream with the ACK of its last bytes, and sends an end that was lost no second time then. By that time they are
+ * acknowledged, and it is the end that is waited for.
+ */
+const LATE_END_MS = 250;
 /** QUIC's urgency of the application's streams; it sends lower ones first, and its default is 127. */
 const BULK_URGENCY = 191;
 
 /** What the channels of a session need from it. */
 export interface OutHost {
   readonly connection: NativeConnection;
+  readonly clock: Clock;
   /** Set when QUIC was given something. */
   hasToSend: boolean;
   /** Has QUIC send what it has. */
@@ -40,6 +48,7 @@ export class OutChannels {
   readonly #bulk: Set<Outgoing> = new Set<Outgoing>();
   readonly #watched: Set<Outgoing> = new Set<Outgoing>();
   readonly #untold: Set<Outgoing> = new Set<Outgoing>();
+  #endsWait = false;
 
   constructor(host: OutHost) {
     this.#host = host;
@@ -49,6 +58,11 @@ export class OutChannels {
   get idle(): boolean {
     for (const outgoing of this.#all.values()) if (!outgoing.idle) return false;
     return true;
+  }
+
+  /** An end was not given to QUIC for the sake of time alone: `pump` is to be called again soon. */
+  get endsWait(): boolean {
+    return this.#endsWait;
   }
 
   write(channel: number, bytes: Buffer, flush: boolean): void {
@@ -96,6 +110,7 @@ export class OutChannels {
 
   /** Gives QUIC what it takes. True when it took something and may take more in another pass. */
   pump(): boolean {
+    this.#endsWait = false;
     for (const outgoing of this.#lanes) this.#pumpOne(outgoing, this.#lanes, Number.POSITIVE_INFINITY);
     let share = BULK_SHARE_BYTES;
     for (const outgoing of this.#bulk) {
@@ -153,6 +168,11 @@ export class OutChannels {
   }
 
   #end(outgoing: Outgoing): PumpResult {
+    const { takenAt, isPeerDone } = outgoing;
+    if (isPeerDone && takenAt !== undefined && this.#host.clock.now() < addMs(takenAt, LATE_END_MS)) {
+      this.#endsWait = true;
+      return "blocked";
+    }
     this.#host.sendPackets();
     if (this.#host.hasToSend) return "blocked";
     const result = outgoing.end(this.#host.connection);
@@ -162,6 +182,7 @@ export class OutChannels {
 
   #took(outgoing: Outgoing): void {
     this.#host.hasToSend = true;
+    outgoing.takenAt = this.#host.clock.now();
     this.#untold.add(outgoing);
     if (outgoing.ranked) return;
     outgoing.ranked = true;

@@ -1,3 +1,4 @@
+import type { MonotonicMs } from "../base/clock.ts";
 import { RingQueue } from "../base/ring-queue.ts";
 import type { NativeConnection } from "./binding.ts";
 
@@ -32,6 +33,8 @@ export class Outgoing {
   cutWith: number | undefined;
   /** Octets that QUIC has taken and the node was not told of. */
   untold = 0;
+  /** When QUIC last took octets. */
+  takenAt: MonotonicMs | undefined;
   /** QUIC knows its urgency. */
   ranked = false;
 

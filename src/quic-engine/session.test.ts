@@ -53,8 +53,12 @@ class Quic {
   }
 
   streamRecv(stream: number, into: Uint8Array): [number, boolean] | null {
-    const left = this.readable_.get(stream) ?? 0;
-    if (left === 0) return null;
+    const left = this.readable_.get(stream);
+    if (left === undefined) return null;
+    if (left === 0) {
+      this.readable_.delete(stream);
+      return [0, true];
+    }
     const taken = Math.min(left, into.length);
     if (taken === left) this.readable_.delete(stream);
     else this.readable_.set(stream, left - taken);
@@ -205,6 +209,22 @@ describe("a session of the QUIC engine", () => {
     clock.runTurn();
     expect(quic.took).toEqual(["68:600", "68:end alone"]);
     expect(sent()).toBe(2);
+  });
+
+  it("holds an end alone back after the last octets where the peer has ended: by then they are acknowledged", () => {
+    const { clock, quic, session, sent } = world();
+    quic.readable_.set(BULK, 0);
+    session.datagram(Buffer.alloc(100), REMOTE.host, REMOTE.port);
+    clock.runTurn();
+    session.write(BULK, Buffer.alloc(600), false);
+    clock.runTurn();
+    session.finish(BULK);
+    clock.advance(249);
+    expect(quic.took).toEqual(["68:600"]);
+    sent();
+    clock.advance(10);
+    expect(quic.took).toEqual(["68:600", "68:end alone"]);
+    expect(sent()).toBe(1);
   });
 
   it("gives QUIC the application's streams in shares, so that a message comes between", () => {

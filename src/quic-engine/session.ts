@@ -125,6 +125,10 @@ export class Session implements OutHost {
     this.#keptAlive = now;
   }
 
+  get clock(): Clock {
+    return this.#parts.clock;
+  }
+
   /** A datagram for this session. QUIC decrypts in place. */
   datagram(bytes: Buffer, host: string, port: number): void {
     if (this.#inbound.bytes > this.#parts.config.maxBacklogBytes && bytes.length > SMALL_DATAGRAM_BYTES) return;
@@ -220,7 +224,7 @@ export class Session implements OutHost {
     const { pipe } = this.#parts;
     const isUntold = this.#out.tell(pipe, this.id, this.#isSoon || pipe.isGathering);
     this.#isSoon = false;
-    if (isUntold || this.#unanswered > 0) this.#soonAtLatest();
+    if (isUntold || this.#unanswered > 0 || this.#out.endsWait) this.#soonAtLatest();
     this.#arm();
   }
 
