@@ -34,6 +34,16 @@ describe("the TLS session of a connection that ended", () => {
   it("may be what a connection failed by, where it came as far as that", () => {
     for (const code of [...FOR_CAUSE, "ERR_CLOSED"] as const) expect(mayBeResumption(cause(code))).toBe(true);
     expect(mayBeResumption(undefined)).toBe(true);
+    for (const reason of [
+      "KEY_MISMATCH",
+      "KEY_UNTRUSTED",
+      "KEY_REVOKED",
+      "KEY_REUSED",
+      "PIN_BROKEN",
+      "PROOF_INVALID",
+    ]) {
+      expect(mayBeResumption(cause("ERR_DENIED", reason))).toBe(false);
+    }
     expect(mayBeResumption(cause("ERR_CLOSED", "OTHER_CONNECTION_WINS"))).toBe(false);
     for (const code of ["ERR_UNREACHABLE", "ERR_DEADLINE"] as const) expect(mayBeResumption(cause(code))).toBe(false);
   });

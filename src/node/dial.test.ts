@@ -95,6 +95,15 @@ describe("Dial", () => {
     expect([results, clock.pendingTimers]).toEqual([["a KEY_REVOKED"], 0]);
   });
 
+  it("tells why it dialled in full, where that one comes to nothing in time", async () => {
+    const { dial, last, run, results, wait, clock } = make([address("kept")]);
+    wait("a");
+    await run();
+    dial.attemptEnded(last().connection, error("ERR_DENIED", "CERT_EXPIRED"));
+    clock.advance(1_000);
+    expect(results).toEqual(["a CERT_EXPIRED"]);
+  });
+
   it("goes on to the next address where nobody was reached to resume with", async () => {
     const { dial, tried, last, run } = make([address("kept"), address("h2")]);
     await run();

@@ -79,6 +79,8 @@ export class Dial {
   #over = false;
   /** No TLS session is resumed any more. */
   #isFull = false;
+  /** What it is dialled in full for: all there is to tell where that one comes to nothing in time. */
+  #failedBefore: SallyportError | undefined;
   #timer: Timer;
   #retry: Timer | undefined;
   #retryMs = LOST_DIAL_RETRY_MS;
@@ -173,7 +175,7 @@ export class Dial {
   attemptEnded(connection: DistConnection, error: SallyportError): void {
     if (this.#over || connection !== this.#connection) return;
     if (error.reason === "OTHER_CONNECTION_WINS") this.#tryAgainLater();
-    else if (this.triesInFull(connection, error)) this.#tryInFull();
+    else if (this.triesInFull(connection, error)) this.#tryInFull(error);
     else if (error.code === "ERR_UNREACHABLE" && this.#next < this.#addresses.length) this.#tryNext();
     else this.fail(this.#explained(error));
   }
@@ -188,7 +190,8 @@ export class Dial {
     return mayBeResumption(error);
   }
 
-  #tryInFull(): void {
+  #tryInFull(error: SallyportError): void {
+    this.#failedBefore = error;
     this.#isFull = true;
     this.#next--;
     this.#tryNext();
@@ -227,7 +230,7 @@ export class Dial {
 
   #armed(): Timer {
     const { clock, maxDialMs } = this.#parts;
-    const giveUp = (): void => this.fail(connectTimeout(this.target, maxDialMs));
+    const giveUp = (): void => this.fail(this.#failedBefore ?? connectTimeout(this.target, maxDialMs));
     return clock.at(addMs(clock.now(), maxDialMs), giveUp, true);
   }
 
