@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { NodeOptions } from "../../src/node/options.ts";
@@ -98,19 +98,4 @@ export class QuicDoctorRig {
     await this.doctor.stop();
     this.#room.remove();
   }
-}
-
-/** QUIC engines that this process has started and that run. */
-export function engines(): readonly number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const parent = / \(.*\) \S (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))?.[1];
-        return parent === String(process.pid) && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("quic-engine");
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
 }

@@ -5,8 +5,9 @@ import { exitCodeOf } from "../../src/cli/exit-codes.ts";
 import { checkPorts } from "../../src/doctor/machine-ports.ts";
 import { knock } from "../../src/quic-engine/udp-knock.ts";
 import { ChannelEar } from "./channel-ear.ts";
-import { engines, PEER, QuicDoctorRig } from "./doctor-quic-rig.ts";
+import { PEER, QuicDoctorRig } from "./doctor-quic-rig.ts";
 import { COOKIE, everything, failedStage, type RecordedNode } from "./doctor-rig.ts";
+import { engines } from "./engine-processes.ts";
 import { rawServer } from "./quic-raw-peer.ts";
 import { clock, closeEngines, engine, material } from "./quic-rig.ts";
 

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { createSocket } from "node:dgram";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
@@ -12,7 +11,7 @@ import type { GatewayOptions, GatewayPairOption, OutsideOption } from "../../src
 import { pass } from "../../src/gateway/verdict.ts";
 import { lookUp } from "../attack/epmd-client.ts";
 import { makeRoom, type PeerEvent, PeerProcess } from "../barrel-peer/harness.ts";
-import { freePort } from "./erlang-node.ts";
+import { freePort, freeUdpPort } from "./erlang-node.ts";
 import { INSIDE, INSIDE_COOKIE, Keys, startInside } from "./native-gateway.ts";
 import { describeWithErlang } from "./need-erlang.ts";
 import { eventually, type Rig, useRig } from "./rig.ts";
@@ -97,15 +96,6 @@ async function build(rig: Rig, choice: Choice = {}) {
     epmdPort,
     at: endpoint.replace("quic://", ""),
   };
-}
-
-/** A port of UDP that is free now. */
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await new Promise<void>((done) => socket.bind(0, "127.0.0.1", done));
-  const { port } = socket.address();
-  await new Promise<void>((done) => socket.close(done));
-  return port;
 }
 
 function pin(keys: Keys, key: Buffer): void {

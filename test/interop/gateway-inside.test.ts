@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { createSocket } from "node:dgram";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -16,7 +15,7 @@ import { RealClock } from "../../src/system/real-clock.ts";
 import { Atom, type Term, tuple } from "../../src/term/types.ts";
 import { epmdEntry } from "../../src/wire/epmd.ts";
 import { makeRoom, PeerProcess } from "../barrel-peer/harness.ts";
-import { freePort } from "./erlang-node.ts";
+import { freePort, freeUdpPort } from "./erlang-node.ts";
 import { Keys, startOutside } from "./native-gateway.ts";
 import { describeWithErlang } from "./need-erlang.ts";
 import { COOKIE, eventually, failure, type Rig, useRig } from "./rig.ts";
@@ -50,14 +49,6 @@ async function start(rig: Rig, ...pairs: readonly GatewayPairOption[]) {
 /** Where nodes of that side dial `target`. */
 const endpoint = ({ endpoints }: Gateway, from: "outside" | "inside", target: string): string =>
   endpoints.find((one) => one.from === from && one.target === target)?.endpoint ?? "";
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await new Promise<void>((done) => socket.bind(0, "127.0.0.1", done));
-  const { port } = socket.address();
-  await new Promise<void>((done) => socket.close(done));
-  return port;
-}
 
 const calc: { readonly call: (request: Term) => Term } = {
   call: (request) =>
