@@ -150,10 +150,13 @@ export class OutChannels {
     const { connection } = this.#host;
     const before = outgoing.untold;
     let result = outgoing.pump(connection, share);
+    let leftAt = before;
     while (result === "flush") {
       this.#host.sendPackets();
-      result = outgoing.pump(connection, share - (outgoing.untold - before));
+      leftAt = outgoing.untold;
+      result = outgoing.pump(connection, share - (leftAt - before));
     }
+    if (outgoing.untold > leftAt) this.#host.hasToSend = true;
     if (result === "end") result = this.#end(outgoing);
     const taken = outgoing.untold - before;
     if (taken > 0) this.#took(outgoing);
@@ -181,7 +184,6 @@ export class OutChannels {
   }
 
   #took(outgoing: Outgoing): void {
-    this.#host.hasToSend = true;
     outgoing.takenAt = this.#host.clock.now();
     this.#untold.add(outgoing);
     if (outgoing.ranked) return;

@@ -34,8 +34,15 @@ export interface SessionParts {
 const SEND_BYTES_PER_PASS: number = 384 * 1024;
 /** The ACK of a single datagram, and the word to the node of a small write, may wait so long for company, milliseconds. */
 const SOON_MS = 5;
-/** So many datagrams are answered at once. RFC 9000 section 13.2.2. */
-const ANSWER_AFTER = 2;
+/** Datagrams of this weight together are answered at once: two of them. RFC 9000 section 13.2.2. */
+const ANSWER_AT_WEIGHT = 8;
+const DATAGRAM_WEIGHT = 4;
+/**
+ * A datagram that is hardly more than an ACK, which wants no answer, counts less: an ACK and a message together would be answered
+ * at once, with an ACK alone, which does the same to the peer's next message, and so on.
+ */
+const ACK_WEIGHT = 1;
+const ACK_BYTES = 64;
 /** Over the backlog's mark, datagrams above this size are dropped, as a full network would; smaller ones are mostly ACKs. */
 const SMALL_DATAGRAM_BYTES = 200;
 /** QUIC CRYPTO_ERROR with the TLS alert no_application_protocol. RFC 9001 section 8.1. */
@@ -72,7 +79,7 @@ export class Session implements OutHost {
   #keptAlive: MonotonicMs;
   #timer: Timer | undefined;
   #timerAt: MonotonicMs | undefined;
-  /** Datagrams received since packets were last sent. */
+  /** Weight of the datagrams received since packets were last sent. */
   #unanswered = 0;
   /** There is more to send than an ACK. */
   hasToSend = true;
@@ -139,7 +146,7 @@ export class Session implements OutHost {
       // Undecryptable datagrams are ignored; after a protocol error QUIC has a close to send.
       this.hasToSend = true;
     }
-    this.#unanswered++;
+    this.#unanswered += bytes.length <= ACK_BYTES ? ACK_WEIGHT : DATAGRAM_WEIGHT;
     this.#parts.wake(this);
   }
 
@@ -269,7 +276,7 @@ export class Session implements OutHost {
 
   /** Nothing is to leave but the ACK of one datagram, perhaps, which may go with what the node answers. */
   #mayWait(): boolean {
-    const isQuiet = !this.hasToSend && !this.#isSoon && this.#unanswered < ANSWER_AFTER;
+    const isQuiet = !this.hasToSend && !this.#isSoon && this.#unanswered < ANSWER_AT_WEIGHT;
     return isQuiet && this.#opened && !this.#reported && this.#lingerUntil === undefined;
   }
 
