@@ -1,9 +1,11 @@
-// Dialling side of the QUIC bench: one node for each way to the server. Arguments: directory for keys, endpoints of the server.
+// Dialling side of the QUIC bench: one node for each way to the server. Arguments: directory for keys, endpoints of
+// the server, ports of its bare carriers.
+import { bareClient } from "./bare-carriers.mjs";
 import { loadCreateNode } from "./library.mjs";
 import { nodeOptions, SERVER } from "./quic-pair.mjs";
 import { latencyOf, serveCommands } from "./worker-lines.mjs";
 
-const [directory, tls, quic] = process.argv.slice(2);
+const [directory, tls, quic, bareTls, bareQuic] = process.argv.slice(2);
 const createNode = await loadCreateNode();
 const nodes = {};
 for (const [way, endpoint] of Object.entries({ tls, quic })) {
@@ -101,4 +103,13 @@ async function timed(ms, operation, isOver = () => false) {
   return latencyOf(samples, count);
 }
 
-await serveCommands({ oneway, latency, handshakes, beside });
+const bare = await bareClient({ tls: bareTls, quic: bareQuic });
+
+await serveCommands({
+  oneway,
+  latency,
+  handshakes,
+  beside,
+  bareOneway: (way, ms) => bare.oneway(way, Number(ms)),
+  bareLatency: (way, ms) => bare.latency(way, Number(ms)),
+});

@@ -1,4 +1,5 @@
-// Accepting side of the QUIC bench: one node that listens on TLS and on QUIC. Argument: directory for its keys.
+// Accepting side of the QUIC bench: one node that listens on TLS and on QUIC, and the bare carriers beside it. Argument: directory for its keys.
+import { listenBare } from "./bare-carriers.mjs";
 import { loadCreateNode } from "./library.mjs";
 import { nodeOptions, SERVER } from "./quic-pair.mjs";
 import { serveCommands } from "./worker-lines.mjs";
@@ -34,4 +35,6 @@ node.onStream(
   open,
 );
 
-await serveCommands({ endpoints: () => ({ tls: node.endpoints[0], quic: node.endpoints[1] }) });
+const bare = await listenBare();
+
+await serveCommands({ endpoints: () => ({ tls: node.endpoints[0], quic: node.endpoints[1], bare }) });

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `npm run bench:quic`: two Sallyport nodes over TLS, by key, and over QUIC as nodes of barrel_p2p, in turn; and small calls beside a
-// large stream of the same QUIC connection. See README.md for the method; never a gate. With QUIC each side has a second process, its engine.
+// `npm run bench:quic`: two Sallyport nodes over TLS, by key, and over QUIC as nodes of barrel_p2p, in turn, with the bare carriers
+// beside them; and small calls beside a large stream of the same QUIC connection. See README.md for the method; never a gate. With QUIC each side has a second process, its engine.
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -28,38 +28,62 @@ const start = (name, ...args) =>
   Worker.start(name, undefined, [process.execPath, "--expose-gc", join(here, `${name}.mjs`), ...args]);
 
 const WAYS = ["tls", "quic"];
+/** For each measure and way: after about 10,000 calls over QUIC all four processes run compiled code. */
+const WARM_UP_MS = 3000;
 const rate = ({ bytes, seconds }) => bytes / MIB / seconds;
 const calls = ({ samples }) => samples / 1000;
 /** Each with how it is asked, its figures, and what processor time is told for: a MiB, or a thousand operations. */
 const MEASURES = [
   [
-    (worker, way) => worker.ask("oneway", way, 65_536, ms),
+    (worker, way, time) => worker.ask("bareOneway", way, time),
+    [["bare carrier, 64 KiB, MiB/s", rate]],
+    ({ bytes }) => bytes / MIB,
+  ],
+  [
+    (worker, way, time) => worker.ask("bareLatency", way, time),
+    [["bare carrier, 64 B, p50, us", ({ p50 }) => p50]],
+    calls,
+  ],
+  [
+    (worker, way, time) => worker.ask("oneway", way, 65_536, time),
     [["64 KiB one way, MiB/s", rate]],
     ({ bytes }) => bytes / MIB,
   ],
-  [(worker, way) => worker.ask("oneway", way, MIB, ms), [["1 MiB one way, MiB/s", rate]], ({ bytes }) => bytes / MIB],
   [
-    (worker, way) => worker.ask("latency", way, ms),
+    (worker, way, time) => worker.ask("oneway", way, MIB, time),
+    [["1 MiB one way, MiB/s", rate]],
+    ({ bytes }) => bytes / MIB,
+  ],
+  [
+    (worker, way, time) => worker.ask("latency", way, time),
     [
       ["call p50, us", ({ p50 }) => p50],
       ["call p99, us", ({ p99 }) => p99],
     ],
     calls,
   ],
-  [(worker, way) => worker.ask("handshakes", way, ms), [["connect p50, ms", ({ p50 }) => p50 / 1000]], calls],
+  [(worker, way, time) => worker.ask("handshakes", way, time), [["connect p50, ms", ({ p50 }) => p50 / 1000]], calls],
 ];
-const CPU = ["64 KiB one way, CPU ms per MiB", "1 MiB one way, CPU ms per MiB", "call, CPU us", "connect, CPU us"];
+const CPU = [
+  "bare carrier, CPU ms per MiB",
+  "bare carrier, 64 B, CPU us",
+  "64 KiB one way, CPU ms per MiB",
+  "1 MiB one way, CPU ms per MiB",
+  "call, CPU us",
+  "connect, CPU us",
+];
 
 console.log(`Node ${process.version}, ${cpus()[0]?.model}, load average ${loadavg()[0].toFixed(2)} at the start`);
 const server = await start("quic-server", directory);
 const endpoints = await server.ask("endpoints");
-const client = await start("quic-client", directory, endpoints.tls, endpoints.quic);
+const { bare } = endpoints;
+const client = await start("quic-client", directory, endpoints.tls, endpoints.quic, bare.tls, bare.quic);
 const rows = new Map();
 for (let round = 0; round <= rounds; round++) {
   for (const [at, [measure, figures, units]] of MEASURES.entries()) {
     for (const way of round % 2 === 0 ? WAYS : [...WAYS].reverse()) {
       const before = cpuMs();
-      const result = await measure(client, way);
+      const result = await measure(client, way, round === 0 ? Math.max(ms, WARM_UP_MS) : ms);
       const spent = cpuMs() - before;
       // The first round warms up.
       if (round === 0) continue;

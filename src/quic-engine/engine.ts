@@ -58,10 +58,24 @@ export class Engine {
   #due: Set<Session> = new Set<Session>();
   #halfOpen = 0;
   #nextAccepted = 1;
+  #isOrdering = false;
   readonly #runDue: () => void = () => this.#passes();
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+  }
+
+  /** Orders follow, of one read of the pipe; what they cause waits for `ordersEnd`. */
+  ordersBegin(): void {
+    this.#isOrdering = true;
+  }
+
+  /** @param areFew what they cause is done now, and not after the datagrams that are there */
+  ordersEnd(areFew: boolean): void {
+    this.#isOrdering = false;
+    if (this.#due.size === 0) return;
+    if (areFew) this.#passes();
+    else this.#parts.clock.later(this.#runDue);
   }
 
   /** One frame of the node. The node is trusted: what is malformed throws and ends the process. */
@@ -274,13 +288,16 @@ export class Engine {
   }
 
   #wake(session: Session): void {
-    if (this.#due.size === 0) this.#parts.clock.later(this.#runDue);
+    if (this.#due.size === 0 && !this.#isOrdering) this.#parts.clock.later(this.#runDue);
     this.#due.add(session);
   }
 
   #passes(): void {
     const due = this.#due;
+    if (due.size === 0) return;
     this.#due = new Set<Session>();
+    const { pipe } = this.#parts;
+    pipe.hold();
     for (const session of due) {
       if (this.#sessions.get(session.id) !== session) continue;
       try {
@@ -289,6 +306,7 @@ export class Engine {
         session.abandon(messageOf(error));
       }
     }
+    pipe.release();
   }
 
   #gone(session: Session): void {

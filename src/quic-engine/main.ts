@@ -10,6 +10,9 @@ import { Pipe } from "./pipe.ts";
 /** Exit code that says so. */
 const NO_BINDING = 78;
 
+/** Orders that came in a read of at most so many octets are carried out at once. */
+const FEW_ORDERS_BYTES: number = 16 * 1024;
+
 /** The QUIC engine's process: it lives as long as its pipe to the node does. */
 function main(): void {
   let binding: ReturnType<typeof loadBinding>;
@@ -30,7 +33,11 @@ function main(): void {
       engine.write(session, channel, bytes, isLast && type === TO_ENGINE.writeAndFlush),
   );
   const leave = (): void => engine.leave(() => process.exit(0));
-  socket.on("data", (chunk: Buffer) => reader.push(chunk));
+  socket.on("data", (chunk: Buffer) => {
+    engine.ordersBegin();
+    reader.push(chunk);
+    engine.ordersEnd(chunk.length <= FEW_ORDERS_BYTES);
+  });
   socket.on("end", leave);
   socket.on("error", leave);
   socket.on("close", leave);

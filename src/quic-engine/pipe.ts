@@ -34,6 +34,15 @@ export class Pipe {
     return this.#writer.isGathering;
   }
 
+  /** Frames from here on wait for `release`, in the same turn. */
+  hold(): void {
+    this.#writer.hold();
+  }
+
+  release(): void {
+    this.#writer.release();
+  }
+
   /** A frame that needs no credit. */
   send(bytes: Uint8Array): void {
     this.#writer.write(bytes);

@@ -47,4 +47,18 @@ describe("what is written to the QUIC engine's pipe in one turn", () => {
     await new Promise((resolve) => pipe.once("finish", resolve));
     expect([writes, errors]).toEqual([[["a"]], []]);
   });
+
+  it("waits for its release when it is held, and for nothing else", () => {
+    const { clock, writes, writer } = world();
+    writer.hold();
+    for (const piece of ["a", "b"]) writer.write(Buffer.from(piece));
+    clock.runTurn();
+    expect(writes).toEqual([]);
+    writer.release();
+    expect([writes, writer.isGathering]).toEqual([[["ab"]], false]);
+    writer.release();
+    writer.write(Buffer.from("c"));
+    clock.runTurn();
+    expect(writes).toEqual([["ab"], ["c"]]);
+  });
 });
