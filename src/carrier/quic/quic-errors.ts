@@ -32,11 +32,12 @@ const ALERT_NAMES: Readonly<Record<number, string>> = {
 };
 
 /** Why the engine ended. */
-export type EngineLoss = "killed" | "silent" | "protocol" | "ended";
+export type EngineLoss = "killed" | "silent" | "memory" | "protocol" | "ended";
 
 const LOSS_WORDS: Readonly<Record<EngineLoss, string>> = {
   killed: "was ended by the system or by hand",
   silent: "answered no more and was killed",
+  memory: "held more memory for its peers than it may, and ended",
   protocol: "said what it never says and was killed",
   ended: "ended by itself",
 };
