@@ -54,7 +54,7 @@ export interface QuicOption {
   readonly retry?: boolean;
   /**
    * Show this node to Erlang's `nodes()` and `global` there. Erlang nodes serve tagged streams to visible nodes only, and send traffic of their own to
-   * them. Default false.
+   * them. Default false, also where `visible` is set.
    */
   readonly visible?: boolean;
 }
@@ -184,7 +184,7 @@ export interface NodeOptions {
   readonly reconnect?: { readonly minMs?: number; readonly maxMs?: number };
   /** Ask peers which other nodes there are and where, and answer those who may ask. Default: neither. */
   readonly exchange?: ExchangeOption;
-  /** Take part in `global` and `nodes()` of BEAM nodes. Default false (hidden). */
+  /** Take part in `global` and `nodes()` of BEAM nodes; over QUIC `quic.visible` says so. Default false (hidden). */
   readonly visible?: boolean;
   /** `strict` refuses what `standard` warns of. Default `standard`. */
   readonly profile?: "standard" | "strict";

@@ -216,12 +216,6 @@ describe("a node and the outside, over QUIC", () => {
     expect(await failure(made)).toMatchObject({ code: "ERR_CONFIG", reason: "PORT_IN_USE" });
     await expect.poll(() => enginesSince(before), { timeout: 10_000 }).toEqual([]);
   });
-
-  it("warns when it is visible, and says so to its peers", async () => {
-    const a = await acceptor("tofu", { quic: { visible: true } });
-    const warned = new Promise((resolve) => a.on("warning", ({ reason }) => resolve(reason)));
-    expect(await warned).toBe("QUIC_VISIBLE");
-  });
 });
 
 describe("a command that speaks QUIC once", () => {
