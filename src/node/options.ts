@@ -48,7 +48,10 @@ export interface AuditOption {
 
 /** QUIC, as nodes of barrel_p2p speak it (docs/barrel.md). The engine has known faults; docs/quic.md lists them. */
 export interface QuicOption {
-  /** Also dial and listen beyond loopback and private addresses; host names count as beyond. Default false. */
+  /**
+   * Also dial and listen beyond loopback and private addresses. A host name to dial counts as what it resolves to, one to listen on as
+   * beyond. Default false.
+   */
   readonly allowPublic?: boolean;
   /** Have each client prove its address before TLS, for one more round trip. Erlang's clients are not proven to follow. Default false. */
   readonly retry?: boolean;
