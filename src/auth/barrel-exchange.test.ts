@@ -365,11 +365,13 @@ describe("a listener", () => {
     expect(kinds(other.sent)).toEqual(["HELLO", "CHALLENGE"]);
   });
 
-  it("refuses its own name, also when it is listed, its own key and keys of small order", () => {
+  it("refuses its own name and its own key, also of a listed name, and keys of small order", () => {
     const all = { cookieOnly: () => true };
     expect(failure(accept(all).receive(hello(B)))).toBe("SELF_CONNECT");
     expect(failure(accept().receive(hello("b@127.0.0.1")))).toBe("SELF_CONNECT");
     expect(failure(accept().receive(hello(A, 2)))).toBe("OWN_KEY");
+    const listed = accept(all).receive(hello(A, 2));
+    expect([failure(listed), ...listed.log]).toEqual(["OWN_KEY", "fail"]);
     expect(failure(accept().receive(hello(A, 0, Buffer.alloc(32))))).toBe("KEY_UNSAFE");
     const one = Buffer.alloc(32);
     one[0] = 1;

@@ -3,7 +3,7 @@ import { addMs, type MonotonicMs } from "../base/clock.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
 import { barrelProofInput } from "../identity/barrel-proof.ts";
-import { keyFault, type PublicKey, sameKey, tryPublicKey } from "../identity/public-key.ts";
+import { keyFault, type PublicKey, tryPublicKey } from "../identity/public-key.ts";
 import { encodeBarrel } from "./barrel-codec.ts";
 import {
   type BarrelFailure,
@@ -117,12 +117,18 @@ export function sendChallenge({ nonce, timestampMs }: OwnChallenge): BarrelOutpu
  * The checks of a HELLO that need no proof, before anything is asked or signed: barrel signs for whoever asks, so a node that
  * answers its own name or key can be made to vouch for itself (section 14, finding 2), and small-order keys verify anything.
  */
-export function checkHello({ own }: BarrelContext, hello: BarrelHello): Claimed | BarrelFailure {
+export function checkHello(context: BarrelContext, hello: BarrelHello): Claimed | BarrelFailure {
   const { name } = hello;
-  if (sameNode(name, own.name)) return selfConnect(name);
+  if (sameNode(name, context.own.name)) return selfConnect(name);
+  if (isOwnKey(context, hello)) return ownKeyShown(name);
   const publicKey = tryPublicKey(hello.publicKey);
   if (publicKey === undefined) return keyUnsafe(name, keyFault(hello.publicKey) ?? "KEY_SIZE");
-  return sameKey(publicKey, own.publicKey) ? ownKeyShown(name) : { name, publicKey };
+  return { name, publicKey };
+}
+
+/** Whether a HELLO shows this node's own key. */
+export function isOwnKey({ own }: BarrelContext, { publicKey }: BarrelHello): boolean {
+  return own.publicKey.equals(publicKey);
 }
 
 /** Whether the peer's CHALLENGE may be answered: its clock is near ours, and its nonce is not one that we wait for ourselves. */

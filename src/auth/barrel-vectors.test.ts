@@ -90,4 +90,19 @@ describe("the bytes that are signed", () => {
     });
     expect(signed.toString("hex")).toBe(exchange[`signedBy${who}`]);
   });
+
+  it("are signed as the requirements have it", () => {
+    const seed = Buffer.alloc(32, 1);
+    const publicKey = crypto.ed25519PublicKey(seed);
+    expect(publicKey.toString("hex")).toBe("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
+    const proof = barrelTestNode("a@b", seed, crypto).identity.signBarrelProof({
+      nonce: Buffer.from(Array.from({ length: 32 }, (_, i) => i)),
+      timestampMs: 1_700_000_000_000n,
+      binding: crypto.sha256(Buffer.from("cert")),
+    });
+    expect(proof.toString("hex")).toBe(
+      "9dcb24ced75ed3772ae85cc1e546ca6208ea05d31697cd40715936a6cb4ccfa6" +
+        "211c3e9230198b0af51934e5da49afd6d2312da7c204a7b552ae91d731905a08",
+    );
+  });
 });

@@ -1,4 +1,3 @@
-import { lookup } from "node:dns";
 import { addMs, type Clock } from "../base/clock.ts";
 import { systemCode } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
@@ -21,6 +20,7 @@ import {
 import { parseIpAddress } from "../x509/ip-address.ts";
 import type { HostPort, NativeBinding } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
+import { resolveHost } from "./dial-host.ts";
 import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
 import { LOOK_AFTER_BYTES, MemoryGuard, type MemoryGuardParts } from "./memory-guard.ts";
 import { OWN_ID_BYTES } from "./packet-head.ts";
@@ -230,7 +230,7 @@ export class Engine {
     const parts = this.#needed();
     this.#dialling.add(id);
     try {
-      const host = await resolveHost(order.host);
+      const host = await resolveHost(order.host, order.allowPublic);
       const late: { session?: Session; hasHeard: boolean } = { hasHeard: false };
       const handler = {
         datagram(bytes: Buffer, from: { address: string; port: number }): void {
@@ -350,12 +350,4 @@ function parse<T>(body: Buffer): T {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message.slice(0, 100) : "";
-}
-
-/** An IP literal for a host. Rejects with the system's error. */
-function resolveHost(host: string): Promise<string> {
-  if (parseIpAddress(host) !== undefined) return Promise.resolve(host);
-  return new Promise((resolve, reject) => {
-    lookup(host, (error, address) => (error === null ? resolve(address) : reject(error)));
-  });
 }
