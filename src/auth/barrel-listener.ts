@@ -56,7 +56,7 @@ export function stepBarrelListener(
       return message.kind === "hello" ? takeHello(context, message) : surprise("HELLO", message, false);
     case "expect-challenge": {
       if (message.kind !== "challenge") return surprise("CHALLENGE", message, true);
-      const bad = checkChallenge(context, state.peer.name, message, now);
+      const bad = checkChallenge(context, "acceptor", state.peer.name, message, now);
       if (bad !== undefined) return fail(bad, true);
       return proceed({ ...state, kind: "expect-response" }, sendResponse(context, message));
     }
@@ -107,7 +107,7 @@ function trusted(
     const { name: peer, method } = question;
     return authenticated({ role: "acceptor", peer, method, publicKey: undefined, assurance: capped(answer.assurance) });
   }
-  const own = makeChallenge(context, now);
+  const own = makeChallenge(context, "acceptor", now);
   const peer = { ...claimed, assurance: answer.assurance };
   return proceed({ kind: "expect-challenge", peer, own }, sendHello(context), sendChallenge(own));
 }

@@ -15,9 +15,11 @@ import {
   selfConnect,
 } from "./barrel-failures.ts";
 import type { BarrelChallenge, BarrelFailWord, BarrelHello, BarrelMessage, BarrelResponse } from "./barrel-messages.ts";
+import { barrelNonce, isDiallersNonce } from "./barrel-nonce.ts";
 import {
   BARREL_WINDOW_MS,
   type BarrelIdentity,
+  type BarrelRole,
   type BarrelSession,
   type BarrelTools,
   type BarrelTrustAnswer,
@@ -104,9 +106,14 @@ export function sendHello({ own }: BarrelContext): BarrelOutput {
   return send({ kind: "hello", name: own.name, publicKey: own.publicKey });
 }
 
-export function makeChallenge({ tools, startedAt, startedWallMs }: BarrelContext, now: MonotonicMs): OwnChallenge {
+export function makeChallenge(
+  { tools, startedAt, startedWallMs }: BarrelContext,
+  role: BarrelRole,
+  now: MonotonicMs,
+): OwnChallenge {
   const timestampMs = BigInt(Math.floor(wallAt(startedAt, startedWallMs, now)));
-  return { nonce: tools.random.bytes(32), timestampMs, sentAt: now };
+  const nonce = tools.nonceFor?.(role) ?? barrelNonce(role, tools.random, tools.crypto);
+  return { nonce, timestampMs, sentAt: now };
 }
 
 export function sendChallenge({ nonce, timestampMs }: OwnChallenge): BarrelOutput {
@@ -131,14 +138,20 @@ export function isOwnKey({ own }: BarrelContext, { publicKey }: BarrelHello): bo
   return own.publicKey.equals(publicKey);
 }
 
-/** Whether the peer's CHALLENGE may be answered: its clock is near ours, and its nonce is not one that we wait for ourselves. */
+/**
+ * Whether the peer's CHALLENGE may be answered: its clock is near ours, and its nonce is none that we wait for ourselves, nor, where
+ * we dial, one that another dialler made.
+ */
 export function checkChallenge(
   { tools, startedAt, startedWallMs }: BarrelContext,
+  role: BarrelRole,
   peer: NodeName,
   challenge: BarrelChallenge,
   now: MonotonicMs,
 ): BarrelFailure | undefined {
-  if (tools.openNonces.has(challenge.nonce)) return nonceReflected(peer);
+  if (tools.openNonces.has(challenge.nonce)) return nonceReflected(peer, "this node");
+  if (role === "dialler" && isDiallersNonce(challenge.nonce, tools.crypto))
+    return nonceReflected(peer, "another dialler");
   const limitMs = 2 * (tools.windowMs ?? BARREL_WINDOW_MS);
   const skewMs = Number(challenge.timestampMs) - wallAt(startedAt, startedWallMs, now);
   return Math.abs(skewMs) > limitMs ? clockSkew(peer, Math.round(skewMs), limitMs) : undefined;

@@ -36,7 +36,7 @@ function ends(exchange: Exchange): { readonly dialler: BarrelEnd; readonly liste
     new BarrelEnd(hex(exchange.certificate), Number(challenge(from).readBigUInt64BE(35)));
   const node = (from: "dialler" | "listener") =>
     barrelTestNode(exchange[from].name, hex(exchange[from].seed), crypto, {
-      random: { bytes: () => challenge(from).subarray(3, 35), uint32: () => 0 },
+      nonceFor: () => challenge(from).subarray(3, 35),
     });
   const dialler = end("dialler").dial(node("dialler"), parseNodeName(exchange.listener.name));
   return { dialler, listener: end("listener").accept(node("listener")) };
