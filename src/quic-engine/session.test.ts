@@ -112,6 +112,7 @@ function world() {
     binding: { Shutdown: { Read: 0, Write: 1 } } as NativeBinding,
     clock,
     pipe,
+    withheld: { octets: 0 },
     config: { handshakeMs: MANY, keepAliveMs: MANY, maxBacklogBytes: MANY, lingerMs: MANY } as EngineConfig,
     wake: (woken: Session) => {
       if (isAwake) return;

@@ -29,11 +29,6 @@ function expectCut(after: Aftermath): void {
   expect(after).toMatchObject({ restarts: 0, quic: { failed: 0 } });
 }
 
-const told = (after: Aftermath): void =>
-  console.log(
-    JSON.stringify(after, (key, value) => (key === "floods" && value.length > 5 ? [value.length, value[0]] : value)),
-  );
-
 describe("a stranger who floods over QUIC is cut long before the deadline of its handshake, and costs nobody a call", () => {
   it.each<[string, Flood]>([
     ["data behind a gap", { flood: "gap", bytes: 96 * MIB, bytesPerSecond: 20 * MIB }],
