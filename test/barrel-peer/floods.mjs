@@ -17,6 +17,8 @@ const STREAMS = 100;
 
 const CHALLENGE_BYTES = 9;
 const ANSWERED_OCTETS = 7;
+const PAID_OCTETS = 11;
+const PAID_BYTES = 8 * PAID_OCTETS;
 /** Of a frame with its number, all before it, an id of 8 and a token of 16. */
 const NEW_ID_BYTES = 34;
 const CHALLENGES = Buffer.alloc(1200, Buffer.of(0x1a, 1, 2, 3, 4, 5, 6, 7, 8));
@@ -43,6 +45,7 @@ function newIdFrame(n) {
 }
 
 const block = (room) => BLOCK.subarray(0, room - HEAD_BYTES);
+const singleOctets = (stream) => [Buffer.concat([Buffer.of(0x0e), varint(stream)]), everySecond, ONE_OCTET];
 const everySecond = (n) => BEHIND_THE_GAP + 2 * n;
 
 /**
@@ -63,8 +66,7 @@ export const FLOODS = {
     return streamFrame((stream & 3) + 4 * (n % STREAMS), offset, bytes);
   },
   /** One octet at every second offset: each costs the receiver many times its size. */
-  "gap-octets": (room, counter, stream) =>
-    filled(room, counter, [Buffer.concat([Buffer.of(0x0e), varint(stream)]), everySecond, ONE_OCTET]),
+  "gap-octets": (room, counter, stream) => filled(room, counter, singleOctets(stream)),
   /** One such octet in each datagram. */
   "gap-small": (_room, counter, stream) => streamFrame(stream, everySecond(counter.next++), OCTET),
   /** Ticks that are read, and then data behind a gap: octets that were given pay for none that were not. */
@@ -72,6 +74,12 @@ export const FLOODS = {
     const bytes = TICKS.subarray(0, room - HEAD_BYTES);
     const n = counter.next++;
     return streamFrame(stream, n * bytes.length + (n < READ_BLOCKS ? 0 : BEHIND_THE_GAP), bytes);
+  },
+  /** A packet full of ticks that are read, and a few single octets behind gaps in the room that its own head may take. */
+  "gap-paid": (room, counter, stream) => {
+    const octets = filled(PAID_BYTES, { next: PAID_OCTETS * counter.next }, singleOctets(stream));
+    const ticks = TICKS.subarray(0, room - HEAD_BYTES - octets.length);
+    return Buffer.concat([octets, streamFrame(stream + 4, ticks.length * counter.next++, ticks)]);
   },
   /** A few such octets with a challenge in each datagram: what the peer has to answer pays for nothing. */
   "gap-answered": (_room, counter, stream) => {

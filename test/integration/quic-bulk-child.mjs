@@ -1,6 +1,7 @@
 // A node with QUIC of the built package in a process of its own: `listen NAME DIR`, or `dial NAME DIR PEER ADDRESS`. The listening
-// one counts what comes over the tagged stream `bulk`, and answers calls. Each message `{bytes}` makes the dialling one send so many
-// octets over such a stream, and call all the while: it tells how many arrived, and how long each call took.
+// one counts and hashes what comes over the tagged stream `bulk`, and answers calls. Each message `{bytes}` makes the dialling one send
+// so many octets over such a stream, and call all the while: it tells what the other counted, and how long each call took.
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { createNode } from "../../lib/index.js";
 
@@ -23,8 +24,12 @@ async function listen() {
     "bulk",
     async (stream) => {
       let octets = 0;
-      for await (const chunk of stream) octets += chunk.length;
-      await stream.write(Buffer.from(String(octets)));
+      const hash = createHash("sha512");
+      for await (const chunk of stream) {
+        octets += chunk.length;
+        hash.update(chunk);
+      }
+      await stream.write(Buffer.from(`${octets} ${hash.digest("hex")}`));
       stream.end();
     },
     open,
@@ -38,15 +43,15 @@ async function send(bytes) {
   stream.end();
   let answer = "";
   for await (const chunk of stream) answer += chunk;
-  return Number(answer);
+  return answer;
 }
 
 async function dial() {
   await node.connect(peer);
   process.on("message", async ({ bytes }) => {
     let arrived;
-    const sending = send(bytes).then((count) => {
-      arrived = count;
+    const sending = send(bytes).then((counted) => {
+      arrived = counted;
     });
     const calls = [];
     while (arrived === undefined) {

@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, expect, it } from "vitest";
+import { afterAll, afterEach, expect, it } from "vitest";
 
 const CHILD = fileURLToPath(new URL("quic-bulk-child.mjs", import.meta.url));
 const GIB = 1024 * 1024 * 1024;
@@ -21,8 +22,8 @@ afterEach(async () => {
     return ended;
   });
   await Promise.all(ends);
-  rmSync(dir, { recursive: true, force: true });
 });
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 /** A node of its own process, and what it says first. */
 async function start(...args: readonly string[]): Promise<{ child: ChildProcess; said: Record<string, string> }> {
@@ -31,17 +32,28 @@ async function start(...args: readonly string[]): Promise<{ child: ChildProcess;
   return { child, said: (await once(child, "message"))[0] };
 }
 
+/** What the far end is to tell of so many octets of the value 7. */
+function countOf(octets: number): string {
+  const hash = createHash("sha512");
+  const piece = Buffer.alloc(1024 * 1024, 7);
+  for (let left = octets; left > 0; left -= piece.length) hash.update(piece);
+  return `${octets} ${hash.digest("hex")}`;
+}
+
+// Either of two things is enough for it: the credit of a stream, which keeps no more than 2 MiB under way, and that the engine hands
+// messages to the node before the bytes of streams. The far end has work with what it reads: otherwise the near one is the slower, and
+// nothing waits anywhere.
 it("1 GiB over a tagged stream does not delay a small call beside it by more than 50 ms at p99", {
   timeout: 300_000,
 }, async () => {
+  const wanted = countOf(GIB);
   const { said } = await start("listen", "far@127.0.0.1", dir);
   const { child } = await start("dial", "near@127.0.0.1", dir, "far@127.0.0.1", said["address"] ?? "");
   const seen: number[] = [];
   do {
     child.send({ bytes: GIB });
-    const [{ arrived, calls }] = (await once(child, "message")) as [{ arrived: number; calls: number[] }];
-    expect(arrived).toBe(GIB);
-    expect(calls.length).toBeGreaterThan(100);
+    const [{ arrived, calls }] = (await once(child, "message")) as [{ arrived: string; calls: number[] }];
+    expect(arrived).toBe(wanted);
     seen.push(calls.sort((a, b) => a - b)[Math.floor(calls.length * 0.99)] ?? Number.NaN);
   } while (Math.min(...seen) > MOST_MS && seen.length < TRIES);
   expect(Math.min(...seen), `p99 of each try: ${seen}`).toBeLessThanOrEqual(MOST_MS);
