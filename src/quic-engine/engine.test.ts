@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { FROM_ENGINE, FrameReader, TO_ENGINE } from "../carrier/quic/engine-frames.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
@@ -86,7 +86,7 @@ async function world() {
   });
   const quic = new Quic();
   let network: DatagramHandler | undefined;
-  vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
+  const bind = vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
     network = handler;
     return { host, port, send: UdpSocket.giveBack, close: () => undefined } as unknown as UdpSocket;
   });
@@ -109,6 +109,7 @@ async function world() {
     await Promise.resolve();
     clock.runTurn();
   }
+  bind.mockRestore();
   expect(heard).toContain("opened");
   clock.advance(10);
   /** What happened since it was asked for last. */
@@ -139,10 +140,6 @@ async function world() {
 const NOTHING = { took: [], packets: 0, passes: 0, told: [], reads: 0 };
 
 describe("orders of the node", () => {
-  afterEach(() => {
-    vi.restoreAllMocks();
-  });
-
   it("are carried out when all of one read were heard, at once where they are few, and what they tell leaves with them", async () => {
     const { clock, engine, since, write } = await world();
     engine.ordersBegin();
