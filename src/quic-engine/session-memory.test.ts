@@ -15,7 +15,7 @@ const DATAGRAM_BYTES = 1024;
 /** A session over a QUIC that gives the node so many octets of each datagram, on one stream. */
 function world(givenOfEach: number, packetBytes = 0) {
   const clock = new VirtualClock();
-  const did = { received: 0, closes: [] as unknown[] };
+  const did = { received: 0, isGone: false, closes: [] as unknown[] };
   let readable = 0;
   let toSend = 0;
   const quic = {
@@ -45,7 +45,9 @@ function world(givenOfEach: number, packetBytes = 0) {
     },
     close: (...how: unknown[]) => did.closes.push(how.slice(0, 2)),
     timeout: () => null,
-    isDraining: () => false,
+    isDraining: () => did.closes.length > 0,
+    peerError: () => null,
+    localError: () => ({ isApp: true, errorCode: 0x0c }),
     isClosed: () => false,
   };
   const total = { octets: 0 };
@@ -56,7 +58,9 @@ function world(givenOfEach: number, packetBytes = 0) {
     withheld: total,
     config: { handshakeMs: MANY, keepAliveMs: MANY, maxBacklogBytes: MANY, lingerMs: MANY } as EngineConfig,
     wake: (woken: Session) => clock.later(() => woken.pass()),
-    gone: () => undefined,
+    gone: () => {
+      did.isGone = true;
+    },
   };
   const socket = { host: "0.0.0.0", port: 1, send: UdpSocket.giveBack, close: () => undefined };
   const facts = { id: 3, side: "accept", keys: [] } as const;
@@ -95,6 +99,14 @@ describe("what a session withholds", () => {
     session.overrun();
     datagrams(1);
     expect([did.received, did.closes]).toEqual([2 * BOUND, [CUT]]);
+  });
+
+  it("is let go of with a session that was cut, which QUIC would remember for a while", () => {
+    const { did, session, total, datagrams } = world(0);
+    datagrams(BOUND);
+    expect([did.isGone, total.octets]).toEqual([false, MAX_HALF_OPEN_BYTES]);
+    datagrams(1);
+    expect([did.isGone, total.octets, session.withheldBytes]).toEqual([true, 0, 0]);
   });
 
   it("is nothing where streams give what comes, or packets of this side ask for ACKs", () => {

@@ -236,7 +236,8 @@ export class Session implements OutHost, Holder {
     if (!this.#mayWait()) this.sendPackets();
     if (isMore) this.#wakeToSend();
     this.#reportEnd();
-    if (this.#reported && this.connection.isClosed()) {
+    // QUIC would keep what a cut one holds for a while, to close it again if the peer did not hear.
+    if (this.#reported && (this.#isCut || this.connection.isClosed())) {
       this.#over();
       return;
     }
