@@ -154,7 +154,13 @@ async function makeNode(
   const resolver = makeResolver(options, discovery, exchange === undefined ? [] : [exchange.hints]);
   if (options.advertise !== undefined) parseAddress(options.advertise, discovery.schemes[0]);
   const healthAddress = options.health === undefined ? undefined : parseHealthAddress(options.health.listen);
-  const quic = quicOf(options, throwaway !== undefined, system.clock, (reason, message) => node.warn(reason, message));
+  let isToldAtOnce = false;
+  /** What comes up during the start waits with its other warnings: nobody can listen before there is a node. */
+  const warn = (reason: string, message: string): void => {
+    if (isToldAtOnce) node.warn(reason, message);
+    else warnings.push({ reason, message });
+  };
+  const quic = quicOf(options, throwaway !== undefined, system.clock, warn);
   if (options.quic?.visible === true) warnings.push(QUIC_VISIBLE);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
@@ -269,7 +275,7 @@ async function makeNode(
   }
   node.attach({ close: async () => tls?.stop() });
   if (erlangFiles.length > 0) {
-    const watch = watchForRestart(erlangFiles, system, (reason, message) => node.warn(reason, message));
+    const watch = watchForRestart(erlangFiles, system, warn);
     node.attach({ close: async () => watch.stop() });
   }
   const replace = (users: readonly TlsUser[], next: TlsMaterial): void => {
@@ -287,7 +293,7 @@ async function makeNode(
       quic?.replaceMaterial(next);
       showOwn();
     },
-    warned: ({ reason, message }) => node.warn(reason, message),
+    warned: ({ reason, message }) => warn(reason, message),
   });
   try {
     const inner = new AcceptGate({ ...system, isKnown: (host) => node.isKnownHost(host) }, options.acceptLimits);
@@ -315,7 +321,7 @@ async function makeNode(
         replace(dialling, client.loaded.material);
         showOwn();
       },
-      warned: (reason, message) => node.warn(reason, message),
+      warned: warn,
       reloaded: (result) => node.emit("reload", { what: "certificate", ...result }),
     });
     if (healthAddress !== undefined) {
@@ -325,7 +331,7 @@ async function makeNode(
       node.attach({ healthEndpoint: endpoint.url, isLast: true, close: async () => endpoint.close() });
     }
     const endpoints = publishedEndpoints(name, node.endpoints, options.advertise);
-    const registrars = makeRegistrars(options, discovery, (reason, message) => node.warn(reason, message));
+    const registrars = makeRegistrars(options, discovery, warn);
     const registered = await registerEverywhere({ name, creation: own.creation, endpoints }, registrars);
     for (const registration of registered) node.attach(registration);
   } catch (error) {
@@ -333,6 +339,7 @@ async function makeNode(
     throw error;
   }
   system.clock.later(() => {
+    isToldAtOnce = true;
     for (const warning of warnings) node.warn(warning.reason, warning.message);
     audit?.listen((reason, message) => node.warn(reason, message));
     node.startJoining();

@@ -1,13 +1,14 @@
 import type { Clock } from "./base/clock.ts";
 import { SallyportError } from "./base/errors.ts";
-import { quotePeerText } from "./base/escape.ts";
-import type { NodeName } from "./base/node-name.ts";
+import { isIpAddress, type NodeName } from "./base/node-name.ts";
 import type { DialAddress, Scheme } from "./carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "./carrier/channels.ts";
 import type { ListenAddress } from "./carrier/listen.ts";
 import { isOpenToStrangers } from "./carrier/quic/public-address.ts";
 import { listenQuic, type QuicListener, quicDialer } from "./carrier/quic/quic.ts";
 import { QuicEngine } from "./carrier/quic/quic-engine.ts";
+import { publicDialRefused } from "./carrier/quic/quic-errors.ts";
+import { formatAddress } from "./carrier/socket-address.ts";
 import type { Gatekeeper } from "./carrier/source-gate.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
 import { LANES } from "./dist/lane-routing.ts";
@@ -40,7 +41,7 @@ export class QuicNode {
     this.#engine = new QuicEngine({ clock, warn });
     this.#option = option;
     this.ports = {
-      dialer: quicDialer(this.#engine, LIMITS),
+      dialer: quicDialer(this.#engine, { ...LIMITS, allowPublic: option.allowPublic === true }),
       isVisible: option.visible === true,
       checkDial: (target, address) => checkQuicDial(option, target, address),
     };
@@ -74,25 +75,17 @@ export class QuicNode {
 }
 
 /**
- * The engine has known faults that a peer can use, so it speaks to the outside only where that was asked for (rulings S7).
- * @throws {SallyportError} ERR_CONFIG QUIC_PUBLIC_ADDRESS
+ * The engine has known faults that a peer can use, so it speaks to the outside only where that was asked for (rulings S7). A name is judged
+ * by the engine, at the address that it then dials.
+ * @throws {SallyportError} ERR_CONFIG QUIC_PUBLIC_ADDRESS for an address
  */
 export function checkQuicDial(
   { allowPublic = false }: QuicOption,
   target: NodeName,
   { host, port }: DialAddress,
 ): void {
-  if (allowPublic || !isOpenToStrangers(host)) return;
-  throw new SallyportError(
-    "ERR_CONFIG",
-    "QUIC_PUBLIC_ADDRESS",
-    `${target} would be dialled over QUIC at ${quotePeerText(host)}:${port}, which is no loopback or private address`,
-    {
-      peer: target,
-      stage: "resolve",
-      advice: "give it a tls:// address; or set quic.allowPublic, knowing the faults that docs/quic.md lists",
-    },
-  );
+  if (allowPublic || !isIpAddress(host) || !isOpenToStrangers(host)) return;
+  throw publicDialRefused(`${target} would be dialled over QUIC at ${formatAddress(host, port)}`, { peer: target });
 }
 
 /** QUIC proves peers by key, and a node without one has nothing to prove. */

@@ -31,7 +31,7 @@ export const MAX_BARREL_MESSAGE_BYTES: number = HELLO_HEAD_BYTES + MAX_NAME_BYTE
 
 /**
  * A name as barrel has it: one `@`, both parts of `[A-Za-z0-9_.-]`, neither beginning with `.` or `-`; and a name for us as well,
- * so that no dot stands left of the `@`. Undefined for anything else, IPv6 literals too.
+ * so that no dot stands left of the `@`, as in the name of no Erlang node. Undefined for anything else, IPv6 literals too.
  */
 export function tryBarrelName(text: string): NodeName | undefined {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(text)) return undefined;

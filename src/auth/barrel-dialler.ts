@@ -69,7 +69,7 @@ export function stepBarrelDialler(
       return message.kind === "ok" ? takeEarlyOk(context) : surprise("HELLO", message);
     case "expect-challenge": {
       if (message.kind !== "challenge") return surprise("CHALLENGE", message);
-      const bad = checkChallenge(context, state.peer.name, message, now);
+      const bad = checkChallenge(context, "dialler", state.peer.name, message, now);
       if (bad !== undefined) return fail(bad, true);
       return proceed({ ...state, kind: "expect-response" }, sendResponse(context, message));
     }
@@ -132,7 +132,7 @@ function trusted(
     const { target: peer } = context;
     return authenticated({ role: "dialler", peer, method: "cookie-only", publicKey: undefined, assurance });
   }
-  const own = makeChallenge(context, now);
+  const own = makeChallenge(context, "dialler", now);
   const peer = { ...state.claimed, assurance: answer.assurance };
   return proceed({ kind: "expect-challenge", peer, own }, sendChallenge(own));
 }

@@ -3,7 +3,9 @@ import { isSallyportError, SallyportError } from "../base/errors.ts";
 import { parseNodeName } from "../base/node-name.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
 import { BarrelEnd, type BarrelTestNode, barrelTestNode, runBarrel } from "../testkit/barrel-end.ts";
+import { SeededRandom } from "../testkit/seeded-random.ts";
 import { encodeBarrel } from "./barrel-codec.ts";
+import { barrelNonce, isDiallersNonce } from "./barrel-nonce.ts";
 import { OpenNonces } from "./native-types.ts";
 
 const crypto = new RealIdentityCrypto();
@@ -365,11 +367,13 @@ describe("a listener", () => {
     expect(kinds(other.sent)).toEqual(["HELLO", "CHALLENGE"]);
   });
 
-  it("refuses its own name, also when it is listed, its own key and keys of small order", () => {
+  it("refuses its own name and its own key, also of a listed name, and keys of small order", () => {
     const all = { cookieOnly: () => true };
     expect(failure(accept(all).receive(hello(B)))).toBe("SELF_CONNECT");
     expect(failure(accept().receive(hello("b@127.0.0.1")))).toBe("SELF_CONNECT");
     expect(failure(accept().receive(hello(A, 2)))).toBe("OWN_KEY");
+    const listed = accept(all).receive(hello(A, 2));
+    expect([failure(listed), ...listed.log]).toEqual(["OWN_KEY", "fail"]);
     expect(failure(accept().receive(hello(A, 0, Buffer.alloc(32))))).toBe("KEY_UNSAFE");
     const one = Buffer.alloc(32);
     one[0] = 1;
@@ -435,6 +439,26 @@ describe("a dialler", () => {
     dialler.receive(dialler.sent[1] ?? Buffer.alloc(0));
     expect(failure(dialler)).toBe("NONCE_REFLECTED");
     expect(kinds(dialler.sent)).toEqual(["HELLO", "CHALLENGE"]);
+  });
+
+  it("gives no proof for a nonce that any other dialler made, and a listener does", () => {
+    const other = new BarrelEnd(CERTIFICATE, WALL).dial(node("c@127.0.0.1", 7), B).receive(hello(B));
+    const asked = other.sent[1] ?? Buffer.alloc(0);
+    const dialler = dial().receive(hello(B)).receive(asked);
+    expect(failure(dialler)).toBe("NONCE_REFLECTED");
+    expect(kinds(dialler.sent)).toEqual(["HELLO", "CHALLENGE"]);
+    const listener = new BarrelEnd(CERTIFICATE, WALL).accept(node(B, 2)).receive(hello(A)).receive(asked);
+    expect(kinds(listener.sent)).toEqual(["HELLO", "CHALLENGE", "RESPONSE"]);
+  });
+
+  it("has nonces of which no two are alike, and of which a changed one is no dialler's", () => {
+    const random = new SeededRandom(3);
+    const nonces = Array.from({ length: 100 }, () => barrelNonce("dialler", random, crypto));
+    expect(new Set(nonces.map((nonce) => nonce.toString("hex", 0, 24))).size).toBe(100);
+    expect(nonces.every((nonce) => nonce.length === 32 && isDiallersNonce(nonce, crypto))).toBe(true);
+    for (const [at, nonce] of nonces.entries()) nonce[at % 32] = (nonce[at % 32] ?? 0) ^ 1;
+    expect(nonces.some((nonce) => isDiallersNonce(nonce, crypto))).toBe(false);
+    expect(isDiallersNonce(barrelNonce("acceptor", random, crypto), crypto)).toBe(false);
   });
 
   it("refuses a wrong proof, a clock that is off, and what has no place", () => {

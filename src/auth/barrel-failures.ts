@@ -239,8 +239,9 @@ export function keyUnsafe(peer: NodeName, fault: KeyFault): BarrelFailure {
   return quiet(broken("KEY_UNSAFE", `${peer} shows a public key that is no key to trust: ${fault}`, { fault }, peer));
 }
 
-export function nonceReflected(peer: NodeName): BarrelFailure {
-  return quiet(broken("NONCE_REFLECTED", `${peer} sent back a nonce that this node has open itself`, {}, peer));
+export function nonceReflected(peer: NodeName, whose: "this node" | "another dialler"): BarrelFailure {
+  const text = `${peer} wants a proof for a nonce that ${whose} has made, which would pass for it there`;
+  return quiet(broken("NONCE_REFLECTED", text, { madeBy: whose }, peer));
 }
 
 export function wrongNode(target: NodeName, answered: NodeName): BarrelFailure {

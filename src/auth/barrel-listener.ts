@@ -1,7 +1,7 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import { assertNever } from "../base/errors.ts";
 import { sameNode } from "../base/node-name.ts";
-import { selfConnect, unexpected, untrusted } from "./barrel-failures.ts";
+import { ownKeyShown, selfConnect, unexpected, untrusted } from "./barrel-failures.ts";
 import type { BarrelHello, BarrelMessage } from "./barrel-messages.ts";
 import {
   type BarrelContext,
@@ -15,6 +15,7 @@ import {
   type Ended,
   fail,
   type Granted,
+  isOwnKey,
   makeChallenge,
   type OwnChallenge,
   proceed,
@@ -55,7 +56,7 @@ export function stepBarrelListener(
       return message.kind === "hello" ? takeHello(context, message) : surprise("HELLO", message, false);
     case "expect-challenge": {
       if (message.kind !== "challenge") return surprise("CHALLENGE", message, true);
-      const bad = checkChallenge(context, state.peer.name, message, now);
+      const bad = checkChallenge(context, "acceptor", state.peer.name, message, now);
       if (bad !== undefined) return fail(bad, true);
       return proceed({ ...state, kind: "expect-response" }, sendResponse(context, message));
     }
@@ -78,6 +79,8 @@ export function stepBarrelListener(
 
 function takeHello(context: BarrelContext, hello: BarrelHello): Step {
   if (sameNode(hello.name, context.own.name)) return fail(selfConnect(hello.name), false);
+  // Of a listed name too, whose key plays no further part: who shows ours copied it, or reflects.
+  if (isOwnKey(context, hello)) return fail(ownKeyShown(hello.name), false);
   // The list comes before the pins, as in barrel; a name with a pin is not on it (`BarrelTools.cookieOnly`).
   if (context.tools.cookieOnly(hello.name)) {
     return ask({ role: "acceptor", name: hello.name, method: "cookie-only", publicKey: undefined }, undefined);
@@ -104,7 +107,7 @@ function trusted(
     const { name: peer, method } = question;
     return authenticated({ role: "acceptor", peer, method, publicKey: undefined, assurance: capped(answer.assurance) });
   }
-  const own = makeChallenge(context, now);
+  const own = makeChallenge(context, "acceptor", now);
   const peer = { ...claimed, assurance: answer.assurance };
   return proceed({ kind: "expect-challenge", peer, own }, sendHello(context), sendChallenge(own));
 }

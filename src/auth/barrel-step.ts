@@ -3,7 +3,7 @@ import { addMs, type MonotonicMs } from "../base/clock.ts";
 import type { SallyportError } from "../base/errors.ts";
 import { type NodeName, sameNode } from "../base/node-name.ts";
 import { barrelProofInput } from "../identity/barrel-proof.ts";
-import { keyFault, type PublicKey, sameKey, tryPublicKey } from "../identity/public-key.ts";
+import { keyFault, type PublicKey, tryPublicKey } from "../identity/public-key.ts";
 import { encodeBarrel } from "./barrel-codec.ts";
 import {
   type BarrelFailure,
@@ -15,9 +15,11 @@ import {
   selfConnect,
 } from "./barrel-failures.ts";
 import type { BarrelChallenge, BarrelFailWord, BarrelHello, BarrelMessage, BarrelResponse } from "./barrel-messages.ts";
+import { barrelNonce, isDiallersNonce } from "./barrel-nonce.ts";
 import {
   BARREL_WINDOW_MS,
   type BarrelIdentity,
+  type BarrelRole,
   type BarrelSession,
   type BarrelTools,
   type BarrelTrustAnswer,
@@ -104,9 +106,14 @@ export function sendHello({ own }: BarrelContext): BarrelOutput {
   return send({ kind: "hello", name: own.name, publicKey: own.publicKey });
 }
 
-export function makeChallenge({ tools, startedAt, startedWallMs }: BarrelContext, now: MonotonicMs): OwnChallenge {
+export function makeChallenge(
+  { tools, startedAt, startedWallMs }: BarrelContext,
+  role: BarrelRole,
+  now: MonotonicMs,
+): OwnChallenge {
   const timestampMs = BigInt(Math.floor(wallAt(startedAt, startedWallMs, now)));
-  return { nonce: tools.random.bytes(32), timestampMs, sentAt: now };
+  const nonce = tools.nonceFor?.(role) ?? barrelNonce(role, tools.random, tools.crypto);
+  return { nonce, timestampMs, sentAt: now };
 }
 
 export function sendChallenge({ nonce, timestampMs }: OwnChallenge): BarrelOutput {
@@ -117,22 +124,34 @@ export function sendChallenge({ nonce, timestampMs }: OwnChallenge): BarrelOutpu
  * The checks of a HELLO that need no proof, before anything is asked or signed: barrel signs for whoever asks, so a node that
  * answers its own name or key can be made to vouch for itself (section 14, finding 2), and small-order keys verify anything.
  */
-export function checkHello({ own }: BarrelContext, hello: BarrelHello): Claimed | BarrelFailure {
+export function checkHello(context: BarrelContext, hello: BarrelHello): Claimed | BarrelFailure {
   const { name } = hello;
-  if (sameNode(name, own.name)) return selfConnect(name);
+  if (sameNode(name, context.own.name)) return selfConnect(name);
+  if (isOwnKey(context, hello)) return ownKeyShown(name);
   const publicKey = tryPublicKey(hello.publicKey);
   if (publicKey === undefined) return keyUnsafe(name, keyFault(hello.publicKey) ?? "KEY_SIZE");
-  return sameKey(publicKey, own.publicKey) ? ownKeyShown(name) : { name, publicKey };
+  return { name, publicKey };
 }
 
-/** Whether the peer's CHALLENGE may be answered: its clock is near ours, and its nonce is not one that we wait for ourselves. */
+/** Whether a HELLO shows this node's own key. */
+export function isOwnKey({ own }: BarrelContext, { publicKey }: BarrelHello): boolean {
+  return own.publicKey.equals(publicKey);
+}
+
+/**
+ * Whether the peer's CHALLENGE may be answered: its clock is near ours, and its nonce is none that we wait for ourselves, nor, where
+ * we dial, one that another dialler made.
+ */
 export function checkChallenge(
   { tools, startedAt, startedWallMs }: BarrelContext,
+  role: BarrelRole,
   peer: NodeName,
   challenge: BarrelChallenge,
   now: MonotonicMs,
 ): BarrelFailure | undefined {
-  if (tools.openNonces.has(challenge.nonce)) return nonceReflected(peer);
+  if (tools.openNonces.has(challenge.nonce)) return nonceReflected(peer, "this node");
+  if (role === "dialler" && isDiallersNonce(challenge.nonce, tools.crypto))
+    return nonceReflected(peer, "another dialler");
   const limitMs = 2 * (tools.windowMs ?? BARREL_WINDOW_MS);
   const skewMs = Number(challenge.timestampMs) - wallAt(startedAt, startedWallMs, now);
   return Math.abs(skewMs) > limitMs ? clockSkew(peer, Math.round(skewMs), limitMs) : undefined;

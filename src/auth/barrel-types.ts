@@ -24,6 +24,8 @@ export type BarrelMethod = "key" | "cookie-only";
 export interface BarrelTools {
   readonly crypto: Pick<IdentityCrypto, "sha256" | "equal" | "ed25519Verify">;
   readonly random: Random;
+  /** The nonce of our CHALLENGE. Default `barrelNonce`; a recorded exchange brings its own. */
+  readonly nonceFor?: (role: BarrelRole) => Buffer;
   /** Nonces of all exchanges and native handshakes of this node that are not finished. */
   readonly openNonces: OpenNonces;
   /** Whether `peer` is listed for cookie-only mode and has no pin. Both ends must list each other. */

@@ -36,7 +36,7 @@ function ends(exchange: Exchange): { readonly dialler: BarrelEnd; readonly liste
     new BarrelEnd(hex(exchange.certificate), Number(challenge(from).readBigUInt64BE(35)));
   const node = (from: "dialler" | "listener") =>
     barrelTestNode(exchange[from].name, hex(exchange[from].seed), crypto, {
-      random: { bytes: () => challenge(from).subarray(3, 35), uint32: () => 0 },
+      nonceFor: () => challenge(from).subarray(3, 35),
     });
   const dialler = end("dialler").dial(node("dialler"), parseNodeName(exchange.listener.name));
   return { dialler, listener: end("listener").accept(node("listener")) };
@@ -89,5 +89,20 @@ describe("the bytes that are signed", () => {
       binding: hex(exchange.binding),
     });
     expect(signed.toString("hex")).toBe(exchange[`signedBy${who}`]);
+  });
+
+  it("are signed as the requirements have it", () => {
+    const seed = Buffer.alloc(32, 1);
+    const publicKey = crypto.ed25519PublicKey(seed);
+    expect(publicKey.toString("hex")).toBe("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
+    const proof = barrelTestNode("a@b", seed, crypto).identity.signBarrelProof({
+      nonce: Buffer.from(Array.from({ length: 32 }, (_, i) => i)),
+      timestampMs: 1_700_000_000_000n,
+      binding: crypto.sha256(Buffer.from("cert")),
+    });
+    expect(proof.toString("hex")).toBe(
+      "9dcb24ced75ed3772ae85cc1e546ca6208ea05d31697cd40715936a6cb4ccfa6" +
+        "211c3e9230198b0af51934e5da49afd6d2312da7c204a7b552ae91d731905a08",
+    );
   });
 });

@@ -223,7 +223,10 @@ export const CONFIG_KEYS: Readonly<Record<keyof NodeOptions | "$schema" | "contr
     shape: { kind: "object", keys: QUIC },
     says: "Dial and listen (quic://) over QUIC, as nodes of barrel_p2p do. Needs identity. Default: neither.",
   },
-  visible: { shape: { kind: "boolean" }, says: "Take part in nodes() and global of Erlang nodes. Default false." },
+  visible: {
+    shape: { kind: "boolean" },
+    says: "Take part in nodes() and global of Erlang nodes; over QUIC quic.visible says so. Default false.",
+  },
   profile: {
     shape: { kind: "choice", values: ["standard", "strict"] },
     says: "strict refuses what standard warns of. Default standard.",

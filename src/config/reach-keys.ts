@@ -21,7 +21,9 @@ const DNS: Readonly<Record<keyof DnsOption, Field>> = {
 export const QUIC: Readonly<Record<keyof QuicOption, Field>> = {
   allowPublic: {
     shape: { kind: "boolean" },
-    says: "Also beyond loopback and private addresses, though the engine has known faults. Host names count as beyond. Default false.",
+    says:
+      "Also beyond loopback and private addresses, though the engine has known faults. A host name counts as what it resolves to where it is " +
+      "dialled, as beyond where it is listened on. Default false.",
   },
   retry: {
     shape: { kind: "boolean" },

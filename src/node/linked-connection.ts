@@ -35,7 +35,8 @@ export function linkedConnection(
   let link: BarrelLink | undefined;
   return {
     parts: {
-      own: barrel.isVisible ? { ...own, flags: own.flags | PUBLISHED } : own,
+      // Whether it is visible elsewhere says nothing about here (rulings C23).
+      own: { ...own, flags: barrel.isVisible ? own.flags | PUBLISHED : own.flags & ~PUBLISHED },
       limits: limitsAboveLink(limits, target === undefined ? "acceptor" : "initiator"),
     },
     make(sink, owner) {

@@ -48,13 +48,16 @@ export interface AuditOption {
 
 /** QUIC, as nodes of barrel_p2p speak it (docs/barrel.md). The engine has known faults; docs/quic.md lists them. */
 export interface QuicOption {
-  /** Also dial and listen beyond loopback and private addresses; host names count as beyond. Default false. */
+  /**
+   * Also dial and listen beyond loopback and private addresses. A host name to dial counts as what it resolves to, one to listen on as
+   * beyond. Default false.
+   */
   readonly allowPublic?: boolean;
   /** Have each client prove its address before TLS, for one more round trip. Erlang's clients are not proven to follow. Default false. */
   readonly retry?: boolean;
   /**
    * Show this node to Erlang's `nodes()` and `global` there. Erlang nodes serve tagged streams to visible nodes only, and send traffic of their own to
-   * them. Default false.
+   * them. Default false, also where `visible` is set.
    */
   readonly visible?: boolean;
 }
@@ -184,7 +187,7 @@ export interface NodeOptions {
   readonly reconnect?: { readonly minMs?: number; readonly maxMs?: number };
   /** Ask peers which other nodes there are and where, and answer those who may ask. Default: neither. */
   readonly exchange?: ExchangeOption;
-  /** Take part in `global` and `nodes()` of BEAM nodes. Default false (hidden). */
+  /** Take part in `global` and `nodes()` of BEAM nodes; over QUIC `quic.visible` says so. Default false (hidden). */
   readonly visible?: boolean;
   /** `strict` refuses what `standard` warns of. Default `standard`. */
   readonly profile?: "standard" | "strict";

@@ -97,7 +97,8 @@ async function world() {
     Shutdown: { Read: 0, Write: 1 },
   } as unknown as NativeBinding;
   const pipe = new Pipe(node, clock);
-  const engine = new Engine({ binding, clock, random: new SeededRandom(1), pipe, beat: () => undefined });
+  const memory = { nativeBytes: () => 0, collect: () => undefined, exceeded: () => undefined };
+  const engine = new Engine({ binding, clock, random: new SeededRandom(1), pipe, memory, beat: () => undefined });
   const order = (type: number, id: number, body: object): void =>
     engine.order(type, id, Buffer.from(JSON.stringify(body)));
   const limits = { maxHalfOpen: MANY, maxSessions: MANY, maxBacklogBytes: MANY };

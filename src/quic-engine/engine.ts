@@ -1,4 +1,3 @@
-import { lookup } from "node:dns";
 import { addMs, type Clock } from "../base/clock.ts";
 import { systemCode } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
@@ -21,19 +20,23 @@ import {
 import { parseIpAddress } from "../x509/ip-address.ts";
 import type { HostPort, NativeBinding } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
+import { resolveHost } from "./dial-host.ts";
 import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
+import { LOOK_AFTER_BYTES, MemoryGuard, type MemoryGuardParts } from "./memory-guard.ts";
 import { OWN_ID_BYTES } from "./packet-head.ts";
 import { largestDatagram } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
 import { UdpSocket } from "./udp.ts";
 import { KNOCK_AFTER_MS, knock } from "./udp-knock.ts";
+import type { WithheldTotal } from "./withheld.ts";
 
 export interface EngineParts {
   readonly binding: NativeBinding;
   readonly clock: Clock;
   readonly random: Random;
   readonly pipe: Pipe;
+  readonly memory: Omit<MemoryGuardParts, "holders">;
   /** Called once a second while the process does its work. */
   readonly beat: () => void;
 }
@@ -56,6 +59,9 @@ export class Engine {
   readonly #listeners: Map<number, ListenSocket> = new Map<number, ListenSocket>();
   readonly #homes: Map<Session, ListenSocket | undefined> = new Map<Session, ListenSocket | undefined>();
   #due: Set<Session> = new Set<Session>();
+  readonly #guard: MemoryGuard;
+  readonly #withheld: WithheldTotal = { octets: 0 };
+  #withheldAtLook = 0;
   #halfOpen = 0;
   #nextAccepted = 1;
   #isOrdering = false;
@@ -63,6 +69,7 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    this.#guard = new MemoryGuard({ ...parts.memory, holders: () => this.#sessions.values() });
   }
 
   /** Orders follow, of one read of the pipe; what they cause waits for `ordersEnd`. */
@@ -167,6 +174,7 @@ export class Engine {
       clock,
       pipe,
       config,
+      withheld: this.#withheld,
       wake: (session) => this.#wake(session),
       gone: (session) => this.#gone(session),
     };
@@ -222,7 +230,7 @@ export class Engine {
     const parts = this.#needed();
     this.#dialling.add(id);
     try {
-      const host = await resolveHost(order.host);
+      const host = await resolveHost(order.host, order.allowPublic);
       const late: { session?: Session; hasHeard: boolean } = { hasHeard: false };
       const handler = {
         datagram(bytes: Buffer, from: { address: string; port: number }): void {
@@ -307,6 +315,12 @@ export class Engine {
       }
     }
     pipe.release();
+    if (this.#withheld.octets > this.#withheldAtLook + LOOK_AFTER_BYTES) this.#lookAtMemory();
+  }
+
+  #lookAtMemory(): void {
+    this.#withheldAtLook = this.#withheld.octets;
+    this.#guard.look();
   }
 
   #gone(session: Session): void {
@@ -324,6 +338,7 @@ export class Engine {
       this.#parts.beat();
       const now = clock.now();
       for (const session of this.#sessions.values()) session.tend(now);
+      this.#lookAtMemory();
       this.#tendLater();
     });
   }
@@ -335,12 +350,4 @@ function parse<T>(body: Buffer): T {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message.slice(0, 100) : "";
-}
-
-/** An IP literal for a host. Rejects with the system's error. */
-function resolveHost(host: string): Promise<string> {
-  if (parseIpAddress(host) !== undefined) return Promise.resolve(host);
-  return new Promise((resolve, reject) => {
-    lookup(host, (error, address) => (error === null ? resolve(address) : reject(error)));
-  });
 }

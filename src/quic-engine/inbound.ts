@@ -40,6 +40,8 @@ export class Inbound implements Backlog {
   #paused = false;
   /** Octets that wait, each frame with its overhead. */
   bytes = 0;
+  /** Octets that streams gave since its owner last set it to 0. */
+  given = 0;
 
   constructor(session: number, pipe: Pipe) {
     this.#session = session;
@@ -145,6 +147,7 @@ export class Inbound implements Backlog {
     const [length, fin] = result;
     const isBulk = isUserChannel(channel);
     if (length > 0) {
+      this.given += length;
       this.#slabAt = bytesAt + length;
       writeChannelHead(this.#slab, start, FROM_ENGINE.data, this.#session, channel, length);
       this.queue(this.#slab.subarray(start, this.#slabAt), isBulk);

@@ -1,5 +1,6 @@
 import { FrameReader, TO_ENGINE } from "../carrier/quic/engine-frames.ts";
 import { openEnginePipe } from "../carrier/quic/engine-pipe.ts";
+import { nativeBytes, volunteerForMemory } from "../system/process-memory.ts";
 import { RealClock } from "../system/real-clock.ts";
 import { RealRandom } from "../system/real-random.ts";
 import { loadBinding } from "./binding.ts";
@@ -7,8 +8,9 @@ import { Engine } from "./engine.ts";
 import { LastResort } from "./last-resort.ts";
 import { Pipe } from "./pipe.ts";
 
-/** Exit code that says so. */
+/** Exit codes that say so. */
 const NO_BINDING = 78;
+const MEMORY_EXCEEDED = 79;
 
 /** Orders that came in a read of at most so many octets are carried out at once. */
 const FEW_ORDERS_BYTES: number = 16 * 1024;
@@ -25,7 +27,14 @@ function main(): void {
   const socket = openEnginePipe();
   const resort = new LastResort();
   const pipe = new Pipe(socket, clock);
-  const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, beat: () => resort.beat() });
+  volunteerForMemory();
+  const memory = {
+    nativeBytes,
+    // The node starts this process with --expose-gc.
+    collect: () => globalThis.gc?.(),
+    exceeded: () => process.exit(MEMORY_EXCEEDED),
+  };
+  const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, memory, beat: () => resort.beat() });
   const reader = new FrameReader(
     (type, session, body) => engine.order(type, session, body),
     new Set<number>([TO_ENGINE.write, TO_ENGINE.writeAndFlush]),

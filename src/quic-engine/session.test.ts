@@ -127,6 +127,7 @@ function world(change: Partial<Quic> = {}) {
     binding: { Shutdown: { Read: 0, Write: 1 } } as NativeBinding,
     clock,
     pipe,
+    withheld: { octets: 0 },
     config: { handshakeMs: MANY, keepAliveMs: KEEP_ALIVE_MS, maxBacklogBytes: MANY, lingerMs: MANY } as EngineConfig,
     wake: (woken: Session) => {
       if (isAwake) return;

@@ -9,14 +9,17 @@ import {
   FROM_ENGINE,
   jsonFrame,
   MAX_ID,
-  type OpenedFacts,
 } from "../carrier/quic/engine-frames.ts";
 import type { HostPort, NativeBinding, NativeConnection } from "./binding.ts";
 import { type EndHandler, Inbound } from "./inbound.ts";
+import { type Holder, MAX_HALF_OPEN_BYTES } from "./memory-guard.ts";
 import { OutChannels, type OutHost } from "./out-channels.ts";
 import { PacketSize } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
+import { QuicTimer } from "./quic-timer.ts";
+import { endOf, openedFacts } from "./session-facts.ts";
 import { type PacketSocket, UdpSocket } from "./udp.ts";
+import { Withheld, type WithheldTotal } from "./withheld.ts";
 
 /** What a session needs from the engine. */
 export interface SessionParts {
@@ -24,6 +27,7 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly pipe: Pipe;
   readonly config: EngineConfig;
+  readonly withheld: WithheldTotal;
   /** Asks for a `pass` in a later turn. */
   readonly wake: (session: Session) => void;
   /** The session is over and forgotten by QUIC too. */
@@ -55,7 +59,7 @@ const QUIET_MS = 10_000;
 const NO_REASON: Uint8Array = new Uint8Array(0);
 
 /** One QUIC connection: reads its streams into frames for the node, writes what the node wrote, and keeps its timer. */
-export class Session implements OutHost {
+export class Session implements OutHost, Holder {
   readonly id: number;
   readonly side: ChannelSide;
   readonly connection: NativeConnection;
@@ -70,6 +74,9 @@ export class Session implements OutHost {
   #remote: HostPort;
   readonly #out: OutChannels;
   readonly #inbound: Inbound;
+  readonly #withheld: Withheld;
+  /** It took more memory than it may: nothing of the peer's is taken any more. */
+  #isCut = false;
   /** Once the connection stands. */
   #size: PacketSize | undefined;
   #opened = false;
@@ -77,8 +84,7 @@ export class Session implements OutHost {
   #lingerUntil: MonotonicMs | undefined;
   readonly #openUntil: MonotonicMs;
   #keptAlive: MonotonicMs;
-  #timer: Timer | undefined;
-  #timerAt: MonotonicMs | undefined;
+  readonly #timer: QuicTimer;
   /** Weight of the datagrams received since packets were last sent. */
   #unanswered = 0;
   /** There is more to send than an ACK. */
@@ -87,15 +93,6 @@ export class Session implements OutHost {
   #isSoon = false;
   #soon: Timer | undefined;
   readonly #info: { from: HostPort; to: HostPort };
-  readonly #fire: () => void = () => {
-    this.#timer = undefined;
-    this.#timerAt = undefined;
-    // The timer may have been set for what was answered meanwhile.
-    if (this.connection.timeout() === 0) this.#size?.expired();
-    this.connection.onTimeout();
-    this.hasToSend = true;
-    this.#parts.wake(this);
-  };
   readonly #soonIsNow: () => void = () => {
     this.#soon = undefined;
     this.#isSoon = true;
@@ -127,6 +124,8 @@ export class Session implements OutHost {
     this.#info = { from: remote, to: this.#local };
     this.#inbound = new Inbound(facts.id, parts.pipe);
     this.#out = new OutChannels(this);
+    this.#withheld = new Withheld(parts.withheld);
+    this.#timer = new QuicTimer(parts.clock, () => this.#expired());
     const now = parts.clock.now();
     this.#openUntil = addMs(now, parts.config.handshakeMs);
     this.#keptAlive = now;
@@ -136,8 +135,19 @@ export class Session implements OutHost {
     return this.#parts.clock;
   }
 
+  get withheldBytes(): number {
+    return this.#withheld.octets;
+  }
+
+  overrun(): void {
+    this.#isCut = true;
+    this.#close(true, CLOSE_ABRUPT);
+    this.#wakeToSend();
+  }
+
   /** A datagram for this session. QUIC decrypts in place. */
   datagram(bytes: Buffer, host: string, port: number): void {
+    if (this.#isCut) return;
     if (this.#inbound.bytes > this.#parts.config.maxBacklogBytes && bytes.length > SMALL_DATAGRAM_BYTES) return;
     if (this.#info.from.port !== port || this.#info.from.host !== host) this.#info.from = { host, port };
     try {
@@ -146,6 +156,7 @@ export class Session implements OutHost {
       // Undecryptable datagrams are ignored; after a protocol error QUIC has a close to send.
       this.hasToSend = true;
     }
+    this.#withheld.received(bytes.length);
     this.#unanswered += bytes.length <= ACK_BYTES ? ACK_WEIGHT : DATAGRAM_WEIGHT;
     this.#parts.wake(this);
   }
@@ -202,6 +213,7 @@ export class Session implements OutHost {
 
   /** Once in a while: keeps the connection alive, and ends one that does not come up. */
   tend(now: MonotonicMs): void {
+    this.#withheld.fade();
     if (!this.#opened && now >= this.#openUntil) this.#close(false, CONNECTION_REFUSED);
     if (this.#lingerUntil !== undefined && now >= this.#lingerUntil) this.#close(true, CLOSE_IN_ORDER);
     if (this.#opened && !this.#reported) this.#inbound.lookForEnds(this.connection, this.#onEnd);
@@ -218,28 +230,28 @@ export class Session implements OutHost {
       isMore = this.#out.pump();
       this.#out.watch();
     }
+    if (this.halfOpen && !this.#isCut && this.#withheld.octets > MAX_HALF_OPEN_BYTES) this.overrun();
     if (this.#lingerUntil !== undefined) this.#finishUp();
     this.#size?.look();
     if (!this.#mayWait()) this.sendPackets();
     if (isMore) this.#wakeToSend();
     this.#reportEnd();
-    if (this.#reported && this.connection.isClosed()) {
-      this.#cancelTimers();
-      this.#parts.gone(this);
+    // QUIC would keep what a cut one holds for a while, to close it again if the peer did not hear.
+    if (this.#reported && (this.#isCut || this.connection.isClosed())) {
+      this.#over();
       return;
     }
     const { pipe } = this.#parts;
     const isUntold = this.#out.tell(pipe, this.id, this.#isSoon || pipe.isGathering);
     this.#isSoon = false;
     if (isUntold || this.#unanswered > 0 || this.#out.endsWait) this.#soonAtLatest();
-    this.#arm();
+    this.#timer.arm(this.connection.timeout());
   }
 
   /** The engine itself failed on this session, or its socket did. */
   abandon(system: string): void {
     this.#report({ by: "system", app: false, code: 0, system });
-    this.#cancelTimers();
-    this.#parts.gone(this);
+    this.#over();
   }
 
   #open(): void {
@@ -256,20 +268,14 @@ export class Session implements OutHost {
     this.#opened = true;
     this.hasToSend = true;
     this.#size = new PacketSize(this.#parts.clock, this.connection);
-    const certificate = this.connection.peerCertChain()?.[0];
-    const facts: OpenedFacts = {
-      remoteHost: this.#remote.host,
-      remotePort: this.#remote.port,
-      localHost: this.#local.host,
-      localPort: this.#local.port,
-      alpn,
-      peerCert: certificate === undefined ? "" : Buffer.from(certificate).toString("base64"),
-    };
+    const facts = openedFacts(this.connection, this.#remote, this.#local, alpn);
     this.#inbound.queue(jsonFrame(FROM_ENGINE.opened, this.id, facts), false);
   }
 
   #readStreams(): void {
     this.#inbound.readAll(this.connection, this.#onEnd);
+    this.#withheld.given(this.#inbound.given);
+    this.#inbound.given = 0;
     // Small datagrams that still come through end here: QUIC itself would go on keeping them.
     if (this.#inbound.bytes > 2 * this.#parts.config.maxBacklogBytes) this.#close(true, CLOSE_ABRUPT);
   }
@@ -293,6 +299,7 @@ export class Session implements OutHost {
       const [length, { to }] = result;
       if (to.port !== this.#remote.port || to.host !== this.#remote.host) this.#moved(to);
       this.#size?.sent(length);
+      if (length > ACK_BYTES) this.#withheld.sent();
       this.socket.send(datagram, length, to.host, to.port);
       sent += length;
     }
@@ -324,12 +331,7 @@ export class Session implements OutHost {
   #reportEnd(): void {
     if (this.#reported) return;
     const { connection } = this;
-    if (!(connection.isDraining() || connection.isClosed())) return;
-    const peer = connection.peerError();
-    const own = connection.localError();
-    if (peer !== null) this.#report({ by: "peer", app: peer.isApp, code: peer.errorCode, system: "" });
-    else if (own !== null) this.#report({ by: "local", app: own.isApp, code: own.errorCode, system: "" });
-    else this.#report({ by: "timeout", app: false, code: 0, system: "" });
+    if (connection.isDraining() || connection.isClosed()) this.#report(endOf(connection));
   }
 
   #report(facts: ClosedFacts): void {
@@ -381,19 +383,17 @@ export class Session implements OutHost {
     this.#soon ??= this.#parts.clock.at(addMs(this.#parts.clock.now(), SOON_MS), this.#soonIsNow);
   }
 
-  #cancelTimers(): void {
-    this.#timer?.cancel();
+  #over(): void {
+    this.#timer.cancel();
     this.#soon?.cancel();
+    this.#withheld.clear();
+    this.#parts.gone(this);
   }
 
-  #arm(): void {
-    const timeout = this.connection.timeout();
-    if (timeout === null) return;
-    const at = addMs(this.#parts.clock.now(), timeout);
-    // An earlier timer looks again when it fires; only a later one is of no use.
-    if (this.#timerAt !== undefined && this.#timerAt <= at) return;
-    this.#timer?.cancel();
-    this.#timerAt = at;
-    this.#timer = this.#parts.clock.at(at, this.#fire);
+  #expired(): void {
+    // The timer may have been set for what was answered meanwhile.
+    if (this.connection.timeout() === 0) this.#size?.expired();
+    this.connection.onTimeout();
+    this.#wakeToSend();
   }
 }

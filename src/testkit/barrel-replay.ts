@@ -85,7 +85,7 @@ export class Replay {
         cookie: RECORDED_COOKIE,
         flags: own.readBigUInt64BE(1),
         creation: own.readUInt32BE(role === "dialler" ? 9 : 13),
-        tools: { random: { bytes: () => challenge.subarray(3, 35), uint32: () => 0 }, ...options.tools },
+        tools: { nonceFor: () => challenge.subarray(3, 35), ...options.tools },
         limits: options.limits ?? {},
         random: { bytes: (length) => Buffer.alloc(length), uint32: () => number },
       },

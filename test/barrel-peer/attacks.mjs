@@ -4,6 +4,7 @@ import { encodeChallenge, encodeFail, encodeHello, encodeOk, encodeResponse, fra
 import { encodeMessage } from "./frames.mjs";
 import { encodeName, FRAGMENTS, V4_NC } from "./handshake.mjs";
 import { newKeys } from "./identity.mjs";
+import { borrowedProof } from "./oracles.mjs";
 import { atom, tuple } from "./term.mjs";
 
 const BOTH = ["dialer", "listener"];
@@ -48,7 +49,7 @@ const SMALL_ORDER_SIGNATURE = Buffer.concat([Buffer.of(1), Buffer.alloc(63)]);
  * @typedef {object} Attack
  * @property {string} name
  * @property {import("./auth.mjs").Bends} [bend]
- * @property {{name?: string, cookie?: Buffer, flags?: bigint, merge?: boolean, stall?: boolean, early?: boolean, blind?: boolean}} [dist]
+ * @property {{name?: string, cookie?: Buffer, flags?: bigint, merge?: boolean, stall?: boolean, paused?: boolean, early?: boolean, blind?: boolean}} [dist]
  * @property {number} [authStream]
  * @property {boolean} [noFin]
  * @property {(link: object) => void} [afterHello]
@@ -114,9 +115,12 @@ const MAKERS = {
   "other-dist-name": [BOTH, (o) => ({ dist: { name: o.distName } })],
   squat: [DIALER, (o) => ({ bend: { name: o.as, keys: newKeys() }, dist: { stall: true } })],
   "no-handshake": [DIALER, () => ({ dist: { stall: true } })],
+  // Until the command `resume`.
+  "late-handshake": [BOTH, () => ({ dist: { paused: true } })],
   "stall-after-ok": [LISTENER, () => ({ dist: { stall: true } })],
   "merged-status-challenge": [LISTENER, () => ({ dist: { merge: true } })],
   reflection: [BOTH, (o, own, role) => reflection(o, own, role)],
+  "borrowed-proof": [LISTENER, (o, own) => borrowedProof(o, own)],
   flood: [DIALER, (o, own) => ({ script: (wire) => flood(wire, o, own) })],
   "half-open": [DIALER, () => ({ script: hold })],
   "half-open-tls": [DIALER, () => ({ script: hold, deaf: true })],

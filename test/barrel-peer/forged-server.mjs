@@ -1,21 +1,21 @@
 // The relay's position of barrel-auth section 14.1: a QUIC server that shows a certificate without having its key. It
 // plays the handshake of TLS 1.3 (RFC 8446, RFC 9001) by hand up to its Finished, and tells what the dialler answers:
 // the original goes on, a stack that checks CertificateVerify closes with alert 51 (QUIC 0x133).
-import {
-  createHash,
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  diffieHellman,
-  generateKeyPairSync,
-  randomBytes,
-  sign,
-} from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { createSocket } from "node:dgram";
-import { keysOf, LEVEL, open, seal, varint, walk } from "./quic-packets.mjs";
-
-const SPKI_X25519 = Buffer.from("302a300506032b656e032100", "hex");
-const X25519 = 0x001d;
+import { cryptoFrame, keysOf, LEVEL, open, parameter, seal, varint, walk } from "./quic-packets.mjs";
+import {
+  extension,
+  finishedMac,
+  handshakeSecrets,
+  initialSecrets,
+  makeShare,
+  message,
+  sha256,
+  sized,
+  uint16,
+  X25519,
+} from "./tls13.mjs";
 
 /**
  * @param {object} options
@@ -58,19 +58,16 @@ class Session {
     for (const packet of walk(datagram)) {
       if (this.#keys.initial === undefined && packet.level === LEVEL.initial) this.#begin(packet);
       const keys = packet.level === LEVEL.initial ? this.#keys.initial : this.#keys.handshake;
-      const frames = keys === undefined ? undefined : open(datagram, packet, keys.client);
-      for (const frame of frames ?? []) this.#frame(packet, frame);
+      const opened = keys === undefined ? undefined : open(datagram, packet, keys.client);
+      for (const frame of opened?.frames ?? []) this.#frame(packet, frame);
     }
   }
 
   #begin(packet) {
     this.original = packet.to;
     this.client = packet.from;
-    const secret = extract(Buffer.from("38762cf7f55934b34d179ae6a4c80cadccbb7f0a", "hex"), packet.to);
-    this.#keys.initial = {
-      client: keysOf(expand, expand(secret, "client in", 32)),
-      server: keysOf(expand, expand(secret, "server in", 32)),
-    };
+    const { client, server } = initialSecrets(packet.to);
+    this.#keys.initial = { client: keysOf(client), server: keysOf(server) };
   }
 
   #frame(packet, frame) {
@@ -92,14 +89,7 @@ class Session {
   /** ServerHello in an Initial packet, everything else of the flight in one Handshake packet. */
   #answer() {
     this.#answered = true;
-    const pair = generateKeyPairSync("x25519");
-    const share = pair.publicKey.export({ format: "der", type: "spki" }).subarray(-32);
-    const theirs = createPublicKey({
-      key: Buffer.concat([SPKI_X25519, keyShareOf(this.#hello)]),
-      format: "der",
-      type: "spki",
-    });
-    const secret = diffieHellman({ privateKey: pair.privateKey, publicKey: theirs });
+    const { share, secretWith } = makeShare();
     const hello = message(
       2,
       Buffer.of(3, 3),
@@ -108,27 +98,20 @@ class Session {
       Buffer.of(0x13, 0x01, 0),
       sized(2, extension(43, Buffer.of(3, 4)), extension(51, uint16(X25519), sized(2, share))),
     );
-    const zeros = Buffer.alloc(32);
-    const early = extract(zeros, zeros);
-    const handshake = extract(expand(early, "derived", 32, sha256(Buffer.alloc(0))), secret);
-    const soFar = sha256(this.#hello, hello);
-    const serverSecret = expand(handshake, "s hs traffic", 32, soFar);
-    this.#keys.handshake = {
-      client: keysOf(expand, expand(handshake, "c hs traffic", 32, soFar)),
-      server: keysOf(expand, serverSecret),
-    };
+    const shared = secretWith(keyShareOf(this.#hello));
+    const secrets = handshakeSecrets(shared, sha256(this.#hello, hello));
+    this.#keys.handshake = { client: keysOf(secrets.client), server: keysOf(secrets.server) };
     const extensions = message(8, sized(2, this.#alpn(), extension(57, this.#parameters())));
     const certificate = message(11, Buffer.of(0), sized(3, sized(3, this.der), Buffer.of(0, 0)));
     const proved = sha256(this.#hello, hello, extensions, certificate);
     const context = Buffer.concat([Buffer.alloc(64, 0x20), Buffer.from("TLS 1.3, server CertificateVerify\0"), proved]);
     const verify = message(15, uint16(0x0403), sized(2, sign("sha256", context, this.key)));
-    const finishedKey = expand(serverSecret, "finished", 32);
-    const mac = createHmac("sha256", finishedKey);
-    const finished = message(20, mac.update(sha256(this.#hello, hello, extensions, certificate, verify)).digest());
+    const transcript = sha256(this.#hello, hello, extensions, certificate, verify);
+    const finished = message(20, finishedMac(secrets.server, transcript));
     const ids = { to: this.client, from: this.#id };
-    this.send(seal(LEVEL.initial, ids, this.#keys.initial.server, cryptoFrame(hello), 1200));
+    this.send(seal(LEVEL.initial, ids, this.#keys.initial.server, cryptoFrame(0, hello), 1200));
     const flight = Buffer.concat([extensions, certificate, verify, finished]);
-    this.send(seal(LEVEL.handshake, ids, this.#keys.handshake.server, cryptoFrame(flight), 0));
+    this.send(seal(LEVEL.handshake, ids, this.#keys.handshake.server, cryptoFrame(0, flight), 0));
   }
 
   #alpn() {
@@ -136,7 +119,6 @@ class Session {
   }
 
   #parameters() {
-    const parameter = (id, value) => Buffer.concat([varint(id), varint(value.length), value]);
     return Buffer.concat([
       parameter(0x00, this.original),
       parameter(0x0f, this.#id),
@@ -145,10 +127,6 @@ class Session {
       parameter(0x09, varint(100)),
     ]);
   }
-}
-
-function cryptoFrame(bytes) {
-  return Buffer.concat([Buffer.of(6), varint(0), varint(bytes.length), bytes]);
 }
 
 function sessionIdOf(hello) {
@@ -169,38 +147,4 @@ function keyShareOf(hello) {
     }
   }
   throw new Error("the dialler offers no x25519 share");
-}
-
-function message(type, ...parts) {
-  return Buffer.concat([Buffer.of(type), sized(3, ...parts)]);
-}
-
-function extension(type, ...parts) {
-  return Buffer.concat([uint16(type), sized(2, ...parts)]);
-}
-
-function sized(width, ...parts) {
-  const body = Buffer.concat(parts);
-  const length = Buffer.alloc(width);
-  length.writeUIntBE(body.length, 0, width);
-  return Buffer.concat([length, body]);
-}
-
-function uint16(value) {
-  return Buffer.of(value >> 8, value & 255);
-}
-
-function sha256(...parts) {
-  return createHash("sha256").update(Buffer.concat(parts)).digest();
-}
-
-function extract(salt, secret) {
-  return createHmac("sha256", salt).update(secret).digest();
-}
-
-/** HKDF-Expand-Label for at most one block of SHA-256. */
-function expand(secret, label, length, context = Buffer.alloc(0)) {
-  const name = Buffer.from(`tls13 ${label}`);
-  const info = Buffer.concat([uint16(length), sized(1, name), sized(1, context), Buffer.of(1)]);
-  return createHmac("sha256", secret).update(info).digest().subarray(0, length);
 }

@@ -20,6 +20,8 @@ export class Link {
   #earlyBytes = 0;
   #cutters = new Map();
   #early0 = [];
+  /** Bytes of stream 0 while the handshake is put off. */
+  #held;
   #parked = [];
   #timers = [];
   #sequence = 1;
@@ -165,12 +167,21 @@ export class Link {
       done: (result) => this.#handshakeEnded(result),
     };
     this.handshake = this.role === "dialer" ? new DialerHandshake(setup) : new ListenerHandshake(setup);
-    if (dist.stall !== true) this.handshake.start();
-    else this.handshake.ended = true;
+    if (dist.stall === true) this.handshake.ended = true;
+    else if (dist.paused === true) this.#held = [];
+    else this.handshake.start();
     const rest = this.auth.rest();
     if (rest.length > 0) this.#afterAuth(this.authIn, rest);
     for (const [id, chunks] of this.#early) for (const chunk of chunks) this.#afterAuth(id, chunk);
     this.#early.clear();
+  }
+
+  /** Goes on with a handshake that an attack has put off. */
+  resume() {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    this.handshake.start();
+    for (const bytes of held) this.handshake.chunk(bytes);
   }
 
   #handshakeEnded({ outcome, error, close, peer }) {
@@ -264,7 +275,7 @@ export class Link {
   #stream0(bytes) {
     if (this.phase === "handshake") {
       this.saw("stream0", { hex: bytes.toString("hex") });
-      return this.handshake.chunk(bytes);
+      return this.#held === undefined ? this.handshake.chunk(bytes) : this.#held.push(bytes);
     }
     if (bytes.some((byte) => byte !== 0)) return this.emit({ event: "dropped", stream: 0, length: bytes.length });
     this.emit({ event: "tick" });

@@ -179,6 +179,7 @@ class Peer {
       this.of(c).quic.write(c.stream, Buffer.from(c.hex, "hex"), c.fin === true);
       this.of(c).quic.flush();
     },
+    resume: (c) => this.of(c).resume(),
     close: (c) => this.of(c).close(c.code ?? 0),
     closeAll: () => [...this.links.values()].map((link) => link.close()).length,
     deafen: (c) => this.of(c).quic.endpoint.socket.removeAllListeners("message"),

@@ -40,8 +40,9 @@ export class ScriptWire {
     this.#reader.push(bytes);
     for (let m = this.#reader.next(); m !== undefined; m = this.#reader.next()) {
       const message = { ...decodeMessage(m), bytes: Buffer.concat([Buffer.of(m.length >> 8, m.length & 255), m]) };
-      const { type, name, publicKey, reason } = message;
-      this.link.saw(type, { name, key: publicKey?.toString("hex"), reason: reason?.toString("latin1") });
+      const { type, name, publicKey, reason, bytes: whole } = message;
+      const key = publicKey?.toString("hex");
+      this.link.saw(type, { name, key, reason: reason?.toString("latin1"), hex: whole.toString("hex") });
       this.#give(message);
     }
     if (fin) this.end();

@@ -214,7 +214,13 @@ const HARMLESS: readonly (readonly [attack: string, role: Role])[] = [
 ];
 
 /** Shown elsewhere: see the files of attacks over QUIC. */
-const ELSEWHERE = ["certificate-without-key listener", "half-open-tls dialer"];
+const ELSEWHERE = [
+  "certificate-without-key listener",
+  "half-open-tls dialer",
+  "borrowed-proof listener",
+  "late-handshake dialer",
+  "late-handshake listener",
+];
 
 const shownAs = (outcome: Outcome): string => outcome.saw.map((each) => each.replace(" ", ":")).join(" ");
 const expectOutcome = (outcome: Outcome, [, , reason, detail, saw, theirs]: Wanted): void => {

@@ -37,8 +37,7 @@ describe.each(["dials", "is dialled"])("streams of a node that %s a barrel peer"
     const port = (await c.wait({ event: "listening" }))["port"];
     a = await rig.node(A, "tofu", {
       cookie: COOKIE,
-      quic: {},
-      visible: true,
+      quic: { visible: true },
       listen: ["quic://127.0.0.1:0"],
       tickTimeMs: 600_000,
       resolve: { [C]: `quic://127.0.0.1:${port}` },

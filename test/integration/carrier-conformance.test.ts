@@ -93,7 +93,10 @@ const quic: CarrierRig<ChannelledCarrier> = {
   async connect(limits = {}) {
     const listening = await serve(limits);
     const near = dial(engine(), listening.listener.port, limits);
-    return { near, far: await listening.nextAccepted() };
+    const far = await listening.nextAccepted();
+    // These carriers have no peer to authenticate: more may come than from a stranger.
+    far.admission?.release();
+    return { near, far };
   },
   cleanUp: closeEngines,
 };

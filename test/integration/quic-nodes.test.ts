@@ -186,9 +186,28 @@ describe("what a node over QUIC rotates", () => {
 });
 
 describe("a node and the outside, over QUIC", () => {
-  it("does not dial beyond private addresses unless that was asked for", async () => {
-    const b = await rig.node(B, "tofu", { ...QUIC, listen: [], resolve: { [A]: "quic://203.0.113.7:4433" } });
-    expect(await failure(b.call(echo, 1))).toMatchObject({ code: "ERR_CONFIG", reason: "QUIC_PUBLIC_ADDRESS" });
+  it.each([
+    ["an address", "203.0.113.7"],
+    ["an IPv4 address as IPv6", "[::ffff:203.0.113.7]"],
+    // 203.0.113.7 again: text that is no address to this node, and that the system resolves without a name service.
+    ["what a name means", "3405803783"],
+  ])("does not dial beyond private addresses unless that was asked for: %s", async (_what, host) => {
+    const resolve = { [A]: `quic://${host}:4433` };
+    const b = await rig.node(B, "tofu", { ...QUIC, listen: [], resolve });
+    const error = await failure(b.connect(A));
+    expect(error).toMatchObject({ code: "ERR_CONFIG", reason: "QUIC_PUBLIC_ADDRESS" });
+    expect(error.message).toContain("203.0.113.7");
+    await b.close({ timeoutMs: 0 });
+    const asked = await rig.node(B, "tofu", { ...QUIC, listen: [], resolve, quic: { allowPublic: true } });
+    expect(await failure(asked.connect(A, { timeoutMs: 300 }))).not.toMatchObject({ reason: "QUIC_PUBLIC_ADDRESS" });
+  });
+
+  it("dials a name that means a private address", async () => {
+    const a = await acceptor();
+    const { port } = new URL(a.endpoints[0] as string);
+    const b = await dialler(a, "tofu", { resolve: { [A]: `quic://127.1:${port}` } });
+    expect(await b.call(echo, 1)).toBe(1);
+    expect(b.peers()[0]?.address).toBe(`127.0.0.1:${port}`);
   });
 
   it.each([
@@ -215,12 +234,6 @@ describe("a node and the outside, over QUIC", () => {
     const made = createNode({ name: A, epmd: "off", identity, ...QUIC, listen });
     expect(await failure(made)).toMatchObject({ code: "ERR_CONFIG", reason: "PORT_IN_USE" });
     await expect.poll(() => enginesSince(before), { timeout: 10_000 }).toEqual([]);
-  });
-
-  it("warns when it is visible, and says so to its peers", async () => {
-    const a = await acceptor("tofu", { quic: { visible: true } });
-    const warned = new Promise((resolve) => a.on("warning", ({ reason }) => resolve(reason)));
-    expect(await warned).toBe("QUIC_VISIBLE");
   });
 });
 

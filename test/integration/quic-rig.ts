@@ -107,7 +107,7 @@ export function dial(
   return { carrier: quicDialer(from, options).dial(address, "localhost", ear) as QuicCarrier, ear };
 }
 
-/** Two open ends over one listener. */
+/** Two open ends over one listener, which take each other for authenticated. */
 export async function pair(
   options: Parameters<typeof serve>[0] = {},
   dialled: QuicCarrierOptions = {},
@@ -118,5 +118,6 @@ export async function pair(
   const near = dial(dialler, server.listener.port, dialled);
   const far = await server.nextAccepted();
   await Promise.all([near.ear.until(isOpen), far.ear.until(isOpen)]);
+  far.admission?.release();
   return { server, dialler, near, far };
 }

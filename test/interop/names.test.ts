@@ -25,6 +25,17 @@ for (const transport of TRANSPORTS) {
   });
 }
 
+describeWithErlang("a dot left of the @", () => {
+  const t = useRig("tcp", async () => ({}));
+
+  it("stands in the name of no Erlang node, as in none of ours", async () => {
+    const name = "a.b@127.0.0.1";
+    await expect(t.rig.plainErlang(name)).rejects.toThrow("Invalid node name");
+    expect((await t.rig.plainErlang("a_b@127.0.0.1")).name).toBe("a_b@127.0.0.1");
+    expect(await failure(t.rig.sallyport(name))).toMatchObject({ code: "ERR_CONFIG", reason: "NAME_INVALID" });
+  });
+});
+
 describeWithErlang("certificates of a BEAM named by an IP address", () => {
   const t = useRig("tls", async (rig) => ({ node: await rig.sallyport("sally") }));
 

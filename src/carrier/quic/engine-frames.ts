@@ -107,6 +107,8 @@ export interface DialOrder {
   readonly port: number;
   readonly serverName: string;
   readonly alpn: readonly string[];
+  /** Also where the host turns out to be an address of strangers. */
+  readonly allowPublic: boolean;
 }
 
 export interface BoundAddress {
@@ -140,6 +142,9 @@ export interface ClosedFacts {
   /** A system error code, or the engine's own word. */
   readonly system: string;
 }
+
+/** The engine's word for a dial that it was not allowed to make; the address follows. */
+export const PUBLIC_ADDRESS = "PUBLIC_ADDRESS ";
 
 /** Octets before the body. */
 export const HEAD_BYTES = 9;

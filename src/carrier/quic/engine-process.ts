@@ -23,8 +23,9 @@ const LEAVE_MS = 1000;
 const PING_MS = 1000;
 /** Session frames taken from the pipe are given back as credit in steps of this many octets. */
 const CREDIT_STEP_BYTES: number = 128 * 1024;
-/** The engine's exit code when the binding does not load. */
+/** The engine's exit codes: the binding does not load; it held more memory than it may. */
 const NO_BINDING = 78;
+const MEMORY_EXCEEDED = 79;
 const FIRST_COUNTED: ReadonlySet<number> = new Set<number>([
   FROM_ENGINE.opened,
   FROM_ENGINE.finished,
@@ -78,7 +79,7 @@ export class EngineProcess {
     this.#heardAt = clock.now();
     this.#lastTick = this.#heardAt;
     // An empty environment: nothing of the node's secrets or settings gets to code that strangers can reach.
-    this.#child = spawn(process.execPath, [options.script], {
+    this.#child = spawn(process.execPath, ["--expose-gc", options.script], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
       env: process.platform === "win32" ? { SystemRoot: "C:\\Windows" } : {},
       windowsHide: true,
@@ -99,6 +100,7 @@ export class EngineProcess {
     this.#child.on("error", () => this.#finish("ended"));
     this.#child.on("exit", (code, signal) => {
       if (code === NO_BINDING) this.#finish("no-binding");
+      else if (code === MEMORY_EXCEEDED) this.#finish(this.#loss ?? "memory");
       else this.#finish(this.#loss ?? (signal === null ? "ended" : "killed"));
     });
     this.send(jsonFrame(TO_ENGINE.config, 0, options.config));

@@ -6,9 +6,15 @@ describe("an address to listen on", () => {
     "%s is private",
     (host) => expect(isOpenToStrangers(host)).toBe(false),
   );
-  it.each(["100.64.0.1", "100.127.1.1", "fd00::1", "fe80::1%eth0", "::ffff:10.0.0.1"])("%s is private", (host) =>
-    expect(isOpenToStrangers(host)).toBe(false),
-  );
+  it.each([
+    "100.64.0.1",
+    "100.127.1.1",
+    "fd00::1",
+    "fe80::1%eth0",
+    "::ffff:10.0.0.1",
+    "::ffff:0a00:1",
+    "::ffff:127.0.0.1",
+  ])("%s is private", (host) => expect(isOpenToStrangers(host)).toBe(false));
   it.each([
     "0.0.0.0",
     "::",
@@ -17,6 +23,11 @@ describe("an address to listen on", () => {
     "100.128.0.1",
     "2001:db8::1",
     "::ffff:8.8.8.8",
+    "::ffff:808:808",
+    "::ffff:0.0.0.0",
+    "::10.0.0.1",
+    "64:ff9b::a00:1",
+    "127.999.0.1",
     "node.example",
     "",
   ])("%s is open", (host) => expect(isOpenToStrangers(host)).toBe(true));

@@ -1,7 +1,9 @@
 import { type AddressRange, parseAddress, parseAddressRange, rangeHolds } from "../../base/address-range.ts";
-import { isLoopbackHost } from "../socket-address.ts";
 
-/** Ranges that no route of the internet leads to. */
+/**
+ * Ranges that no route of the internet leads to. `100.64.0.0/10` is shared by the customers of a carrier, who may reach each other, and is
+ * what overlay networks use: it counts as private for their sake (docs/quic.md).
+ */
 const PRIVATE: readonly AddressRange[] = [
   "10.0.0.0/8",
   "100.64.0.0/10",
@@ -9,16 +11,18 @@ const PRIVATE: readonly AddressRange[] = [
   "169.254.0.0/16",
   "172.16.0.0/12",
   "192.168.0.0/16",
+  "::1",
   "fc00::/7",
   "fe80::/16",
 ].flatMap((text) => parseAddressRange(text) ?? []);
 
 /**
- * Whether strangers may reach a listener on this host: anything but a loopback or private address. All addresses at once
- * (`0.0.0.0`, `::`) count as open, as does a name, since neither says where it will be heard.
+ * Whether strangers may reach a listener on this host, or answer there: anything but a loopback or private address. An IPv4 address in the form
+ * of IPv6 counts as what it is. All addresses at once (`0.0.0.0`, `::`) count as open, as does a name, since neither says where it will
+ * be heard; whoever dials asks about the address that the name means.
  */
 export function isOpenToStrangers(host: string): boolean {
-  if (isLoopbackHost(host)) return false;
+  if (host === "localhost") return false;
   const octets = parseAddress(host);
   return octets === undefined || !PRIVATE.some((range) => rangeHolds(range, octets));
 }

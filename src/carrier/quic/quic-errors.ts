@@ -1,9 +1,9 @@
-import { SallyportError, type Stage } from "../../base/errors.ts";
+import { type Detail, SallyportError, type Stage } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
 import { channelsCutByPeer } from "../channel-errors.ts";
 import type { ChannelSide } from "../channel-ids.ts";
 import { explainSocketError } from "../tls-errors.ts";
-import type { ClosedFacts } from "./engine-frames.ts";
+import { type ClosedFacts, PUBLIC_ADDRESS } from "./engine-frames.ts";
 
 /** QUIC CRYPTO_ERROR: 0x100 plus the TLS alert. RFC 9001 section 4.8. */
 const CRYPTO_ERROR = 0x100;
@@ -32,11 +32,12 @@ const ALERT_NAMES: Readonly<Record<number, string>> = {
 };
 
 /** Why the engine ended. */
-export type EngineLoss = "killed" | "silent" | "protocol" | "ended";
+export type EngineLoss = "killed" | "silent" | "memory" | "protocol" | "ended";
 
 const LOSS_WORDS: Readonly<Record<EngineLoss, string>> = {
   killed: "was ended by the system or by hand",
   silent: "answered no more and was killed",
+  memory: "held more memory for its peers than it may, and ended",
   protocol: "said what it never says and was killed",
   ended: "ended by itself",
 };
@@ -106,6 +107,20 @@ export function publicRefused(host: string): SallyportError {
       stage: "port",
       advice:
         "listen on a private address or use TLS; allowPublic accepts that strangers can stop all QUIC connections",
+    },
+  );
+}
+
+/** A host that would be dialled is, or means, a public address, and nobody allowed that. */
+export function publicDialRefused(what: string, detail: Detail): SallyportError {
+  return new SallyportError(
+    "ERR_CONFIG",
+    "QUIC_PUBLIC_ADDRESS",
+    `${what}, which is no loopback or private address, and the QUIC engine has known faults that a peer can use`,
+    {
+      detail,
+      stage: "resolve",
+      advice: "give it a tls:// address; or set quic.allowPublic, knowing the faults that docs/quic.md lists",
     },
   );
 }
@@ -227,6 +242,10 @@ function misbehaved(address: string, code: number): SallyportError {
 }
 
 function systemFailure(system: string, address: string, opened: boolean): SallyportError {
+  if (!opened && system.startsWith(PUBLIC_ADDRESS)) {
+    const found = quotePeerText(system.slice(PUBLIC_ADDRESS.length));
+    return publicDialRefused(`${address} is ${found} over QUIC`, { address, found, option: "allowPublic" });
+  }
   return opened ? systemError(system, address, "session") : udpFailure(system, address);
 }
 

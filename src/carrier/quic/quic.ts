@@ -24,6 +24,11 @@ export interface QuicMaterial {
   readonly keyPem: string;
 }
 
+export interface QuicDialOptions extends QuicCarrierOptions {
+  /** Dial also where strangers answer, although the engine has known faults; default false. */
+  readonly allowPublic?: boolean;
+}
+
 export interface QuicListenOptions extends QuicCarrierOptions {
   /** Listen also where strangers reach it, although the engine has known faults; default false. */
   readonly allowPublic?: boolean;
@@ -41,16 +46,17 @@ const DEFAULT_ALPN: readonly string[] = ["erlang-dist"];
 
 /**
  * Dials over QUIC. No chain is verified, but the peer holds the key of the certificate that it shows: `peerCertDer` may be
- * bound to. Nothing of this side is shown. The carrier has no deadline of its own.
+ * bound to. Nothing of this side is shown. The carrier has no deadline of its own. A host that is no loopback or private address, by itself or by what the
+ * name service says, closes it with QUIC_PUBLIC_ADDRESS unless `allowPublic` is set.
  */
-export function quicDialer(engine: QuicEngine, options: QuicCarrierOptions = {}): ChannelledDialer {
-  const alpn = options.alpn ?? DEFAULT_ALPN;
+export function quicDialer(engine: QuicEngine, options: QuicDialOptions = {}): ChannelledDialer {
+  const { alpn = DEFAULT_ALPN, allowPublic = false } = options;
   return {
     dial(address: DialAddress, serverName: string, sink: ChannelledSink): ChannelledCarrier {
       const { host, port } = address;
       // RFC 6066 section 3 allows names only.
       const name = isIP(serverName) === 0 ? serverName : "";
-      return engine.dial({ host, port, serverName: name, alpn }, options, sink);
+      return engine.dial({ host, port, serverName: name, alpn, allowPublic }, options, sink);
     },
   };
 }

@@ -1,0 +1,29 @@
+import type { ClosedFacts, OpenedFacts } from "../carrier/quic/engine-frames.ts";
+import type { HostPort, NativeConnection } from "./binding.ts";
+
+/** What the node is told of a connection that stands. */
+export function openedFacts(
+  connection: NativeConnection,
+  remote: HostPort,
+  local: HostPort,
+  alpn: string,
+): OpenedFacts {
+  const certificate = connection.peerCertChain()?.[0];
+  return {
+    remoteHost: remote.host,
+    remotePort: remote.port,
+    localHost: local.host,
+    localPort: local.port,
+    alpn,
+    peerCert: certificate === undefined ? "" : Buffer.from(certificate).toString("base64"),
+  };
+}
+
+/** How a connection ended that is over for QUIC. */
+export function endOf(connection: NativeConnection): ClosedFacts {
+  const peer = connection.peerError();
+  if (peer !== null) return { by: "peer", app: peer.isApp, code: peer.errorCode, system: "" };
+  const own = connection.localError();
+  if (own !== null) return { by: "local", app: own.isApp, code: own.errorCode, system: "" };
+  return { by: "timeout", app: false, code: 0, system: "" };
+}
