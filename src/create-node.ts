@@ -44,6 +44,7 @@ import { OwnAdmission } from "./node/own-admission.ts";
 import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { watchForRestart } from "./node/restart-watch.ts";
 import { readSeeds } from "./node/seeds.ts";
+import { makeThrowaway, type ThrowawayIdentity } from "./node/throwaway-identity.ts";
 import { TlsDebugLog } from "./node/tls-debug-log.ts";
 import { QUIC_VISIBLE, quicOf, schemesOf, usesQuic } from "./quic-node.ts";
 import { hostName } from "./system/host-name.ts";
@@ -70,15 +71,27 @@ export function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> 
   return createNodeWith(options, new RealClock());
 }
 
+/**
+ * Makes a node that dials over QUIC with a key for this life, which lies on no disk. Over TLS it is a node without an identity.
+ * @throws as `createNode`
+ */
+export function createThrowawayNode(options: NodeOptions, throwaway: ThrowawayIdentity): Promise<Node> {
+  return createNodeWith(options, new RealClock(), throwaway);
+}
+
 /** The same by another clock, such as that of a machine that is wrong; TLS itself goes by the machine's. For tests. */
-export async function createNodeWith(options: NodeOptions | NamedByVmArgs, clock: Clock): Promise<Node> {
+export async function createNodeWith(
+  options: NodeOptions | NamedByVmArgs,
+  clock: Clock,
+  throwaway?: ThrowawayIdentity,
+): Promise<Node> {
   const held: Held = {};
   const warnings: Warning[] = [];
   const world = { files: new RealFiles(), directory: ".", hostname: hostName() };
   try {
     const settings = withErlangFiles(options, world, warnings);
     const erlangFiles = [options.vmArgs, options.sslDistOptfile].map(pathOf).filter((path) => path !== undefined);
-    return await makeNode(settings, erlangFiles, held, warnings, clock);
+    return await makeNode(settings, throwaway, erlangFiles, held, warnings, clock);
   } catch (error) {
     held.lock?.release();
     held.peerHosts?.stop();
@@ -95,6 +108,7 @@ interface Held {
 /** Puts what it takes of the system before the node stands into `held`. */
 async function makeNode(
   options: NodeOptions,
+  throwaway: ThrowawayIdentity | undefined,
   erlangFiles: readonly string[],
   held: Held,
   warnings: Warning[],
@@ -146,7 +160,7 @@ async function makeNode(
     if (isToldAtOnce) node.warn(reason, message);
     else warnings.push({ reason, message });
   };
-  const quic = quicOf(options, system.clock, warn);
+  const quic = quicOf(options, throwaway !== undefined, system.clock, warn);
   if (options.quic?.visible === true) warnings.push(QUIC_VISIBLE);
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
@@ -171,6 +185,8 @@ async function makeNode(
   if (held.lock?.warning !== undefined) warnings.push(held.lock.warning);
   const identity = options.identity === undefined ? undefined : loadIdentity(options.identity, own, identityWorld);
   warnings.push(...(identity?.warnings ?? []));
+  const keeper =
+    identity?.keeper ?? (throwaway === undefined ? undefined : makeThrowaway(throwaway, own, identityWorld));
   const debugLog = new TlsDebugLog(system.clock, (handshake) => node.emit("tls", handshake));
   const told = { ...alpn, ...(options.tls?.debug === true ? { debug: debugLog.add } : {}) };
   const serverOptions: TlsCarrierOptions = { ...tls?.current.server.protocol, ...told };
@@ -213,7 +229,7 @@ async function makeNode(
   const policy = policyOption === undefined ? undefined : openPolicy(policyOption, policyWorld);
   const node: SallyportNode = new SallyportNode({
     own,
-    identity: identity?.keeper,
+    identity: keeper,
     audit,
     doors,
     admission,

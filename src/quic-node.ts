@@ -96,20 +96,34 @@ function quicNeedsIdentity(): SallyportError {
     "QUIC is asked for, and this node has no identity key",
     {
       stage: "identity",
-      advice: "set identity with a key directory",
+      advice: "set identity with a key directory (--key-dir)",
     },
   );
 }
 
 /** Asked for by its option or a listener. */
-export function usesQuic({ quic, listen = [] }: NodeOptions): boolean {
-  return quic !== undefined || listen.some((text) => text.startsWith("quic://"));
+export function usesQuic(options: Pick<NodeOptions, "quic" | "listen">): boolean {
+  return options.quic !== undefined || listensOverQuic(options);
 }
 
-/** QUIC of a node, where its options ask for it. @throws {SallyportError} ERR_CONFIG QUIC_NEEDS_IDENTITY */
-export function quicOf(options: NodeOptions, clock: Clock, warn: QuicNodeParts["warn"]): QuicNode | undefined {
+function listensOverQuic({ listen = [] }: Pick<NodeOptions, "listen">): boolean {
+  return listen.some((text) => text.startsWith("quic://"));
+}
+
+/**
+ * QUIC of a node, where its options ask for it.
+ * @param hasThrowaway it has a key for this life, which is enough for dialling: a listener needs one that lasts
+ * @throws {SallyportError} ERR_CONFIG QUIC_NEEDS_IDENTITY
+ */
+export function quicOf(
+  options: NodeOptions,
+  hasThrowaway: boolean,
+  clock: Clock,
+  warn: QuicNodeParts["warn"],
+): QuicNode | undefined {
   if (!usesQuic(options)) return undefined;
-  if (options.identity === undefined) throw quicNeedsIdentity();
+  const isDialOnly = !listensOverQuic(options);
+  if (options.identity === undefined && !(hasThrowaway && isDialOnly)) throw quicNeedsIdentity();
   return new QuicNode({ clock, option: options.quic ?? {}, warn });
 }
 

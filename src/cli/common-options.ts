@@ -33,6 +33,10 @@ export interface CommonFlags {
   readonly policy?: string;
   /** Path of the control socket; false for --no-control. */
   readonly control?: string | boolean;
+  /** The key that the node must show, or its fingerprint; of commands that dial once. */
+  readonly peerKey?: string;
+  /** Whether a key at first sight is taken; of commands that dial once. */
+  readonly trust?: "strict" | "tofu";
 }
 
 /** Milliseconds for one operation, dialling included. */
@@ -102,6 +106,21 @@ export function controlOptions(): Option[] {
   return [
     new Option("--control <socket>", "control socket of the running node (default: see `sallyport status --help`)"),
     new Option("--no-control", "neither open nor use a control socket"),
+  ];
+}
+
+/** Options of commands that dial a node once. */
+export function oneShotOptions(): Option[] {
+  return [
+    ...nodeOptions(),
+    new Option(
+      "--peer-key <key>",
+      "over QUIC without --key-dir: the key that NODE must show, SHA256:... or ed25519:...",
+    ),
+    new Option("--trust <mode>", "whether to take a key of NODE that nothing is known about: tofu takes it").choices([
+      "strict",
+      "tofu",
+    ]),
   ];
 }
 

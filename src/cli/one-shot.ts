@@ -2,13 +2,13 @@ import { SallyportError } from "../base/errors.ts";
 import { quotePeerText } from "../base/escape.ts";
 import type { ConfigWarning } from "../config/erlang-text.ts";
 import { type ControlOp, type Fields, MAX_OPERATION_MS } from "../control/control-protocol.ts";
-import { createNode } from "../create-node.ts";
 import type { Node, Peer } from "../node/api.ts";
 import type { CommandWorld } from "./command-world.ts";
 import type { CommonFlags } from "./common-options.ts";
 import { whileWaiting } from "./progress.ts";
 import { clientFor } from "./running-node.ts";
 import { settingsOfOneShot } from "./settings.ts";
+import { oneShotNode, refusedThere, takenUnseen, throwawayOf, throwawayUnderName } from "./throwaway-key.ts";
 
 /** One operation on a connected peer; `remainingMs` is what is left of `--timeout`. */
 export interface Operation {
@@ -41,6 +41,8 @@ const OWN_OPTIONS: Readonly<Partial<Record<keyof CommonFlags, string>>> = {
   visible: "--visible",
   tickTime: "--tick-time",
   dangerousPlaintext: "--dangerous-plaintext",
+  peerKey: "--peer-key",
+  trust: "--trust",
 };
 
 /**
@@ -101,15 +103,20 @@ export async function withConnection<T>(
     if (!terminal.json) terminal.note(`${terminal.errorColours.yellow("warning:")} ${quotePeerText(message)}`);
   };
   const early: ConfigWarning[] = [];
-  const settings = settingsOfOneShot(flags, world, early);
+  const settings = settingsOfOneShot(flags, world, early, target);
+  const throwaway = throwawayOf(world, flags, settings, target);
+  if (throwaway !== undefined && flags.name !== undefined) early.push(throwawayUnderName(settings.name));
   for (const warning of early) warn(warning);
-  const node = await createNode(settings);
+  const node = await oneShotNode(settings, throwaway);
   node.on("warning", warn);
   try {
     const shown = quotePeerText(target);
     const connecting = node.connect(target, { timeoutMs: flags.timeout });
     const peer = await whileWaiting(terminal, `connecting to ${shown} (at most ${flags.timeout} ms)`, connecting);
+    if (throwaway !== undefined && peer.assurance === "tofu") warn(takenUnseen(peer));
     return await run({ node, peer, remainingMs });
+  } catch (error) {
+    throw throwaway === undefined ? error : refusedThere(error);
   } finally {
     await node.close({ timeoutMs: drainMs });
   }

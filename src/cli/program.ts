@@ -14,7 +14,14 @@ import {
 } from "./command-options.ts";
 import type { MessageArguments } from "./commands/message.ts";
 import type { RpcArguments, SpawnArguments } from "./commands/run.ts";
-import { BARE_VALUES, type CommonFlags, jsonOption, nodeOptions, timeoutOption } from "./common-options.ts";
+import {
+  BARE_VALUES,
+  type CommonFlags,
+  jsonOption,
+  nodeOptions,
+  oneShotOptions,
+  timeoutOption,
+} from "./common-options.ts";
 import { addConfigCommands, type ConfigActions } from "./config-commands.ts";
 import { addDoctorCommand, type DoctorActions } from "./doctor-commands.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
@@ -66,8 +73,9 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
     .addHelpText("after", `\n${START_HELP}\n\n${EXIT_CODES_HELP}`);
 
   const common = nodeOptions();
+  const dialling = oneShotOptions();
   const add = (name: string, says: string, parts: CommandParts): Command => addCommand(program, name, says, parts);
-  const oneShot = [timeoutOption(), jsonOption(JSON_RESULT), ...common];
+  const oneShot = [timeoutOption(), jsonOption(JSON_RESULT), ...dialling];
 
   add("init", "write what a node needs: configuration, policy, cookie, identity, certificates, an example service", {
     long:
@@ -99,7 +107,11 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
   add("ping", "connect to a node and measure one round trip", {
     arguments: [NODE],
     options: oneShot,
-    examples: ["sallyport ping shop@db1.example", "sallyport ping shop@db1 --resolve shop@db1=203.0.113.7:9100 --json"],
+    examples: [
+      "sallyport ping shop@db1.example",
+      "sallyport ping shop@db1 --resolve shop@db1=203.0.113.7:9100 --json",
+      "sallyport ping mesh@10.0.0.7:4433 --protocol barrel --peer-key SHA256:lBYeLvx9DJcincfQ9igWF9s3NQqmE4cTRXZRhQeQ6yQ",
+    ],
   }).action((node: string, flags: CommonFlags) => actions.ping(flags, node));
 
   const message = { arguments: [NODE, NAME, TERM], options: oneShot };
@@ -155,14 +167,14 @@ export function buildProgram(actions: Actions, version: string, write: (text: st
       "asks for is refused. Ctrl-D ends the shell, ~. on a line of its own leaves at once, ctrl-C interrupts an evaluation and, twice " +
       "within a second, leaves. q(). stops NODE itself. Lines may come from a pipe.",
     arguments: [NODE],
-    options: [...attachOptions(), timeoutOption("longest time for connecting and starting the shell"), ...common],
+    options: [...attachOptions(), timeoutOption("longest time for connecting and starting the shell"), ...dialling],
     examples: [
       "sallyport attach ec2_node@203.0.113.7",
       "echo 'erlang:memory(total).' | sallyport attach ec2_node --erlang",
     ],
   }).action((node: string, flags: AttachFlags) => actions.attach(flags, node));
 
-  addDoctorCommand(program, actions, common);
+  addDoctorCommand(program, actions, dialling);
   addIdentityCommands(program, actions);
   addPolicyCommands(program, actions);
   addRunningCommands(program, actions);

@@ -46,6 +46,7 @@ export function putFlags(book: SettingsBook, flags: CommonFlags, { directory }: 
   put("ssl-dist-optfile", ["sslDistOptfile"], file(flags.sslDistOptfile));
   put("vm-args", ["vmArgs"], file(flags.vmArgs));
   put("key-dir", ["identity", "dir"], file(flags.keyDir));
+  put("trust", ["identity", "trust"], flags.trust);
   put("policy", ["policy"], file(flags.policy));
   put("listen", ["listen"], flags.listen);
   for (const entry of flags.resolve ?? []) {

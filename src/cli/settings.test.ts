@@ -212,3 +212,63 @@ describe("settingsOfOneShot", () => {
     });
   });
 });
+
+describe("a one-shot command over QUIC without a key directory", () => {
+  const shot = (flags: Partial<CommonFlags>, disk = world({}), target = "a@h") =>
+    settingsOfOneShot({ ...FLAGS, ...flags }, disk, [], target);
+  const config = (more: object): SettingsWorld =>
+    world({ "/srv/shop/sallyport.jsonc": JSON.stringify({ ...JSON.parse(CONFIG), ...more }) });
+
+  it.each([
+    ["by its protocol", { protocol: "barrel" }],
+    ["by an address", { resolve: ["a@h=quic://127.0.0.1:4433"] }],
+  ] as const)("needs no certificates, and has a name of its own, %s", (_by, flags) => {
+    const settings = shot(flags);
+    expect(settings).toMatchObject({ quic: { retry: false }, name: expect.stringMatching(/^cli-[0-9a-f]{8}@box/) });
+    expect(settings).not.toHaveProperty("identity");
+  });
+
+  it("goes by the address that the configuration has for the node, and dials others as ever", () => {
+    const disk = config({ quic: {}, resolve: { "a@h": "quic://h:1", "b@h": "h:2", "c@::1": "quic://[::1]:3" } });
+    expect(shot({ name: "me@h" }, disk, "a@H:9").quic).toBeDefined();
+    expect(shot({ name: "me@h" }, disk, "c@::1").quic).toBeDefined();
+    expect(shot({ name: "me@h" }, disk, "b@h")).not.toHaveProperty("quic");
+    expect(shot({ name: "me@h" }, disk, "no name")).not.toHaveProperty("quic");
+  });
+
+  it("goes by a configuration that has nothing but QUIC", () => {
+    const only = { name: "shop@db1", quic: { allowPublic: true }, identity: { dir: "keys" } };
+    const disk = world({ "/srv/shop/sallyport.jsonc": JSON.stringify(only) });
+    const settings = shot({ control: false }, disk);
+    expect(settings).toMatchObject({ quic: { allowPublic: true }, name: expect.stringMatching(/^cli-/) });
+    expect(settings).not.toHaveProperty("identity");
+  });
+
+  it("takes no name from a certificate, which others may know by another key", () => {
+    const disk = world({
+      "/srv/shop/sallyport.jsonc": CONFIG,
+      "/srv/shop/data/tls/cli.crt": "",
+      "/srv/shop/data/tls/cli.key": "",
+    });
+    const resolve = ["a@h=quic://127.0.0.1:4433"];
+    // The empty certificate is not read for a name: that would fail.
+    expect(() => shot({}, disk)).toThrow(expect.objectContaining({ reason: "CERT_PARSE" }));
+    expect(shot({ resolve }, disk).name).toMatch(/^cli-[0-9a-f]{8}@box\.example$/);
+    expect(shot({ resolve, name: "me@h" }, disk).name).toBe("me@h");
+  });
+
+  it("takes no part of an identity without its directory, and mode tofu for one that has it", () => {
+    const flags = { protocol: "barrel", trust: "tofu" } as const;
+    expect(shot(flags)).not.toHaveProperty("identity");
+    expect(shot({ ...flags, keyDir: "keys", name: "me@h" }).identity).toEqual({ dir: "/srv/shop/keys", trust: "tofu" });
+  });
+
+  it("does not go by QUIC where only OTP is to be spoken", () => {
+    const flags = { protocol: "otp", name: "me@h", resolve: ["a@h=quic://127.0.0.1:4433"] } as const;
+    expect(shot(flags, config({ quic: {} }))).not.toHaveProperty("quic");
+  });
+
+  it("is no way to start a node", () => {
+    expect(settingsOfNode({ ...FLAGS, protocol: "barrel" }, world({}))).not.toHaveProperty("identity");
+  });
+});

@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from "node:path";
 import { SallyportError, systemCode } from "../base/errors.ts";
 import type { Files } from "../base/files.ts";
+import { type NodeName, parseDialTarget, sameNode, tryNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { StoreFiles } from "../base/store-files.ts";
 import { putErlangFiles } from "../config/erlang-files.ts";
@@ -11,6 +12,7 @@ import { type Setting, SettingsBook } from "../config/settings-book.ts";
 import { ExposedFiles, variableFilesIn } from "../config/variable-file.ts";
 import { quotePath } from "../identity/key-layout.ts";
 import type { NodeOptions, TlsOption } from "../node/options.ts";
+import { usesQuic } from "../quic-node.ts";
 import type { CommonFlags } from "./common-options.ts";
 import { ownerOfCertificate, throwawayName } from "./own-name.ts";
 import { putConfig, putEnvironment, putFlags, variableOf } from "./settings-sources.ts";
@@ -66,13 +68,16 @@ export function sourceFilesOf(flags: CommonFlags, world: SettingsWorld): readonl
  * done the operation itself. Without one, or when the running node may not be asked, it takes neither name nor identity nor
  * the policy of that name:
  * under them it would push the running node's sessions aside. For the same reason it then uses `cli.crt` and `cli.key`
- * beside the node's certificate where they exist.
+ * beside the node's certificate where they exist. What is dialled over QUIC then sees a key of this life alone (`throwawayOf`), so
+ * the name is one of this life too, unless the command line has one.
+ * @param target the node that is dialled, as given
  * @throws {SallyportError} ERR_CONFIG, NAME_NEEDED among them
  */
 export function settingsOfOneShot(
   flags: CommonFlags,
   world: SettingsWorld,
   warnings: ConfigWarning[] = [],
+  target: string = "",
 ): NodeOptions {
   const book = gatherSettings(flags, world, warnings);
   const config = book.options() as ConfigOptions;
@@ -80,6 +85,11 @@ export function settingsOfOneShot(
   const isStranger = !(mayAsk && hasOwnIdentity(book));
   for (const key of ["listen", "advertise", "accept", "seeds", "exchange", "health"]) book.drop([key], isOfNode);
   if (isStranger) for (const key of ["name", "identity", "policy"]) book.drop([key], isOfNode);
+  const hasKey = book.find(["identity", "dir"]) !== undefined;
+  if (!hasKey) book.drop(["identity"]);
+  const overQuic = isOverQuic(book, flags, target);
+  if (overQuic && book.find(["quic", "retry"]) === undefined) sayQuic(book, "--resolve");
+  if (!overQuic && !hasKey) book.drop(["quic"]);
   if (book.find(["epmd"])?.value === "register") {
     book.drop(["epmd"], isOfNode);
     if (book.find(["epmd"]) === undefined) {
@@ -91,7 +101,32 @@ export function settingsOfOneShot(
   if (merged.identity !== undefined && merged.name === undefined) throw nameNeeded(merged.identity.dir);
   const takesOwn = merged.tls === undefined || isOwnCertificate || !isStranger;
   const tls = takesOwn ? merged.tls : cliCertificate(merged.tls, world.files);
-  return { ...merged, ...(tls === undefined ? {} : { tls }), name: merged.name ?? ownName(tls?.certFile, world) };
+  const certificate = overQuic && !hasKey ? undefined : tls?.certFile;
+  return { ...merged, ...(tls === undefined ? {} : { tls }), name: merged.name ?? ownName(certificate, world) };
+}
+
+/** Whether this command asks for QUIC: by its protocol, by the address of the node that it dials, or since it has nothing else. */
+function isOverQuic(book: SettingsBook, { protocol }: CommonFlags, target: string): boolean {
+  if (protocol !== "auto") return protocol === "barrel";
+  const winners = book.winners();
+  const has = (key: string): boolean => winners.some(({ path }) => path[0] === key);
+  if (has("quic") && !has("tls") && !has("dangerous")) return true;
+  const dialled = dialledName(target);
+  return winners.some(({ path, value, level }) => {
+    const [key, text = ""] = path;
+    if (key !== "resolve" || typeof value !== "string" || !value.startsWith("quic://")) return false;
+    const name = tryNodeName(text);
+    return level === "flag" || (name !== undefined && dialled !== undefined && sameNode(name, dialled));
+  });
+}
+
+function dialledName(target: string): NodeName | undefined {
+  try {
+    return parseDialTarget(target).name;
+  } catch {
+    // The dial says what is wrong with it.
+    return undefined;
+  }
 }
 
 /** Whether it is about the node that runs, and not about this command. */
@@ -128,13 +163,20 @@ function onlyQuic(book: SettingsBook): void {
     book.drop(path);
     book.put({ path, value, level: "flag", place: "--protocol", secret: false });
   };
-  say(["quic", "retry"], book.find(["quic", "retry"])?.value ?? false);
+  sayQuic(book, "--protocol");
   say(["epmd"], "off");
   if (book.find(["discovery", "barrel", "dns"]) === undefined) say(["discovery", "barrel", "dns"], true);
   for (const { path, value } of book.winners()) {
     if (path[0] !== "resolve" || typeof value !== "string" || value === "none" || value.includes("://")) continue;
     say(path, `quic://${value}`);
   }
+}
+
+/** Asks for QUIC, with what else is said about it. */
+function sayQuic(book: SettingsBook, place: string): void {
+  const value = book.find(["quic", "retry"])?.value ?? false;
+  book.drop(["quic", "retry"]);
+  book.put({ path: ["quic", "retry"], value, level: "flag", place, secret: false });
 }
 
 /** A key is known under one name, so a command that uses it must know that name. */
@@ -206,7 +248,8 @@ function merge(book: SettingsBook, world: SettingsWorld): Merged {
     ...merged
   } = book.options() as ConfigOptions;
   if (merged.tls !== undefined) demandWhole(merged.tls);
-  const unproven = merged.tls === undefined && merged.identity === undefined;
+  // Over QUIC it is a key that proves it: of this command alone, or one that `createNode` asks for.
+  const unproven = merged.tls === undefined && merged.identity === undefined && !usesQuic(merged);
   if (unproven && (merged.dangerous?.plaintext ?? false) === false) throw noCertificates();
   return { ...merged, ...policyOf(policy, world) };
 }

@@ -14,7 +14,7 @@ export function selfConnect(name: NodeName): SallyportError {
 const ADVICE: Readonly<Record<Scheme, string>> = {
   tcp: "set dangerous.plaintext if the network is trusted",
   tls: "configure tls with certFile, keyFile and caFile",
-  quic: "set quic, and identity with a key directory",
+  quic: "set quic, and identity with a key directory (a command that dials once: --protocol barrel)",
 };
 
 /** A resolver gave an address that this node has no dialler for. */

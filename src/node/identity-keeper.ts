@@ -27,9 +27,9 @@ import type { NodeKey } from "../identity/node-key.ts";
 import type { PendingPeer } from "../identity/pending-peers.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey } from "../identity/public-key.ts";
 import type { SuccessionChain } from "../identity/succession.ts";
+import type { NodeTrust } from "../identity/throwaway-trust.ts";
 import { losesStanding, type TrustChange } from "../identity/trust-change.ts";
-import type { TrustDecision, TrustMode } from "../identity/trust-decision.ts";
-import type { TrustStore } from "../identity/trust-store.ts";
+import type { TrustDecision, TrustMode, TrustRefusal } from "../identity/trust-decision.ts";
 import type { CertificateJudge } from "./ports.ts";
 import { trustWithdrawn, undecided, untrusted } from "./trust-failures.ts";
 
@@ -46,14 +46,16 @@ export interface IdentityKeeperParts {
   readonly own: OwnFacts;
   /** Reads the pair from disk anew, as after a rotation. Makes none. */
   readonly reloadKey: () => LoadedKey;
-  readonly store: TrustStore;
-  readonly directory: DirectoryGuard;
-  readonly invites: InviteStore;
-  readonly heldInvites: HeldInvites;
+  readonly store: NodeTrust;
+  readonly directory: Pick<DirectoryGuard, "check">;
+  readonly invites: Pick<InviteStore, "check" | "burn">;
+  readonly heldInvites: Pick<HeldInvites, "find" | "hold" | "drop">;
   /** Names that are known by the cookie alone, unless they have a pin. */
   readonly cookieOnly: NamePatterns;
   readonly allowShortCookie: boolean;
   readonly cookieFor: NativeTools["cookieFor"];
+  /** What this node's operator does about a key that is refused, where it is something else than usual. */
+  readonly adviceOn?: (reason: TrustRefusal, shown: Fingerprint) => string | undefined;
   readonly crypto: IdentityCrypto;
   readonly random: Random;
   readonly clock: Clock;
@@ -204,7 +206,8 @@ export class IdentityKeeper {
       nowMs: clock.wallMs(),
     });
     if (decision.kind === "refuse") {
-      const error = untrusted(decision, question, this.fingerprintOf(key));
+      const shown = this.fingerprintOf(key);
+      const error = untrusted(decision, question, shown, this.#parts.adviceOn?.(decision.reason, shown));
       return { answer: { kind: "refused", error }, pending: { question, decision: undefined } };
     }
     return { answer: { kind: "granted", assurance: decision.assurance }, pending: { question, decision } };

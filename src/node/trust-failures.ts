@@ -33,11 +33,15 @@ const INVITE_FAULTS: Readonly<Record<NonNullable<TrustQuestion["inviteFault"]>, 
   "bad-proof": "was not proven",
 };
 
-/** The trust store refuses the key that a peer showed. */
+/**
+ * The trust store refuses the key that a peer showed.
+ * @param advice what to do instead of the usual
+ */
 export function untrusted(
   { reason, pinned }: Extract<TrustDecision, { kind: "refuse" }>,
   { name: peer, inviteFault }: TrustQuestion,
   shown: Fingerprint,
+  advice: string = ADVICE[reason],
 ): SallyportError {
   const known = pinned === undefined ? "" : `, pinned is ${pinned}`;
   const invite = inviteFault === undefined ? "" : `; its invite ${INVITE_FAULTS[inviteFault]}`;
@@ -49,7 +53,7 @@ export function untrusted(
       ...(pinned === undefined ? {} : { pinned }),
       ...(inviteFault === undefined ? {} : { invite: inviteFault }),
     },
-    advice: inviteFault === undefined ? ADVICE[reason] : "make a new invite for it, or pin its key",
+    advice: inviteFault === undefined ? advice : "make a new invite for it, or pin its key",
   });
 }
 

@@ -57,9 +57,13 @@ const peers: fc.Arbitrary<Record<string, PeerEntry>> = fc
     ),
   );
 
+const PROTOCOLS = ["native", "otp", "barrel"] as const;
+
 const when: fc.Arbitrary<ConditionEntry> = fc
   .record({
-    transport: maybe(fc.constantFrom<"native" | "otp">("native", "otp")),
+    transport: maybe(
+      fc.oneof(fc.constantFrom(...PROTOCOLS), fc.uniqueArray(fc.constantFrom(...PROTOCOLS), { minLength: 1 })),
+    ),
     assurance: maybe(proven),
     source: maybe(fc.constantFrom("10.0.0.0/8", "2001:db8::/32")),
     after: maybe(fc.constantFrom("2027-01-01", "2027-01-10")),
@@ -137,7 +141,7 @@ const document: fc.Arbitrary<PolicyDocument> = peers.chain((entries) =>
 const facts: fc.Arbitrary<PeerFacts> = fc.record({
   name: fc.constantFrom(...NAMES) as fc.Arbitrary<NodeName>,
   assurance: fc.constantFrom(...ASSURANCES),
-  protocol: fc.constantFrom("native", "otp"),
+  protocol: fc.constantFrom(...PROTOCOLS),
   fingerprints: fc.uniqueArray(fc.constantFrom(...KEYS), { maxLength: 2 }),
   publicKeys: fc.constant([]),
   spki: maybe(fc.constantFrom(SPKI, `spki:${KEYS[0]}`)),
@@ -242,7 +246,7 @@ function reference(document: PolicyDocument, asked: Request): Answer {
     );
   const conditions = (rule: RuleEntry, denies: boolean) => {
     const { transport, assurance, source, after, before } = rule.when ?? {};
-    if (transport !== undefined && transport !== facts.protocol) return false;
+    if (transport !== undefined && !list(transport).includes(facts.protocol)) return false;
     if (assurance !== undefined && !atLeast(facts.assurance, assurance)) return false;
     if (after !== undefined && now < Date.parse(after)) return false;
     if (before !== undefined && now >= Date.parse(before)) return false;

@@ -3,13 +3,14 @@ import { parseNodeName } from "../base/node-name.ts";
 import type { Authority } from "./authority.ts";
 import { compilePolicy } from "./compile.ts";
 import type { PeerFacts, Target } from "./decision.ts";
-import type { PolicyDocument, RuleEntry } from "./document.ts";
+import type { ConditionEntry, PolicyDocument, RuleEntry } from "./document.ts";
 import { parseOperationTarget } from "./parse-target.ts";
 import type { Verb } from "./verbs.ts";
 
 const KEY = `SHA256:${Buffer.alloc(32, 1).toString("base64").slice(0, 43)}`;
 const OLD_KEY = `SHA256:${Buffer.alloc(32, 2).toString("base64").slice(0, 43)}`;
 const OTHER_KEY = `SHA256:${Buffer.alloc(32, 3).toString("base64").slice(0, 43)}`;
+const PROTOCOLS = ["native", "otp", "barrel"] as const;
 const RAW = Buffer.alloc(32, 5).toString("base64");
 
 const PEERS: PolicyDocument["peers"] = {
@@ -314,8 +315,22 @@ describe("Authority.decide", () => {
       { source: undefined },
       { source: "?" },
       { protocol: "otp" },
+      { protocol: "barrel" },
     ] as const) {
       expect(outcome(changes)).toBe("deny-default");
+    }
+  });
+
+  it.each(PROTOCOLS)("tells sessions of transport %s from all others", (transport) => {
+    const of = (when: ConditionEntry, protocol: PeerFacts["protocol"]): string => {
+      const rules: readonly RuleEntry[] = [{ id: "r", from: "*", allow: "send", to: "jobs", when }];
+      return decide(authorityOf(rules, { ...VAULT, protocol }), "send", "jobs").outcome;
+    };
+    const others = PROTOCOLS.filter((protocol) => protocol !== transport);
+    for (const protocol of PROTOCOLS) {
+      const isIt = protocol === transport;
+      expect(of({ transport }, protocol)).toBe(isIt ? "allow" : "deny-default");
+      expect(of({ transport: others }, protocol)).toBe(isIt ? "deny-default" : "allow");
     }
   });
 

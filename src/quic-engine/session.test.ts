@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { type EngineConfig, FROM_ENGINE, FrameReader } from "../carrier/quic/engine-frames.ts";
+import { KEEP_ALIVE_MS } from "../carrier/quic/quic-limits.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { NativeBinding, NativeConnection } from "./binding.ts";
 import { PIPE_WINDOW_BYTES, Pipe } from "./pipe.ts";
@@ -11,6 +12,8 @@ const LANE = 4;
 const OTHER_LANE = 8;
 const BULK = 68;
 const MANY = 1_000_000_000;
+/** Octets of a datagram that is hardly more than an ACK. */
+const SMALL = 64;
 const REMOTE = { host: "10.0.0.1", port: 7 };
 
 /** QUIC as far as a session sees it: streams take what there is capacity for, and every datagram asks for an ACK. */
@@ -22,6 +25,9 @@ class Quic {
   readonly readable_ = new Map<number, number>();
   lists = 0;
   packets = 0;
+  /** Times that something was sent only to be answered. */
+  elicited = 0;
+  readonly closes: [isApp: boolean, code: number][] = [];
   #toSend = 0;
   #acks = 0;
 
@@ -70,6 +76,12 @@ class Quic {
     return [...this.readable_.keys()];
   }
 
+  sendAckEliciting(): void {
+    this.elicited++;
+    this.#toSend++;
+  }
+
+  close = (isApp: boolean, code: number): unknown => this.closes.push([isApp, code]);
   isReadable = (): boolean => this.readable_.size > 0;
   streamReadable = (stream: number): boolean => this.readable_.has(stream);
   streamPriority = (stream: number, urgency: number): unknown => this.urgencies.push([stream, urgency]);
@@ -84,16 +96,19 @@ class Quic {
   timeout = (): null => null;
 }
 
-function world() {
+/** @param change what QUIC is from the beginning */
+function world(change: Partial<Quic> = {}) {
   const clock = new VirtualClock();
   const heard: string[] = [];
+  let opened = 0;
   const note = (type: number, channel: number, octets: number): void => {
     const name = type === FROM_ENGINE.written ? "written" : type === FROM_ENGINE.data ? "data" : String(type);
     heard.push(`${name} ${channel} ${octets}`);
   };
   const reader = new FrameReader(
     (type, _session, body) => {
-      if (type !== FROM_ENGINE.opened) note(type, body.readUIntBE(0, 6), body.length >= 10 ? body.readUInt32BE(6) : 0);
+      if (type === FROM_ENGINE.opened) opened++;
+      else note(type, body.readUIntBE(0, 6), body.length >= 10 ? body.readUInt32BE(6) : 0);
     },
     new Set([FROM_ENGINE.data]),
     (type, _session, channel, bytes) => note(type, channel, bytes.length),
@@ -106,14 +121,14 @@ function world() {
     },
   });
   const pipe = new Pipe(node, clock);
-  const quic = new Quic();
+  const quic = Object.assign(new Quic(), change);
   let isAwake = false;
   const parts = {
     binding: { Shutdown: { Read: 0, Write: 1 } } as NativeBinding,
     clock,
     pipe,
     withheld: { octets: 0 },
-    config: { handshakeMs: MANY, keepAliveMs: MANY, maxBacklogBytes: MANY, lingerMs: MANY } as EngineConfig,
+    config: { handshakeMs: MANY, keepAliveMs: KEEP_ALIVE_MS, maxBacklogBytes: MANY, lingerMs: MANY } as EngineConfig,
     wake: (woken: Session) => {
       if (isAwake) return;
       isAwake = true;
@@ -132,7 +147,7 @@ function world() {
   };
   const connection = quic as unknown as NativeConnection;
   const session = new Session(parts, { id: 2, side: "dial", keys: [] }, connection, ["erlang-dist"], socket, REMOTE);
-  const datagram = (): void => session.datagram(Buffer.alloc(100), REMOTE.host, REMOTE.port);
+  const datagram = (octets = 100): void => session.datagram(Buffer.alloc(octets), REMOTE.host, REMOTE.port);
   session.pass();
   clock.advance(10);
   const said = (): string[] => heard.splice(0);
@@ -143,7 +158,7 @@ function world() {
   };
   sent();
   said();
-  return { clock, pipe, quic, session, datagram, said, sent };
+  return { clock, pipe, quic, session, datagram, said, sent, opened: () => opened };
 }
 
 describe("a session of the QUIC engine", () => {
@@ -163,6 +178,74 @@ describe("a session of the QUIC engine", () => {
     datagram();
     clock.runTurn();
     expect(sent()).toBe(1);
+  });
+
+  it("takes an ACK and a message together for one datagram: neither calls forth an ACK of its own", () => {
+    const { clock, session, datagram, sent } = world();
+    const both = (): void => {
+      datagram(SMALL);
+      datagram(SMALL + 1);
+    };
+    both();
+    clock.advance(4);
+    expect(sent()).toBe(0);
+    clock.advance(1);
+    expect(sent()).toBe(1);
+    clock.advance(10);
+    both();
+    clock.runTurn();
+    expect(sent()).toBe(0);
+    session.write(LANE, Buffer.alloc(10), true);
+    clock.runTurn();
+    expect(sent()).toBe(1);
+  });
+
+  it("answers two datagrams that are more than an ACK at once, and of those that are not more, eight", () => {
+    const { clock, datagram, sent } = world();
+    for (const [count, octets] of [
+      [2, SMALL + 1],
+      [8, SMALL],
+    ] as const) {
+      for (let n = 1; n < count; n++) datagram(octets);
+      clock.runTurn();
+      expect(sent()).toBe(0);
+      datagram(octets);
+      clock.runTurn();
+      expect(sent()).toBe(1);
+      clock.advance(10);
+    }
+  });
+
+  it("sends something that the peer answers when the time for it has come, not before, and again", () => {
+    const { clock, quic, session, sent } = world();
+    const tendAt = (ms: number): number => {
+      clock.advance(ms - clock.now());
+      session.tend(clock.now());
+      clock.runTurn();
+      return quic.elicited;
+    };
+    expect([tendAt(1_000), tendAt(KEEP_ALIVE_MS - 1), sent()]).toEqual([0, 0, 0]);
+    expect([tendAt(KEEP_ALIVE_MS), sent()]).toEqual([1, 1]);
+    expect([tendAt(KEEP_ALIVE_MS + 1_000), tendAt(2 * KEEP_ALIVE_MS - 1), sent()]).toEqual([1, 1, 0]);
+    expect([tendAt(2 * KEEP_ALIVE_MS), sent()]).toEqual([2, 1]);
+  });
+
+  it("keeps nothing alive that has not come up", () => {
+    const { clock, quic, session } = world({ isEstablished: () => false });
+    clock.advance(2 * KEEP_ALIVE_MS);
+    session.tend(clock.now());
+    expect(quic.elicited).toBe(0);
+  });
+
+  it("closes a connection that was resumed, which shows no certificate, and tells the node of none", () => {
+    const { quic, session, opened } = world({ isResumed: () => true });
+    expect([quic.closes, opened()]).toEqual([[[false, 0x0a]], 0]);
+    quic.readable_.set(1, 9);
+    session.datagram(Buffer.alloc(100), REMOTE.host, REMOTE.port);
+    session.pass();
+    expect(quic.readable_.size).toBe(1);
+    const whole = world();
+    expect([whole.quic.closes, whole.opened()]).toEqual([[], 1]);
   });
 
   it("gives QUIC messages before the application's streams, and those with less urgency", () => {

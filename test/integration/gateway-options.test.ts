@@ -206,6 +206,11 @@ describe("a gateway is not made with", () => {
     if (reason === "QUIC_PUBLIC_ADDRESS") expect(() => check({ quic: { allowPublic: true } })).not.toThrow();
   });
 
+  it("not a host name to dial over QUIC: what it means is judged when it is dialled", () => {
+    const addresses = { [OUTSIDE]: "quic://node7.example:4433" };
+    expect(() => checkGateway(of([pair({ outside: { ...QUIC, addresses } })]))).not.toThrow();
+  });
+
   it("anything bound before: what was is free again", async () => {
     const port = await freePort();
     const two = [

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -22,13 +23,35 @@ export interface RawPeer {
   close(): void;
 }
 
-/** A server that accepts one connection and reads after each packet. */
+/** The part of a connection by which sessions are resumed; nothing of this project uses it. */
+export interface Resumable {
+  /** What the other side gave for a next time; null before it did. */
+  session(): Uint8Array | null;
+  setSession(session: Uint8Array): void;
+}
+
+/** A server that accepts one connection and reads after each packet. @param ticketKey with which its sessions can be resumed */
 export async function rawServer(
   material: { certPem: string; keyPem: string },
   alpn: readonly string[],
+  ticketKey?: Uint8Array,
 ): Promise<RawPeer> {
   const config = makeConfig(binding, { alpn, idleTimeoutMs: 60_000, ...material });
+  if (ticketKey !== undefined) config.setTicketKey(ticketKey);
   return rawPeer((local, remote) => binding.Connection.accept(Buffer.alloc(16, 7), null, local, remote, config));
+}
+
+/** A client that has begun to dial. @param session of an earlier connection, which it would like to resume */
+export async function rawClient(port: number, alpn: readonly string[], session?: Uint8Array): Promise<RawPeer> {
+  const config = makeConfig(binding, { alpn, idleTimeoutMs: 60_000 });
+  const to = { host: "127.0.0.1", port };
+  const peer = await rawPeer((local, remote) => {
+    const made = binding.Connection.connect("localhost", randomBytes(16), local, remote, config);
+    if (session !== undefined) (made as NativeConnection & Resumable).setSession(session);
+    return made;
+  }, to);
+  await peer.push();
+  return peer;
 }
 
 type HostPort = { host: string; port: number };

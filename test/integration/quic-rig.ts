@@ -111,9 +111,10 @@ export function dial(
 export async function pair(
   options: Parameters<typeof serve>[0] = {},
   dialled: QuicCarrierOptions = {},
+  diallers: QuicEngineOptions = {},
 ): Promise<{ server: QuicServer; dialler: QuicEngine; near: ReturnType<typeof dial>; far: QuicEnd }> {
   const server = await serve(options);
-  const dialler = engine();
+  const dialler = engine(diallers);
   const near = dial(dialler, server.listener.port, dialled);
   const far = await server.nextAccepted();
   await Promise.all([near.ear.until(isOpen), far.ear.until(isOpen)]);

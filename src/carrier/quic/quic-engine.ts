@@ -49,6 +49,9 @@ export interface QuicEngineParts {
 export interface QuicEngineOptions extends QuicEngineLimits {
   /** The engine's program; default the one of this package. For tests. */
   readonly script?: string;
+  /** Times of connections; default those of barrel. For tests. */
+  readonly idleTimeoutMs?: number;
+  readonly keepAliveMs?: number;
 }
 
 /** What a listener is for the engine. */
@@ -229,8 +232,8 @@ export class QuicEngine {
   #config(): EngineConfig {
     const options = this.#options;
     return {
-      idleTimeoutMs: IDLE_TIMEOUT_MS,
-      keepAliveMs: KEEP_ALIVE_MS,
+      idleTimeoutMs: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
+      keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
       maxHalfOpen: options.maxHalfOpen ?? DEFAULT_MAX_HALF_OPEN,
       maxSessions: options.maxSessions ?? DEFAULT_MAX_SESSIONS,
       maxBacklogBytes: options.maxBacklogBytes ?? DEFAULT_MAX_BACKLOG_BYTES,

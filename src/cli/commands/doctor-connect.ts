@@ -5,11 +5,11 @@ import type { ConfigWarning } from "../../config/erlang-text.ts";
 import { errorOf } from "../../control/answer-error.ts";
 import { type ControlFailure, type Fields, failureOf } from "../../control/control-protocol.ts";
 import type { OperationBounds } from "../../control/control-target.ts";
-import { createNode } from "../../create-node.ts";
 import { doctorConnect, unstarted } from "../../doctor/connect.ts";
 import type { ConnectReport } from "../../doctor/report.ts";
 import type { Node } from "../../node/api.ts";
 import type { NodeOptions } from "../../node/options.ts";
+import type { ThrowawayIdentity } from "../../node/throwaway-identity.ts";
 import { EPMD_PORT } from "../../wire/epmd.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { CommonFlags } from "../common-options.ts";
@@ -20,6 +20,7 @@ import { reportVerdict } from "../report.ts";
 import { settingsOfOneShot } from "../settings.ts";
 import { table } from "../table.ts";
 import { printable, type Terminal } from "../terminal.ts";
+import { oneShotNode, reportedThere, throwawayOf } from "../throwaway-key.ts";
 
 /** Longest wait for the evidence that is gathered after a failure, milliseconds: every question of it has a bound of its own. */
 const EVIDENCE_MS = 60_000;
@@ -49,17 +50,20 @@ export function examiner(
 async function fromOneShot(world: CommandWorld, flags: CommonFlags, target: string): Promise<ConnectReport> {
   const warnings: ConfigWarning[] = [];
   let options: NodeOptions;
+  let throwaway: ThrowawayIdentity | undefined;
   let node: Node;
   try {
-    options = settingsOfOneShot(flags, world, warnings);
-    node = await createNode(options);
+    options = settingsOfOneShot(flags, world, warnings, target);
+    throwaway = throwawayOf(world, flags, options, target);
+    node = await oneShotNode(options, throwaway);
   } catch (error) {
     if (!isSallyportError(error)) throw error;
     return unstarted(target, error);
   }
   try {
     const examining = doctorConnect(node, target, { timeoutMs: flags.timeout }, networkOf(world, options));
-    return await whileWaiting(world.terminal, "examining", examining);
+    const found = await whileWaiting(world.terminal, "examining", examining);
+    return throwaway === undefined ? found : reportedThere(found);
   } finally {
     await node.close({ timeoutMs: 0 });
   }

@@ -1,0 +1,196 @@
+import { Duplex } from "node:stream";
+import { describe, expect, it, vi } from "vitest";
+import { FROM_ENGINE, FrameReader, TO_ENGINE } from "../carrier/quic/engine-frames.ts";
+import { SeededRandom } from "../testkit/seeded-random.ts";
+import { VirtualClock } from "../testkit/virtual-clock.ts";
+import type { NativeBinding } from "./binding.ts";
+import { Engine } from "./engine.ts";
+import { Pipe } from "./pipe.ts";
+import { type DatagramHandler, UdpSocket } from "./udp.ts";
+
+const LANE = 4;
+const SESSION = 2;
+const MANY = 1_000_000_000;
+const REMOTE = { host: "10.0.0.1", port: 7 };
+
+/** QUIC that takes all, has a stream with nine octets for each datagram, and counts how often it is looked after. */
+class Quic {
+  readonly took: number[] = [];
+  packets = 0;
+  /** Its timer is asked for once in each pass. */
+  passes = 0;
+  #readable = 0;
+  #toSend = 0;
+
+  recv(): number {
+    this.#readable = 9;
+    return 1;
+  }
+
+  streamSend(_stream: number, data: Uint8Array): number {
+    this.took.push(data.length);
+    this.#toSend++;
+    return data.length;
+  }
+
+  streamRecv(): [number, boolean] | null {
+    const octets = this.#readable;
+    this.#readable = 0;
+    return octets === 0 ? null : [octets, false];
+  }
+
+  send(): [number, { to: typeof REMOTE }] | null {
+    if (this.#toSend === 0) return null;
+    this.#toSend--;
+    this.packets++;
+    return [1200, { to: REMOTE }];
+  }
+
+  timeout(): null {
+    this.passes++;
+    return null;
+  }
+
+  readable = (): number[] => (this.#readable > 0 ? [1] : []);
+  isReadable = (): boolean => this.#readable > 0;
+  streamReadable = (): boolean => this.#readable > 0;
+  streamCapacity = (): number => MANY;
+  isEstablished = (): boolean => true;
+  isResumed = (): boolean => false;
+  isDraining = (): boolean => false;
+  isClosed = (): boolean => false;
+  applicationProto = (): Uint8Array => Buffer.from("erlang-dist");
+  peerCertChain = (): null => null;
+  maxSendUdpPayloadSize = (): number => 1452;
+}
+
+/** An engine with one dialled connection that stands, on a socket that nothing leaves. */
+async function world() {
+  const clock = new VirtualClock();
+  const heard: string[] = [];
+  let reads = 0;
+  const name = (type: number): string =>
+    Object.entries(FROM_ENGINE).find(([, value]) => value === type)?.[0] ?? String(type);
+  const reader = new FrameReader(
+    (type) => heard.push(name(type)),
+    new Set([FROM_ENGINE.data]),
+    (type) => heard.push(name(type)),
+  );
+  const node = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      reads++;
+      reader.push(chunk);
+      done();
+    },
+  });
+  const quic = new Quic();
+  let network: DatagramHandler | undefined;
+  const bind = vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
+    network = handler;
+    return { host, port, send: UdpSocket.giveBack, close: () => undefined } as unknown as UdpSocket;
+  });
+  const config = new Proxy({}, { get: () => () => undefined });
+  const binding = {
+    Config: { withBoringSslCtx: () => config },
+    Connection: { connect: () => quic },
+    Shutdown: { Read: 0, Write: 1 },
+  } as unknown as NativeBinding;
+  const pipe = new Pipe(node, clock);
+  const memory = { nativeBytes: () => 0, collect: () => undefined, exceeded: () => undefined };
+  const engine = new Engine({ binding, clock, random: new SeededRandom(1), pipe, memory, beat: () => undefined });
+  const order = (type: number, id: number, body: object): void =>
+    engine.order(type, id, Buffer.from(JSON.stringify(body)));
+  const limits = { maxHalfOpen: MANY, maxSessions: MANY, maxBacklogBytes: MANY };
+  const times = { idleTimeoutMs: MANY, keepAliveMs: MANY, lingerMs: MANY, handshakeMs: MANY };
+  order(TO_ENGINE.config, 0, { ...limits, ...times, initialsPerSecond: 1, initialsBurst: 1 });
+  order(TO_ENGINE.dial, SESSION, { ...REMOTE, alpn: ["erlang-dist"], serverName: "" });
+  // Its host and its socket are promised.
+  for (let turn = 0; turn < 20 && !heard.includes("opened"); turn++) {
+    await Promise.resolve();
+    clock.runTurn();
+  }
+  bind.mockRestore();
+  expect(heard).toContain("opened");
+  clock.advance(10);
+  /** What happened since it was asked for last. */
+  const since = () => {
+    const happened = {
+      took: quic.took.splice(0),
+      packets: quic.packets,
+      passes: quic.passes,
+      told: heard.splice(0),
+      reads,
+    };
+    quic.packets = 0;
+    quic.passes = 0;
+    reads = 0;
+    return happened;
+  };
+  since();
+  const from = { address: REMOTE.host, port: REMOTE.port, family: "IPv4" as const, size: 100 };
+  return {
+    clock,
+    engine,
+    since,
+    write: (octets: number) => engine.write(SESSION, LANE, Buffer.alloc(octets), true),
+    datagram: () => network?.datagram(Buffer.alloc(100), from),
+  };
+}
+
+const NOTHING = { took: [], packets: 0, passes: 0, told: [], reads: 0 };
+
+describe("orders of the node", () => {
+  it("are carried out when all of one read were heard, at once where they are few, and what they tell leaves with them", async () => {
+    const { clock, engine, since, write } = await world();
+    engine.ordersBegin();
+    for (const octets of [10, 3000]) write(octets);
+    expect(since()).toEqual(NOTHING);
+    engine.ordersEnd(true);
+    expect(since()).toMatchObject({ took: [10, 3000], passes: 1, told: ["written"], reads: 1 });
+    clock.runTurn();
+    expect(since()).toEqual(NOTHING);
+  });
+
+  it("are carried out after the datagrams that are there, and together with them, where they are many", async () => {
+    const { clock, engine, since, write, datagram } = await world();
+    engine.ordersBegin();
+    write(3000);
+    engine.ordersEnd(false);
+    expect(since()).toEqual(NOTHING);
+    datagram();
+    expect(since()).toEqual(NOTHING);
+    clock.runTurn();
+    expect(since()).toMatchObject({ took: [3000], passes: 1, told: ["data", "written"], reads: 1 });
+  });
+
+  it("take with them what datagrams before them have left to do, which then is done", async () => {
+    const { clock, engine, since, write, datagram } = await world();
+    datagram();
+    engine.ordersBegin();
+    write(3000);
+    engine.ordersEnd(true);
+    expect(since()).toMatchObject({ took: [3000], passes: 1, told: ["data", "written"] });
+    clock.runTurn();
+    expect(since()).toEqual(NOTHING);
+  });
+
+  it("that cause nothing make nobody work", async () => {
+    const { clock, engine, since } = await world();
+    engine.ordersBegin();
+    engine.ordersEnd(true);
+    engine.ordersBegin();
+    engine.ordersEnd(false);
+    clock.runTurn();
+    expect(since()).toEqual(NOTHING);
+  });
+
+  it("do not keep datagrams that come after them from having their turn", async () => {
+    const { clock, engine, since, datagram } = await world();
+    engine.ordersBegin();
+    engine.ordersEnd(true);
+    datagram();
+    clock.runTurn();
+    expect(since()).toMatchObject({ passes: 1, told: ["data"] });
+  });
+});
