@@ -44,8 +44,18 @@ describe("the guard over the memory of the QUIC engine", () => {
 
   it("cuts the connection that withholds most, if it is much", () => {
     const high = HIGH_NATIVE_BYTES + 1024 * 1024;
-    expect(look(high, { a: [SUSPECT_BYTES - 1, false], b: [10, false] })).toEqual(["collect"]);
+    expect(look(high, { a: [0.99 * SUSPECT_BYTES, false], b: [10, false] })).toEqual(["collect"]);
     expect(look(high, { a: [10, false], b: [SUSPECT_BYTES, false], c: [0, false] })).toEqual(["collect", "b"]);
+  });
+
+  it("is content with less, the nearer its second mark", () => {
+    const between = (share: number): number =>
+      HIGH_NATIVE_BYTES + share * (MAX_NATIVE_BYTES - HIGH_NATIVE_BYTES) + own(1);
+    const of = (withheld: number): Holders => ({ a: [withheld, false] });
+    expect(look(between(0.5), of(SUSPECT_BYTES / 2 - 1))).toEqual(["collect"]);
+    expect(look(between(0.5), of(SUSPECT_BYTES / 2))).toEqual(["collect", "a"]);
+    expect(look(between(1), of(SUSPECT_HALF_OPEN_BYTES - 1))).toEqual(["collect"]);
+    expect(look(between(1), of(SUSPECT_HALF_OPEN_BYTES))).toEqual(["collect", "a"]);
   });
 
   it("cuts all those of strangers that withhold something", () => {

@@ -25,7 +25,10 @@ export const HIGH_NATIVE_BYTES: number = 256 * MIB;
 export const MAX_NATIVE_BYTES: number = 512 * MIB;
 /** Both marks are higher by so much for each connection; an honest one takes less. */
 export const NATIVE_BYTES_PER_SESSION: number = 128 * 1024;
-/** Above the first mark the connection that withholds most is cut, if it is so much. */
+/**
+ * Above the first mark the connection that withholds most is cut, if it is so much. The nearer the second mark, the less is enough:
+ * the estimate forgets, so who fills memory slowly never seems to withhold much.
+ */
 export const SUSPECT_BYTES: number = 4 * MIB;
 /** The same for each whose peer is not authenticated. */
 export const SUSPECT_HALF_OPEN_BYTES: number = 16 * 1024;
@@ -54,16 +57,21 @@ export class MemoryGuard {
     collect();
     const native = nativeBytes();
     if (native > MAX_NATIVE_BYTES + own) exceeded();
-    else if (native > HIGH_NATIVE_BYTES + own) cutSuspects(all);
+    else if (native > HIGH_NATIVE_BYTES + own) cutSuspects(all, suspectBytes(native - own));
   }
 }
 
-function cutSuspects(holders: readonly Holder[]): void {
+function suspectBytes(native: number): number {
+  const left = (MAX_NATIVE_BYTES - native) / (MAX_NATIVE_BYTES - HIGH_NATIVE_BYTES);
+  return Math.max(SUSPECT_BYTES * left, SUSPECT_HALF_OPEN_BYTES);
+}
+
+function cutSuspects(holders: readonly Holder[], least: number): void {
   let worst: Holder | undefined;
   for (const holder of holders) {
     if (holder.halfOpen) {
       if (holder.withheldBytes >= SUSPECT_HALF_OPEN_BYTES) holder.overrun();
     } else if (holder.withheldBytes > (worst?.withheldBytes ?? 0)) worst = holder;
   }
-  if (worst !== undefined && worst.withheldBytes >= SUSPECT_BYTES) worst.overrun();
+  if (worst !== undefined && worst.withheldBytes >= least) worst.overrun();
 }

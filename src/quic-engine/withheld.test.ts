@@ -8,13 +8,32 @@ describe("what QUIC holds back for a peer, as far as it can be told", () => {
     withheld.received(1000);
     expect(withheld.octets).toBe(1000);
     withheld.given(800);
-    expect(withheld.octets).toBe(100);
+    expect(withheld.octets).toBe(156);
+    withheld.sent();
+    expect(withheld.octets).toBe(28);
     withheld.sent();
     expect(withheld.octets).toBe(0);
     // Nothing is saved up for later.
     withheld.given(1_000_000);
     withheld.received(500);
     expect([withheld.octets, total.octets]).toEqual([500, 500]);
+  });
+
+  it("has a head of each datagram left out, and no more of those that were full of bytes", () => {
+    const withheld = new Withheld({ octets: 0 });
+    for (let n = 0; n < 3; n++) withheld.received(1200);
+    withheld.given(3 * (1200 - 44));
+    expect(withheld.octets).toBe(0);
+    // 88 octets behind gaps beside as much as fits.
+    for (let n = 0; n < 3; n++) withheld.received(1200);
+    withheld.given(3 * (1200 - 44 - 88));
+    expect(withheld.octets).toBe(3 * 88);
+    // Datagrams of before pay for nothing.
+    withheld.received(10);
+    withheld.given(0);
+    withheld.received(1200);
+    withheld.given(1000);
+    expect(withheld.octets).toBe(3 * 88 + 10 + 200 - 44);
   });
 
   it("fades by a tenth a second", () => {

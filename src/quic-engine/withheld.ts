@@ -1,5 +1,6 @@
-/** What the packets around the bytes of streams may take: this part of the bytes. */
+/** What the packets around the bytes of streams may take: this part of the bytes, and no more than so many octets of each datagram. */
 const OVERHEAD_SHARE = 8;
+const OVERHEAD_BYTES = 44;
 /** What the peer may send for one packet of this side that is more than an ACK: an ACK of its own. Octets. */
 const ANSWER_BYTES = 128;
 /** What is left of the estimate a second later: ACKs, keep-alives and packets that came twice are forgotten. */
@@ -17,6 +18,8 @@ export interface WithheldTotal {
 export class Withheld {
   readonly #total: WithheldTotal;
   #octets = 0;
+  /** Those that came since streams were last read. */
+  #datagrams = 0;
 
   constructor(total: WithheldTotal) {
     this.#total = total;
@@ -28,12 +31,16 @@ export class Withheld {
 
   /** A datagram came. */
   received(octets: number): void {
+    this.#datagrams++;
     this.#set(this.#octets + octets);
   }
 
-  /** Streams gave so many octets. */
+  /** Streams were read, and gave so many octets. */
   given(octets: number): void {
-    if (octets > 0) this.#set(this.#octets - octets - octets / OVERHEAD_SHARE);
+    // Of every datagram alone: else the room that full ones do not need would pay for as much behind gaps.
+    const overhead = Math.min(octets / OVERHEAD_SHARE, this.#datagrams * OVERHEAD_BYTES);
+    this.#datagrams = 0;
+    if (octets > 0) this.#set(this.#octets - octets - overhead);
   }
 
   /** A packet left that the peer has to answer. */

@@ -134,12 +134,13 @@ export class FloodRig {
     );
     const child = spawn(process.execPath, [FLOOD, JSON.stringify({ host, port, ...flood, ...auth })]);
     const floods = await flooded(child);
-    await this.#callOverQuic().catch(() => this.#callOverQuic());
     isOver = true;
+    const came = { tls: await tls, quic: await quic };
+    // The first one may find its session gone.
+    await this.#callOverQuic().catch(() => this.#callOverQuic());
     return {
       floods,
-      tls: await tls,
-      quic: await quic,
+      ...came,
       ...watch.end(),
       restMib,
       downs: this.#downs.splice(0),
@@ -165,15 +166,13 @@ export class FloodRig {
       this.#connection = connection;
       await good.wait({ event: "up", connection });
     }
-    const { value, ...rest } = await good.command("call", {
-      connection: this.#connection,
-      name: "echo",
-      term: 1,
-      timeoutMs: CALL_TIMEOUT_MS,
-    });
+    const connection = this.#connection;
+    const asked = good.command("call", { connection, name: "echo", term: 1, timeoutMs: CALL_TIMEOUT_MS });
+    const { value, ...rest } = await asked.catch((error: Error) => ({ value: undefined, why: error.message }));
     if (value === 1) return;
     // An engine that has ended says nothing to its peers.
-    await good.command("close", { connection: this.#connection }).catch(() => undefined);
+    this.#connection = undefined;
+    await good.command("close", { connection }).catch(() => undefined);
     throw new Error(`no answer over QUIC: ${JSON.stringify(rest)}`);
   }
 

@@ -74,6 +74,14 @@ describe("a peer with a session that floods over QUIC is cut, and nobody else", 
   it.each<[string, Flood]>([
     ["data behind a gap", { flood: "gap", bytes: 400 * MIB, bytesPerSecond: 40 * MIB }],
     ["data behind a gap, after much that was read", { flood: "gap-later", bytes: 400 * MIB, bytesPerSecond: 40 * MIB }],
+    [
+      "single octets behind gaps, in the room that full packets do not need",
+      { flood: "gap-paid", bytes: 320 * MIB, bytesPerSecond: 16 * MIB },
+    ],
+    [
+      "single octets behind gaps, as slowly as the engine forgets",
+      { flood: "gap-octets", bytes: 36 * MIB, bytesPerSecond: 0.37 * MIB },
+    ],
     ["data behind a gap on every stream", { flood: "gap-streams", bytes: 400 * MIB, bytesPerSecond: 40 * MIB }],
     ["single octets behind gaps", { flood: "gap-octets", bytes: 32 * MIB, bytesPerSecond: 4 * MIB }],
     [
@@ -97,7 +105,8 @@ describe("a peer with a session that floods over QUIC is cut, and nobody else", 
 
 describe("an engine that nobody in particular fills", () => {
   it("ends at its ceiling and is started anew, and the node goes on", { timeout: 180_000 }, async () => {
-    const flood = { flood: "gap-octets", connections: 12, bytes: 3.5 * MIB, bytesPerSecond: 4 * MIB, isKnown: true };
+    const many = { connections: 64, sources: 4, bytes: 0.6 * MIB, bytesPerSecond: 4 * MIB };
+    const flood = { flood: "gap-octets", ...many, isKnown: true };
     const after = await (await FloodRig.start(rig)).suffer(flood);
     expectUnharmed(after);
     expect(after.restarts).toBeGreaterThan(0);
