@@ -108,7 +108,7 @@ export class Link {
       monotonicMs: () => performance.now(),
       wire: {
         open: () => {},
-        send: (frame) => this.#write(stream, frame),
+        send: (frame) => this.#write(stream, this.attack.cut?.(this, frame) ?? frame),
         fin: () => this.attack.noFin !== true && this.#write(stream, NOTHING, true),
       },
       done: (result) => this.#authEnded(result),
@@ -204,8 +204,12 @@ export class Link {
       tags: options.tags,
       emit: (event) => this.emit({ event: "stream", ...event }),
     });
-    node.links.get(peer.name)?.close();
-    node.links.set(peer.name, this);
+    // Under another name it is a node of its own, which knows nothing of this one's connections.
+    if (this.attack.dist?.name !== undefined) this.alias = this.attack.dist.name;
+    else {
+      node.links.get(peer.name)?.close();
+      node.links.set(peer.name, this);
+    }
     const flags = `0x${peer.flags.toString(16)}`;
     this.emit({ event: "up", name: peer.name, flags, hidden: !this.visible, role: this.role });
     if (this.visible) {
