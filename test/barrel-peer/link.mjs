@@ -20,8 +20,7 @@ export class Link {
   #earlyBytes = 0;
   #cutters = new Map();
   #early0 = [];
-  /** Bytes of stream 0 while the handshake is put off. */
-  #held;
+  #held; // bytes of stream 0 while the handshake is put off
   #parked = [];
   #timers = [];
   #sequence = 1;
@@ -64,9 +63,7 @@ export class Link {
     };
   }
 
-  close(code = 0) {
-    this.quic.close(code);
-  }
+  close = (code = 0) => this.quic.close(code);
 
   // --- authentication
 
@@ -123,8 +120,7 @@ export class Link {
   #authEnded(result) {
     const { outcome, error, peer, peerKey } = result;
     if (this.phase === "closed") return;
-    const elapsedMs = Math.round(performance.now() - this.startedAt);
-    const key = peerKey?.toString("hex");
+    const [elapsedMs, key] = [Math.round(performance.now() - this.startedAt), peerKey?.toString("hex")];
     const role = this.role === "dialer" ? "outgoing" : "incoming";
     this.emit({ event: "auth", role, outcome, error, peer, key, elapsedMs });
     this.#clear();
@@ -205,8 +201,8 @@ export class Link {
       emit: (event) => this.emit({ event: "stream", ...event }),
     });
     // Under another name it is a node of its own, which knows nothing of this one's connections.
-    if (this.attack.dist?.name !== undefined) this.alias = this.attack.dist.name;
-    else {
+    this.alias = this.attack.dist?.name;
+    if (this.alias === undefined) {
       node.links.get(peer.name)?.close();
       node.links.set(peer.name, this);
     }
