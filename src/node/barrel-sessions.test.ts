@@ -107,11 +107,16 @@ describe("sessions over barrel's protocol", () => {
     expect(await connect(a, B)).toBe("KEY_MISMATCH");
   });
 
-  it("end when the pin cannot be written", async () => {
+  it("end when the pin cannot be written, with a name for it on the side that could not", async () => {
     const a = nodes.node(A, { trust: "tofu" });
     const b = nodes.node(B, { trust: "tofu" });
+    const refusedAtA = refusals(a);
+    const lost = new Promise((resolve) => b.on("nodedown", (_peer, why) => resolve(why)));
     nodes.files.failAt(0);
-    expect(typeof (await connect(a, B))).toBe("string");
+    expect(await connect(a, B)).toBe("PIN_NOT_DURABLE");
+    expect(refusedAtA).toEqual(["PIN_NOT_DURABLE"]);
+    // Its side stood: whoever accepts has nothing to wait for.
+    expect(await lost).toBe("CLOSED");
     expect([a.peers(), b.peers(), nodes.pins(A, "first-use")]).toEqual([[], [], []]);
   });
 
@@ -154,6 +159,18 @@ describe("sessions over barrel's protocol", () => {
     expect(counters(a)).toEqual([["barrel_p2p.dist.auth.attempts", { role: "outgoing", outcome: "ok" }, 1]]);
     expect(counters(b)).toEqual([["barrel_p2p.dist.auth.attempts", { role: "incoming", outcome: "ok" }, 1]]);
     expect(a.metrics().some((m) => m.name === "barrel_p2p.dist.auth.duration_ms")).toBe(true);
+  });
+
+  it("that do not come are counted as failed, by role", async () => {
+    nodes.pin(A, B, 2);
+    const [a, b] = [nodes.node(A), nodes.node(B)];
+    expect(await connect(a, B)).toBe("REFUSED_BY_PEER");
+    const attempts = (node: Node): unknown[] =>
+      node
+        .metrics()
+        .flatMap((m) => (m.name === "barrel_p2p.dist.auth.attempts" ? [[m.labels, "value" in m && m.value]] : []));
+    expect(attempts(a)).toEqual([[{ role: "outgoing", outcome: "fail" }, 1]]);
+    expect(attempts(b)).toEqual([[{ role: "incoming", outcome: "fail" }, 1]]);
   });
 
   it("cross without harm: of two dials one session comes", async () => {

@@ -1,6 +1,6 @@
 import type { BarrelAttempt, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ArbitrationQuestion, CommitRequest, TrustQuestion } from "../auth/native-types.ts";
-import { type Assurance, assuranceAtLeast } from "../base/assurance.ts";
+import type { Assurance } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo, OwnTls } from "../carrier/carrier.ts";
@@ -26,7 +26,7 @@ import type { Session } from "./session.ts";
 import { nothingNewer } from "./session-move.ts";
 import { type AnsweredClaim, giveWay, sessionReplaced } from "./sessions.ts";
 import { type EndedAttempt, explainSilentEnd } from "./silent-end.ts";
-import { isSameParty, newcomerOf } from "./standing.ts";
+import { isSameParty, leavesAlone, newcomerOf } from "./standing.ts";
 
 /** Upward side of one distribution connection of a node: certificate and name checks first, then its session. */
 export class ConnectionSink implements DistSink, BarrelLinkOwner {
@@ -160,8 +160,7 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
       return;
     }
     const before = this.#host.sessions.get(peer.name);
-    if (proven !== undefined && before !== undefined && !assuranceAtLeast(this.#assurance, before.facts.assurance)) {
-      // Whoever dialled in over QUIC may be relayed: a session of which we are surer stays.
+    if (proven !== undefined && before !== undefined && leavesAlone(before, this.#assurance, proven.publicKey)) {
       giveWay(connection, peer.name);
       return;
     }

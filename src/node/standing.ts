@@ -35,6 +35,16 @@ export function sameKeys(one: Uint8Array | undefined, other: Uint8Array | undefi
 }
 
 /**
+ * Whether one that came over QUIC leaves a session alone: it may be relayed, so it takes the place of none of which we are surer, nor,
+ * where we are as sure of both, of one that another key has proven. Equals stay here too.
+ */
+export function leavesAlone({ peer, facts }: Session, assurance: Assurance, key: Uint8Array | undefined): boolean {
+  if (!assuranceAtLeast(assurance, facts.assurance)) return true;
+  const isOther = peer.publicKey !== null && key !== undefined && !sameKeys(peer.publicKey, key);
+  return isOther && assurance === facts.assurance;
+}
+
+/**
  * Whether another party may take the place of a standing session. Only one that holds the name may: from a stranger that
  * does not, from the key that it follows, or from somebody of whom we are less sure. Equals stay.
  */

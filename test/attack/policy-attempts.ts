@@ -1,6 +1,6 @@
 // What a client tries for each row of the matrix, and how it tells whether it got what it wanted. Looks at what the machine's
 // handlers received, never at what the machine says of itself.
-import { alias, atom, type Bytes, bin, genCall, int, list, NIL, pid, ref, tuple, u8, u32 } from "./etf.ts";
+import { alias, atom, type Bytes, bin, genCall, int, list, NIL, pid, ref, tuple } from "./etf.ts";
 import { op } from "./frames.ts";
 import { type Attacker, deniedId, shown } from "./policy-client.ts";
 import type { AttemptName } from "./policy-matrix-rows.ts";
@@ -136,10 +136,6 @@ export const ATTEMPTS: Readonly<Record<AttemptName, Attempt>> = {
     const isIn = await arrives(sends, "handed")(asking);
     await machine.ask("revoke", { key: "passed" });
     return isIn;
-  },
-  stream: async ({ peer }) => {
-    peer.raw.write(Buffer.concat([u32(10), u8(0xf0), u8(9), Buffer.alloc(8)]));
-    return peer.settles();
   },
 };
 

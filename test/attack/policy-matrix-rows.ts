@@ -29,22 +29,24 @@ export type AttemptName =
   | "displaceName"
   | "join"
   | "broadcast"
-  | "stream"
   | "introspect"
   | "transit"
   | "passOn";
 
+/** The same for streams, which are there over QUIC alone: opens one, and writes back on one that the machine has opened. */
+export type StreamAttemptName = "stream" | "streamBack";
+
 /** One attempt, and how `policy can` is asked about it; `verb: null` where no verb of a policy means it. */
-export interface Ask {
-  readonly attempt: AttemptName;
+export interface Ask<A extends string = AttemptName> {
+  readonly attempt: A;
   readonly verb: string | null;
   readonly target?: string;
 }
 
-export interface Row {
+export interface Row<A extends string = AttemptName> {
   readonly operation: string;
   readonly cells: Readonly<Record<Direction, Cell>>;
-  readonly asks: readonly Ask[];
+  readonly asks: readonly Ask<A>[];
   /** Why the row is asked so, where that does not go without saying. */
   readonly why?: string;
   /** Nothing grants it in this release, whatever the matrix would have. */
@@ -177,11 +179,17 @@ export const ROWS: readonly Row[] = [
     asks: [{ attempt: "passOn", verb: null }],
     why: "no verb means it: an alias is bound to the key it was handed to; the test uses one that another peer holds",
   },
+];
+
+/** Rows for sessions over QUIC. */
+export const QUIC_ROWS: readonly Row<StreamAttemptName>[] = [
   {
     operation: "bulk stream towards Y",
     cells: cells("Y Y G R G R"),
-    asks: [{ attempt: "stream", verb: "stream", target: "upload" }],
-    why: "no streams yet: the verb is reserved. Last, since a link frame nobody knows ends the session",
-    isReserved: true,
+    asks: [
+      { attempt: "stream", verb: "stream", target: "upload" },
+      { attempt: "streamBack", verb: null },
+    ],
+    why: "what comes back on a stream that the machine opened is the answer, and no verb means it: R and Y are the same there. A level gives no streams, so that D's are granted by a rule, as its rpc is",
   },
 ];

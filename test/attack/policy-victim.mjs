@@ -101,6 +101,14 @@ node.registerFunction({ module: "metrics", function: "all", arity: 0 }, (args) =
   return node.vitals().processes;
 });
 
+if (options.quic !== undefined) {
+  node.onStream("upload", async (stream) => {
+    for await (const chunk of stream) note("upload", chunk);
+    await stream.write(Buffer.from("taken"));
+    stream.end();
+  });
+}
+
 const reasons = (error) => ({
   code: error?.code,
   reason: error?.reason,
@@ -179,6 +187,18 @@ const operations = {
   sendTo: ({ name, to }) => node.send({ name, node: to }, new Atom("told")),
   rpc: ({ key, to, module = "lists", fn = "reverse", timeoutMs = 5_000 }) =>
     follow(key, node.rpc(to, module, fn, [new Atom("argument")], { timeoutMs })),
+  /** Opens a stream, asks, and takes what is written back. */
+  stream: ({ key, to, tag }) => {
+    const ask = async () => {
+      const stream = await node.openStream(to, tag);
+      await stream.write(Buffer.from("question"));
+      stream.end();
+      const parts = [];
+      for await (const chunk of stream) parts.push(chunk);
+      return Buffer.concat(parts);
+    };
+    follow(key, ask());
+  },
   spawn: ({ key, to, fn, link, timeoutMs = 5_000 }) => {
     const downs = [];
     follow(

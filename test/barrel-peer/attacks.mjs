@@ -52,20 +52,35 @@ const SMALL_ORDER_SIGNATURE = Buffer.concat([Buffer.of(1), Buffer.alloc(63)]);
  * @property {{name?: string, cookie?: Buffer, flags?: bigint, merge?: boolean, stall?: boolean, paused?: boolean, early?: boolean, blind?: boolean}} [dist]
  * @property {number} [authStream]
  * @property {boolean} [noFin]
+ * @property {(link: object, frame: Buffer) => Buffer} [cut] what is sent of a frame of the exchange
  * @property {(link: object) => void} [afterHello]
  * @property {(link: object) => void} [up]
  * @property {(wire: import("./script-wire.mjs").ScriptWire, link: object) => Promise<void>} [script]
  */
+
+/** A y that is not below the prime: the point of 3, written as p + 3. */
+const NOT_CANONICAL = { seed: Buffer.alloc(32), publicKey: Buffer.from(`f0${"ff".repeat(30)}7f`, "hex") };
+
+/** The order of the group. */
+const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
 
 /** name -> roles it plays in, and how to make it. `o` are the options of the command, `own` the peer's. */
 const MAKERS = {
   "forged-signature": [BOTH, () => ({ bend: { signature: () => signWith(newKeys().seed, randomBytes(104)) } })],
   "wrong-binding": [BOTH, () => ({ bend: { binding: randomBytes(32) } })],
   "other-key": [BOTH, (o) => ({ bend: { name: o.as, keys: newKeys() } })],
+  stranger: [
+    BOTH,
+    (o, own) => ({ bend: { name: o.as, keys: o.ownKey === true ? own.keys() : newKeys() }, dist: { name: o.as } }),
+  ],
   "small-order-key": [
     BOTH,
     (o) => ({ bend: { name: o.as, keys: SMALL_ORDER, signature: () => SMALL_ORDER_SIGNATURE } }),
   ],
+  "non-canonical-key": [BOTH, (o) => ({ bend: { name: o.as, keys: NOT_CANONICAL, signature: () => randomBytes(64) } })],
+  "second-form-signature": [BOTH, () => ({ bend: { signature: plusOrder } })],
+  "hello-twice": [BOTH, () => ({ bend: { hello: (frame) => Buffer.concat([frame, frame]) } })],
+  "cut-after": [BOTH, (o) => ({ cut: cutAfter(o.at) })],
   "timestamp-skew": [BOTH, (o) => ({ bend: { skewMs: o.skewMs } })],
   "version-1": [BOTH, () => ({ bend: { version: 1 } })],
   "version-3": [BOTH, () => ({ bend: { version: 3 } })],
@@ -137,6 +152,24 @@ export function attackFor(name, options, own, role) {
   if (roles === undefined) throw new Error(`unknown attack ${name}; known: ${Object.keys(MAKERS).join(", ")}`);
   if (!roles.includes(role)) throw new Error(`attack ${name} is for the ${roles.join(" or ")}, not the ${role}`);
   return { name, ...make(options, own, role) };
+}
+
+/** The same signature with S + L: it verifies wherever S is not compared with L. */
+function plusOrder(signature) {
+  const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString("hex")}`) + ORDER;
+  const bytes = Buffer.from(s.toString(16).padStart(64, "0"), "hex").reverse();
+  return Buffer.concat([signature.subarray(0, 32), bytes]);
+}
+
+/** Honest for so many bytes of the exchange; then the connection is closed. */
+function cutAfter(bytes) {
+  let left = bytes;
+  return (link, frame) => {
+    const part = frame.subarray(0, left);
+    left -= part.length;
+    if (part.length < frame.length) setImmediate(() => link.close());
+    return part;
+  };
 }
 
 function helloOf(o, own) {

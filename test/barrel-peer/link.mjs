@@ -20,8 +20,7 @@ export class Link {
   #earlyBytes = 0;
   #cutters = new Map();
   #early0 = [];
-  /** Bytes of stream 0 while the handshake is put off. */
-  #held;
+  #held; // bytes of stream 0 while the handshake is put off
   #parked = [];
   #timers = [];
   #sequence = 1;
@@ -64,9 +63,7 @@ export class Link {
     };
   }
 
-  close(code = 0) {
-    this.quic.close(code);
-  }
+  close = (code = 0) => this.quic.close(code);
 
   // --- authentication
 
@@ -108,7 +105,7 @@ export class Link {
       monotonicMs: () => performance.now(),
       wire: {
         open: () => {},
-        send: (frame) => this.#write(stream, frame),
+        send: (frame) => this.#write(stream, this.attack.cut?.(this, frame) ?? frame),
         fin: () => this.attack.noFin !== true && this.#write(stream, NOTHING, true),
       },
       done: (result) => this.#authEnded(result),
@@ -123,8 +120,7 @@ export class Link {
   #authEnded(result) {
     const { outcome, error, peer, peerKey } = result;
     if (this.phase === "closed") return;
-    const elapsedMs = Math.round(performance.now() - this.startedAt);
-    const key = peerKey?.toString("hex");
+    const [elapsedMs, key] = [Math.round(performance.now() - this.startedAt), peerKey?.toString("hex")];
     const role = this.role === "dialer" ? "outgoing" : "incoming";
     this.emit({ event: "auth", role, outcome, error, peer, key, elapsedMs });
     this.#clear();
@@ -204,8 +200,12 @@ export class Link {
       tags: options.tags,
       emit: (event) => this.emit({ event: "stream", ...event }),
     });
-    node.links.get(peer.name)?.close();
-    node.links.set(peer.name, this);
+    // Under another name it is a node of its own, which knows nothing of this one's connections.
+    this.alias = this.attack.dist?.name;
+    if (this.alias === undefined) {
+      node.links.get(peer.name)?.close();
+      node.links.set(peer.name, this);
+    }
     const flags = `0x${peer.flags.toString(16)}`;
     this.emit({ event: "up", name: peer.name, flags, hidden: !this.visible, role: this.role });
     if (this.visible) {

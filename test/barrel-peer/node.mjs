@@ -5,7 +5,7 @@ import { atom, encodeTerm, Improper, isAtom, Pid, Ref, Tuple, tuple } from "./te
 
 const NO_COOKIE = atom("");
 
-/** `link` below: `{peer: {name, flags, effective}, message(control, payload)}`. */
+/** `link` below: `{peer: {name, flags, effective}, alias, message(control, payload)}`; `alias` is another name than ours, of a hostile one. */
 export class ErlangNode {
   /** Connections that are up, by name. @type {Map<string, object>} */
   links = new Map();
@@ -29,12 +29,12 @@ export class ErlangNode {
     this.register("calc", (message, link) => this.#calc(message, link));
   }
 
-  newPid() {
-    return new Pid(this.name, this.#pids++, 0, this.creation);
+  newPid(name = this.name) {
+    return new Pid(name, this.#pids++, 0, this.creation);
   }
 
-  newRef() {
-    return new Ref(this.name, this.creation, [this.#words++, 2, 3]);
+  newRef(name = this.name) {
+    return new Ref(name, this.creation, [this.#words++, 2, 3]);
   }
 
   register(name, handle) {
@@ -62,13 +62,14 @@ export class ErlangNode {
 
   /** A gen call: monitor, message, answer or DOWN, demonitor. `done({ok, value})` or `done({error})`. */
   call(link, name, request, timeoutMs, done) {
-    const ref = this.newRef();
+    const ref = this.newRef(link.alias);
+    const shell = link.alias === undefined ? this.shell : this.newPid(link.alias);
     const alias = (link.peer.effective & ALIAS) !== 0n;
     const tag = alias ? new Improper([atom("alias")], ref) : ref;
     const end = (result) => {
       clearTimeout(timer);
       this.#waiting.delete(keyOf(ref));
-      link.message(tuple(20, this.shell, atom(name), ref));
+      link.message(tuple(20, shell, atom(name), ref));
       done(result);
     };
     const timer = setTimeout(() => end({ error: "timeout" }), timeoutMs);
@@ -76,8 +77,8 @@ export class ErlangNode {
       reply: (value) => end({ ok: true, value }),
       down: (reason) => end({ down: reason }),
     });
-    link.message(tuple(19, this.shell, atom(name), ref));
-    this.send(link, name, tuple(atom("$gen_call"), tuple(this.shell, tag), request));
+    link.message(tuple(19, shell, atom(name), ref));
+    this.send(link, name, tuple(atom("$gen_call"), tuple(shell, tag), request), shell);
   }
 
   /** Monitors a name; `down(reason)` once. */

@@ -200,7 +200,7 @@ class Peer {
       pid: toJson(this.node.shell),
     }),
     relay: async (c) => {
-      const relay = await openRelay(parseAddress(c.address), parseAddress(c.target), readCertificate(c), this.emit);
+      const relay = await openRelay(parseAddress(c.address), parseAddress(c.target), readCertificate(c), this.emit, c);
       this.#open.add(relay);
       return { port: relay.port };
     },

@@ -1,14 +1,19 @@
 // A relay that ends QUIC on both sides and passes streams through unchanged (barrel-auth section 14.1): with a stolen
 // TLS key of the listener both ends compute the same channel binding and authenticate each other through it.
+import { encodeOk, framed } from "./auth-codec.mjs";
 import { Endpoint } from "./quic.mjs";
+
+/** Where a listener says HELLO, CHALLENGE, RESPONSE and OK. */
+const LISTENERS_KEYS = 3;
 
 /**
  * @param {{host: string, port: number}} listen
  * @param {{host: string, port: number}} target
  * @param {{certPem: string, keyPem: string}} certificate what the dialler is shown
  * @param {(event: object) => void} emit
+ * @param {{onlyOk?: boolean}} [options] hostile: of the listener's side of the exchange the dialler hears OK and nothing else
  */
-export async function openRelay(listen, target, certificate, emit) {
+export async function openRelay(listen, target, certificate, emit, { onlyOk = false } = {}) {
   const outgoing = [];
   const endpoint = await Endpoint.open({ ...listen, certificate, accept: (front) => pair(front) });
   emit({ event: "relaying", port: endpoint.port });
@@ -17,13 +22,16 @@ export async function openRelay(listen, target, certificate, emit) {
     const waiting = [];
     let back;
     let ready = false;
+    let saidOk = false;
     const toBack = (work) => (ready ? work() : waiting.push(work));
     const side = (name, other, run) => ({
       data: (stream, bytes, fin) => {
         const shown = bytes.length <= 1024 ? { hex: bytes.toString("hex") } : {};
         emit({ event: "relayed", from: name, stream, length: bytes.length, fin, ...shown });
         run(() => {
-          other().write(stream, bytes, fin);
+          if (!onlyOk || stream !== LISTENERS_KEYS) other().write(stream, bytes, fin);
+          else if (!saidOk) other().write(stream, framed(encodeOk()), true);
+          saidOk ||= stream === LISTENERS_KEYS;
           other().flush();
         });
       },

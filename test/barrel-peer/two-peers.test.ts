@@ -166,6 +166,8 @@ describe("two peers", () => {
     await a.wait({ event: "up", name: B }, mine);
     await a.wait({ event: "down", name: B }, mine);
     await b.wait({ event: "down", name: A }, mark);
+    // It ends the first before it tells of the second.
+    await b.wait({ event: "up", name: A }, mark);
     expect(b.since(mark, { event: "up", name: A })).toHaveLength(1);
     expect(await a.command("ping", { node: B })).toEqual({ answer: "pong" });
   });

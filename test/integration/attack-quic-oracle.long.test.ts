@@ -1,12 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { createNode } from "../../src/create-node.ts";
 import type { Node } from "../../src/node/api.ts";
 import { encodeChallenge, encodeHello, framed } from "../barrel-peer/auth-codec.mjs";
 import type { PeerEvent } from "../barrel-peer/harness.ts";
-import { type Keys, newKeys } from "../barrel-peer/identity.mjs";
+import { newKeys } from "../barrel-peer/identity.mjs";
 import { BarrelRig, type BarrelRigOptions, EVIL, GOOD, VICTIM } from "./barrel-rig.ts";
 
 // Over QUIC: what nodes have said and signed, used against them or against others. barrel's proof covers nonce, time, key and the
@@ -21,11 +19,7 @@ const start = async (options: BarrelRigOptions = {}): Promise<BarrelRig> => {
   rig = await BarrelRig.start(options);
   return rig;
 };
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-  await rig.stop();
-});
+afterEach(() => rig.stop());
 
 const failureOf = (dial: Promise<unknown>): Promise<unknown> =>
   dial.then(
@@ -77,7 +71,7 @@ async function overhear(): Promise<{
   rig.addresses.set(REAL, `127.0.0.1:${port}`);
   await node.connect(REAL, { timeoutMs: 30_000 });
   node.disconnect(REAL);
-  await rig.until(() => node.peers().length === 0);
+  await expect.poll(() => rig.holdings(), { timeout: 30_000 }).toMatchObject({ peers: [], engineSessions: 0 });
   const said = evil
     .since(0, { event: "relayed", from: "listener", stream: 3 })
     .map(({ hex }) => hex ?? "")
@@ -173,38 +167,18 @@ describe("a node as its own oracle over QUIC (AU-02, AU-03)", () => {
 
 describe("another node as an oracle over QUIC (AU-05, AU-06)", () => {
   /** A second node, which the victim dials by a pinned key and does not reach. */
-  async function other(): Promise<{ readonly node: Node; readonly keys: Keys }> {
+  async function other(): Promise<Node> {
     const keys = newKeys();
-    const dir = mkdtempSync(join(tmpdir(), "attack-quic-other-"));
-    ends.push(() => rmSync(dir, { recursive: true, force: true }));
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    await start({ trust: "strict", pins: { [OTHER]: keys.publicKey } });
+    const dir = join(rig.room.dir, OTHER);
+    mkdirSync(dir, { mode: 0o700 });
     writeFileSync(join(dir, "node.key"), keys.seed, { mode: 0o600 });
     writeFileSync(join(dir, "node.pub"), keys.publicKey, { mode: 0o600 });
-    await start({ trust: "strict", pins: { [OTHER]: keys.publicKey } });
-    const node = await createNode({
-      name: OTHER,
-      epmd: "off",
-      cookie: { file: rig.room.cookieFile },
-      identity: { dir, trust: "tofu" },
-      quic: {},
-      listen: ["quic://127.0.0.1:0"],
-      resolve: [
-        {
-          label: "the test",
-          resolve: async (name) => {
-            const [host = "", port = ""] = (rig.addresses.get(name) ?? "").split(":");
-            return host === "" ? [] : [{ scheme: "quic", host, port: Number(port) }];
-          },
-        },
-      ],
-      limits: { maxTlsHandshakeMs: 60_000, maxHandshakeMs: 60_000 },
-    });
-    ends.push(() => node.close({ timeoutMs: 0 }));
-    return { node, keys };
+    return rig.second(OTHER);
   }
 
   it("who dials the attacker makes no proof that serves the attacker as the one that was dialled", async () => {
-    const { node } = await other();
+    const node = await other();
     const trap = await rig.evil.listen({ attack: "borrowed-proof", as: OTHER, victim: VICTIM });
     rig.addresses.set(EVIL, trap);
     rig.addresses.set(OTHER, trap);
@@ -227,7 +201,7 @@ describe("another node as an oracle over QUIC (AU-05, AU-06)", () => {
   });
 
   it("a relay between two nodes that shows a certificate of its own is found out by the one that dialled", async () => {
-    const { node } = await other();
+    const node = await other();
     const files = { certFile: join(rig.evil.keyDir, "quic/node.crt"), keyFile: join(rig.evil.keyDir, "quic/node.key") };
     const target = new URL(node.endpoints[0] ?? "").host;
     const { port } = await rig.evil.command("relay", { address: "127.0.0.1:0", target, ...files });

@@ -14,7 +14,6 @@ const start = async (options: BarrelRigOptions = {}): Promise<BarrelRig> => {
 };
 afterEach(() => rig.stop());
 
-const keyOf = (dir: string): Buffer => readFileSync(join(dir, "node.pub"));
 const listeningOn = async (peer: BarrelRig["evil"]): Promise<string> => {
   await peer.wait({ event: "listening" });
   return `127.0.0.1:${peer.events.find(({ event }) => event === "listening")?.["port"]}`;
@@ -251,17 +250,33 @@ describe("floods and exhaustion", () => {
     await rig.expectNothingStays({ ...before, waiting: 1 });
   });
 
-  it("a HELLO that is cut after each of its bytes leaves nothing", async () => {
-    const { evil, good } = await start();
+  // HELLO, CHALLENGE and RESPONSE of a name of this length, each behind two bytes of length; a listener says OK too.
+  const OF_DIALLER = 2 + 36 + EVIL.length + 2 + 41 + 2 + 65;
+
+  it("an exchange that is cut after each byte of its dialler leaves nothing", async () => {
+    const { evil } = await start();
+    await rig.servesGood();
     const before = rig.holdings();
-    const hello = framed(encodeHello(GOOD, keyOf(good.keyDir)));
-    for (let cut = 0; cut < hello.length; cut++) {
-      const connection = await evil.dial(VICTIM, rig.address, { attack: "silence" });
-      await evil.wait({ event: "tls", connection });
-      await evil.command("raw", { connection, stream: 2, hex: hello.toString("hex", 0, cut) });
-      await evil.command("close", { connection });
+    for (let at = 0; at < OF_DIALLER; at++) {
+      const connection = await evil.dial(VICTIM, rig.address, { attack: "cut-after", at });
+      await evil.wait({ event: "closed", connection });
     }
-    await rig.until(() => rig.refusals.length === hello.length);
+    await rig.until(() => rig.refusals.length === OF_DIALLER);
+    expect(rig.refusals.at(-1)?.error.detail).toMatchObject({ barrel: "recv_response_failed" });
+    await rig.expectNothingStays(before);
+    await rig.servesGood();
+  });
+
+  it("an exchange that is cut after each byte of its listener leaves nothing, not even a pin", async () => {
+    const { evil, node } = await start();
+    const before = rig.holdings();
+    const ofListener = OF_DIALLER + 3;
+    for (let at = 0; at < ofListener; at++) {
+      rig.addresses.set(EVIL, await evil.listen({ attack: "cut-after", at }));
+      await expect(node.connect(EVIL, { timeoutMs: 30_000 })).rejects.toThrow();
+    }
+    await rig.until(() => rig.refusals.length === ofListener);
+    expect(rig.refusals.at(-1)?.error.detail).toMatchObject({ barrel: "recv_ok_failed" });
     await rig.expectNothingStays(before);
     await rig.servesGood();
   });

@@ -39,7 +39,7 @@ const first = (attack: string, reason: string, detail: Readonly<Record<string, u
 ];
 
 const AT_ONCE: readonly Wanted[] = [
-  ...["forged-signature", "wrong-binding"].flatMap((attack): readonly Wanted[] => [
+  ...["forged-signature", "wrong-binding", "second-form-signature"].flatMap((attack): readonly Wanted[] => [
     [
       attack,
       "dialer",
@@ -77,6 +77,24 @@ const AT_ONCE: readonly Wanted[] = [
     "hello fin",
     CLOSED_AFTER_HELLO,
     { as: "small@127.0.0.1" },
+  ],
+  ["non-canonical-key", "dialer", "KEY_UNSAFE", {}, "", CLOSED, { as: "second@127.0.0.1" }],
+  ["non-canonical-key", "listener", "KEY_UNSAFE", {}, "hello fin", CLOSED_AFTER_HELLO, { as: "second@127.0.0.1" }],
+  [
+    "hello-twice",
+    "dialer",
+    "HANDSHAKE_UNEXPECTED",
+    { barrel: "unexpected_message", expected: "CHALLENGE", got: "hello" },
+    "hello challenge fin",
+    `{recv_response_failed,${CLOSED}}`,
+  ],
+  [
+    "hello-twice",
+    "listener",
+    "HANDSHAKE_UNEXPECTED",
+    { barrel: "unexpected_message", expected: "CHALLENGE", got: "hello" },
+    "hello challenge fin",
+    `{recv_response_failed,${CLOSED}}`,
   ],
   ...[120_000, -120_000].flatMap((skewMs) =>
     (["dialer", "listener"] as const).map(
@@ -215,11 +233,15 @@ const HARMLESS: readonly (readonly [attack: string, role: Role])[] = [
 
 /** Shown elsewhere: see the files of attacks over QUIC. */
 const ELSEWHERE = [
+  "cut-after dialer",
+  "cut-after listener",
   "certificate-without-key listener",
   "half-open-tls dialer",
   "borrowed-proof listener",
   "late-handshake dialer",
   "late-handshake listener",
+  "stranger dialer",
+  "stranger listener",
 ];
 
 const shownAs = (outcome: Outcome): string => outcome.saw.map((each) => each.replace(" ", ":")).join(" ");

@@ -8,7 +8,8 @@ import { AcceptGate } from "../../src/carrier/accept-gate.ts";
 import { QuicEngine } from "../../src/carrier/quic/quic-engine.ts";
 import { createNode } from "../../src/create-node.ts";
 import type { Node, NodeEvents } from "../../src/node/api.ts";
-import type { NodeOptions } from "../../src/node/options.ts";
+import type { IdentityOption, NodeOptions } from "../../src/node/options.ts";
+import type { Resolver } from "../../src/node/ports.ts";
 import { RealClock } from "../../src/system/real-clock.ts";
 import { type Match, makeRoom, type PeerEvent, PeerProcess } from "../barrel-peer/harness.ts";
 import { loadKeys } from "../barrel-peer/identity.mjs";
@@ -17,6 +18,9 @@ export const VICTIM = "victim@127.0.0.1";
 export const EVIL = "evil@127.0.0.1";
 export const GOOD = "good@127.0.0.1";
 export const COOKIE = "cookie-of-the-barrel-tests";
+
+/** Nothing of a test is to be decided by a slow machine. */
+const PATIENT = { maxTlsHandshakeMs: 60_000, maxHandshakeMs: 60_000 };
 
 /** How a connection ended for the node under attack, and what the attacker saw of it. */
 export interface Outcome {
@@ -127,6 +131,14 @@ export class BarrelRig {
   readonly #wakers = new Set<() => void>();
   /** Where the node finds a name. */
   readonly addresses = new Map<string, string>();
+  readonly #seconds: Node[] = [];
+  readonly #resolver: Resolver = {
+    label: "the test",
+    resolve: async (name) => {
+      const [host = "", port = ""] = (this.addresses.get(name) ?? "").split(":");
+      return host === "" ? [] : [{ scheme: "quic", host, port: Number(port) }];
+    },
+  };
   #node: Node | undefined;
 
   constructor() {
@@ -168,6 +180,24 @@ export class BarrelRig {
     const made = new PeerProcess(this.room, name, args);
     this.#others.push(made);
     return made;
+  }
+
+  /** A second node of this process, beside the one under attack, with the same addresses. */
+  async second(name: string, identity: Partial<IdentityOption> = {}): Promise<Node> {
+    const node = await createNode({
+      name,
+      epmd: "off",
+      cookie: { file: this.room.cookieFile },
+      identity: { dir: join(this.room.dir, name), trust: "tofu", ...identity },
+      quic: {},
+      tickTimeMs: 600_000,
+      listen: ["quic://127.0.0.1:0"],
+      resolve: [this.#resolver],
+      limits: PATIENT,
+    });
+    this.#seconds.push(node);
+    node.register("echo", { call: (request) => request }, { allow: "cookie" });
+    return node;
   }
 
   /** Certificate and key of the node's listener, as a thief has them. */
@@ -251,7 +281,9 @@ export class BarrelRig {
   readonly until = (isSo: () => boolean): Promise<void> => this.#until(isSo);
 
   async stop(): Promise<void> {
-    await this.#node?.close({ timeoutMs: 0 });
+    await Promise.all(
+      [...this.#seconds, ...(this.#node === undefined ? [] : [this.#node])].map((n) => n.close({ timeoutMs: 0 })),
+    );
     await Promise.all([this.evil, this.good, ...this.#others].map((peer) => peer.stop()));
     this.room.remove();
   }
@@ -265,17 +297,8 @@ export class BarrelRig {
       quic: {},
       tickTimeMs: 600_000,
       listen: ["quic://127.0.0.1:0"],
-      resolve: [
-        {
-          label: "the test",
-          resolve: async (name) => {
-            const [host = "", port = ""] = (this.addresses.get(name) ?? "").split(":");
-            return host === "" ? [] : [{ scheme: "quic", host, port: Number(port) }];
-          },
-        },
-      ],
-      // Nothing of a test is to be decided by a slow machine.
-      limits: { maxTlsHandshakeMs: 60_000, maxHandshakeMs: 60_000 },
+      resolve: [this.#resolver],
+      limits: PATIENT,
       ...without(extra, "identity"),
     });
     this.#node = node;

@@ -4,19 +4,21 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Trap } from "../attack/client.ts";
 import { type Asking, ATTEMPTS } from "../attack/policy-attempts.ts";
+import {
+  askerOf,
+  type Letter,
+  NAMES,
+  type Pass,
+  policyOf,
+  receiverOf,
+  thirdOf,
+} from "../attack/policy-matrix-policies.ts";
 import { type Ask, type Cell, DIRECTIONS, type Direction, ROWS, type Row } from "../attack/policy-matrix-rows.ts";
-import { BOB, DESKTOP, type Document, EC2, type Machine, World } from "../attack/policy-rig.ts";
+import { type Machine, World } from "../attack/policy-rig.ts";
 import { canDo } from "./policy-can.ts";
 
 // The capability matrix (requirements 3.1, UT-A17): for each of 20 operations in each of 6 directions, what a hostile client finds
-// out is what `policy can` says, and both are what the matrix says.
-
-const NAMES = { D: DESKTOP, E: EC2, B: BOB } as const;
-type Letter = keyof typeof NAMES;
-const askerOf = (direction: Direction): Letter => direction[0] as Letter;
-const receiverOf = (direction: Direction): Letter => direction[1] as Letter;
-const thirdOf = (direction: Direction): Letter =>
-  (Object.keys(NAMES) as Letter[]).find((letter) => !direction.includes(letter)) ?? "D";
+// out is what `policy can` says, and both are what the matrix says. The row of streams is in policy-matrix-quic.long.test.ts.
 
 let world: World;
 let listener: Trap;
@@ -27,38 +29,6 @@ const machineOf = (letter: Letter): Machine => {
   return machine;
 };
 
-/** As the matrix has it, and with everything that it leaves to a grant. */
-type Pass = "default" | "granted";
-
-function policyOf(letter: Letter, pass: Pass): Document {
-  const isGranted = pass === "granted";
-  const desk = world.entry(DESKTOP, { level: 3 });
-  const names = { id: "desk-names", from: "desk", allow: "rpc", to: "peers:names/0" };
-  const owner = [
-    { id: "desk-admin", from: "desk", allow: "system", to: "machine" },
-    { id: "desk-look", from: "desk", allow: "rpc", to: "metrics:all/0" },
-  ];
-  const export_ = (from: string): Document[] => [
-    { id: `${from}-jobs`, from, allow: ["send", "call", "monitor"], to: "jobs" },
-  ];
-  if (letter === "D") {
-    const granted = { peers: { ec2: world.entry(EC2) }, rules: export_("ec2") };
-    return { version: 1, node: DESKTOP, level: 3, ...(isGranted ? granted : {}) };
-  }
-  if (letter === "E") {
-    const peers = { desk, ...(isGranted ? { bob: world.entry(BOB) } : {}) };
-    const rules = [names, ...(isGranted ? [...owner, ...export_("bob")] : [])];
-    return { version: 1, node: EC2, level: 2, peers, rules };
-  }
-  const work = [
-    { id: "ec2-tie", from: "ec2", allow: ["link", "exit"], to: "mortal" },
-    { id: "ec2-work", from: "ec2", allow: "spawn", to: "worker" },
-  ];
-  const peers = { desk, ...(isGranted ? { ec2: world.entry(EC2) } : {}) };
-  const rules = [names, ...(isGranted ? [...owner, ...export_("ec2"), ...work] : [])];
-  return { version: 1, node: BOB, level: 1, peers, rules };
-}
-
 beforeAll(async () => {
   world = await World.create();
   listener = await world.trap();
@@ -68,7 +38,7 @@ beforeAll(async () => {
       const others = Object.values(NAMES).filter((name) => name !== NAMES[letter]);
       const machine = await world.start({
         name: NAMES[letter],
-        policy: policyOf(letter, "default"),
+        policy: policyOf(world, letter, "default"),
         pinned: others,
         reach: Object.fromEntries(others.map((name) => [name, port])),
         listen: letter === "D" ? [] : ["tls://127.0.0.1:0"],
@@ -82,7 +52,7 @@ afterAll(() => world.stop());
 /** `policy can`, by the functions that the command uses. */
 function can(direction: Direction, pass: Pass, { verb, target }: Ask): Promise<boolean> {
   const [asker, receiver] = [NAMES[askerOf(direction)], receiverOf(direction)];
-  return canDo(policyOf(receiver, pass), { name: asker, fingerprint: world.fingerprint(asker) }, verb, target);
+  return canDo(policyOf(world, receiver, pass), { name: asker, fingerprint: world.fingerprint(asker) }, verb, target);
 }
 
 /** `policy can`, as a user would run it. */
@@ -90,7 +60,7 @@ function commandSays(direction: Direction, pass: Pass, { verb, target }: Ask): n
   const directory = join(world.directory, "files");
   mkdirSync(directory, { recursive: true });
   const file = join(directory, `${receiverOf(direction)}-${pass}.jsonc`);
-  writeFileSync(file, JSON.stringify(policyOf(receiverOf(direction), pass)));
+  writeFileSync(file, JSON.stringify(policyOf(world, receiverOf(direction), pass)));
   const main = new URL("../../lib/cli/main.js", import.meta.url).pathname;
   const args = [
     main,
@@ -143,7 +113,7 @@ describe.each(hasGrant)("%s, with all that is left to a grant", (direction) => {
   let asking: Asking;
   beforeAll(async () => {
     for (const letter of Object.keys(NAMES) as Letter[]) {
-      await machineOf(letter).ask("replace", { document: policyOf(letter, "granted") });
+      await machineOf(letter).ask("replace", { document: policyOf(world, letter, "granted") });
     }
     asking = await prepare(direction, "granted");
   });

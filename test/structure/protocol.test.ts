@@ -5,33 +5,16 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TRANSCRIPT_FIELDS } from "../../src/auth/native-transcript.ts";
 import { refuseReason } from "../../src/wire/refuse-reason.ts";
+import { ATTACKS } from "../barrel-peer/attacks.mjs";
 import { ROOT, readText } from "./scan.ts";
+import { faultsOf, rowsOfTable } from "./tables.ts";
 
 // docs/protocol.md against the code: what the page promises to others must not rot.
 
 const page = readText("docs/protocol.md") ?? "";
 
-/** Cells of the tables under a heading of any level, without header and rule. */
-function rowsUnder(heading: string): readonly (readonly string[])[] {
-  const from = page.split("\n").findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, "") === heading);
-  expect(from, `docs/protocol.md has no heading "${heading}"`).toBeGreaterThanOrEqual(0);
-  const rows: string[][] = [];
-  let inTable = false;
-  for (const line of page.split("\n").slice(from + 1)) {
-    if (/^#+ /.test(line)) break;
-    if (!line.startsWith("|")) inTable = false;
-    else if (/^[\s|:-]+$/.test(line)) inTable = true;
-    else if (inTable)
-      rows.push(
-        line
-          .slice(1)
-          .replace(/\|\s*$/, "")
-          .split("|")
-          .map((cell) => cell.trim()),
-      );
-  }
-  return rows;
-}
+/** Of the page. */
+const rowsUnder = (heading: string): readonly (readonly string[])[] => rowsOfTable(page, heading);
 
 function fence(language: string): string {
   const found = [...page.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].filter((m) => m[1] === language);
@@ -51,22 +34,7 @@ describe("the attacks of docs/protocol.md", () => {
   const rows = rowsUnder("Attacks on the native handshake");
 
   it("have each what stops them, and tests that exist by file and title", () => {
-    const wrong: string[] = [];
-    for (const [attack = "", stops = "", tests = "", ...rest] of rows) {
-      if (attack === "" || stops === "" || rest.length > 0) wrong.push(`${attack}: three cells with text are needed`);
-      let text: string | undefined;
-      let named = 0;
-      for (const [, file, title] of tests.matchAll(/`([^`]+\.ts)`|"([^"]+)"/g)) {
-        if (file !== undefined) {
-          text = readText(file);
-          if (text === undefined) wrong.push(`${attack}: ${file} does not exist`);
-        } else if (!['"', "'", "`"].some((q) => text?.includes(`${q}${title}${q}`))) {
-          wrong.push(`${attack}: no test "${title}" in the file before it`);
-        } else named++;
-      }
-      if (named === 0) wrong.push(`${attack}: no test`);
-    }
-    expect(wrong).toEqual([]);
+    expect(rows.flatMap(faultsOf)).toEqual([]);
   });
 
   it("are all of the threat model's that concern authentication", () => {
@@ -75,6 +43,28 @@ describe("the attacks of docs/protocol.md", () => {
     );
     const wanted = [...Array.from({ length: 44 }, (_, i) => i + 1), 48];
     expect([...covered].sort((a, b) => a - b)).toEqual(wanted);
+  });
+});
+
+describe("the attacks of docs/barrel.md", () => {
+  const rows = rowsOfTable(readText("docs/barrel.md") ?? "", "Attacks over QUIC");
+  const hasNone = ([, stops = ""]: readonly string[]): boolean => stops.startsWith("no counterpart");
+
+  it("have each what stops them, and tests that exist by file and title, or the reason why there are none", () => {
+    expect(rows.filter((row) => !hasNone(row)).flatMap(faultsOf)).toEqual([]);
+    for (const row of rows.filter(hasNone)) expect(row[2], row[0]).toBe("none");
+    expect(rows.filter((row) => !hasNone(row)).length).toBeGreaterThan(36);
+  });
+
+  it("are all of the threat model's that concern authentication, in order", () => {
+    const numbers = rows.map(([attack = ""]) => Number(/^AU-(\d\d): ./.exec(attack)?.[1]));
+    expect(numbers).toEqual(Array.from({ length: 48 }, (_, i) => i + 1));
+  });
+
+  it("name switches that the peers have", () => {
+    const named = rows.flatMap(([, , tests = ""]) => [...tests.matchAll(/`([a-z0-9-]+)`/g)].map((m) => m[1] ?? ""));
+    expect(named.filter((name) => !Object.hasOwn(ATTACKS, name))).toEqual([]);
+    expect(named.length).toBeGreaterThan(20);
   });
 });
 
