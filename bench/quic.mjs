@@ -2,11 +2,12 @@
 // `npm run bench:quic`: two Sallyport nodes over TLS, by key, and over QUIC as nodes of barrel_p2p, in turn, with the bare carriers
 // beside them; and small calls beside a large stream of the same QUIC connection. See README.md for the method; never a gate. With QUIC each side has a second process, its engine.
 import { mkdtempSync, rmSync } from "node:fs";
-import { cpus, loadavg, tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { Worker } from "./worker.mjs";
+import { waitForQuiet } from "./quiet.mjs";
+import { allowedCores, hasProgram, Worker } from "./worker.mjs";
 
 const MIB = 1024 * 1024;
 const { values } = parseArgs({
@@ -14,6 +15,8 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "7" },
     ms: { type: "string", default: "1000" },
     stream: { type: "string", default: "1024" },
+    free: { type: "boolean", default: false },
+    wait: { type: "string", default: "120" },
   },
 });
 const [rounds, ms, streamMib] = [values.rounds, values.ms, values.stream].map(Number);
@@ -24,8 +27,15 @@ process.on("exit", () => {
   Worker.stopAll();
   rmSync(directory, { recursive: true, force: true });
 });
-const start = (name, ...args) =>
-  Worker.start(name, undefined, [process.execPath, "--expose-gc", join(here, `${name}.mjs`), ...args]);
+const [serverCore, clientCore] = !values.free && hasProgram("taskset") ? allowedCores() : [];
+const isPinned = clientCore !== undefined;
+const start = (name, core, ...args) =>
+  Worker.start(name, isPinned ? core : undefined, [
+    process.execPath,
+    "--expose-gc",
+    join(here, `${name}.mjs`),
+    ...args,
+  ]);
 
 const WAYS = ["tls", "quic"];
 /** For each measure and way: after about 10,000 calls over QUIC all four processes run compiled code. */
@@ -73,11 +83,15 @@ const CPU = [
   "connect, CPU us",
 ];
 
-console.log(`Node ${process.version}, ${cpus()[0]?.model}, load average ${loadavg()[0].toFixed(2)} at the start`);
-const server = await start("quic-server", directory);
+const load = await waitForQuiet(Number(values.wait));
+console.log(`Node ${process.version}, ${cpus()[0]?.model}, load average ${load.toFixed(2)} at the start`);
+console.log(
+  isPinned ? "each side with its engine on a core of its own" : "all processes wherever the system puts them",
+);
+const server = await start("quic-server", serverCore, directory);
 const endpoints = await server.ask("endpoints");
 const { bare } = endpoints;
-const client = await start("quic-client", directory, endpoints.tls, endpoints.quic, bare.tls, bare.quic);
+const client = await start("quic-client", clientCore, directory, endpoints.tls, endpoints.quic, bare.tls, bare.quic);
 const rows = new Map();
 for (let round = 0; round <= rounds; round++) {
   for (const [at, [measure, figures, units]] of MEASURES.entries()) {

@@ -12,11 +12,11 @@ import { idleName, makeCertificates } from "./certificates.mjs";
 import { measureHandshakes } from "./handshake.mjs";
 import { HANDSHAKE, MEASURES, MEMORY } from "./measures.mjs";
 import { HELP, readOptions } from "./options.mjs";
+import { waitForQuiet } from "./quiet.mjs";
 import { short, summarize, table } from "./report.mjs";
 import { compileOtp, NAMES, OTP_NAMES, startOtp, startOtpHeld, startSallyport, startStreams } from "./subjects.mjs";
 import { allowedCores, hasProgram, Worker } from "./worker.mjs";
 
-const QUIET_LOAD = 0.6;
 /** Connections opened and held before the memory count starts, so that first-time costs are not in it. */
 const MEMORY_WARM_UP = 20;
 const MEMORY_REPEATS = 3;
@@ -75,7 +75,7 @@ async function main() {
     nodeFlags: options.cpuProfiles === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", resolve(options.cpuProfiles)],
   };
   console.log(`Node ${process.version}, ${cpus()[0]?.model ?? "unknown processor"}, ${allowedCores().length} cores`);
-  const loadAtStart = await waitForQuiet();
+  const loadAtStart = await waitForQuiet(options.waitSeconds);
 
   const measures = MEASURES.filter((measure) => options.only.includes(measure.name));
   const samples = new Map(measures.map((measure) => [measure, {}]));
@@ -125,24 +125,6 @@ function pinningText(serverCore, clientCore) {
   return serverCore === undefined
     ? "processes NOT pinned (that needs taskset, two cores and no profiles)"
     : `receivers pinned to core ${serverCore}, senders to core ${clientCore}`;
-}
-
-/** Waits until the machine is quiet, within bounds; returns the load it starts at. */
-async function waitForQuiet() {
-  const until = performance.now() + options.waitSeconds * 1000;
-  let told = false;
-  while (loadavg()[0] >= QUIET_LOAD && performance.now() < until) {
-    if (!told) {
-      console.log(
-        `load average ${loadavg()[0].toFixed(2)}: waiting up to ${options.waitSeconds} s for less than ${QUIET_LOAD}`,
-      );
-    }
-    told = true;
-    await new Promise((done) => setTimeout(done, 1000));
-  }
-  const load = loadavg()[0];
-  if (load >= QUIET_LOAD) console.log(`load average still ${load.toFixed(2)}: starting all the same, expect noise`);
-  return load;
 }
 
 /** Starts what `wanted` names; `loop` and `raw` are one pair. */
