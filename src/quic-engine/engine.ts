@@ -36,7 +36,7 @@ export interface EngineParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly pipe: Pipe;
-  readonly memory: Omit<MemoryGuardParts, "holders">;
+  readonly memory: Omit<MemoryGuardParts, "holders" | "later">;
   /** Called once a second while the process does its work. */
   readonly beat: () => void;
 }
@@ -69,7 +69,12 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#guard = new MemoryGuard({ ...parts.memory, holders: () => this.#sessions.values() });
+    this.#guard = new MemoryGuard({
+      ...parts.memory,
+      holders: () => this.#sessions.values(),
+      // The binding's objects are freed before that.
+      later: (run) => parts.clock.later(run),
+    });
   }
 
   /** Orders follow, of one read of the pipe; what they cause waits for `ordersEnd`. */
@@ -320,7 +325,7 @@ export class Engine {
 
   #lookAtMemory(): void {
     this.#withheldAtLook = this.#withheld.octets;
-    this.#guard.look();
+    this.#guard.look(this.#sessions.size);
   }
 
   #gone(session: Session): void {

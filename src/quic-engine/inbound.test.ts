@@ -87,4 +87,26 @@ describe("what a session has for the node", () => {
     expect(written).toHaveLength(octets);
     expect(inbound.bytes).toBe(0);
   });
+
+  it("is read into little memory while little comes, and into more where reads fill it", () => {
+    const { inbound, written, turn } = makePipe();
+    const slabs = (): number[] => [...new Set(written.splice(0).map(({ buffer }) => buffer.byteLength / 1024))];
+    drip(inbound, 3000);
+    turn();
+    // Gathered pieces are copied: one alone is not.
+    written.length = 0;
+    drip(inbound, 1);
+    turn();
+    expect(slabs()).toEqual([16]);
+    const flood = {
+      streamRecv: (_channel: number, into: Buffer) => (left-- > 0 ? [into.length, false] : null),
+      isReadable: () => left > 0,
+      streamReadable: () => left > 0,
+      readable: () => [4],
+    } as unknown as NativeConnection;
+    let left = 12;
+    inbound.readAll(flood, () => undefined);
+    turn();
+    expect(slabs()).toEqual([16, 32, 64, 128, 256]);
+  });
 });

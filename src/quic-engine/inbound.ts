@@ -14,8 +14,12 @@ import { resetCode } from "./outgoing.ts";
 import type { Backlog, Pipe } from "./pipe.ts";
 import { RecentChannels } from "./recent-channels.ts";
 
-/** Memory read into, octets at once. */
-const SLAB_BYTES: number = 4 * MAX_PIECE_BYTES;
+/**
+ * Memory read into, octets at once: little at first, twice as much each time that a read has filled it. V8 counts all of it, the system
+ * only what was written to, and the memory guard goes by the difference.
+ */
+const FIRST_SLAB_BYTES: number = 16 * 1024;
+const MAX_SLAB_BYTES: number = 4 * MAX_PIECE_BYTES;
 /** Less than this left in a slab: the next one. */
 const MIN_READ_BYTES: number = 8 * 1024;
 
@@ -36,6 +40,7 @@ export class Inbound implements Backlog {
   /** Channels that were read and whose end was not seen. */
   readonly #open: Set<number> = new Set<number>();
   #slab: Buffer = Buffer.alloc(0);
+  #slabBytes = FIRST_SLAB_BYTES;
   #slabAt = 0;
   #paused = false;
   /** Octets that wait, each frame with its overhead. */
@@ -136,7 +141,7 @@ export class Inbound implements Backlog {
 
   #readPiece(connection: NativeConnection, channel: number): "more" | "finished" | undefined {
     if (this.#slab.length - this.#slabAt < CHANNEL_HEAD_BYTES + MIN_READ_BYTES) {
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
       this.#slabAt = 0;
     }
     const start = this.#slabAt;
@@ -148,6 +153,7 @@ export class Inbound implements Backlog {
     const isBulk = isUserChannel(channel);
     if (length > 0) {
       this.given += length;
+      if (length === room) this.#slabBytes = Math.min(2 * this.#slabBytes, MAX_SLAB_BYTES);
       this.#slabAt = bytesAt + length;
       writeChannelHead(this.#slab, start, FROM_ENGINE.data, this.#session, channel, length);
       this.queue(this.#slab.subarray(start, this.#slabAt), isBulk);

@@ -13,6 +13,8 @@ export interface MemoryGuardParts {
   readonly nativeBytes: () => number;
   /** Frees what closed connections held: the binding does it when their objects are collected. */
   readonly collect: () => void;
+  /** Runs something when what was collected is freed. */
+  readonly later: (run: () => void) => void;
   readonly holders: () => Iterable<Holder>;
   /** Ends the process, with every connection. */
   readonly exceeded: () => void;
@@ -34,6 +36,10 @@ export const SUSPECT_BYTES: number = 4 * MIB;
 export const SUSPECT_HALF_OPEN_BYTES: number = 16 * 1024;
 /** A connection whose peer is not authenticated is cut above this, whatever the memory. */
 export const MAX_HALF_OPEN_BYTES: number = 128 * 1024;
+/**
+ * What a process has had of memory stays with it, and is used again: after a cut, the next comes when it has grown by so much, octets.
+ */
+export const GROWTH_BYTES: number = 4 * MIB;
 /** More withheld in all than at the last look by so much: the next look comes before its time, octets. */
 export const LOOK_AFTER_BYTES: number = MIB;
 
@@ -43,21 +49,43 @@ export const LOOK_AFTER_BYTES: number = MIB;
  */
 export class MemoryGuard {
   readonly #parts: MemoryGuardParts;
+  /** Most connections at once so far. */
+  #most = 0;
+  #isJudging = false;
+  #hasCut = false;
+  /** Measured after connections were cut; the least since. */
+  #tolerated = 0;
+  readonly #judge: () => void = () => {
+    this.#isJudging = false;
+    const native = this.#parts.nativeBytes();
+    if (native > MAX_NATIVE_BYTES + this.#own) this.#parts.exceeded();
+    else if (native > this.#mark) this.#hasCut = cutSuspects(this.#parts.holders(), suspectBytes(native - this.#own));
+  };
 
   constructor(parts: MemoryGuardParts) {
     this.#parts = parts;
   }
 
-  /** To be called once a second, and when much more is withheld than at the last time. */
-  look(): void {
-    const { nativeBytes, collect, holders, exceeded } = this.#parts;
-    const all = [...holders()];
-    const own = all.length * NATIVE_BYTES_PER_SESSION;
-    if (nativeBytes() <= HIGH_NATIVE_BYTES + own) return;
-    collect();
+  /** To be called once a second, and when much more is withheld than at the last time. @param connections how many there are */
+  look(connections: number): void {
+    const { nativeBytes, collect, later } = this.#parts;
+    this.#most = Math.max(this.#most, connections);
     const native = nativeBytes();
-    if (native > MAX_NATIVE_BYTES + own) exceeded();
-    else if (native > HIGH_NATIVE_BYTES + own) cutSuspects(all, suspectBytes(native - own));
+    this.#tolerated = this.#hasCut ? native : Math.min(this.#tolerated, native);
+    this.#hasCut = false;
+    if (this.#isJudging || native <= Math.min(this.#mark, MAX_NATIVE_BYTES + this.#own)) return;
+    // What nobody holds any more is freed only after this turn.
+    collect();
+    this.#isJudging = true;
+    later(this.#judge);
+  }
+
+  get #own(): number {
+    return this.#most * NATIVE_BYTES_PER_SESSION;
+  }
+
+  get #mark(): number {
+    return Math.max(HIGH_NATIVE_BYTES + this.#own, this.#tolerated + GROWTH_BYTES);
   }
 }
 
@@ -66,12 +94,18 @@ function suspectBytes(native: number): number {
   return Math.max(SUSPECT_BYTES * left, SUSPECT_HALF_OPEN_BYTES);
 }
 
-function cutSuspects(holders: readonly Holder[], least: number): void {
+/** @returns whether there was one */
+function cutSuspects(holders: Iterable<Holder>, least: number): boolean {
+  let hasCut = false;
   let worst: Holder | undefined;
   for (const holder of holders) {
     if (holder.halfOpen) {
-      if (holder.withheldBytes >= SUSPECT_HALF_OPEN_BYTES) holder.overrun();
+      if (holder.withheldBytes < SUSPECT_HALF_OPEN_BYTES) continue;
+      holder.overrun();
+      hasCut = true;
     } else if (holder.withheldBytes > (worst?.withheldBytes ?? 0)) worst = holder;
   }
-  if (worst !== undefined && worst.withheldBytes >= least) worst.overrun();
+  if (worst === undefined || worst.withheldBytes < least) return hasCut;
+  worst.overrun();
+  return true;
 }

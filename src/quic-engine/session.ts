@@ -152,11 +152,11 @@ export class Session implements OutHost, Holder {
     if (this.#info.from.port !== port || this.#info.from.host !== host) this.#info.from = { host, port };
     try {
       this.connection.recv(bytes, this.#info);
+      this.#withheld.received(bytes.length);
     } catch {
       // Undecryptable datagrams are ignored; after a protocol error QUIC has a close to send.
       this.hasToSend = true;
     }
-    this.#withheld.received(bytes.length);
     this.#unanswered += bytes.length <= ACK_BYTES ? ACK_WEIGHT : DATAGRAM_WEIGHT;
     this.#parts.wake(this);
   }
