@@ -320,12 +320,14 @@ export class Engine {
       }
     }
     pipe.release();
-    if (this.#withheld.octets > this.#withheldAtLook + LOOK_AFTER_BYTES) this.#lookAtMemory();
+    const { octets } = this.#withheld;
+    this.#withheldAtLook = Math.min(this.#withheldAtLook, octets);
+    if (octets > this.#withheldAtLook + LOOK_AFTER_BYTES) this.#lookAtMemory();
   }
 
   #lookAtMemory(): void {
     this.#withheldAtLook = this.#withheld.octets;
-    this.#guard.look(this.#sessions.size);
+    this.#guard.look(this.#sessions.size - this.#halfOpen, this.#halfOpen);
   }
 
   #gone(session: Session): void {

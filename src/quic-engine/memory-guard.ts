@@ -49,30 +49,31 @@ export const LOOK_AFTER_BYTES: number = MIB;
  */
 export class MemoryGuard {
   readonly #parts: MemoryGuardParts;
-  /** Most connections at once so far. */
+  /** Most connections at once so far whose peers were authenticated, and those now whose are not. */
   #most = 0;
+  #halfOpen = 0;
   #isJudging = false;
-  #hasCut = false;
-  /** Measured after connections were cut; the least since. */
+  /** Measured when connections were cut; the least since. */
   #tolerated = 0;
   readonly #judge: () => void = () => {
     this.#isJudging = false;
     const native = this.#parts.nativeBytes();
     if (native > MAX_NATIVE_BYTES + this.#own) this.#parts.exceeded();
-    else if (native > this.#mark) this.#hasCut = cutSuspects(this.#parts.holders(), suspectBytes(native - this.#own));
+    else if (native > this.#mark && cutSuspects(this.#parts.holders(), suspectBytes(native - this.#own)))
+      this.#tolerated = native;
   };
 
   constructor(parts: MemoryGuardParts) {
     this.#parts = parts;
   }
 
-  /** To be called once a second, and when much more is withheld than at the last time. @param connections how many there are */
-  look(connections: number): void {
+  /** To be called once a second, and when much more is withheld than at the last time. How many connections there are, by their peers. */
+  look(authenticated: number, halfOpen: number): void {
     const { nativeBytes, collect, later } = this.#parts;
-    this.#most = Math.max(this.#most, connections);
+    this.#most = Math.max(this.#most, authenticated);
+    this.#halfOpen = halfOpen;
     const native = nativeBytes();
-    this.#tolerated = this.#hasCut ? native : Math.min(this.#tolerated, native);
-    this.#hasCut = false;
+    this.#tolerated = Math.min(this.#tolerated, native);
     if (this.#isJudging || native <= Math.min(this.#mark, MAX_NATIVE_BYTES + this.#own)) return;
     // What nobody holds any more is freed only after this turn.
     collect();
@@ -81,7 +82,7 @@ export class MemoryGuard {
   }
 
   get #own(): number {
-    return this.#most * NATIVE_BYTES_PER_SESSION;
+    return (this.#most + this.#halfOpen) * NATIVE_BYTES_PER_SESSION;
   }
 
   get #mark(): number {
