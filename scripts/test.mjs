@@ -23,7 +23,7 @@ const PARTS = {
   integration: { projects: ["integration"], maxSeconds: 600, workers: 2 },
   interop: { projects: ["interop"], maxSeconds: 420, workers: 2 },
   soak: { projects: ["soak"], maxSeconds: 420, workers: 2, onlyNamed: true },
-  long: { projects: ["models", "long"], maxSeconds: 600, workers: 2, onlyNamed: true },
+  long: { projects: ["models", "long"], maxSeconds: 1500, workers: 2, onlyNamed: true },
   fuzz: { projects: ["fuzz"], maxSeconds: 120 },
 };
 
