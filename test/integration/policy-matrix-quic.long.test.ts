@@ -54,9 +54,8 @@ beforeAll(async () => {
         listen: letter === "D" ? [] : ["quic://127.0.0.1:0"],
         node: {
           cookie: COOKIE,
-          quic: {},
           // A barrel node serves the streams of visible nodes only.
-          visible: true,
+          quic: { visible: true },
           tickTimeMs: 600_000,
           limits: PATIENT,
           resolve: Object.fromEntries(others.map((other) => [NAMES[other], `quic://127.0.0.1:${ports.get(other)}`])),
