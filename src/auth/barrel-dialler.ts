@@ -10,8 +10,9 @@ import {
   type Claimed,
   capped,
   checkChallenge,
-  checkHello,
+  checkNotOwn,
   checkResponse,
+  claimOf,
   type Ended,
   fail,
   type Granted,
@@ -96,7 +97,9 @@ export function stepBarrelDialler(
 }
 
 function takeHello(context: BarrelDiallerContext, hello: BarrelHello): Step {
-  const claimed = checkHello(context, hello);
+  const bad = checkNotOwn(context, hello);
+  if (bad !== undefined) return fail(bad, true);
+  const claimed = claimOf(hello);
   if ("error" in claimed) return fail(claimed, true);
   if (!sameNode(claimed.name, context.target)) return fail(wrongNode(context.target, claimed.name), true);
   const { name, publicKey } = claimed;

@@ -1,7 +1,6 @@
 import type { MonotonicMs } from "../base/clock.ts";
 import { assertNever } from "../base/errors.ts";
-import { sameNode } from "../base/node-name.ts";
-import { ownKeyShown, selfConnect, unexpected, untrusted } from "./barrel-failures.ts";
+import { unexpected, untrusted } from "./barrel-failures.ts";
 import type { BarrelHello, BarrelMessage } from "./barrel-messages.ts";
 import {
   type BarrelContext,
@@ -10,12 +9,12 @@ import {
   type Claimed,
   capped,
   checkChallenge,
-  checkHello,
+  checkNotOwn,
   checkResponse,
+  claimOf,
   type Ended,
   fail,
   type Granted,
-  isOwnKey,
   makeChallenge,
   type OwnChallenge,
   proceed,
@@ -78,14 +77,14 @@ export function stepBarrelListener(
 }
 
 function takeHello(context: BarrelContext, hello: BarrelHello): Step {
-  if (sameNode(hello.name, context.own.name)) return fail(selfConnect(hello.name), false);
   // Of a listed name too, whose key plays no further part: who shows ours copied it, or reflects.
-  if (isOwnKey(context, hello)) return fail(ownKeyShown(hello.name), false);
+  const bad = checkNotOwn(context, hello);
+  if (bad !== undefined) return fail(bad, false);
   // The list comes before the pins, as in barrel; a name with a pin is not on it (`BarrelTools.cookieOnly`).
   if (context.tools.cookieOnly(hello.name)) {
     return ask({ role: "acceptor", name: hello.name, method: "cookie-only", publicKey: undefined }, undefined);
   }
-  const claimed = checkHello(context, hello);
+  const claimed = claimOf(hello);
   if ("error" in claimed) return fail(claimed, false);
   return ask({ role: "acceptor", name: claimed.name, method: "key", publicKey: claimed.publicKey }, claimed);
 }

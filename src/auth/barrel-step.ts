@@ -121,21 +121,18 @@ export function sendChallenge({ nonce, timestampMs }: OwnChallenge): BarrelOutpu
 }
 
 /**
- * The checks of a HELLO that need no proof, before anything is asked or signed: barrel signs for whoever asks, so a node that
- * answers its own name or key can be made to vouch for itself (section 14, finding 2), and small-order keys verify anything.
+ * Whether a HELLO is of this node's own name or key, before anything is asked or signed: barrel signs for whoever asks, so a node that
+ * answers itself can be made to vouch for itself (section 14, finding 2).
  */
-export function checkHello(context: BarrelContext, hello: BarrelHello): Claimed | BarrelFailure {
-  const { name } = hello;
-  if (sameNode(name, context.own.name)) return selfConnect(name);
-  if (isOwnKey(context, hello)) return ownKeyShown(name);
-  const publicKey = tryPublicKey(hello.publicKey);
-  if (publicKey === undefined) return keyUnsafe(name, keyFault(hello.publicKey) ?? "KEY_SIZE");
-  return { name, publicKey };
+export function checkNotOwn({ own }: BarrelContext, { name, publicKey }: BarrelHello): BarrelFailure | undefined {
+  if (sameNode(name, own.name)) return selfConnect(name);
+  return own.publicKey.equals(publicKey) ? ownKeyShown(name) : undefined;
 }
 
-/** Whether a HELLO shows this node's own key. */
-export function isOwnKey({ own }: BarrelContext, { publicKey }: BarrelHello): boolean {
-  return own.publicKey.equals(publicKey);
+/** Who a HELLO says that it is; small-order keys verify anything. */
+export function claimOf({ name, publicKey: shown }: BarrelHello): Claimed | BarrelFailure {
+  const publicKey = tryPublicKey(shown);
+  return publicKey === undefined ? keyUnsafe(name, keyFault(shown) ?? "KEY_SIZE") : { name, publicKey };
 }
 
 /**
