@@ -159,10 +159,7 @@ export function gatherSettings(flags: CommonFlags, world: SettingsWorld, warning
 
 /** Addresses without a scheme are of QUIC, and hosts without an address are looked for where nodes of barrel_p2p listen. */
 function onlyQuic(book: SettingsBook): void {
-  const say = (path: readonly string[], value: unknown): void => {
-    book.drop(path);
-    book.put({ path, value, level: "flag", place: "--protocol", secret: false });
-  };
+  const say = (path: readonly string[], value: unknown): void => sayInstead(book, path, value, "--protocol");
   sayQuic(book, "--protocol");
   say(["epmd"], "off");
   if (book.find(["discovery", "barrel", "dns"]) === undefined) say(["discovery", "barrel", "dns"], true);
@@ -174,9 +171,13 @@ function onlyQuic(book: SettingsBook): void {
 
 /** Asks for QUIC, with what else is said about it. */
 function sayQuic(book: SettingsBook, place: string): void {
-  const value = book.find(["quic", "retry"])?.value ?? false;
-  book.drop(["quic", "retry"]);
-  book.put({ path: ["quic", "retry"], value, level: "flag", place, secret: false });
+  sayInstead(book, ["quic", "retry"], book.find(["quic", "retry"])?.value ?? false, place);
+}
+
+/** What an option of the command line says, whatever else was said. */
+function sayInstead(book: SettingsBook, path: readonly string[], value: unknown, place: string): void {
+  book.drop(path);
+  book.put({ path, value, level: "flag", place, secret: false });
 }
 
 /** A key is known under one name, so a command that uses it must know that name. */

@@ -1,5 +1,6 @@
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { canonicalName, type NodeName } from "../base/node-name.ts";
+import type { NodeTrust } from "./node-trust.ts";
 import { PinTable } from "./pin-table.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey } from "./public-key.ts";
 import type { TrustChange } from "./trust-change.ts";
@@ -11,13 +12,6 @@ import {
   type TrustMode,
 } from "./trust-decision.ts";
 import { denied } from "./trust-denials.ts";
-import type { TrustStore } from "./trust-store.ts";
-
-/** What a node asks of its trust; what changes it by hand is the operator's. */
-export type NodeTrust = Pick<
-  TrustStore,
-  "mode" | "warnings" | "decide" | "commit" | "followed" | "hasPin" | "list" | "reload" | "pending" | "setOwnKey"
->;
 
 export interface ThrowawayTrustOptions {
   readonly crypto: IdentityCrypto;
