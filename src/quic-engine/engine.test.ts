@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import { describe, expect, it, vi } from "vitest";
 import { FROM_ENGINE, FrameReader, TO_ENGINE } from "../carrier/quic/engine-frames.ts";
+import { QUIC_REMOTE, StandingQuic } from "../testkit/quic-stubs.ts";
 import { SeededRandom } from "../testkit/seeded-random.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { NativeBinding } from "./binding.ts";
@@ -11,10 +12,9 @@ import { type DatagramHandler, UdpSocket } from "./udp.ts";
 const LANE = 4;
 const SESSION = 2;
 const MANY = 1_000_000_000;
-const REMOTE = { host: "10.0.0.1", port: 7 };
 
 /** QUIC that takes all, has a stream with nine octets for each datagram, and counts how often it is looked after. */
-class Quic {
+class Quic extends StandingQuic {
   readonly took: number[] = [];
   packets = 0;
   /** Its timer is asked for once in each pass. */
@@ -39,14 +39,14 @@ class Quic {
     return octets === 0 ? null : [octets, false];
   }
 
-  send(): [number, { to: typeof REMOTE }] | null {
+  send(): [number, { to: typeof QUIC_REMOTE }] | null {
     if (this.#toSend === 0) return null;
     this.#toSend--;
     this.packets++;
-    return [1200, { to: REMOTE }];
+    return [1200, { to: QUIC_REMOTE }];
   }
 
-  timeout(): null {
+  override timeout(): null {
     this.passes++;
     return null;
   }
@@ -55,13 +55,6 @@ class Quic {
   isReadable = (): boolean => this.#readable > 0;
   streamReadable = (): boolean => this.#readable > 0;
   streamCapacity = (): number => MANY;
-  isEstablished = (): boolean => true;
-  isResumed = (): boolean => false;
-  isDraining = (): boolean => false;
-  isClosed = (): boolean => false;
-  applicationProto = (): Uint8Array => Buffer.from("erlang-dist");
-  peerCertChain = (): null => null;
-  maxSendUdpPayloadSize = (): number => 1452;
 }
 
 /** An engine with one dialled connection that stands, on a socket that nothing leaves. */
@@ -104,7 +97,7 @@ async function world() {
   const limits = { maxHalfOpen: MANY, maxSessions: MANY, maxBacklogBytes: MANY };
   const times = { idleTimeoutMs: MANY, keepAliveMs: MANY, lingerMs: MANY, handshakeMs: MANY };
   order(TO_ENGINE.config, 0, { ...limits, ...times, initialsPerSecond: 1, initialsBurst: 1 });
-  order(TO_ENGINE.dial, SESSION, { ...REMOTE, alpn: ["erlang-dist"], serverName: "" });
+  order(TO_ENGINE.dial, SESSION, { ...QUIC_REMOTE, alpn: ["erlang-dist"], serverName: "" });
   // Its host and its socket are promised.
   for (let turn = 0; turn < 20 && !heard.includes("opened"); turn++) {
     await Promise.resolve();
@@ -128,7 +121,7 @@ async function world() {
     return happened;
   };
   since();
-  const from = { address: REMOTE.host, port: REMOTE.port, family: "IPv4" as const, size: 100 };
+  const from = { address: QUIC_REMOTE.host, port: QUIC_REMOTE.port, family: "IPv4" as const, size: 100 };
   return {
     clock,
     engine,

@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import { describe, expect, it } from "vitest";
 import type { EngineConfig } from "../carrier/quic/engine-frames.ts";
+import { QUIC_REMOTE, StandingQuic } from "../testkit/quic-stubs.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { NativeBinding, NativeConnection } from "./binding.ts";
 import { MAX_HALF_OPEN_BYTES } from "./memory-guard.ts";
@@ -9,7 +10,6 @@ import { Session } from "./session.ts";
 import { UdpSocket } from "./udp.ts";
 
 const MANY = 1_000_000_000;
-const REMOTE = { host: "10.0.0.1", port: 7 };
 const DATAGRAM_BYTES = 1024;
 
 /** A session over a QUIC that gives the node so many octets of each datagram, on one stream. */
@@ -18,7 +18,7 @@ function world(givenOfEach: number, packetBytes = 0) {
   const did = { received: 0, isGone: false, closes: [] as unknown[] };
   let readable = 0;
   let toSend = 0;
-  const quic = {
+  const quic = Object.assign(new StandingQuic(), {
     recv: () => {
       did.received++;
       readable += givenOfEach;
@@ -27,13 +27,8 @@ function world(givenOfEach: number, packetBytes = 0) {
     send: () => {
       if (toSend === 0) return null;
       toSend = 0;
-      return [packetBytes, { to: REMOTE }];
+      return [packetBytes, { to: QUIC_REMOTE }];
     },
-    isEstablished: () => true,
-    applicationProto: () => Buffer.from("erlang-dist"),
-    isResumed: () => false,
-    peerCertChain: () => null,
-    maxSendUdpPayloadSize: () => 1452,
     isReadable: () => readable > 0,
     streamReadable: () => readable > 0,
     readable: () => [4],
@@ -44,12 +39,10 @@ function world(givenOfEach: number, packetBytes = 0) {
       return [length, false];
     },
     close: (...how: unknown[]) => did.closes.push(how.slice(0, 2)),
-    timeout: () => null,
     isDraining: () => did.closes.length > 0,
     peerError: () => null,
     localError: () => ({ isApp: true, errorCode: 0x0c }),
-    isClosed: () => false,
-  };
+  });
   const total = { octets: 0 };
   const parts = {
     binding: { Shutdown: { Read: 0, Write: 1 } } as NativeBinding,
@@ -64,10 +57,10 @@ function world(givenOfEach: number, packetBytes = 0) {
   };
   const socket = { host: "0.0.0.0", port: 1, send: UdpSocket.giveBack, close: () => undefined };
   const facts = { id: 3, side: "accept", keys: [] } as const;
-  const session = new Session(parts, facts, quic as unknown as NativeConnection, ["erlang-dist"], socket, REMOTE);
+  const session = new Session(parts, facts, quic as unknown as NativeConnection, ["erlang-dist"], socket, QUIC_REMOTE);
   const datagrams = (count: number): void => {
     for (let n = 0; n < count; n++) {
-      session.datagram(Buffer.alloc(DATAGRAM_BYTES), REMOTE.host, REMOTE.port);
+      session.datagram(Buffer.alloc(DATAGRAM_BYTES), QUIC_REMOTE.host, QUIC_REMOTE.port);
       clock.runTurn();
     }
   };

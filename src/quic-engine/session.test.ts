@@ -2,6 +2,7 @@ import { Duplex } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { type EngineConfig, FROM_ENGINE, FrameReader } from "../carrier/quic/engine-frames.ts";
 import { KEEP_ALIVE_MS } from "../carrier/quic/quic-limits.ts";
+import { QUIC_REMOTE, TakingQuic } from "../testkit/quic-stubs.ts";
 import { VirtualClock } from "../testkit/virtual-clock.ts";
 import type { NativeBinding, NativeConnection } from "./binding.ts";
 import { PIPE_WINDOW_BYTES, Pipe } from "./pipe.ts";
@@ -14,90 +15,9 @@ const BULK = 68;
 const MANY = 1_000_000_000;
 /** Octets of a datagram that is hardly more than an ACK. */
 const SMALL = 64;
-const REMOTE = { host: "10.0.0.1", port: 7 };
-
-/** QUIC as far as a session sees it: streams take what there is capacity for, and every datagram asks for an ACK. */
-class Quic {
-  capacity = MANY;
-  /** `stream:octets` as they were given to it, and the urgencies. */
-  readonly took: string[] = [];
-  readonly urgencies: [number, number][] = [];
-  readonly readable_ = new Map<number, number>();
-  lists = 0;
-  packets = 0;
-  /** Times that something was sent only to be answered. */
-  elicited = 0;
-  readonly closes: [isApp: boolean, code: number][] = [];
-  #toSend = 0;
-  #acks = 0;
-
-  recv(): number {
-    this.#acks++;
-    return 1;
-  }
-
-  send(): [number, { to: typeof REMOTE }] | null {
-    if (this.#toSend === 0 && this.#acks === 0) return null;
-    this.packets++;
-    this.#toSend = Math.max(0, this.#toSend - 1452);
-    this.#acks = 0;
-    return [1452, { to: REMOTE }];
-  }
-
-  streamSend(stream: number, data: Uint8Array, fin: boolean): number | null {
-    if (data.length === 0) {
-      this.#toSend++;
-      this.took.push(`${stream}:end alone`);
-      return 0;
-    }
-    const taken = Math.min(this.capacity, data.length);
-    if (taken === 0) return null;
-    this.capacity -= taken;
-    this.#toSend += taken;
-    this.took.push(`${stream}:${taken}${fin && taken === data.length ? " and end" : ""}`);
-    return taken;
-  }
-
-  streamRecv(stream: number, into: Uint8Array): [number, boolean] | null {
-    const left = this.readable_.get(stream);
-    if (left === undefined) return null;
-    if (left === 0) {
-      this.readable_.delete(stream);
-      return [0, true];
-    }
-    const taken = Math.min(left, into.length);
-    if (taken === left) this.readable_.delete(stream);
-    else this.readable_.set(stream, left - taken);
-    return [taken, false];
-  }
-
-  readable(): number[] {
-    this.lists++;
-    return [...this.readable_.keys()];
-  }
-
-  sendAckEliciting(): void {
-    this.elicited++;
-    this.#toSend++;
-  }
-
-  close = (isApp: boolean, code: number): unknown => this.closes.push([isApp, code]);
-  isReadable = (): boolean => this.readable_.size > 0;
-  streamReadable = (stream: number): boolean => this.readable_.has(stream);
-  streamPriority = (stream: number, urgency: number): unknown => this.urgencies.push([stream, urgency]);
-  streamCapacity = (): number => this.capacity;
-  isEstablished = (): boolean => true;
-  isResumed = (): boolean => false;
-  isDraining = (): boolean => false;
-  isClosed = (): boolean => false;
-  applicationProto = (): Uint8Array => Buffer.from("erlang-dist");
-  peerCertChain = (): null => null;
-  maxSendUdpPayloadSize = (): number => 1452;
-  timeout = (): null => null;
-}
 
 /** @param change what QUIC is from the beginning */
-function world(change: Partial<Quic> = {}) {
+function world(change: Partial<TakingQuic> = {}) {
   const clock = new VirtualClock();
   const heard: string[] = [];
   let opened = 0;
@@ -121,7 +41,7 @@ function world(change: Partial<Quic> = {}) {
     },
   });
   const pipe = new Pipe(node, clock);
-  const quic = Object.assign(new Quic(), change);
+  const quic = Object.assign(new TakingQuic(), change);
   let isAwake = false;
   const parts = {
     binding: { Shutdown: { Read: 0, Write: 1 } } as NativeBinding,
@@ -146,8 +66,15 @@ function world(change: Partial<Quic> = {}) {
     close: () => undefined,
   };
   const connection = quic as unknown as NativeConnection;
-  const session = new Session(parts, { id: 2, side: "dial", keys: [] }, connection, ["erlang-dist"], socket, REMOTE);
-  const datagram = (octets = 100): void => session.datagram(Buffer.alloc(octets), REMOTE.host, REMOTE.port);
+  const session = new Session(
+    parts,
+    { id: 2, side: "dial", keys: [] },
+    connection,
+    ["erlang-dist"],
+    socket,
+    QUIC_REMOTE,
+  );
+  const datagram = (octets = 100): void => session.datagram(Buffer.alloc(octets), QUIC_REMOTE.host, QUIC_REMOTE.port);
   session.pass();
   clock.advance(10);
   const said = (): string[] => heard.splice(0);
@@ -241,7 +168,7 @@ describe("a session of the QUIC engine", () => {
     const { quic, session, opened } = world({ isResumed: () => true });
     expect([quic.closes, opened()]).toEqual([[[false, 0x0a]], 0]);
     quic.readable_.set(1, 9);
-    session.datagram(Buffer.alloc(100), REMOTE.host, REMOTE.port);
+    session.datagram(Buffer.alloc(100), QUIC_REMOTE.host, QUIC_REMOTE.port);
     session.pass();
     expect(quic.readable_.size).toBe(1);
     const whole = world();
@@ -298,7 +225,7 @@ describe("a session of the QUIC engine", () => {
   it("holds an end alone back after the last octets where the peer has ended: by then they are acknowledged", () => {
     const { clock, quic, session, sent } = world();
     quic.readable_.set(BULK, 0);
-    session.datagram(Buffer.alloc(100), REMOTE.host, REMOTE.port);
+    session.datagram(Buffer.alloc(100), QUIC_REMOTE.host, QUIC_REMOTE.port);
     clock.runTurn();
     session.write(BULK, Buffer.alloc(600), false);
     clock.runTurn();
