@@ -43,10 +43,10 @@ export class Inbound implements Backlog {
   #slabBytes = FIRST_SLAB_BYTES;
   #slabAt = 0;
   #paused = false;
+  /** Octets that streams gave so far. */
+  #given = 0;
   /** Octets that wait, each frame with its overhead. */
   bytes = 0;
-  /** Octets that streams gave since its owner last set it to 0. */
-  given = 0;
 
   constructor(session: number, pipe: Pipe) {
     this.#session = session;
@@ -81,17 +81,11 @@ export class Inbound implements Backlog {
     return false;
   }
 
-  /** Reads into frames all that the streams have. */
-  readAll(connection: NativeConnection, ended: EndHandler): void {
-    // A list of the readable streams costs many times as much as to ask for one that was readable before.
-    if (!connection.isReadable()) return;
-    if (this.#readRecent(connection, this.#recentLanes, ended)) return;
-    if (this.#readRecent(connection, this.#recentBulk, ended)) return;
-    for (const channel of connection.readable()) {
-      if (channel > MAX_ID) continue;
-      (isUserChannel(channel) ? this.#recentBulk : this.#recentLanes).add(channel);
-      this.#read(connection, channel, ended);
-    }
+  /** Reads into frames all that the streams have. @returns the octets that they gave */
+  readAll(connection: NativeConnection, ended: EndHandler): number {
+    const before = this.#given;
+    this.#readReadable(connection, ended);
+    return this.#given - before;
   }
 
   /**
@@ -110,6 +104,18 @@ export class Inbound implements Backlog {
   /** The channel is over. */
   forget(channel: number): void {
     this.#open.delete(channel);
+  }
+
+  #readReadable(connection: NativeConnection, ended: EndHandler): void {
+    // A list of the readable streams costs many times as much as to ask for one that was readable before.
+    if (!connection.isReadable()) return;
+    if (this.#readRecent(connection, this.#recentLanes, ended)) return;
+    if (this.#readRecent(connection, this.#recentBulk, ended)) return;
+    for (const channel of connection.readable()) {
+      if (channel > MAX_ID) continue;
+      (isUserChannel(channel) ? this.#recentBulk : this.#recentLanes).add(channel);
+      this.#read(connection, channel, ended);
+    }
   }
 
   /** True when nothing is left on any stream. */
@@ -152,7 +158,7 @@ export class Inbound implements Backlog {
     const [length, fin] = result;
     const isBulk = isUserChannel(channel);
     if (length > 0) {
-      this.given += length;
+      this.#given += length;
       if (length === room) this.#slabBytes = Math.min(2 * this.#slabBytes, MAX_SLAB_BYTES);
       this.#slabAt = bytesAt + length;
       writeChannelHead(this.#slab, start, FROM_ENGINE.data, this.#session, channel, length);

@@ -1,4 +1,4 @@
-import { FrameReader, TO_ENGINE } from "../carrier/quic/engine-frames.ts";
+import { ENGINE_EXIT, FrameReader, TO_ENGINE } from "../carrier/quic/engine-frames.ts";
 import { openEnginePipe } from "../carrier/quic/engine-pipe.ts";
 import { nativeBytes, volunteerForMemory } from "../system/process-memory.ts";
 import { RealClock } from "../system/real-clock.ts";
@@ -7,10 +7,6 @@ import { loadBinding } from "./binding.ts";
 import { Engine } from "./engine.ts";
 import { LastResort } from "./last-resort.ts";
 import { Pipe } from "./pipe.ts";
-
-/** Exit codes that say so. */
-const NO_BINDING = 78;
-const MEMORY_EXCEEDED = 79;
 
 /** Orders that came in a read of at most so many octets are carried out at once. */
 const FEW_ORDERS_BYTES: number = 16 * 1024;
@@ -21,7 +17,7 @@ function main(): void {
   try {
     binding = loadBinding(process.platform, process.arch);
   } catch {
-    process.exit(NO_BINDING);
+    process.exit(ENGINE_EXIT.noBinding);
   }
   const clock = new RealClock();
   const socket = openEnginePipe();
@@ -32,7 +28,7 @@ function main(): void {
     nativeBytes,
     // The node starts this process with --expose-gc.
     collect: () => globalThis.gc?.(),
-    exceeded: () => process.exit(MEMORY_EXCEEDED),
+    exceeded: () => process.exit(ENGINE_EXIT.memoryExceeded),
   };
   const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, memory, beat: () => resort.beat() });
   const reader = new FrameReader(

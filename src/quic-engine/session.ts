@@ -273,9 +273,7 @@ export class Session implements OutHost, Holder {
   }
 
   #readStreams(): void {
-    this.#inbound.readAll(this.connection, this.#onEnd);
-    this.#withheld.given(this.#inbound.given);
-    this.#inbound.given = 0;
+    this.#withheld.given(this.#inbound.readAll(this.connection, this.#onEnd));
     // Small datagrams that still come through end here: QUIC itself would go on keeping them.
     if (this.#inbound.bytes > 2 * this.#parts.config.maxBacklogBytes) this.#close(true, CLOSE_ABRUPT);
   }

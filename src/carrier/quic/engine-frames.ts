@@ -146,6 +146,9 @@ export interface ClosedFacts {
 /** The engine's word for a dial that it was not allowed to make; the address follows. */
 export const PUBLIC_ADDRESS = "PUBLIC_ADDRESS ";
 
+/** How the engine ends of its own accord: the binding does not load; it held more memory than it may. */
+export const ENGINE_EXIT = { noBinding: 78, memoryExceeded: 79 } as const;
+
 /** Octets before the body. */
 export const HEAD_BYTES = 9;
 /** Octets before the bytes of a channel frame. */

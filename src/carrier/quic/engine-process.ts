@@ -3,6 +3,7 @@ import { Duplex } from "node:stream";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/clock.ts";
 import {
   CHANNEL_HEAD_BYTES,
+  ENGINE_EXIT,
   type EngineConfig,
   FRAME_OVERHEAD_BYTES,
   FROM_ENGINE,
@@ -23,9 +24,6 @@ const LEAVE_MS = 1000;
 const PING_MS = 1000;
 /** Session frames taken from the pipe are given back as credit in steps of this many octets. */
 const CREDIT_STEP_BYTES: number = 128 * 1024;
-/** The engine's exit codes: the binding does not load; it held more memory than it may. */
-const NO_BINDING = 78;
-const MEMORY_EXCEEDED = 79;
 const FIRST_COUNTED: ReadonlySet<number> = new Set<number>([
   FROM_ENGINE.opened,
   FROM_ENGINE.finished,
@@ -99,8 +97,8 @@ export class EngineProcess {
     pipe.on("close", () => this.#child.kill("SIGKILL"));
     this.#child.on("error", () => this.#finish("ended"));
     this.#child.on("exit", (code, signal) => {
-      if (code === NO_BINDING) this.#finish("no-binding");
-      else if (code === MEMORY_EXCEEDED) this.#finish(this.#loss ?? "memory");
+      if (code === ENGINE_EXIT.noBinding) this.#finish("no-binding");
+      else if (code === ENGINE_EXIT.memoryExceeded) this.#finish(this.#loss ?? "memory");
       else this.#finish(this.#loss ?? (signal === null ? "ended" : "killed"));
     });
     this.send(jsonFrame(TO_ENGINE.config, 0, options.config));
