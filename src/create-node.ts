@@ -5,17 +5,17 @@ import { type NodeName, parseNodeName } from "./base/node-name.ts";
 import type { Random } from "./base/random.ts";
 import type { StoreFiles } from "./base/store-files.ts";
 import { AcceptGate } from "./carrier/accept-gate.ts";
-import type { CarrierDialer, Listener, Scheme } from "./carrier/carrier.ts";
+import type { CarrierDialer } from "./carrier/carrier.ts";
 import { createSockets } from "./carrier/plain-socket.ts";
 import type { SocketCarrierParts } from "./carrier/socket-carrier.ts";
 import { SourceGate } from "./carrier/source-gate.ts";
 import { SourceList } from "./carrier/source-list.ts";
-import { createTcpDialer, listenTcp } from "./carrier/tcp.ts";
-import { createTlsDialer, listenTls, type TlsCarrierOptions, type TlsDialer } from "./carrier/tls.ts";
+import { createTcpDialer } from "./carrier/tcp.ts";
+import { createTlsDialer, type TlsCarrierOptions } from "./carrier/tls.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
 import { withErlangFiles } from "./config/node-settings.ts";
 import { openPolicy, PolicyWatch, policyStamp } from "./config/policy-source.ts";
-import { formatEndpoint, parseAddress } from "./discovery/address.ts";
+import { parseAddress } from "./discovery/address.ts";
 import { type DiscoveryWorld, dnsSeeds, makeRegistrars, makeResolver } from "./discovery/default-chain.ts";
 import { expectedHosts } from "./discovery/expected-hosts.ts";
 import { PeerHosts } from "./discovery/peer-hosts.ts";
@@ -35,7 +35,7 @@ import { ConfiguredCertificate, certificateFiles } from "./node/configured-certi
 import { Doors } from "./node/doors.ts";
 import { readExchange } from "./node/exchange-plan.ts";
 import { type IdentityLock, lockIdentity } from "./node/identity-lock.ts";
-import { guardedTcp, type ListenOption, parseListen } from "./node/listen-option.ts";
+import { guardedTcp, parseListen } from "./node/listen-option.ts";
 import { loadIdentity } from "./node/load-identity.ts";
 import { SallyportNode } from "./node/node.ts";
 import { nodeProbes } from "./node/node-probes.ts";
@@ -46,6 +46,7 @@ import { watchForRestart } from "./node/restart-watch.ts";
 import { readSeeds } from "./node/seeds.ts";
 import { makeThrowaway, type ThrowawayIdentity } from "./node/throwaway-identity.ts";
 import { TlsDebugLog } from "./node/tls-debug-log.ts";
+import { acceptCounters, attachListener, bindListener, type TlsUser } from "./node-listeners.ts";
 import { QUIC_VISIBLE, quicOf, schemesOf, usesQuic } from "./quic-node.ts";
 import { hostName } from "./system/host-name.ts";
 import { RealClock } from "./system/real-clock.ts";
@@ -309,9 +310,9 @@ async function makeNode(
     const quicMaterial = opened?.certificate.current;
     for (const listen of listeners) {
       if (listen.scheme !== "quic") {
-        await bind(node, listen, { ...system, gate, accepting }, material, serverOptions);
+        await bindListener(node, listen, { ...system, gate, accepting }, material, serverOptions);
       } else if (quic !== undefined && quicMaterial !== undefined) {
-        attach(node, "quic", await quic.listen(gate, listen, quicMaterial, node.acceptChannels));
+        attachListener(node, "quic", await quic.listen(gate, listen, quicMaterial, node.acceptChannels));
       }
     }
     // With all listeners bound, so that none misses a change.
@@ -347,20 +348,6 @@ async function makeNode(
   return node;
 }
 
-/** What became of newcomers before there was a connection to speak of. */
-function acceptCounters(inner: AcceptGate, gate: SourceGate): Readonly<Record<string, number>> {
-  const { admitted, refusedSource, refusedFull, dropped } = inner.counters;
-  const { refusedAddress, refusedShut } = gate.counters;
-  return {
-    accept_refused_address: refusedAddress,
-    accept_refused_shut: refusedShut,
-    accept_admitted: admitted,
-    accept_refused_source: refusedSource,
-    accept_refused_full: refusedFull,
-    accept_dropped: dropped,
-  };
-}
-
 interface Warning {
   readonly reason: string;
   readonly message: string;
@@ -379,9 +366,6 @@ function newCreation(random: Random): number {
   while (creation < FIRST_CREATION) creation = random.uint32();
   return creation;
 }
-
-/** A dialer or listener: takes another certificate while it runs. */
-type TlsUser = Pick<TlsDialer, "replaceMaterial">;
 
 /** The certificate in the key directory: it secures the channel and says nothing about who; the identity key does. */
 function openOwnCertificate(
@@ -407,26 +391,4 @@ function openOwnCertificate(
       }
     },
   });
-}
-
-async function bind(
-  node: SallyportNode,
-  listen: ListenOption,
-  parts: { readonly clock: Clock; readonly gate: SourceGate; readonly accepting: TlsUser[] },
-  material: TlsMaterial | undefined,
-  tlsOptions: TlsCarrierOptions,
-): Promise<void> {
-  let listener: Listener;
-  if (listen.scheme === "tcp") listener = await listenTcp(parts, listen, node.accept);
-  else if (material !== undefined) {
-    const secure = await listenTls(parts, listen, material, node.accept, tlsOptions);
-    parts.accepting.push(secure);
-    listener = secure;
-  } else return;
-  attach(node, listen.scheme, listener);
-}
-
-function attach(node: SallyportNode, scheme: Scheme, listener: Listener): void {
-  const { host, port } = listener;
-  node.attach({ endpoint: formatEndpoint({ scheme, host, port }), close: () => listener.close() });
 }

@@ -124,7 +124,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   control: { rank: 9, why: "the local control socket's protocol" },
   doctor: { rank: 9, why: "checks of this machine and staged probes of a peer" },
   "quic-node": { rank: 8, why: "the engine, dialer and listeners of a node that speaks QUIC" },
-  "create-node": { rank: 9, why: "composition root of a node: names the concrete carriers, clock and stores" },
+  "node-listeners": { rank: 9, why: "the listeners of a node over TLS and plain TCP, and what their gate counts" },
+  "create-node": { rank: 10, why: "composition root of a node: names the concrete carriers, clock and stores" },
   resolvers: {
     rank: 9,
     why: "the built-in resolvers for chains of the user's own, with the real disk, sockets and clock",
@@ -211,7 +212,6 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
     "every question of one connection, in the order in which it may be asked, over one set of private state",
   "src/node/session-host.ts": "the ends of all connections meet here; what each does stands in a file of its own",
   "src/node/node.ts": "every method of the public interface, each a line or two",
-  "src/create-node.ts": "the composition of a node, from top to bottom",
 };
 
 /** At least this much must have been read, so that an empty scan cannot pass. Raise it as the tree grows. */
