@@ -19,6 +19,8 @@ class Quic extends StandingQuic {
   packets = 0;
   /** Its timer is asked for once in each pass. */
   passes = 0;
+  /** So many reads are filled first. */
+  full = 0;
   #readable = 0;
   #toSend = 0;
 
@@ -33,7 +35,11 @@ class Quic extends StandingQuic {
     return data.length;
   }
 
-  streamRecv(): [number, boolean] | null {
+  streamRecv(_stream: number, into: Uint8Array): [number, boolean] | null {
+    if (this.full > 0) {
+      this.full--;
+      return [into.length, false];
+    }
     const octets = this.#readable;
     this.#readable = 0;
     return octets === 0 ? null : [octets, false];
@@ -90,7 +96,12 @@ async function world() {
     Shutdown: { Read: 0, Write: 1 },
   } as unknown as NativeBinding;
   const pipe = new Pipe(node, clock);
-  const memory = { nativeBytes: () => 0, collect: () => undefined, exceeded: () => undefined };
+  let looks = 0;
+  const nativeBytes = (): number => {
+    looks++;
+    return 0;
+  };
+  const memory = { nativeBytes, collect: () => undefined, exceeded: () => undefined };
   const engine = new Engine({ binding, clock, random: new SeededRandom(1), pipe, memory, beat: () => undefined });
   const order = (type: number, id: number, body: object): void =>
     engine.order(type, id, Buffer.from(JSON.stringify(body)));
@@ -125,9 +136,16 @@ async function world() {
   return {
     clock,
     engine,
+    quic,
     since,
+    /** How often memory was looked at since it was asked for last. */
+    looks: (): number => {
+      const before = looks;
+      looks = 0;
+      return before;
+    },
     write: (octets: number) => engine.write(SESSION, LANE, Buffer.alloc(octets), true),
-    datagram: () => network?.datagram(Buffer.alloc(100), from),
+    datagram: (octets = 100) => network?.datagram(Buffer.alloc(octets), from),
   };
 }
 
@@ -185,5 +203,38 @@ describe("orders of the node", () => {
     datagram();
     clock.runTurn();
     expect(since()).toMatchObject({ passes: 1, told: ["data"] });
+  });
+});
+
+describe("the memory of the engine", () => {
+  const PIECE = 64 * 1024;
+
+  it("is looked at once a second", async () => {
+    const { clock, looks } = await world();
+    looks();
+    clock.advance(980);
+    expect(looks()).toBe(0);
+    clock.advance(10);
+    expect(looks()).toBe(1);
+    clock.advance(3000);
+    expect(looks()).toBe(3);
+  });
+
+  it("is looked at whenever 1 MiB more is withheld than there was at the last look, or than the least since", async () => {
+    const { clock, quic, looks, datagram } = await world();
+    const withhold = (pieces: number): number => {
+      for (let n = 0; n < pieces; n++) {
+        datagram(PIECE);
+        clock.runTurn();
+      }
+      return looks();
+    };
+    looks();
+    expect([withhold(16), withhold(1)]).toEqual([0, 1]);
+    expect([withhold(15), withhold(2)]).toEqual([0, 1]);
+    // Streams give all of it.
+    quic.full = 60;
+    expect(withhold(1)).toBe(0);
+    expect([withhold(15), withhold(2)]).toEqual([0, 1]);
   });
 });
