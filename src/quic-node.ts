@@ -15,6 +15,7 @@ import { LANES } from "./dist/lane-routing.ts";
 import { FRAGMENTS_AHEAD_BYTES } from "./dist/send.ts";
 import type { BarrelPorts } from "./node/connection-parts.ts";
 import type { NodeOptions, QuicOption } from "./node/options.ts";
+import { visibleTo } from "./node/quic-visible.ts";
 
 export interface QuicNodeParts {
   readonly clock: Clock;
@@ -42,7 +43,7 @@ export class QuicNode {
     this.#option = option;
     this.ports = {
       dialer: quicDialer(this.#engine, { ...LIMITS, allowPublic: option.allowPublic === true }),
-      isVisible: option.visible === true,
+      isVisibleTo: visibleTo(option.visible),
       checkDial: (target, address) => checkQuicDial(option, target, address),
     };
   }
@@ -136,9 +137,3 @@ export function schemesOf(hasTls: boolean, hasTcp: boolean, hasQuic: boolean): r
   ];
   return [first, ...more];
 }
-
-/** Told at the start of a node that is visible over QUIC. */
-export const QUIC_VISIBLE: { readonly reason: string; readonly message: string } = {
-  reason: "QUIC_VISIBLE",
-  message: "over QUIC this node is visible: Erlang nodes list it in nodes(), and send rex and global traffic to it",
-};

@@ -28,6 +28,9 @@ function schemaOf(shape: Shape): JsonObject {
       return { type: "string", ...(shape.example === undefined ? {} : { examples: [shape.example] }) };
     case "boolean":
       return { type: "boolean" };
+    case "boolean-or-nodes":
+      // A variable may stand for a name.
+      return { anyOf: [{ type: "boolean" }, { type: "array", items: { type: "string", pattern: "@|\\$\\{" } }] };
     case "integer":
       return { type: "integer", minimum: shape.min, maximum: shape.max };
     case "choice":

@@ -109,6 +109,10 @@ class ConfigReader {
       case "boolean":
         if (node.type !== "boolean") throw this.#wrong(node, shape, path);
         return node.value;
+      case "boolean-or-nodes":
+        if (node.type === "boolean") return node.value;
+        if (node.type !== "array") throw this.#wrong(node, shape, path);
+        return (node.children ?? []).map((child, i) => this.#nodeName(child, `${path}[${i}]`));
       case "integer":
         if (!Number.isSafeInteger(node.value) || node.value < shape.min || node.value > shape.max) {
           throw this.#wrong(node, shape, path);
@@ -177,6 +181,14 @@ class ConfigReader {
     if (node.type !== "object") return node.value;
     const entries = [...this.#properties(node, path)];
     return Object.fromEntries(entries.map(({ key, valueNode }) => [key, this.#plain(valueNode, join(path, key))]));
+  }
+
+  #nodeName(node: JsonNode, path: string): string {
+    this.places.set(path, this.#place(node.offset));
+    if (node.type !== "string") throw this.#wrong(node, { kind: "string", example: "b@other.example" }, path);
+    const name = this.#string(node, false, path);
+    if (tryNodeName(name) !== undefined) return name;
+    throw this.#fault(node, "CONFIG_VALUE", `${path} is not a node name`, "write node names as local@host");
   }
 
   #byNode(node: JsonNode, shape: Shape & { kind: "by-node" }, path: string): Values {

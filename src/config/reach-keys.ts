@@ -30,8 +30,10 @@ export const QUIC: Readonly<Record<keyof QuicOption, Field>> = {
     says: "Clients prove their address before TLS. Erlang's are not proven to follow. Default false.",
   },
   visible: {
-    shape: { kind: "boolean" },
-    says: "Take part in nodes() and global of Erlang nodes over QUIC; they serve tagged streams to nobody else. Default false.",
+    shape: { kind: "boolean-or-nodes" },
+    says:
+      "Take part in nodes() and global of Erlang nodes over QUIC, of all (true) or of those named; they serve tagged streams to nobody else. " +
+      "Default false.",
   },
 };
 

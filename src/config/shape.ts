@@ -14,6 +14,8 @@ export type Shape =
   /** `path`: relative ones are taken from the folder of the configuration file. */
   | { readonly kind: "string"; readonly path?: true; readonly example?: string }
   | { readonly kind: "boolean" }
+  /** Yes or no for all nodes, or yes for those with these names. */
+  | { readonly kind: "boolean-or-nodes" }
   /** Both bounds are included. */
   | { readonly kind: "integer"; readonly min: number; readonly max: number }
   | { readonly kind: "choice"; readonly values: readonly (string | boolean | number)[] }
@@ -48,6 +50,8 @@ export function expectation(shape: Shape): string {
       return shape.example === undefined ? "a string" : `a string such as ${JSON.stringify(shape.example)}`;
     case "boolean":
       return "true or false";
+    case "boolean-or-nodes":
+      return "true, false or a list of node names";
     case "integer":
       return `a whole number from ${shape.min} to ${shape.max}`;
     case "choice":

@@ -9,6 +9,8 @@ import type { TickOptions } from "./tick.ts";
 /** Everything a connection needs besides its carrier. */
 export interface ConnectionParts {
   readonly own: OtpIdentity;
+  /** Instead of `own`, what a peer is shown that has proven its name before the OTP handshake. */
+  readonly ownFor?: ((proven: NodeName) => OtpIdentity) | undefined;
   /** The dialled name; undefined on the accepting side. */
   readonly target: NodeName | undefined;
   readonly tools: OtpHandshakeTools;

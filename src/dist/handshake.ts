@@ -57,6 +57,7 @@ export interface Handshake {
 export function startHandshake(
   parts: {
     readonly own: OtpIdentity;
+    readonly ownFor?: ((proven: NodeName) => OtpIdentity) | undefined;
     readonly target: NodeName | undefined;
     readonly tools: OtpHandshakeTools;
     readonly native?: NativeParts | undefined;
@@ -65,7 +66,8 @@ export function startHandshake(
   info: CarrierInfo,
   sink: HandshakeSink & NativeSink,
 ): Handshake {
-  const { own, target, tools, native, hold } = parts;
+  const { target, tools, native, hold } = parts;
+  const own = info.proven === undefined ? parts.own : (parts.ownFor?.(info.proven.name) ?? parts.own);
   if (info.alpn !== NATIVE_ALPN || native === undefined) return startOtpHandshake(own, target, tools, sink, hold);
   if (info.tlsVersion !== "TLSv1.3") throw tlsTooOld(info.tlsVersion);
   return startNativeHandshake(native, target, info, sink);

@@ -12,10 +12,10 @@ import { lockIdentity } from "../node/identity-lock.ts";
 import { loadIdentity } from "../node/load-identity.ts";
 import type { IdentityOption, QuicOption } from "../node/options.ts";
 import { materialOf, OwnCertificate } from "../node/own-certificate.ts";
+import { visibleWarning } from "../node/quic-visible.ts";
 import { QuicNode } from "../quic-node.ts";
 import { DEFAULT_FLAGS } from "../wire/flags.ts";
 import type { PairWorld } from "./gateway-world.ts";
-import { quicVisible } from "./quic-side.ts";
 
 /** How TLS says that it speaks the native handshake. */
 export const NATIVE_TLS: TlsCarrierOptions = { alpn: [NATIVE_ALPN] };
@@ -112,7 +112,7 @@ export async function openPairIdentity(
         ...(lock.warning === undefined ? [] : [lock.warning]),
         ...warnings,
         ...(opened?.warnings ?? []),
-        ...(quicOption?.visible === true ? [quicVisible(name)] : []),
+        ...visibleWarning(quicOption?.visible, name),
       ],
       watch(changed) {
         watchers.add(changed);

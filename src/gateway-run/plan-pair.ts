@@ -5,6 +5,7 @@ import { type FilterFactory, SIDES, type Side } from "../gateway/message-filter.
 import type { GatewayPairOption } from "../gateway/options.ts";
 import type { Route } from "../gateway/route.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
+import { visibleTo } from "../node/quic-visible.ts";
 import { DEFAULT_FLAGS, FRAGMENTS } from "../wire/flags.ts";
 import { checkPair } from "./check-pair.ts";
 import type { PairWorld } from "./gateway-world.ts";
@@ -78,9 +79,9 @@ export function planPair(
   const inner = new Map(nodes.map((node) => [node, withIdentity(sides.inside, identities?.inside.get(node), world)]));
   const innerOf = (node: NodeName): SideParts => inner.get(node) ?? sides.inside;
   const tools = { inside: sides.inside.tools, outside: sides.outside.tools };
-  const isVisible = { inside: inside.quic?.visible === true, outside: outside.quic?.visible === true };
+  const isVisibleTo = { inside: visibleTo(inside.quic?.visible), outside: visibleTo(outside.quic?.visible) };
   const keys = identities === undefined ? {} : { identities: legIdentities(identities, target, mask, world) };
-  const common = { mask, world: world.legs, tools, filterFor, isVisible, ...keys };
+  const common = { mask, world: world.legs, tools, filterFor, isVisibleTo, ...keys };
   const listeners: PlannedListener[] = [];
   const fixed = inside.address === undefined ? undefined : dialAddress(inside.address, "tcp", sides.inside);
   if (outside.listen !== undefined) {

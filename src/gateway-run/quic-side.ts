@@ -1,13 +1,12 @@
 import { tryBarrelName } from "../auth/barrel-codec.ts";
 import { nameUnusable } from "../auth/barrel-failures.ts";
-import { type NodeName, parseNodeName } from "../base/node-name.ts";
+import { type NodeName, parseNodeName, sameNode } from "../base/node-name.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
 import { isOpenToStrangers } from "../carrier/quic/public-address.ts";
 import { publicRefused } from "../carrier/quic/quic-errors.ts";
 import { parseAddress } from "../discovery/address.ts";
 import type { Side } from "../gateway/message-filter.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
-import type { IdentityWarning } from "../identity/key-layout.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
 import type { QuicOption } from "../node/options.ts";
 import { checkQuicDial } from "../quic-node.ts";
@@ -18,12 +17,6 @@ import { pairInvalid } from "./pair-invalid.ts";
 export function usesQuic(side: Side, option: GatewayPairOption): boolean {
   const { listens, dials } = addressesOf(side, option);
   return [...listens, ...dials.map(([, text]) => text)].some((text) => text.startsWith("quic:"));
-}
-
-/** What is told at the start of a pair that shows a node as visible over QUIC. */
-export function quicVisible(node: NodeName): IdentityWarning {
-  const message = `over QUIC ${node} is visible: Erlang nodes list it in nodes(), and send rex and global traffic to it`;
-  return { reason: "QUIC_VISIBLE", message };
 }
 
 /**
@@ -47,11 +40,29 @@ export function checkQuic(side: Side, option: GatewayPairOption, standsFor: read
   if (cookie === undefined)
     throw pairInvalid(`nodes over QUIC prove the cookie, and the ${side} of ${node} has none`, `set ${side}.cookie`);
   for (const name of standsFor) if (tryBarrelName(name) === undefined) throw nameUnusable(name);
+  checkVisible(side, option, quic?.visible);
   const { listens, dials } = addressesOf(side, option);
   for (const listen of listens) if (listen.startsWith("quic:")) checkListen(parseListen(listen, false, true), quic);
   for (const [name, text] of dials) {
     const address = quicAddress(text);
     if (address !== undefined) checkQuicDial(quic ?? {}, parseNodeName(name), address);
+  }
+}
+
+/** Names that nobody on that side has are names written wrong. */
+function checkVisible(
+  side: Side,
+  { inside, outside }: GatewayPairOption,
+  visible: QuicOption["visible"] = false,
+): void {
+  if (typeof visible === "boolean") return;
+  const peers = (side === "outside" ? outside.nodes : [inside.node]).map(parseNodeName);
+  for (const name of visible.map(parseNodeName)) {
+    if (peers.some((peer) => sameNode(peer, name))) continue;
+    throw pairInvalid(
+      `${side}.quic.visible names ${name}, which is no node on that side of ${inside.node}`,
+      `write ${side === "outside" ? "a name of outside.nodes" : inside.node}, or take it out`,
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 import type { BarrelTrustAnswer, BarrelTrustQuestion } from "../auth/barrel-types.ts";
 import type { ShownIdentity } from "../auth/otp-types.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
+import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { BarrelLink } from "../dist/barrel-link.ts";
 import type { DistConnection } from "../dist/connection.ts";
@@ -31,8 +32,8 @@ export interface BarrelLegParts {
   readonly connection: DistConnection;
   readonly link: BarrelLink;
   readonly owner: PairHandshake;
-  /** The peer lists the node that this leg stands for in `nodes()`. */
-  readonly isVisible: boolean;
+  /** Whether a peer lists the node that this leg stands for in `nodes()`. */
+  isVisibleTo(peer: NodeName): boolean;
 }
 
 /** What both roles do about the peer's key. */
@@ -94,18 +95,18 @@ export class BarrelNearSteps extends Trusting implements BarrelSteps {
     this.#claim = claim;
     const answer = owner.meeting.answerBarrel(side, claim.info.proven?.assurance ?? "none");
     connection.answerClaim(answer);
-    if (answer === "ok") this.#challenge();
+    if (answer === "ok") this.#challenge(claim);
   }
 
   confirmed(): void {
-    this.#challenge();
+    if (this.#claim !== undefined) this.#challenge(this.#claim);
   }
 
-  #challenge(): void {
-    const { identity, connection, isVisible } = this.parts;
+  #challenge({ name }: PeerClaim): void {
+    const { identity, connection, isVisibleTo } = this.parts;
     this.#shown = identity.expected.shown;
     const { creation, flags } = this.#shown;
-    connection.challenge({ creation, flags: isVisible ? flags | PUBLISHED : flags });
+    connection.challenge({ creation, flags: isVisibleTo(name) ? flags | PUBLISHED : flags });
   }
 
   proven(): void {

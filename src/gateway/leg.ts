@@ -62,8 +62,8 @@ export interface LegParts {
   readonly carrier: LegCarrier;
   /** No TLS session is resumed. */
   readonly isFull: boolean;
-  /** Over QUIC: what is shown there takes part in `nodes()` of Erlang nodes (rulings C23). */
-  readonly isVisible: boolean;
+  /** Over QUIC: whether what is shown takes part in `nodes()` of that Erlang node (rulings C23). */
+  isVisibleTo(peer: NodeName): boolean;
 }
 
 /** What a leg tells its pair. */
@@ -110,16 +110,30 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
     this.pressure = new Pressure(clock, () => owner.pressureOver(this));
     const native = identity === undefined ? undefined : this.#nativeParts(identity);
     const isLinked = carrier.kind === "channels";
-    const own = isLinked && parts.isVisible ? { ...parts.own, flags: parts.own.flags | PUBLISHED } : parts.own;
+    const { own, isVisibleTo } = parts;
+    const ownFor = isLinked
+      ? (peer: NodeName): OtpIdentity => (isVisibleTo(peer) ? { ...own, flags: own.flags | PUBLISHED } : own)
+      : undefined;
     const limits = isLinked
       ? limitsAboveLink(world.limits, target === undefined ? "acceptor" : "initiator")
       : world.limits;
-    const connection = { own, target, tools, native, clock, limits, ticks, heartbeat, hold: this, passesOn: true };
+    const connection = {
+      own,
+      ownFor,
+      target,
+      tools,
+      native,
+      clock,
+      limits,
+      ticks,
+      heartbeat,
+      hold: this,
+      passesOn: true,
+    };
     const make = (sink: CarrierSink) => (isLinked ? this.#linked(sink, carrier) : carrier.make(sink, isFull));
     this.connection = new DistConnection(connection, this, make);
     if (identity === undefined || this.#link === undefined) return;
-    const { isVisible } = parts;
-    const barrel = { side, identity, connection: this.connection, link: this.#link, owner, isVisible };
+    const barrel = { side, identity, connection: this.connection, link: this.#link, owner, isVisibleTo };
     this.#barrel = target === undefined ? new BarrelNearSteps(barrel) : new BarrelFarSteps(barrel);
   }
 

@@ -79,7 +79,7 @@ function world(options: WorldOptions = {}) {
         mayDial: new Set([from === "outside" ? OUT : IN]),
         mask: DEFAULT_FLAGS,
         identities,
-        isVisible: { outside: options.isVisible === true, inside: false },
+        isVisibleTo: { outside: (peer) => options.isVisible === true && peer === OUT, inside: () => false },
         world: {
           clock,
           limits: DEFAULT_DIST_LIMITS,

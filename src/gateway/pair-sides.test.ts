@@ -129,7 +129,8 @@ function world(options: WorldOptions = {}) {
   };
   const link = (from: Side): Link => {
     const target = nameOn[otherSide(from)];
-    const isVisible = { outside: options.isVisible === "outside", inside: options.isVisible === "inside" };
+    const shown = (side: Side) => (peer: NodeName) => options.isVisible === side && peer === nameOn[side];
+    const isVisibleTo = { outside: shown("outside"), inside: shown("inside") };
     const made = new Link(
       {
         from,
@@ -137,7 +138,7 @@ function world(options: WorldOptions = {}) {
         mayDial: new Set([nameOn[from]]),
         mask: DEFAULT_FLAGS,
         identities,
-        isVisible,
+        isVisibleTo,
         world: {
           clock,
           limits: DEFAULT_DIST_LIMITS,

@@ -91,10 +91,11 @@ export class Pair implements LegOwner {
   }
 
   #leg(side: Side, own: OtpIdentity, target: NodeName | undefined, carrier: LegCarrier): Leg {
-    const { world, tools, identities, isVisible } = this.#route;
+    const { world, tools, identities, isVisibleTo } = this.#route;
     // Inside it stands for the outside node, by that one's name.
     const identity = identityOn(identities, side, own.name);
-    const parts = { world, tools: tools[side], identity, isVisible: isVisible?.[side] === true };
+    const shows = (peer: NodeName): boolean => isVisibleTo?.[side](peer) === true;
+    const parts = { world, tools: tools[side], identity, isVisibleTo: shows };
     return new Leg({ side, own, target, carrier, isFull: this.#isFull, ...parts }, this);
   }
 

@@ -18,8 +18,8 @@ export interface Route {
   readonly tools: Readonly<Record<Side, OtpHandshakeTools>>;
   /** Legs that have keys also speak the native handshake. */
   readonly identities?: LegIdentities;
-  /** Over QUIC the nodes of that side list the other one in `nodes()`. Default false. */
-  readonly isVisible?: Readonly<Record<Side, boolean>>;
+  /** Whether over QUIC a node of that side lists the other one in `nodes()`. Default: none does. */
+  readonly isVisibleTo?: Readonly<Record<Side, (peer: NodeName) => boolean>>;
   readonly filterFor: FilterFactory;
   /** Dials the target for this node. */
   readonly dial: (dialler: NodeName) => LegCarrier;

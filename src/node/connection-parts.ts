@@ -14,8 +14,8 @@ import type { CertificateJudge, CertificateReader, Dialers, Resolver } from "./p
 /** What connections over QUIC are made of, besides the identity of the node. */
 export interface BarrelPorts {
   readonly dialer: ChannelledDialer;
-  /** Show this node to Erlang's `nodes()` and `global` there (rulings C23). */
-  readonly isVisible: boolean;
+  /** Whether this node is shown to `nodes()` and `global` of a peer there (rulings C23). */
+  isVisibleTo(peer: NodeName): boolean;
   /** Whether the owner lets this node dial there. @throws {SallyportError} ERR_CONFIG QUIC_PUBLIC_ADDRESS */
   checkDial(target: NodeName, address: DialAddress): void;
 }

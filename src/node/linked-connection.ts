@@ -14,7 +14,7 @@ import { SessionStreams, type StreamServices } from "./streams.ts";
 /** How a connection over QUIC differs from one over one stream: a link between its streams and the connection proves keys first. */
 export interface LinkedConnection {
   /** What the connection is made with instead of the node's own. */
-  readonly parts: { readonly own: OtpIdentity; readonly limits: DistLimits };
+  readonly parts: { readonly ownFor: (proven: NodeName) => OtpIdentity; readonly limits: DistLimits };
   /** Makes the link; once. */
   make(sink: CarrierSink, owner: ConnectionSink): Carrier;
   /** The link, once made. */
@@ -36,7 +36,7 @@ export function linkedConnection(
   return {
     parts: {
       // Whether it is visible elsewhere says nothing about here (rulings C23).
-      own: { ...own, flags: barrel.isVisible ? own.flags | PUBLISHED : own.flags & ~PUBLISHED },
+      ownFor: (peer) => ({ ...own, flags: barrel.isVisibleTo(peer) ? own.flags | PUBLISHED : own.flags & ~PUBLISHED }),
       limits: limitsAboveLink(limits, target === undefined ? "acceptor" : "initiator"),
     },
     make(sink, owner) {

@@ -56,10 +56,10 @@ export interface QuicOption {
   /** Have each client prove its address before TLS, for one more round trip. Erlang's clients are not proven to follow. Default false. */
   readonly retry?: boolean;
   /**
-   * Show this node to Erlang's `nodes()` and `global` there. Erlang nodes serve tagged streams to visible nodes only, and send traffic of their own to
-   * them. Default false, also where `visible` is set.
+   * Show this node to Erlang's `nodes()` and `global` there: to the peers with these names, or to all. Erlang nodes serve tagged streams to visible
+   * nodes only, and send traffic of their own to them. Default false, also where `visible` is set.
    */
-  readonly visible?: boolean;
+  readonly visible?: boolean | readonly string[];
 }
 
 /** When connections that nothing needs are ended; they open again on demand. `false`: never. */

@@ -30,7 +30,7 @@ import { IdleReaper } from "./idle-reaper.ts";
 import type { Inbound } from "./inbound.ts";
 import { judgeConnect } from "./judge-connect.ts";
 import { KnownAddresses } from "./known-addresses.ts";
-import { linkedConnection } from "./linked-connection.ts";
+import { type LinkedConnection, linkedConnection } from "./linked-connection.ts";
 import type { MessageContext } from "./message-context.ts";
 import type { NodeCore } from "./node-core.ts";
 import { DialWatches } from "./node-probe.ts";
@@ -400,8 +400,9 @@ export class SessionHost implements ConnectionHost {
   ): DistConnection {
     const sink = new ConnectionSink(this, target, settled, this.#attempts.begin(target), moving);
     const { own, clock, handshake, limits, ticks, heartbeat } = { ...this.#parts, ...differing };
+    const { ownFor } = differing;
     const connection = new DistConnection(
-      { own, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
+      { own, ownFor, target, tools: handshake, native: this.identity?.native, clock, limits, ticks, heartbeat },
       sink,
       (carrierSink) => makeCarrier(carrierSink, sink),
     );
@@ -412,7 +413,7 @@ export class SessionHost implements ConnectionHost {
 }
 
 /** How a connection differs from what all of the node have. */
-interface Differing extends Partial<Pick<ConnectionParts, "own" | "limits">> {
+interface Differing extends Partial<LinkedConnection["parts"]> {
   /** What this side of TLS is. */
   readonly ownTls?: OwnTls | undefined;
   /** The session that is to go over to it. */

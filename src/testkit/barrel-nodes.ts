@@ -9,7 +9,8 @@ import { CookieBook } from "../identity/cookies.ts";
 import { NodeKey } from "../identity/node-key.ts";
 import { loadIdentity } from "../node/load-identity.ts";
 import { SallyportNode } from "../node/node.ts";
-import type { IdentityOption } from "../node/options.ts";
+import type { IdentityOption, QuicOption } from "../node/options.ts";
+import { visibleTo } from "../node/quic-visible.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import { RealCrypto } from "../system/real-crypto.ts";
 import { RealIdentityCrypto } from "../system/real-identity-crypto.ts";
@@ -32,7 +33,7 @@ export interface BarrelNodeOptions {
   readonly policy?: PolicyDocument;
   /** Key directory; default one by the name. */
   readonly dir?: string;
-  readonly visible?: boolean;
+  readonly visible?: QuicOption["visible"];
   /** False: nobody can dial it. Default true. */
   readonly listens?: boolean;
   /** Connections that it dials for a name go to another one. */
@@ -92,7 +93,7 @@ export class BarrelNodes {
         dialer: {
           dial: (address, _server, sink) => this.#dial(options.redirect?.[address.host] ?? address.host, sink),
         },
-        isVisible: options.visible ?? false,
+        isVisibleTo: visibleTo(options.visible),
         checkDial: () => {},
       },
       handshake: { crypto: new RealCrypto(), random, openChallenges: new OpenChallenges(), cookieFor: () => cookie },

@@ -168,6 +168,21 @@ describe("a gateway is not made with", () => {
       () => of([pair({ outside: { identity: KEYS, quic: { visible: true } } })]),
       /nothing there runs over QUIC/,
     ],
+    [
+      "to be visible over QUIC to a node of the other side",
+      () =>
+        of([
+          pair({
+            outside: { ...QUIC, listen: "quic://127.0.0.1:0", quic: { visible: [OUTSIDE, "inside@127.0.0.1"] } },
+          }),
+        ]),
+      /outside.quic.visible names inside@127.0.0.1, which is no node on that side/,
+    ],
+    [
+      "to be visible inside over QUIC to a node outside",
+      () => of([pair({ inside: { ...KEYED, address: "quic://127.0.0.1:9", quic: { visible: [OUTSIDE] } } })]),
+      /inside.quic.visible names outside@127.0.0.1/,
+    ],
   ])("%s", async (_, options, message) => {
     const error = await failure(createGateway(options()).then((gateway) => gateway.close()));
     expect(error).toMatchObject({ code: "ERR_CONFIG", reason: "GATEWAY_PAIR_INVALID" });

@@ -28,8 +28,11 @@ const LURES: readonly string[] = ["forged-signature", "unsolicited-ok", "fin-ear
 
 /** Handshakes of one way at once, below the places that one source has at the gate. */
 const AT_ONCE = 10;
-/** Rounds before the first look: what is loaded, compiled and kept for good comes with them. */
-const WARM_UP_ROUNDS = 4;
+/**
+ * Rounds before the first look: what is loaded, compiled and kept for good comes with them, and V8 gives its young generation more room
+ * with the work. Measured over 180 rounds, the engine grows by 50 MiB in the first 30, by 7 in the 150 after.
+ */
+const WARM_UP_ROUNDS = 30;
 const ROUNDS = 10;
 
 /** What 1,000 failures may add to the heap of the node: a kilobyte each would be a leak. */

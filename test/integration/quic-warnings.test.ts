@@ -34,6 +34,7 @@ describe("a node that starts with QUIC warns its owner", () => {
     ["of nothing, within its machine", {}, []],
     ["of a listener that strangers reach", PUBLIC, ["QUIC_PUBLIC_LISTENER"]],
     ["of being visible", { quic: { visible: true } }, ["QUIC_VISIBLE"]],
+    ["of being visible to one", { quic: { visible: [C] } }, ["QUIC_VISIBLE"]],
     ["of nothing that it is not over QUIC", { visible: true }, []],
     ["of peers without keys", { identity: { dir: "", cookieOnly: ["*@127.0.0.1"] } }, ["COOKIE_ONLY"]],
   ])("%s", async (_what, { identity, ...extra }, reasons) => {
@@ -110,6 +111,8 @@ describe("over QUIC a node is", () => {
     ["hidden", { visible: true }],
     ["visible", { quic: { visible: true } }],
     ["visible", { visible: true, quic: { visible: true } }],
+    ["visible", { quic: { visible: [B, C] } }],
+    ["hidden", { visible: true, quic: { visible: [B] } }],
   ])("%s with %o, dialled or dialling", async (seen, extra) => {
     const room = makeRoom(COOKIE);
     rig.atEnd(room.remove);

@@ -80,6 +80,8 @@ const GOOD: readonly object[] = [
   { idle: false, control: false, audit: false },
   { idle: { afterMs: 5 }, control: { path: "p" }, audit: { dir: "d", grants: true } },
   { discovery: { dns: true } },
+  { quic: { visible: true } },
+  { quic: { visible: ["a@h", "b@${HOST:-h}"] } },
   { dangerous: { plaintext: "any" } },
 ];
 
@@ -104,6 +106,9 @@ const BAD: readonly unknown[] = [
   { epmd: "maybe" },
   { epmdPort: 65_536 },
   { visible: "yes" },
+  { quic: { visible: "a@h" } },
+  { quic: { visible: ["h"] } },
+  { quic: { visible: [true] } },
   { limits: { maxDepth: 1.5 } },
 ];
 
