@@ -111,7 +111,9 @@ describe("an engine that nobody in particular fills", () => {
     expectUnharmed(after);
     expect(after.restarts).toBeGreaterThan(0);
     expect(after.downs).toContain("flood_0@127.0.0.1 QUIC_ENGINE_LOST");
-    expect(after.warnings.join("\n")).toMatch(/QUIC_ENGINE_RESTART: .* held more memory for its peers than it may, and ended/);
+    expect(after.warnings.join("\n")).toMatch(
+      /QUIC_ENGINE_RESTART: .* held more memory for its peers than it may, and ended/,
+    );
     expect(after.peakMib).toBeLessThan(MOST_OF_ALL);
   });
 });
