@@ -6,6 +6,9 @@ export interface HostPort {
   port: number;
 }
 
+/** QUIC's code of an end before a connection stands. RFC 9000 section 20.1. */
+export const CONNECTION_REFUSED = 0x2;
+
 export interface NativeConfig {
   verifyPeer(verify: boolean): void;
   grease(grease: boolean): void;

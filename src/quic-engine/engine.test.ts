@@ -61,10 +61,11 @@ class Quic extends StandingQuic {
   isReadable = (): boolean => this.#readable > 0;
   streamReadable = (): boolean => this.#readable > 0;
   streamCapacity = (): number => MANY;
+  streamFinished = (): boolean => false;
 }
 
-/** An engine with one dialled connection that stands, on a socket that nothing leaves. */
-async function world() {
+/** An engine with one dialled connection that stands, on a socket that nothing leaves. @param isAnswered false: it does not stand yet */
+async function world(isAnswered = true) {
   const clock = new VirtualClock();
   const heard: string[] = [];
   let reads = 0;
@@ -85,6 +86,7 @@ async function world() {
   });
   const quic = new Quic();
   let network: DatagramHandler | undefined;
+  const from = { address: QUIC_REMOTE.host, port: QUIC_REMOTE.port, family: "IPv4" as const, size: 100 };
   const bind = vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
     network = handler;
     return { host, port, send: UdpSocket.giveBack, close: () => undefined } as unknown as UdpSocket;
@@ -110,12 +112,14 @@ async function world() {
   order(TO_ENGINE.config, 0, { ...limits, ...times, initialsPerSecond: 1, initialsBurst: 1 });
   order(TO_ENGINE.dial, SESSION, { ...QUIC_REMOTE, alpn: ["erlang-dist"], serverName: "" });
   // Its host and its socket are promised.
-  for (let turn = 0; turn < 20 && !heard.includes("opened"); turn++) {
+  for (let turn = 0; turn < 20; turn++) {
     await Promise.resolve();
     clock.runTurn();
+    // The first answer; before it there is no connection.
+    if (turn === 10 && isAnswered) network?.datagram(Buffer.alloc(100), from);
   }
   bind.mockRestore();
-  expect(heard).toContain("opened");
+  expect(heard.includes("opened")).toBe(isAnswered);
   clock.advance(10);
   /** What happened since it was asked for last. */
   const since = () => {
@@ -132,7 +136,6 @@ async function world() {
     return happened;
   };
   since();
-  const from = { address: QUIC_REMOTE.host, port: QUIC_REMOTE.port, family: "IPv4" as const, size: 100 };
   return {
     clock,
     engine,
@@ -146,6 +149,7 @@ async function world() {
     },
     write: (octets: number) => engine.write(SESSION, LANE, Buffer.alloc(octets), true),
     datagram: (octets = 100) => network?.datagram(Buffer.alloc(octets), from),
+    order: (type: number) => engine.order(type, SESSION, Buffer.alloc(0)),
   };
 }
 
@@ -203,6 +207,45 @@ describe("orders of the node", () => {
     datagram();
     clock.runTurn();
     expect(since()).toMatchObject({ passes: 1, told: ["data"] });
+  });
+});
+
+describe("a dial that nobody has answered", () => {
+  it("becomes a connection with the first answer", async () => {
+    const { clock, since, datagram } = await world(false);
+    expect(since().told).toEqual([]);
+    datagram();
+    clock.runTurn();
+    expect(since().told).toEqual(["opened", "data"]);
+  });
+
+  it("becomes one that reads nothing, where the node does not read yet", async () => {
+    const { clock, order, since, datagram } = await world(false);
+    order(TO_ENGINE.pause);
+    datagram();
+    clock.runTurn();
+    expect(since().told).toEqual([]);
+    order(TO_ENGINE.resume);
+    clock.runTurn();
+    expect(since().told).toEqual(["opened", "data"]);
+  });
+
+  it("ends when the node wants it no more, and so does its socket's answer", async () => {
+    const { clock, order, since, datagram } = await world(false);
+    order(TO_ENGINE.destroy);
+    clock.runTurn();
+    expect(since().told).toEqual(["closed"]);
+    order(TO_ENGINE.destroy);
+    datagram();
+    clock.runTurn();
+    expect(since().told).toEqual([]);
+  });
+
+  it("ends with the engine", async () => {
+    const { clock, engine, since } = await world(false);
+    engine.leave(() => undefined);
+    clock.runTurn();
+    expect(since().told).toEqual(["closed"]);
   });
 });
 

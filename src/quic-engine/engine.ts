@@ -1,10 +1,8 @@
 import { addMs, type Clock } from "../base/clock.ts";
-import { systemCode } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import {
   type AcceptedFacts,
   bareFrame,
-  type ClosedFacts,
   channelNumberOf,
   channelOf,
   type DialOrder,
@@ -20,15 +18,17 @@ import {
 import { parseIpAddress } from "../x509/ip-address.ts";
 import type { HostPort, NativeBinding } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
+import type { Asking } from "./dial-candidate.ts";
 import { resolveHost } from "./dial-host.ts";
+import { type Answered, DialRace, wordOf } from "./dial-race.ts";
 import { type Answer, type Beginning, ListenSocket } from "./listen-socket.ts";
 import { LOOK_AFTER_BYTES, MemoryGuard, type MemoryGuardParts } from "./memory-guard.ts";
 import { OWN_ID_BYTES } from "./packet-head.ts";
 import { largestDatagram } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
-import { UdpSocket } from "./udp.ts";
-import { KNOCK_AFTER_MS, knock } from "./udp-knock.ts";
+import { type DatagramHandler, UdpSocket } from "./udp.ts";
+import { knock } from "./udp-knock.ts";
 import type { WithheldTotal } from "./withheld.ts";
 
 export interface EngineParts {
@@ -52,8 +52,8 @@ export class Engine {
   readonly #parts: EngineParts;
   #sessionParts: SessionParts | undefined;
   readonly #sessions: Map<number, Session> = new Map<number, Session>();
-  /** Dials whose name is being looked up or whose socket is being bound. */
-  readonly #dialling: Set<number> = new Set<number>();
+  /** Dials that nobody has answered yet. */
+  readonly #dials: Map<number, DialRace> = new Map<number, DialRace>();
   /** Connections about which the node was asked. */
   readonly #asking: Map<number, (admitted: boolean) => void> = new Map<number, (admitted: boolean) => void>();
   readonly #listeners: Map<number, ListenSocket> = new Map<number, ListenSocket>();
@@ -107,7 +107,7 @@ export class Engine {
         this.#listeners.get(id)?.replaceMaterial(parse<MaterialOrder>(body));
         return;
       case TO_ENGINE.dial:
-        void this.#dial(id, parse<DialOrder>(body));
+        this.#dial(id, parse<DialOrder>(body));
         return;
       case TO_ENGINE.credit:
         this.#parts.pipe.credit(numberOf(body));
@@ -120,13 +120,15 @@ export class Engine {
         return;
       case TO_ENGINE.destroy:
         this.#asking.get(id)?.(false);
-        this.#dialling.delete(id);
+        this.#dials.get(id)?.destroy();
         this.#sessions.get(id)?.destroy();
         return;
       default: {
         // The session may have ended while the order was under way.
         const session = this.#sessions.get(id);
         if (session !== undefined) this.#orderSession(type, session, body);
+        else if (type === TO_ENGINE.pause || type === TO_ENGINE.resume)
+          this.#dials.get(id)?.pause(type === TO_ENGINE.pause);
       }
     }
   }
@@ -139,6 +141,7 @@ export class Engine {
   /** The node is gone, or lets go: every peer is told at once, and `done` called when that has left. */
   leave(done: () => void): void {
     const { clock } = this.#parts;
+    for (const dial of this.#dials.values()) dial.destroy();
     for (const session of this.#sessions.values()) session.destroy();
     this.#passes();
     clock.at(addMs(clock.now(), LAST_DATAGRAMS_MS), done);
@@ -230,46 +233,48 @@ export class Engine {
     return session;
   }
 
-  async #dial(id: number, order: DialOrder): Promise<void> {
-    const { binding, clock, random, pipe } = this.#parts;
-    const parts = this.#needed();
-    this.#dialling.add(id);
-    try {
-      const host = await resolveHost(order.host, order.allowPublic);
-      const late: { session?: Session; hasHeard: boolean } = { hasHeard: false };
-      const handler = {
-        datagram(bytes: Buffer, from: { address: string; port: number }): void {
-          late.hasHeard = true;
-          late.session?.datagram(bytes, from.address, from.port);
-        },
-      };
-      const socket = await UdpSocket.bind(parseIpAddress(host)?.length === 16 ? "::" : "0.0.0.0", 0, handler);
-      if (!this.#dialling.delete(id)) {
-        socket.close();
-        throw new Error("DESTROYED");
-      }
-      const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: parts.config.idleTimeoutMs });
-      config.setMaxSendUdpPayloadSize(largestDatagram(host));
-      const remote = { host, port: order.port };
-      const local = { host: socket.host, port: socket.port };
-      const name = order.serverName === "" ? null : order.serverName;
-      const connection = binding.Connection.connect(name, random.bytes(OWN_ID_BYTES), local, remote, config);
-      const session = new Session(parts, { id, side: "dial", keys: [] }, connection, order.alpn, socket, remote);
-      late.session = session;
-      session.halfOpen = false;
-      this.#sessions.set(id, session);
-      this.#homes.set(session, undefined);
-      this.#wake(session);
-      // Only before anything was heard: ICMP can be forged, and ends nothing that stands.
-      const isDeaf = (): boolean => !late.hasHeard && this.#sessions.get(id) === session;
-      clock.at(addMs(clock.now(), KNOCK_AFTER_MS), () => {
-        if (isDeaf()) knock(clock, remote, isDeaf, (system) => session.abandon(system));
-      });
-    } catch (error) {
-      this.#dialling.delete(id);
-      const facts: ClosedFacts = { by: "system", app: false, code: 0, system: systemCode(error) ?? messageOf(error) };
-      pipe.send(jsonFrame(FROM_ENGINE.closed, id, facts));
-    }
+  #dial(id: number, order: DialOrder): void {
+    const { clock, pipe } = this.#parts;
+    const { handshakeMs } = this.#needed().config;
+    const race = new DialRace({
+      clock,
+      knock,
+      answerMs: handshakeMs,
+      find: () => resolveHost(order.host, order.allowPublic),
+      ask: (host, handler) => this.#askAt(host, order, handler),
+      won: (answered) => {
+        this.#dials.delete(id);
+        this.#answered(id, order, answered);
+      },
+      failed: (facts) => {
+        this.#dials.delete(id);
+        pipe.send(jsonFrame(FROM_ENGINE.closed, id, facts));
+      },
+    });
+    this.#dials.set(id, race);
+  }
+
+  async #askAt(host: string, order: DialOrder, handler: DatagramHandler): Promise<Asking> {
+    const { binding, random } = this.#parts;
+    const socket = await UdpSocket.bind(parseIpAddress(host)?.length === 16 ? "::" : "0.0.0.0", 0, handler);
+    const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: this.#needed().config.idleTimeoutMs });
+    config.setMaxSendUdpPayloadSize(largestDatagram(host));
+    const remote = { host, port: order.port };
+    const local = { host: socket.host, port: socket.port };
+    const name = order.serverName === "" ? null : order.serverName;
+    const connection = binding.Connection.connect(name, random.bytes(OWN_ID_BYTES), local, remote, config);
+    return { connection, socket, remote };
+  }
+
+  #answered(id: number, { alpn }: DialOrder, answered: Answered): void {
+    const { connection, socket, remote, bytes, from } = answered;
+    const session = new Session(this.#needed(), { id, side: "dial", keys: [] }, connection, alpn, socket, remote);
+    session.halfOpen = false;
+    if (answered.isPaused) session.pause();
+    this.#sessions.set(id, session);
+    this.#homes.set(session, undefined);
+    answered.hear((datagram, { address, port }) => session.datagram(datagram, address, port));
+    session.datagram(bytes, from.address, from.port);
   }
 
   async #rebind(session: Session): Promise<void> {
@@ -316,7 +321,7 @@ export class Engine {
       try {
         session.pass();
       } catch (error) {
-        session.abandon(messageOf(error));
+        session.abandon(wordOf(error));
       }
     }
     pipe.release();
@@ -353,8 +358,4 @@ export class Engine {
 
 function parse<T>(body: Buffer): T {
   return JSON.parse(body.toString()) as T;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.slice(0, 100) : "";
 }

@@ -10,7 +10,7 @@ import {
   jsonFrame,
   MAX_ID,
 } from "../carrier/quic/engine-frames.ts";
-import type { HostPort, NativeBinding, NativeConnection } from "./binding.ts";
+import { CONNECTION_REFUSED, type HostPort, type NativeBinding, type NativeConnection } from "./binding.ts";
 import { type EndHandler, Inbound } from "./inbound.ts";
 import { type Holder, MAX_HALF_OPEN_BYTES } from "./memory-guard.ts";
 import { OutChannels, type OutHost } from "./out-channels.ts";
@@ -51,7 +51,6 @@ const ACK_BYTES = 64;
 const SMALL_DATAGRAM_BYTES = 200;
 /** QUIC CRYPTO_ERROR with the TLS alert no_application_protocol. RFC 9001 section 8.1. */
 const NO_APPLICATION_PROTOCOL = 0x178;
-const CONNECTION_REFUSED = 0x2;
 const PROTOCOL_VIOLATION = 0xa;
 /** A timer further away than this is the idle timer: nothing is in flight. The linger bounds the wait for it. */
 const QUIET_MS = 10_000;

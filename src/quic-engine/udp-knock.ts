@@ -18,6 +18,9 @@ const FINAL: readonly string[] = [
   ...["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EACCES", "EPERM", "EINVAL"],
 ];
 
+/** Looks at a port as `knock` does. */
+export type Knock = typeof knock;
+
 /**
  * Finds out whether a UDP port is closed, and stays so. The socket of a dial is not connected, so that it may follow a change of route, and
  * hears of no ICMP; these are, each for one datagram. `isWanted` is asked before each of them and before `closed`, which is called at most
