@@ -33,7 +33,11 @@ export async function bindListener(
 /** Gives a listener to the node, which closes it. */
 export function attachListener(node: SallyportNode, scheme: Scheme, listener: Listener): void {
   const { host, port } = listener;
-  node.attach({ endpoint: formatEndpoint({ scheme, host, port }), close: () => listener.close() });
+  node.attach({
+    endpoint: formatEndpoint({ scheme, host, port }),
+    isListening: () => listener.isListening !== false,
+    close: () => listener.close(),
+  });
 }
 
 /** What became of newcomers before there was a connection to speak of. */

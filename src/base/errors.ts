@@ -89,7 +89,7 @@ export function withNote(
   const { code, reason, peer, cause } = error;
   const stage = at ?? error.stage;
   const advice = fix ?? error.advice;
-  const message = error.message.slice(`[${code}] `.length) + note;
+  const message = sentenceOf(error) + note;
   return new SallyportError(code, reason, message, {
     detail: { ...error.detail, ...detail },
     ...(advice === undefined ? {} : { advice }),
@@ -97,6 +97,11 @@ export function withNote(
     ...(peer === undefined ? {} : { peer }),
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+/** What an error says, without its code: for messages that go on behind it, or stand where the code says nothing. */
+export function sentenceOf({ code, message }: SallyportError): string {
+  return message.slice(`[${code}] `.length);
 }
 
 /** True also for errors made by a second copy of this package. */

@@ -203,6 +203,8 @@ export interface Listener {
   /** The address really bound. */
   readonly host: string;
   readonly port: number;
+  /** False while nobody can reach it, although it was not closed. Absent where that cannot be. */
+  readonly isListening?: boolean;
   /** Stops accepting; accepted carriers live on. */
   close(): Promise<void>;
 }

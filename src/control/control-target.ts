@@ -10,6 +10,8 @@ export interface ControlStatus {
   readonly name: string;
   readonly creation: number;
   readonly endpoints: readonly string[];
+  /** As `Vitals.away`. */
+  readonly away: readonly string[];
   readonly sessions: number;
   /** `SHA256:...` of the node's key, or null without identity by key. */
   readonly fingerprint: string | null;

@@ -62,11 +62,12 @@ export class NodeTarget implements ControlTarget {
 
   status(): ControlStatus {
     const node = this.#node;
-    const { state, problems, seeds } = node.vitals();
+    const { state, problems, seeds, away } = node.vitals();
     return {
       name: node.name,
       creation: node.creation,
       endpoints: node.endpoints,
+      away,
       sessions: node.peers().length,
       fingerprint: node.identity?.fingerprint ?? null,
       trust: node.identity?.trust ?? null,

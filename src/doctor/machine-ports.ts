@@ -8,22 +8,39 @@ import { parseListen } from "../node/listen-option.ts";
 import type { NodeOptions } from "../node/options.ts";
 import { bad, type Check, fine, skipped } from "./check.ts";
 
-/** Whether the listeners could be bound; those of a running node are. `running`: its endpoints. */
+/** What a running node says of its listeners. */
+export interface RunningPorts {
+  readonly endpoints: readonly string[];
+  /** Those of them at which nobody can reach it now. */
+  readonly away: readonly string[];
+}
+
+/** Whether the listeners could be bound; those of a running node are, but for those that it has lost. */
 export async function checkPorts(
   options: NodeOptions,
   datagrams: Datagrams,
-  running: readonly string[] | undefined,
+  running: RunningPorts | undefined,
 ): Promise<readonly Check[]> {
-  if (running !== undefined) {
-    const bound =
-      running.length === 0 ? "the running node only dials" : `bound by the running node: ${running.join(", ")}`;
-    return [fine("ports", bound)];
-  }
+  if (running !== undefined) return runningPorts(running);
   const listen = options.listen ?? [];
   if (listen.length === 0) return [skipped("ports", "no listener: the node only dials")];
   const checks: Check[] = [];
   for (const text of listen) checks.push(await checkListener(text, options, datagrams));
   return checks;
+}
+
+function runningPorts({ endpoints, away }: RunningPorts): readonly Check[] {
+  if (endpoints.length === 0) return [fine("ports", "the running node only dials")];
+  const bound = endpoints.filter((endpoint) => !away.includes(endpoint));
+  const lost = away.map((endpoint) =>
+    bad(
+      "ports",
+      "NOT_LISTENING",
+      `the running node has lost ${endpoint}`,
+      "it comes back by itself within a minute; if not, or when it goes again, read the warnings in sallyport status",
+    ),
+  );
+  return bound.length === 0 ? lost : [fine("ports", `bound by the running node: ${bound.join(", ")}`), ...lost];
 }
 
 async function checkListener(

@@ -13,7 +13,7 @@ import type { NodeOptions } from "../node/options.ts";
 import { loadTlsSides } from "../node/tls-sides.ts";
 import { readPemCertificates } from "../x509/check-key.ts";
 import { bad, type Check, doubtful, fine, skipped } from "./check.ts";
-import { checkPorts } from "./machine-ports.ts";
+import { checkPorts, type RunningPorts } from "./machine-ports.ts";
 import { type NetworkWorld, namesAtEpmd } from "./network-probes.ts";
 import { beamNote, nameNotes } from "./notes.ts";
 
@@ -28,8 +28,8 @@ export interface MachineSubject {
   readonly options: NodeOptions;
   /** How the node does TLS, for the linter. */
   readonly setups: readonly TlsSetup[];
-  /** Endpoints of the node that runs with this configuration; undefined: none runs. */
-  readonly running: readonly string[] | undefined;
+  /** What the node that runs with this configuration says of its listeners; undefined: none runs. */
+  readonly running: RunningPorts | undefined;
   /** Path of its control socket; undefined where there is to be none. */
   readonly control: string | undefined;
 }

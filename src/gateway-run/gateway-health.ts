@@ -25,6 +25,7 @@ export function gatewayHealthOf({ status, expiry, unbound }: GatewayHealthParts)
   const rejecting = pairs.filter(({ policies }) => Object.values(policies).some(({ problem }) => problem !== null));
   const problems = [
     ...dates.map(({ reason }) => reason),
+    ...(state === "running" && unbound.length > 0 ? ["NOT_LISTENING"] : []),
     ...(audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
     ...(rejecting.length > 0 ? ["POLICY_REJECTED"] : []),
     ...(pairs.some(({ duty }) => duty.length > 0) ? ["DUTY_FAILED"] : []),

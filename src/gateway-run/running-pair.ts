@@ -76,7 +76,8 @@ export class RunningPair {
 
   /** At all its endpoints. */
   get isListening(): boolean {
-    return this.#bound.length === this.plan.listeners.length;
+    const reachable = this.#bound.filter(({ listener }) => listener.isListening !== false);
+    return reachable.length === this.plan.listeners.length;
   }
 
   /** Sessions, those in their handshake included. */

@@ -27,6 +27,8 @@ export interface Vitals {
   readonly isReady: boolean;
   /** `open`, `listener`, `certificates` and `policy`, each well or with a reason. */
   readonly checks: readonly CheckedPart[];
+  /** Those of `node.endpoints` at which nobody can reach it now, as while the engine of QUIC starts anew. */
+  readonly away: readonly string[];
   readonly selfNode: NodeName;
   /** False when it is closed or closing. */
   readonly isDistributed: boolean;

@@ -7,6 +7,9 @@ import type { Joining } from "./joining.ts";
 import type { NodeCore } from "./node-core.ts";
 import type { Attachment } from "./node-parts.ts";
 
+/** A listener that should be there is not. */
+const NOT_LISTENING = "NOT_LISTENING";
+
 /** What `vitals()` is made of. */
 export interface VitalsParts {
   readonly core: NodeCore;
@@ -30,10 +33,12 @@ export function vitalsOf(parts: VitalsParts): Vitals {
   const { core, peers, isOpen, audit, rejecting, joining, expiry } = parts;
   const connectedNodes = isOpen ? peers.map((peer) => peer.name) : [];
   const dates = expiry.problems();
-  const checks = checksOf(parts, dates);
+  const away = awayFrom(parts);
+  const checks = checksOf(parts, away, dates);
   const counters = countersOf(parts);
   const problems = [
     ...dates.map(({ reason }) => reason),
+    ...(away.length > 0 ? [NOT_LISTENING] : []),
     ...(audit?.isFailing === true ? ["AUDIT_NOT_WRITTEN"] : []),
     ...(rejecting.policy ? ["POLICY_REJECTED"] : []),
     ...(rejecting.certificate ? ["RELOAD_REJECTED"] : []),
@@ -42,7 +47,7 @@ export function vitalsOf(parts: VitalsParts): Vitals {
   ];
   return {
     state:
-      audit?.isClosed === true || dates.some(({ isGrave }) => isGrave)
+      audit?.isClosed === true || dates.some(({ isGrave }) => isGrave) || isNowhere(parts, away)
         ? "red"
         : problems.length === 0
           ? "green"
@@ -50,6 +55,7 @@ export function vitalsOf(parts: VitalsParts): Vitals {
     problems,
     isReady: checks.every(({ ok }) => ok),
     checks,
+    away,
     selfNode: core.name,
     isDistributed: isOpen,
     connectedNodes,
@@ -83,16 +89,28 @@ function countersOf({ core, audit, attachments }: VitalsParts): Counted {
   return { values, areWhole };
 }
 
+/** Endpoints that are to be there and are not. One that closes has left them of its own will. */
+function awayFrom({ isOpen, attachments }: VitalsParts): readonly string[] {
+  if (!isOpen) return [];
+  return attachments.flatMap(({ endpoint, isListening }) => (isListening?.() === false ? (endpoint ?? []) : []));
+}
+
+/** It accepts connections at some endpoint, and can be reached at none. */
+function isNowhere({ attachments }: VitalsParts, away: readonly string[]): boolean {
+  return away.length > 0 && away.length === attachments.filter(({ endpoint }) => endpoint !== undefined).length;
+}
+
 /** What peers need of this node. A policy file that was refused leaves the one before in force: it is loaded. */
 function checksOf(
   { isOpen, listens, attachments }: VitalsParts,
+  away: readonly string[],
   dates: readonly ExpiryProblem[],
 ): readonly CheckedPart[] {
-  const isBound = !listens || attachments.some(({ endpoint }) => endpoint !== undefined);
+  const isBound = away.length === 0 && (!listens || attachments.some(({ endpoint }) => endpoint !== undefined));
   const grave = dates.find(({ isGrave }) => isGrave);
   return [
     isOpen ? { name: "open", ok: true } : { name: "open", ok: false, reason: "NODE_CLOSED" },
-    isBound ? { name: "listener", ok: true } : { name: "listener", ok: false, reason: "NOT_LISTENING" },
+    isBound ? { name: "listener", ok: true } : { name: "listener", ok: false, reason: NOT_LISTENING },
     grave === undefined
       ? { name: "certificates", ok: true }
       : { name: "certificates", ok: false, reason: grave.reason },

@@ -196,6 +196,28 @@ describe("peers in health", () => {
     expect(await healthOf(net, a)).toMatchObject({ state: "yellow", problems: ["CHECK_FAILED"], isReady: true });
   });
 
+  it.each([
+    ["all of its listeners", [false, false], "red", false, ["tls://h:1", "quic://h:2"]],
+    ["one of its listeners", [true, false], "yellow", false, ["quic://h:2"]],
+    ["none of its listeners", [true, true], "green", true, []],
+  ] as const)("may find the node away from %s", async (_of, [tls, quic], state, isReady, away) => {
+    const net = new MemoryNodes(12);
+    const a = net.start("a@ha");
+    const close = async (): Promise<void> => undefined;
+    a.attach({ endpoint: "tls://h:1", isListening: () => tls, close });
+    a.attach({ endpoint: "quic://h:2", isListening: () => quic, close });
+    const problems = away.length > 0 ? ["NOT_LISTENING"] : [];
+    const listener = isReady
+      ? { name: "listener", ok: true }
+      : { name: "listener", ok: false, reason: "NOT_LISTENING" };
+    const vitals = a.vitals();
+    expect(vitals).toMatchObject({ state, problems, isReady, away });
+    expect(vitals.checks).toContainEqual(listener);
+    await Promise.all([a.close({ timeoutMs: 0 }), net.settle()]);
+    expect(a.vitals()).toMatchObject({ away: [], isReady: false });
+    expect(a.vitals().problems).toEqual([]);
+  });
+
   it("are none of a closed node, which says so and does not fail", async () => {
     const net = new MemoryNodes(2);
     const [a] = [net.start("a@ha"), net.start("b@hb")];

@@ -38,6 +38,8 @@ export interface NodeParts extends ConnectionParts, JoiningParts {
 export interface Attachment {
   /** Shown in `node.endpoints`; undefined for what is not an endpoint. */
   readonly endpoint?: string;
+  /** Whether its endpoint can be reached now. Absent: always. */
+  isListening?(): boolean;
   /** Where probes ask over HTTP; see `Node.healthEndpoint`. */
   readonly healthEndpoint?: string;
   /** Closed when the sessions have ended; the others before. Default false. */

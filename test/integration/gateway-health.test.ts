@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +10,10 @@ import type { GatewayNotice } from "../../src/gateway/notices.ts";
 import type { GatewayOptions } from "../../src/gateway/options.ts";
 import type { Node } from "../../src/node/api.ts";
 import { createTestAuthority, type TestAuthority } from "../../src/testkit/certificates.ts";
-import { freePort } from "../interop/erlang-node.ts";
+import { freePort, freeUdpPort } from "../interop/erlang-node.ts";
 import { issueParts } from "../interop/rig.ts";
 import { ask, Cli, type Fields } from "./cli-process.ts";
+import { engines } from "./engine-processes.ts";
 
 const HOME = mkdtempSync(join(tmpdir(), "sp-gwh-"));
 const [INSIDE, OUTSIDE] = ["desk@127.0.0.1", "shop@127.0.0.1"];
@@ -115,6 +116,32 @@ describe("the health of a gateway", () => {
     expect(named.body["pairs"]).toEqual([
       { name: "desk", isListening: true, endpoints: 1, connecting: 0, connected: [OUTSIDE] },
     ]);
+  });
+
+  it("is not ready while the engine of its QUIC listener is away, and says which pair that is", async () => {
+    const dir = join(HOME, "quic-keys");
+    mkdirSync(dir, { mode: 0o700 });
+    const made = await createNode({ epmd: "off", name: INSIDE, identity: { dir, trust: "tofu" } });
+    await made.close({ timeoutMs: 0 });
+    const before = engines();
+    const [pair] = options().pairs as readonly [GatewayOptions["pairs"][0]];
+    const identity = { dir, trust: "tofu" } as const;
+    const quic = { nodes: [OUTSIDE], listen: `quic://127.0.0.1:${await freeUdpPort()}`, cookie: COOKIE, identity };
+    const gateway = await createGateway({ pairs: [{ ...pair, outside: quic }], health: { listen: "0" } });
+    open.push(gateway);
+    const ready = async (): Promise<number | undefined> => (await get(gateway.healthEndpoint, "/ready")).status;
+    expect([await ready(), gateway.health().state]).toEqual([200, "green"]);
+    for (const pid of engines().filter((each) => !before.includes(each))) process.kill(pid, "SIGKILL");
+    await vi.waitFor(() => expect(gateway.health().isReady).toBe(false), { timeout: 20_000, interval: 5 });
+    expect(gateway.health()).toMatchObject({
+      state: "yellow",
+      problems: ["NOT_LISTENING"],
+      pairs: [{ name: "desk", isListening: false }],
+    });
+    await vi.waitFor(() => expect(gateway.health()).toMatchObject({ state: "green", isReady: true }), {
+      timeout: 20_000,
+    });
+    expect(await ready()).toBe(200);
   });
 
   it("tells of the ends of its own certificates and of those its legs were shown, while they are", async () => {

@@ -45,10 +45,12 @@ describe("a lost QUIC engine", () => {
     await far.ear.until(isClosed);
     expect(far.ear.cause).toMatchObject({ reason: "QUIC_ENGINE_LOST" });
     expect(server.gate.size).toBe(0);
+    expect(server.listener.isListening).toBe(false);
     // The port is dead until then, and QUIC sends its first packet again.
     const again = dial(dialler, server.listener.port);
     await again.ear.until(isOpen);
-    expect(server.warnings).toEqual(["QUIC_ENGINE_RESTART"]);
+    expect(server.warnings).toEqual(["QUIC_ENGINE_RESTART", "QUIC_LISTENER_BACK"]);
+    expect(server.listener.isListening).toBe(true);
     expect(server.engine.starts).toBe(2);
   });
 

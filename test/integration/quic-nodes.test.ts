@@ -137,6 +137,24 @@ describe("two nodes over QUIC", () => {
   });
 });
 
+describe("a node whose QUIC engine was killed", () => {
+  it("is not ready until its listener is back, which it tells", async () => {
+    const before = engines();
+    const a = await acceptor();
+    const warned = (wanted: string): Promise<unknown> =>
+      new Promise((resolve) => a.on("warning", ({ reason, message }) => reason === wanted && resolve(message)));
+    const [restart, back] = [warned("QUIC_ENGINE_RESTART"), warned("QUIC_LISTENER_BACK")];
+    expect(a.vitals()).toMatchObject({ state: "green", isReady: true, away: [] });
+    for (const pid of enginesSince(before)) process.kill(pid, "SIGKILL");
+    expect(await restart).toBe(
+      "the QUIC engine was ended by the system or by hand; all QUIC connections are lost; it is started anew in 1000 ms",
+    );
+    expect(a.vitals()).toMatchObject({ state: "red", isReady: false, away: a.endpoints, problems: ["NOT_LISTENING"] });
+    expect(await back).toBe(`the QUIC listener on ${a.endpoints[0]?.replace("quic://", "")} is back`);
+    expect(a.vitals()).toMatchObject({ state: "green", isReady: true, away: [] });
+  });
+});
+
 describe("what a node over QUIC rotates", () => {
   const world = {
     files: new RealFiles(),

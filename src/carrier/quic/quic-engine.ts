@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { fileURLToPath } from "node:url";
 import { addMs, type Clock, type MonotonicMs, type Timer } from "../../base/clock.ts";
-import type { SallyportError } from "../../base/errors.ts";
+import { type SallyportError, sentenceOf } from "../../base/errors.ts";
 import type { ChannelledSink } from "../channels.ts";
 import { formatAddress } from "../socket-address.ts";
 import {
@@ -60,6 +60,8 @@ export interface EngineListener {
   readonly order: () => object;
   /** It is bound. */
   bound(host: string, port: number): void;
+  /** The engine is gone, and the listener with it until `bound`. */
+  lost(): void;
   /** It cannot be bound; `system` is the system's code. */
   failed(system: string): void;
   /** A connection begins: makes its carrier, or refuses. */
@@ -315,6 +317,7 @@ export class QuicEngine {
     const entries = [...this.#entries.values()];
     this.#entries.clear();
     for (const { carrier, opened } of entries) carrier.closed(opened ? cause : causeAt("port"));
+    for (const listener of this.#listeners.values()) listener.lost();
     if (this.#closed) return;
     if (loss === "no-binding") {
       const listeners = [...this.#listeners.values()];
@@ -332,7 +335,7 @@ export class QuicEngine {
     const wait = this.#backoffMs;
     this.#backoffMs = Math.min(wait * 2, MAX_RESTART_BACKOFF_MS);
     const next = this.#listeners.size === 0 ? "at the next dial" : `in ${wait} ms`;
-    this.#warn("QUIC_ENGINE_RESTART", `${cause.message}; it is started anew ${next}`);
+    this.#warn("QUIC_ENGINE_RESTART", `${sentenceOf(cause)}; it is started anew ${next}`);
     if (this.#listeners.size === 0) return;
     this.#restart = this.#clock.at(addMs(now, wait), () => {
       if (!this.#closed && this.#listeners.size > 0) this.#need();

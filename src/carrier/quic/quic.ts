@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import { sentenceOf } from "../../base/errors.ts";
 import { checkKeyBelongs } from "../../x509/check-key.ts";
 import type { Admission, DialAddress, Listener } from "../carrier.ts";
 import type { ChannelledAcceptHandler, ChannelledCarrier, ChannelledDialer, ChannelledSink } from "../channels.ts";
@@ -38,6 +39,8 @@ export interface QuicListenOptions extends QuicCarrierOptions {
 
 /** A listener whose certificate can be replaced while it runs. */
 export interface QuicListener extends Listener {
+  /** False while its engine is away, and when its port is taken afterwards. */
+  readonly isListening: boolean;
   /** Later connections see this certificate. @throws {SallyportError} as `listenQuic` */
   replaceMaterial(material: QuicMaterial): void;
 }
@@ -100,8 +103,10 @@ class Listening implements QuicListener, EngineListener {
   #ownCert: Buffer;
   #id: number | undefined;
   #started: { resolve: () => void; reject: (cause: Error) => void } | undefined;
+  #isAway = false;
   host = "";
   port = 0;
+  isListening = false;
 
   constructor(
     engine: QuicEngine,
@@ -139,8 +144,17 @@ class Listening implements QuicListener, EngineListener {
   bound(host: string, port: number): void {
     this.host = host;
     this.port = port;
+    this.isListening = true;
     this.#started?.resolve();
     this.#started = undefined;
+    if (!this.#isAway) return;
+    this.#isAway = false;
+    this.#engine.warn("QUIC_LISTENER_BACK", `the QUIC listener on ${formatAddress(host, port)} is back`);
+  }
+
+  lost(): void {
+    this.#isAway ||= this.isListening;
+    this.isListening = false;
   }
 
   failed(system: string): void {
@@ -149,7 +163,7 @@ class Listening implements QuicListener, EngineListener {
     if (this.#started === undefined) {
       this.#engine.warn(
         "QUIC_LISTENER_LOST",
-        `${cause.message}; the QUIC listener is gone until the engine starts anew`,
+        `${sentenceOf(cause)}; the QUIC listener is gone until the engine starts anew`,
       );
       return;
     }
@@ -158,6 +172,7 @@ class Listening implements QuicListener, EngineListener {
   }
 
   ended(cause: Error): void {
+    this.isListening = false;
     this.#started?.reject(cause);
     this.#started = undefined;
   }
@@ -191,6 +206,7 @@ class Listening implements QuicListener, EngineListener {
   }
 
   close(): Promise<void> {
+    this.isListening = false;
     if (this.#id !== undefined) this.#engine.unlisten(this.#id);
     return Promise.resolve();
   }

@@ -7,6 +7,7 @@ import type { Fields } from "../../control/control-protocol.ts";
 import { checkSocketDirectory } from "../../control/socket-place.ts";
 import { bad, type Check, fine } from "../../doctor/check.ts";
 import { doctorMachine } from "../../doctor/machine.ts";
+import type { RunningPorts } from "../../doctor/machine-ports.ts";
 import type { NodeOptions } from "../../node/options.ts";
 import { EPMD_PORT } from "../../wire/epmd.ts";
 import { auditOf } from "../audit-directory.ts";
@@ -78,16 +79,20 @@ async function lookAtRunning(
   world: CommandWorld,
   flags: CommonFlags,
   control: string | undefined,
-): Promise<{ readonly running: readonly string[] | undefined; readonly found: readonly Check[] }> {
+): Promise<{ readonly running: RunningPorts | undefined; readonly found: readonly Check[] }> {
   try {
     if (control !== undefined && world.files.exists(control)) checkSocketDirectory(world.files, control);
     const client = await clientFor(world, flags);
     if (client === undefined) return { running: undefined, found: [] };
     try {
-      return { running: texts(await client.request("status", {}, LOCAL_MS), "endpoints"), found: [] };
+      const status = await client.request("status", {}, LOCAL_MS);
+      return { running: { endpoints: texts(status, "endpoints"), away: texts(status, "away") }, found: [] };
     } catch (error) {
       if (!(error instanceof SallyportError) || error.reason !== "CONTROL_OTHER_KIND") throw error;
-      return { running: [], found: dutyIn(await client.request("gateway.status", {}, LOCAL_MS)) };
+      return {
+        running: { endpoints: [], away: [] },
+        found: dutyIn(await client.request("gateway.status", {}, LOCAL_MS)),
+      };
     } finally {
       client.close();
     }

@@ -19,7 +19,7 @@ function human(result: Fields, { terminal }: CommandWorld): string {
     ["name", String(name)],
     ["creation", String(creation)],
     ["since", typeof startedMs === "number" ? moment(startedMs) : "?"],
-    ["endpoints", Array.isArray(endpoints) && endpoints.length > 0 ? endpoints.join(", ") : "none, it only dials"],
+    ["endpoints", endpointsText(texts(endpoints), texts(result["away"]))],
     ["health", Array.isArray(problems) && problems.length > 0 ? `${state}: ${problems.join(", ")}` : String(state)],
     ["sessions", String(sessions)],
     ["fingerprint", typeof fingerprint === "string" ? fingerprint : "none, it has no identity by key"],
@@ -30,6 +30,18 @@ function human(result: Fields, { terminal }: CommandWorld): string {
   const list: readonly unknown[] = Array.isArray(warnings) ? warnings : [];
   for (const warning of list) rows.push(["warning", messageOf(warning)]);
   return [...banner, fields(rows, terminal.colours.dim)].join("\n");
+}
+
+function texts(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** Where it listens, and of that where nobody can reach it now. */
+function endpointsText(endpoints: readonly string[], away: readonly string[]): string {
+  if (endpoints.length === 0) return "none, it only dials";
+  return endpoints
+    .map((endpoint) => (away.includes(endpoint) ? `${endpoint} (not listening now)` : endpoint))
+    .join(", ");
 }
 
 function messageOf(warning: unknown): string {
