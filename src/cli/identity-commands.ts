@@ -29,7 +29,7 @@ const JSON_RESULT = 'print {"ok":true,"result":...} or {"ok":false,"error":...} 
 const PEER: Argument = new Argument("<NAME>", "name of the other node, local@host");
 const CERTIFICATE: Option = new Option(
   "--certificate",
-  "the TLS certificate that the node makes for itself, and not its identity",
+  "the certificate that the node makes for itself, for QUIC, and for TLS without `tls`; not its identity",
 );
 const REPLACE: Option = new Option("--replace", "also where another key is pinned now");
 
@@ -62,7 +62,7 @@ function addKeys(program: Command, actions: IdentityActions): void {
     ),
     examples: ["sallyport keys init", "sallyport keys init --key-dir /etc/sallyport/keys"],
   }).action((flags: KeysInitFlags) => actions.keysInit(flags));
-  addCommand(keys, "show", "show name, fingerprint, public key and own certificate; nothing secret", {
+  addCommand(keys, "show", "show name, fingerprint, public key and certificates; nothing secret", {
     options: keyOptions(),
     examples: ["sallyport keys show", "sallyport keys show --json"],
   }).action((flags: KeyFlags) => actions.keysShow(flags));

@@ -23,6 +23,11 @@ function withoutKeys({ config }: KeyFlags): Pick<KeyFlags, "config"> {
   return config === undefined ? {} : { config };
 }
 
+/** Whether one of these endpoints or addresses is of QUIC. */
+export function isOverQuic(addresses: unknown): boolean {
+  return Array.isArray(addresses) && addresses.some((text) => String(text).startsWith("quic:"));
+}
+
 /** What Erlang calls a node without a name. Nobody can have it as a pin's name by accident. */
 const NAMELESS = "nonode@nohost";
 
@@ -32,8 +37,10 @@ export class KeyDirectory {
   readonly path: string;
   /** Of the node that owns the directory, when anything says it: `--name`, the configuration or its certificate. */
   readonly name: NodeName | undefined;
-  /** The certificate that the configuration names; undefined when the node makes its own. */
+  /** The certificate that the configuration names for TLS; undefined when the node makes its own. */
   readonly certFile: string | undefined;
+  /** Whether the configuration names a listener of QUIC, which shows the certificate that the node makes for itself. */
+  readonly listensOverQuic: boolean;
   readonly trustMode: "strict" | "tofu";
   readonly #world: CommandWorld;
   readonly #crypto: IdentityCrypto;
@@ -50,6 +57,7 @@ export class KeyDirectory {
     const book = gatherSettings({ ...withoutKeys(flags), timeout: 0, protocol: "auto" }, world, []);
     const certFile = book.find(["tls", "certFile"])?.value;
     this.certFile = typeof certFile === "string" ? certFile : undefined;
+    this.listensOverQuic = isOverQuic(book.find(["listen"])?.value);
     const configured = book.find(["name"])?.value;
     const name = flags.name ?? (typeof configured === "string" ? configured : undefined);
     this.name =

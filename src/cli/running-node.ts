@@ -46,6 +46,21 @@ export async function askIfRunning(
   }
 }
 
+/** Where the node that runs listens; empty when none runs, or it does not say. */
+export async function endpointsOfRunning(world: CommandWorld, flags: ControlFlags): Promise<readonly string[]> {
+  let client: ControlClient | undefined;
+  try {
+    client = await clientFor(world, flags);
+    const endpoints = (await client?.request("status", {}, LOCAL_MS))?.["endpoints"];
+    return Array.isArray(endpoints) ? endpoints.map(String) : [];
+  } catch (error) {
+    if (isSallyportError(error)) return [];
+    throw error;
+  } finally {
+    client?.close();
+  }
+}
+
 /** Whether the running node knows what was changed on disk: `none` runs, or it has no identity by key. */
 export type Told = "told" | "none" | "without-identity";
 

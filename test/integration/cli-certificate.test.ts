@@ -32,6 +32,7 @@ describe("keys and the certificate that a node makes for itself", () => {
       backup: expect.stringMatching(/\/backups\/\d{8}T\d{6}Z$/),
       files: ["tls/node.key", "tls/node.crt"],
     });
+    expect(second["uses"]).toEqual({ tls: true, quic: false });
     expect(await ask(HOME, "keys", "show")).toEqual({ ...before, certificate: second["certificate"] });
     const human = await runCli(HOME, ["keys", "show"]);
     expect(human.out).toMatch(

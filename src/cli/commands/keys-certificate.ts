@@ -6,10 +6,12 @@ import {
   rollbackOwnCertificate,
   rotateOwnCertificate,
 } from "../../node/certificate-rotation.ts";
+import { readPemCertificates } from "../../x509/check-key.ts";
+import { describeCertificate } from "../../x509/describe.ts";
 import type { CommandWorld } from "../command-world.ts";
-import { KeyDirectory, type KeyFlags } from "../key-directory.ts";
+import { isOverQuic, KeyDirectory, type KeyFlags } from "../key-directory.ts";
 import { reportResult } from "../report.ts";
-import { type Told, tellRunningNode } from "../running-node.ts";
+import { endpointsOfRunning, type Told, tellRunningNode } from "../running-node.ts";
 import { fields, moment } from "../table.ts";
 
 /** What may be shown of a certificate: the SHA-256 of its DER, and when it ends. */
@@ -19,12 +21,45 @@ export interface ShownCertificate {
   readonly notAfterMs: number;
 }
 
-/** The certificate that the node has made for itself; undefined when there is none, or the configuration names one. */
-export function shownCertificate(directory: KeyDirectory): ShownCertificate | undefined {
-  if (directory.certFile !== undefined) return undefined;
+/** What a node shows to those who connect over TLS and over QUIC. */
+export interface ShownCertificates {
+  /** The one that the node has made for itself; undefined when there is none, or nothing uses it. */
+  readonly own: ShownCertificate | undefined;
+  /** The file that the configuration names for TLS, and what it holds where it can be read. */
+  readonly configured: { readonly file: string; readonly shown: ShownCertificate | undefined } | undefined;
+  readonly uses: OwnUse;
+}
+
+/** What shows the certificate that a node makes for itself. */
+export interface OwnUse {
+  readonly tls: boolean;
+  readonly quic: boolean;
+}
+
+/** The certificates of the node that owns the directory. */
+export async function shownCertificates(
+  world: CommandWorld,
+  flags: KeyFlags,
+  directory: KeyDirectory,
+): Promise<ShownCertificates> {
+  const uses = await usesOf(world, flags, directory);
   const options = directory.certificateOptions();
-  const found = readPair(options, pairPath(options));
-  return found.kind === "pair" ? shown(found.pair) : undefined;
+  const found = uses.tls || uses.quic ? readPair(options, pairPath(options)) : undefined;
+  const own = found?.kind === "pair" ? shown(found.pair) : undefined;
+  const { certFile: file } = directory;
+  return { own, configured: file === undefined ? undefined : { file, shown: readConfigured(world, file) }, uses };
+}
+
+/** The rows of `keys show` about certificates: one, or one for each of TLS and QUIC. */
+export function certificateRows({ own, configured, uses }: ShownCertificates): readonly (readonly [string, string])[] {
+  if (configured === undefined) return [["certificate", certificateLine(own)]];
+  const { file, shown: its } = configured;
+  const tls = its === undefined ? file : `${file}, ${certificateLine(its)}`;
+  if (!uses.quic) return [["certificate", tls]];
+  return [
+    ["over TLS", tls],
+    ["over QUIC", own === undefined ? "none yet: the node makes one when it starts" : certificateLine(own)],
+  ];
 }
 
 /** A certificate on one line, for people. */
@@ -38,8 +73,8 @@ export function certificateLine(certificate: ShownCertificate | undefined): stri
  * @throws {SallyportError} ERR_CONFIG CERTIFICATE_CONFIGURED, KEY_MISSING, and what `rotateOwnCertificate` throws
  */
 export async function rotateCertificate(world: CommandWorld, flags: KeyFlags): Promise<void> {
-  const directory = selfMade(world, flags);
-  await report(world, flags, await rotateOwnCertificate(directory.certificateOptions()));
+  const { directory, uses } = await selfMade(world, flags);
+  await report(world, flags, await rotateOwnCertificate(directory.certificateOptions()), uses);
 }
 
 /**
@@ -51,27 +86,57 @@ export async function rollbackCertificate(
   flags: KeyFlags,
   stamp: string | undefined,
 ): Promise<void> {
-  const directory = selfMade(world, flags);
-  await report(world, flags, rollbackOwnCertificate(directory.certificateOptions(), stamp));
+  const { directory, uses } = await selfMade(world, flags);
+  await report(world, flags, rollbackOwnCertificate(directory.certificateOptions(), stamp), uses);
 }
 
-/** The key directory of a node that makes its certificate itself. */
-function selfMade(world: CommandWorld, flags: KeyFlags): KeyDirectory {
+interface SelfMade {
+  readonly directory: KeyDirectory;
+  readonly uses: OwnUse;
+}
+
+/** The key directory of a node that uses the certificate which it makes for itself. */
+async function selfMade(world: CommandWorld, flags: KeyFlags): Promise<SelfMade> {
   const directory = new KeyDirectory(world, flags);
-  if (directory.certFile !== undefined) {
+  const uses = await usesOf(world, flags, directory);
+  if (!uses.tls && !uses.quic) {
     throw new SallyportError(
       "ERR_CONFIG",
       "CERTIFICATE_CONFIGURED",
-      "the configuration names a certificate, and --certificate is about the one that a node makes for itself",
+      "the configuration names a certificate and no listener of QUIC, so that nothing shows the one that a node makes for itself, " +
+        "which --certificate is about",
       { stage: "tls", advice: "renew the certificate where it was issued, and put it in the place of the old one" },
     );
   }
   directory.mustHaveName();
   directory.load().key.destroy();
-  return directory;
+  return { directory, uses };
 }
 
-async function report(world: CommandWorld, flags: KeyFlags, rotation: CertificateRotation): Promise<void> {
+/** Over QUIC a node shows the one that it makes for itself, also where its TLS has another. A node that runs says what it listens on. */
+async function usesOf(world: CommandWorld, flags: KeyFlags, directory: KeyDirectory): Promise<OwnUse> {
+  const quic = directory.listensOverQuic || isOverQuic(await endpointsOfRunning(world, flags));
+  return { tls: directory.certFile === undefined, quic };
+}
+
+function readConfigured({ files }: CommandWorld, file: string): ShownCertificate | undefined {
+  try {
+    const [der] = readPemCertificates(files.readText(file), file);
+    if (der === undefined) return undefined;
+    const { fingerprint, notAfterMs } = describeCertificate(der);
+    return { fingerprint, notAfterMs };
+  } catch {
+    // The node itself says what is wrong with it, and so does `certs check`.
+    return undefined;
+  }
+}
+
+async function report(
+  world: CommandWorld,
+  flags: KeyFlags,
+  rotation: CertificateRotation,
+  uses: OwnUse,
+): Promise<void> {
   const { backup, files } = rotation;
   const old = rotation.old === undefined ? undefined : shown(rotation.old);
   const certificate = shown(rotation.current);
@@ -80,13 +145,19 @@ async function report(world: CommandWorld, flags: KeyFlags, rotation: Certificat
     [
       ["old certificate", certificateLine(old)],
       ["new certificate", certificateLine(certificate)],
+      ["shown over", usesText(uses)],
       ["backup", backup ?? "none"],
       ["node", SAYS[node]],
     ],
     world.terminal.colours.dim,
   );
-  const result = { oldCertificate: old ?? null, certificate, backup: backup ?? null, files, node };
+  const result = { oldCertificate: old ?? null, certificate, uses, backup: backup ?? null, files, node };
   reportResult(world.terminal, result, human);
+}
+
+function usesText({ tls, quic }: OwnUse): string {
+  if (!quic) return "TLS";
+  return tls ? "TLS and QUIC" : "QUIC; over TLS the one of the configuration stays";
 }
 
 function shown({ fingerprint, notAfterMs }: CertificateFacts): ShownCertificate {

@@ -10,7 +10,7 @@ import { reportResult } from "../report.ts";
 import { type Told, tellRunningNode } from "../running-node.ts";
 import { fields } from "../table.ts";
 import { printable } from "../terminal.ts";
-import { certificateLine, rollbackCertificate, rotateCertificate, shownCertificate } from "./keys-certificate.ts";
+import { certificateRows, rollbackCertificate, rotateCertificate, shownCertificates } from "./keys-certificate.ts";
 
 export interface KeysInitFlags extends KeyFlags {
   readonly newIdentity?: boolean;
@@ -43,7 +43,7 @@ export interface KeysRotateFlags extends KeyFlags {
   readonly certificate?: boolean;
 }
 
-/** `keys show`: the public side of the pair, and the certificate that the node has made for itself. */
+/** `keys show`: the public side of the pair, and the certificates that the node shows. */
 export async function keysShow(world: CommandWorld, flags: KeyFlags): Promise<void> {
   const directory = new KeyDirectory(world, flags);
   const { key, chain, warnings } = directory.load();
@@ -52,7 +52,7 @@ export async function keysShow(world: CommandWorld, flags: KeyFlags): Promise<vo
   const publicKey = formatPublicKey(key.publicKey);
   const { fingerprint } = key;
   const name = directory.name ?? null;
-  const certificate = shownCertificate(directory);
+  const certificates = await shownCertificates(world, flags, directory);
   const human = fields(
     [
       ["name", name ?? "unknown"],
@@ -61,13 +61,16 @@ export async function keysShow(world: CommandWorld, flags: KeyFlags): Promise<vo
       ["secret in", files.secret],
       ["public in", files.public],
       ["rotations", `${chain.length} that peers can follow`],
-      ["certificate", directory.certFile ?? certificateLine(certificate)],
+      ...certificateRows(certificates),
       ...(name === null ? [] : [["in policies", entryFor(name, fingerprint)] as const]),
     ],
     world.terminal.colours.dim,
   );
   const rotations = chain.length;
-  const result = { name, fingerprint, publicKey, files, rotations, certificate: certificate ?? null, warnings };
+  const certificate = certificates.own ?? null;
+  const { configured, uses } = certificates;
+  const tls = configured === undefined ? null : { file: configured.file, ...configured.shown };
+  const result = { name, fingerprint, publicKey, files, rotations, certificate, uses, tls, warnings };
   reportResult(world.terminal, result, human);
 }
 
