@@ -45,7 +45,7 @@ import { materialOf, OwnCertificate } from "./node/own-certificate.ts";
 import { visibleWarning } from "./node/quic-visible.ts";
 import { watchForRestart } from "./node/restart-watch.ts";
 import { readSeeds } from "./node/seeds.ts";
-import { makeThrowaway, type ThrowawayIdentity } from "./node/throwaway-identity.ts";
+import { makeThrowaway, type OneShot } from "./node/throwaway-identity.ts";
 import { TlsDebugLog } from "./node/tls-debug-log.ts";
 import { acceptCounters, attachListener, bindListener, type TlsUser } from "./node-listeners.ts";
 import { quicOf, schemesOf, usesQuic } from "./quic-node.ts";
@@ -73,19 +73,16 @@ export function createNode(options: NodeOptions | NamedByVmArgs): Promise<Node> 
   return createNodeWith(options, new RealClock());
 }
 
-/**
- * Makes a node that dials over QUIC with a key for this life, which lies on no disk. Over TLS it is a node without an identity.
- * @throws as `createNode`
- */
-export function createThrowawayNode(options: NodeOptions, throwaway: ThrowawayIdentity): Promise<Node> {
-  return createNodeWith(options, new RealClock(), throwaway);
+/** Makes the node of one command. @throws as `createNode` */
+export function createOneShotNode(options: NodeOptions, oneShot: OneShot): Promise<Node> {
+  return createNodeWith(options, new RealClock(), oneShot);
 }
 
 /** The same by another clock, such as that of a machine that is wrong; TLS itself goes by the machine's. For tests. */
 export async function createNodeWith(
   options: NodeOptions | NamedByVmArgs,
   clock: Clock,
-  throwaway?: ThrowawayIdentity,
+  oneShot: OneShot = {},
 ): Promise<Node> {
   const held: Held = {};
   const warnings: Warning[] = [];
@@ -93,7 +90,7 @@ export async function createNodeWith(
   try {
     const settings = withErlangFiles(options, world, warnings);
     const erlangFiles = [options.vmArgs, options.sslDistOptfile].map(pathOf).filter((path) => path !== undefined);
-    return await makeNode(settings, throwaway, erlangFiles, held, warnings, clock);
+    return await makeNode(settings, oneShot, erlangFiles, held, warnings, clock);
   } catch (error) {
     held.lock?.release();
     held.peerHosts?.stop();
@@ -110,7 +107,7 @@ interface Held {
 /** Puts what it takes of the system before the node stands into `held`. */
 async function makeNode(
   options: NodeOptions,
-  throwaway: ThrowawayIdentity | undefined,
+  { throwaway, isNativeOnly = false }: OneShot,
   erlangFiles: readonly string[],
   held: Held,
   warnings: Warning[],
@@ -232,6 +229,7 @@ async function makeNode(
   const node: SallyportNode = new SallyportNode({
     own,
     identity: keeper,
+    isNativeOnly,
     audit,
     doors,
     admission,

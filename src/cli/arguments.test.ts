@@ -12,7 +12,8 @@ async function parsed(args: readonly string[]): Promise<readonly unknown[]> {
       calls.push([name, ...given]);
     };
   const names = ["init", "start", "ping", "call", "cast", "send", "rpc", "spawn", "demo"] as const;
-  const actions = Object.fromEntries(names.map((name) => [name, record(name)])) as unknown as Actions;
+  const more = ["attach", "doctor", "doctorConnect"] as const;
+  const actions = Object.fromEntries([...names, ...more].map((name) => [name, record(name)])) as unknown as Actions;
   const program = buildProgram(actions, "1.2.3", () => undefined);
   await program.parseAsync(normalizeArguments(args, grammarOf(program)), { from: "user" });
   expect(calls).toHaveLength(1);
@@ -70,6 +71,13 @@ describe("the arguments", () => {
     await expect(parsed(["ping", "--dangerous-plaintext=all", "n@h"])).rejects.toThrow(CommanderError);
   });
 
+  it.each(["auto", "native", "otp", "barrel"])("of a command that dials take the protocol %s", async (protocol) => {
+    for (const command of [["ping"], ["doctor", "connect"], ["attach"]]) {
+      const [, flags] = await parsed([...command, "n@h", "--protocol", protocol]);
+      expect(flags).toMatchObject({ protocol });
+    }
+  });
+
   it("collect repeated options and have the documented defaults", async () => {
     const [, flags] = await parsed(["ping", "n@h", "--resolve", "a@h=1.2.3.4:1", "--resolve", "b@h=1.2.3.4:2"]);
     expect(flags).toEqual({ resolve: ["a@h=1.2.3.4:1", "b@h=1.2.3.4:2"], timeout: 5000, protocol: "auto" });
@@ -87,7 +95,8 @@ describe("the arguments", () => {
     [["ping", "n@h", "--timeout", "1e3"]],
     [["ping", "n@h", "--timeout", "99999999999"]],
     [["ping", "n@h", "--epmd", "maybe"]],
-    [["ping", "n@h", "--protocol", "native"]],
+    [["ping", "n@h", "--protocol", "native2"]],
+    [["start", "--protocol", "native"]],
     [[]],
   ])("refuses %j", async (args) => {
     await expect(parsed(args)).rejects.toMatchObject({ exitCode: 1 });

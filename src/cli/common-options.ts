@@ -20,7 +20,8 @@ export interface CommonFlags {
   readonly timeout: number;
   readonly json?: boolean;
   readonly dangerousPlaintext?: "loopback" | "any";
-  readonly protocol: "auto" | "otp" | "barrel";
+  /** `native` of commands that dial once only. */
+  readonly protocol: "auto" | "native" | "otp" | "barrel";
   /** False for --no-config. */
   readonly config?: string | boolean;
   readonly visible?: boolean;
@@ -45,8 +46,22 @@ export const DEFAULT_TIMEOUT_MS = 5_000;
 /** Longest time a timer of the platform takes, in milliseconds. */
 const MAX_TIME_MS = 0x7fff_ffff;
 
+const PROTOCOL = new Option(
+  "--protocol <protocol>",
+  "how to talk to peers: otp leaves the identity out, barrel is QUIC",
+)
+  .choices(["auto", "otp", "barrel"])
+  .default("auto");
+
+const DIAL_PROTOCOL = new Option(
+  "--protocol <protocol>",
+  "how to talk to NODE: native is by key over TLS and nothing else, otp leaves the identity out, barrel is QUIC",
+)
+  .choices(["auto", "native", "otp", "barrel"])
+  .default("auto");
+
 /** Options of commands that run a node, in the order of `--help`. */
-export function nodeOptions(): Option[] {
+export function nodeOptions(protocol: Option = PROTOCOL): Option[] {
   return [
     ...configOptions(),
     new Option(
@@ -71,9 +86,7 @@ export function nodeOptions(): Option[] {
     new Option("--discovery-dir <dir>", "directory shared with other machines, with a file about each node"),
     new Option("--epmd <mode>", "what to do with EPMD (default: lookup)").choices(["lookup", "register", "off"]),
     new Option("--epmd-port <port>", "port of EPMD (default: 4369)").argParser(wholeNumber(1, 65_535)),
-    new Option("--protocol <protocol>", "how to talk to peers: otp leaves the identity out, barrel is QUIC")
-      .choices(["auto", "otp", "barrel"])
-      .default("auto"),
+    protocol,
     new Option("--tick-time <ms>", "net_ticktime of the network (default: 60000)").argParser(
       wholeNumber(1, MAX_TIME_MS),
     ),
@@ -112,7 +125,7 @@ export function controlOptions(): Option[] {
 /** Options of commands that dial a node once. */
 export function oneShotOptions(): Option[] {
   return [
-    ...nodeOptions(),
+    ...nodeOptions(DIAL_PROTOCOL),
     new Option(
       "--peer-key <key>",
       "over QUIC without --key-dir: the key that NODE must show, SHA256:... or ed25519:...",

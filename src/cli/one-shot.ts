@@ -107,7 +107,7 @@ export async function withConnection<T>(
   const throwaway = throwawayOf(world, flags, settings, target);
   if (throwaway !== undefined && flags.name !== undefined) early.push(throwawayUnderName(settings.name));
   for (const warning of early) warn(warning);
-  const node = await oneShotNode(settings, throwaway);
+  const node = await oneShotNode(settings, throwaway, flags);
   node.on("warning", warn);
   try {
     const shown = quotePeerText(target);
@@ -123,13 +123,15 @@ export async function withConnection<T>(
 }
 
 function refuseOwnOptions(flags: CommonFlags): void {
-  for (const [flag, option] of Object.entries(OWN_OPTIONS)) {
-    if (!Object.hasOwn(flags, flag)) continue;
-    throw new SallyportError(
-      "ERR_CONFIG",
-      "CONTROL_OPTIONS",
-      `the running node does this command, and cannot take ${option} over`,
-      { advice: `leave ${option} out, or add --no-control to do it from a node of this command's own` },
-    );
-  }
+  for (const [flag, option] of Object.entries(OWN_OPTIONS)) if (Object.hasOwn(flags, flag)) throw notTakenOver(option);
+  if (flags.protocol !== "auto") throw notTakenOver("--protocol", " (it talks to NODE as its own configuration says)");
+}
+
+function notTakenOver(option: string, why = ""): SallyportError {
+  return new SallyportError(
+    "ERR_CONFIG",
+    "CONTROL_OPTIONS",
+    `the running node does this command, and cannot take ${option} over`,
+    { advice: `leave ${option} out${why}, or add --no-control to do it from a node of this command's own` },
+  );
 }

@@ -75,6 +75,33 @@ describe("an identity", () => {
     expect(settingsOfNode(FLAGS, disk).quic).toBeUndefined();
   });
 
+  it("speaks no QUIC where only the native handshake is to be spoken, and is needed for it", () => {
+    const flags = { ...FLAGS, protocol: "native", resolve: ["a@h=quic://127.0.0.1:4433"] } as const;
+    const more = { identity, quic: {}, listen: ["quic://127.0.0.1"], discovery: { barrel: { dns: true }, dns: true } };
+    const config = JSON.stringify({ ...JSON.parse(CONFIG), ...more });
+    const settings = settingsOfOneShot(flags, world({ "/srv/shop/sallyport.jsonc": config }));
+    expect(settings).toMatchObject({ identity: keys, discovery: { dns: true } });
+    expect(settings.discovery).not.toHaveProperty("barrel");
+    expect(settings).not.toHaveProperty("quic");
+    for (const without of [
+      { ...FLAGS, control: false },
+      { ...FLAGS, config: false },
+    ])
+      expect(() => settingsOfOneShot({ ...without, protocol: "native" }, disk)).toThrow(
+        expect.objectContaining({ code: "ERR_CONFIG", reason: "NATIVE_NEEDS_IDENTITY" }),
+      );
+  });
+
+  it("dials over QUIC as its node would, which listens there", () => {
+    const listen = ["tls://0.0.0.0:9100", "quic://127.0.0.1"];
+    const config = JSON.stringify({ ...JSON.parse(CONFIG), identity, listen });
+    const both = world({ "/srv/shop/sallyport.jsonc": config });
+    expect(settingsOfOneShot(FLAGS, both)).toMatchObject({ quic: { retry: false }, identity: keys });
+    expect(settingsOfOneShot({ ...FLAGS, protocol: "otp" }, both)).not.toHaveProperty("quic");
+    expect(settingsOfOneShot({ ...FLAGS, control: false }, both)).not.toHaveProperty("quic");
+    expect(settingsOfOneShot(FLAGS, disk)).not.toHaveProperty("quic");
+  });
+
   it("of which nothing says the name is not used", () => {
     const nameless = world({});
     expect(() => settingsOfOneShot({ ...FLAGS, keyDir: "keys" }, nameless)).toThrow(
@@ -242,6 +269,14 @@ describe("a one-shot command over QUIC without a key directory", () => {
     const settings = shot({ control: false }, disk);
     expect(settings).toMatchObject({ quic: { allowPublic: true }, name: expect.stringMatching(/^cli-/) });
     expect(settings).not.toHaveProperty("identity");
+  });
+
+  it("goes by a configuration that listens on QUIC and nothing else", () => {
+    const only = { name: "shop@db1", listen: ["quic://127.0.0.1"], identity: { dir: "keys" } };
+    const disk = world({ "/srv/shop/sallyport.jsonc": JSON.stringify(only) });
+    const settings = shot({ control: false }, disk);
+    expect(settings).toMatchObject({ quic: { retry: false }, name: expect.stringMatching(/^cli-/) });
+    for (const key of ["identity", "listen"]) expect(settings).not.toHaveProperty(key);
   });
 
   it("takes no name from a certificate, which others may know by another key", () => {

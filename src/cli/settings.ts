@@ -83,12 +83,17 @@ export function settingsOfOneShot(
   const config = book.options() as ConfigOptions;
   const mayAsk = flags.control !== false && config.control !== false;
   const isStranger = !(mayAsk && hasOwnIdentity(book));
+  const hasQuic = usesQuic(config);
   for (const key of ["listen", "advertise", "accept", "seeds", "exchange", "health"]) book.drop([key], isOfNode);
   if (isStranger) for (const key of ["name", "identity", "policy"]) book.drop([key], isOfNode);
   const hasKey = book.find(["identity", "dir"]) !== undefined;
   if (!hasKey) book.drop(["identity"]);
-  const overQuic = isOverQuic(book, flags, target);
-  if (overQuic && book.find(["quic", "retry"]) === undefined) sayQuic(book, "--resolve");
+  if (!hasKey && flags.protocol === "native") throw nativeNeedsIdentity();
+  const overQuic = isOverQuic(book, flags, target, hasQuic);
+  // What the node would dial over QUIC, a command with its key dials as well.
+  const asNode = hasKey && hasQuic && flags.protocol === "auto";
+  if ((overQuic || asNode) && book.find(["quic", "retry"]) === undefined)
+    sayQuic(book, asNode ? "listen" : "--resolve");
   if (!overQuic && !hasKey) book.drop(["quic"]);
   if (book.find(["epmd"])?.value === "register") {
     book.drop(["epmd"], isOfNode);
@@ -106,11 +111,11 @@ export function settingsOfOneShot(
 }
 
 /** Whether this command asks for QUIC: by its protocol, by the address of the node that it dials, or since it has nothing else. */
-function isOverQuic(book: SettingsBook, { protocol }: CommonFlags, target: string): boolean {
+function isOverQuic(book: SettingsBook, { protocol }: CommonFlags, target: string, hasQuic: boolean): boolean {
   if (protocol !== "auto") return protocol === "barrel";
   const winners = book.winners();
   const has = (key: string): boolean => winners.some(({ path }) => path[0] === key);
-  if (has("quic") && !has("tls") && !has("dangerous")) return true;
+  if (hasQuic && !has("tls") && !has("dangerous")) return true;
   const dialled = dialledName(target);
   return winners.some(({ path, value, level }) => {
     const [key, text = ""] = path;
@@ -152,6 +157,8 @@ export function gatherSettings(flags: CommonFlags, world: SettingsWorld, warning
   // An identity would offer the protocol that is asked not to be spoken.
   if (flags.protocol === "otp") book.drop(["identity"]);
   if (flags.protocol === "barrel") onlyQuic(book);
+  // What is found over QUIC is none of what may be dialled.
+  if (flags.protocol === "native") for (const path of [["quic"], ["discovery", "barrel"]]) book.drop(path);
   putErlangFiles(book, { ...world, exposed }, warnings);
   exposed.settle(book.find(["profile"])?.value === "strict" ? "strict" : "standard", warnings);
   return book;
@@ -253,6 +260,18 @@ function merge(book: SettingsBook, world: SettingsWorld): Merged {
   const unproven = merged.tls === undefined && merged.identity === undefined && !usesQuic(merged);
   if (unproven && (merged.dangerous?.plaintext ?? false) === false) throw noCertificates();
   return { ...merged, ...policyOf(policy, world) };
+}
+
+function nativeNeedsIdentity(): SallyportError {
+  return new SallyportError(
+    "ERR_CONFIG",
+    "NATIVE_NEEDS_IDENTITY",
+    "with --protocol native both sides prove their keys, and this command has no key directory",
+    {
+      stage: "identity",
+      advice: "add --key-dir with a key that NODE trusts, and --name with the name that goes with it",
+    },
+  );
 }
 
 function demandWhole({ certFile, keyFile, caFile }: Partial<TlsOption>): void {

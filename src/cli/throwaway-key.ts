@@ -4,7 +4,7 @@ import { quotePeerText } from "../base/escape.ts";
 import type { IdentityCrypto } from "../base/identity-crypto.ts";
 import { type NodeName, parseDialTarget } from "../base/node-name.ts";
 import type { ConfigWarning } from "../config/erlang-text.ts";
-import { createNode, createThrowawayNode } from "../create-node.ts";
+import { createOneShotNode } from "../create-node.ts";
 import type { ConnectReport } from "../doctor/report.ts";
 import { type Fingerprint, fingerprintOf, parseKeyText } from "../identity/public-key.ts";
 import type { Node, Peer } from "../node/api.ts";
@@ -54,8 +54,12 @@ export function throwawayOf(
 }
 
 /** The node of a one-shot command. @throws as `createNode` */
-export function oneShotNode(settings: NodeOptions, throwaway: ThrowawayIdentity | undefined): Promise<Node> {
-  return throwaway === undefined ? createNode(settings) : createThrowawayNode(settings, throwaway);
+export function oneShotNode(
+  settings: NodeOptions,
+  throwaway: ThrowawayIdentity | undefined,
+  { protocol }: Pick<CommonFlags, "protocol">,
+): Promise<Node> {
+  return createOneShotNode(settings, { throwaway, isNativeOnly: protocol === "native" });
 }
 
 /** Told where `--trust tofu` took a key: nothing keeps it. */

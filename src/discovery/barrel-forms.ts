@@ -10,7 +10,7 @@ import { Atom, type Term, Tuple } from "../term/types.ts";
 import { isAddress } from "./address.ts";
 import { DNS_RESOLVE_MS } from "./dns.ts";
 import type { DnsClient } from "./dns-client.ts";
-import type { EndpointForm } from "./endpoint-file.ts";
+import { type EndpointForm, WAYS_TO_QUIC } from "./endpoint-file.ts";
 
 /** Nodes in one static table. */
 export const MAX_BARREL_NODES = 10_000;
@@ -31,7 +31,7 @@ export const BARREL_FORM: EndpointForm = {
     return quic === undefined ? undefined : `{"${quic.host}",${quic.port}}.\n`;
   },
   parse(bytes, _name, schemes) {
-    if (!schemes.includes("quic")) return "it leads to QUIC, which is not dialled here";
+    if (!schemes.includes("quic")) return `it leads to QUIC, which is not dialled here; ${WAYS_TO_QUIC}`;
     const term = readTerm(bytes.toString("utf8"));
     const address = term instanceof Tuple && term.elements.length === 2 ? addressOf(term) : undefined;
     return address === undefined ? 'its file does not hold {"HOST",PORT}.' : [address];

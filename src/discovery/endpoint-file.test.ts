@@ -2,7 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseNodeName } from "../base/node-name.ts";
 import type { DialAddress } from "../carrier/carrier.ts";
-import { formatEndpointFile, MAX_ENDPOINT_FILE_BYTES, MAX_FILE_ENDPOINTS, parseEndpointFile } from "./endpoint-file.ts";
+import {
+  formatEndpointFile,
+  MAX_ENDPOINT_FILE_BYTES,
+  MAX_FILE_ENDPOINTS,
+  parseEndpointFile,
+  WAYS_TO_QUIC,
+} from "./endpoint-file.ts";
 
 const B = parseNodeName("b@Host");
 const parse = (text: string, schemes: readonly DialAddress["scheme"][] = ["tls"]) =>
@@ -56,6 +62,10 @@ describe("endpoint files", () => {
     const both = JSON.stringify({ ...good, endpoints: ["tcp://h:1", "tls://h:2"] });
     expect(parse(both)).toEqual([{ scheme: "tls", host: "h", port: 2 }]);
     expect(parse(both, ["tls", "tcp"])).toHaveLength(2);
+    const quic = JSON.stringify({ ...good, endpoints: ["quic://h:1"] });
+    expect(parse(quic, ["tls", "quic"])).toEqual([{ scheme: "quic", host: "h", port: 1 }]);
+    expect(parse(quic)).toBe(`its file has no endpoint that is dialled here (tls); ${WAYS_TO_QUIC}`);
+    expect(parse(JSON.stringify({ ...good, endpoints: ["tcp://h:1"] }))).not.toContain("QUIC");
   });
 
   it("never throw and never give anything but addresses, whatever stands in them", () => {

@@ -13,6 +13,9 @@ export const MAX_FILE_ENDPOINTS = 8;
 /** Largest endpoint file, in bytes: eight endpoints with the longest host names fit. */
 export const MAX_ENDPOINT_FILE_BYTES = 4_096;
 
+/** For a node that does not dial QUIC, and found nothing else. */
+export const WAYS_TO_QUIC = "over QUIC it is reached with --protocol barrel, or with quic in the configuration";
+
 /** A form of files about nodes in a directory. */
 export interface EndpointForm {
   /** Undefined when the name has no place in this form. `stem`: the file-safe form of a name that pins have. */
@@ -62,12 +65,16 @@ export function parseEndpointFile(
   if (!Array.isArray(endpoints) || endpoints.length === 0) return "its file has no endpoints";
   if (endpoints.length > MAX_FILE_ENDPOINTS) return `its file has more than ${MAX_FILE_ENDPOINTS} endpoints`;
   const out: DialAddress[] = [];
+  let isOverQuic = false;
   for (const endpoint of endpoints) {
     const address = typeof endpoint === "string" ? tryAddress(endpoint, "tls") : undefined;
     if (address === undefined) return `its file has an endpoint that is none: ${shown(endpoint)}`;
     if (schemes.includes(address.scheme)) out.push(address);
+    else if (address.scheme === "quic") isOverQuic = true;
   }
-  return out.length > 0 ? out : `its file has no endpoint that is dialled here (${schemes.join(", ")})`;
+  if (out.length > 0) return out;
+  const none = `its file has no endpoint that is dialled here (${schemes.join(", ")})`;
+  return isOverQuic ? `${none}; ${WAYS_TO_QUIC}` : none;
 }
 
 function shown(value: unknown): string {

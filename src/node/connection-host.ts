@@ -48,6 +48,8 @@ export interface ConnectionHost {
   readonly judgeCertificate: CertificateJudge;
   /** Undefined for a node without an identity key: it speaks OTP only. */
   readonly identity: IdentityKeeper | undefined;
+  /** Whoever does not speak the native handshake is refused. */
+  readonly isNativeOnly: boolean;
   /** What a policy decides on, of an authenticated peer. */
   factsOf(peer: KnownConnection): PeerFacts;
   /** Whether the policy lets it connect, and what it may do. */

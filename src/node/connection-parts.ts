@@ -36,6 +36,8 @@ export interface ConnectionParts {
   readonly isCertificateIssued?: boolean | undefined;
   /** The node's own key and its trust in others'; undefined for a node that speaks OTP only. */
   readonly identity?: IdentityKeeper | undefined;
+  /** It takes nobody who does not speak the native handshake. Default false. */
+  readonly isNativeOnly?: boolean | undefined;
   /** Who may become a session at all; default everybody. */
   readonly doors?: Doors | undefined;
   readonly maxSessions?: number | undefined;

@@ -16,7 +16,7 @@ import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { Attempt, AttemptFacts } from "./attempts.ts";
 import type { ConnectionHost } from "./connection-host.ts";
 import type { PendingTrust } from "./identity-keeper.ts";
-import { nativeOnly } from "./native-only.ts";
+import { nativeOnly, notNative } from "./native-only.ts";
 import { closedBeforeSession } from "./node-closed.ts";
 import { checkChain, checkName } from "./peer-certificate.ts";
 import { dialledKeyOf } from "./peer-facts.ts";
@@ -99,14 +99,15 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
 
   secured(info: CarrierInfo): void {
     this.#info = info;
+    const { identity, judgeCertificate } = this.#host;
+    const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
+    if (this.#host.isNativeOnly && !isNative) throw notNative(this.#target, info);
     if (info.proven !== undefined) {
       this.#assurance = info.proven.assurance;
       if (this.#target !== undefined) this.#host.watches.secured(this.#target, info);
       return;
     }
     const target = this.#target;
-    const { identity, judgeCertificate } = this.#host;
-    const isNative = info.alpn === NATIVE_ALPN && identity !== undefined;
     this.#attempt.secured(isNative ? "native" : "otp");
     if (this.#moving !== undefined && !(isNative && this.#host.moves.pays(this.#moving, info))) {
       throw nothingNewer(this.#moving.peer.name);

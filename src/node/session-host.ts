@@ -55,6 +55,7 @@ export class SessionHost implements ConnectionHost {
   readonly self: Pick<NodeCore, "name" | "clock">;
   readonly judgeCertificate: CertificateJudge;
   readonly identity: IdentityKeeper | undefined;
+  readonly isNativeOnly: boolean;
   readonly doors: Doors;
   readonly knownAddresses: KnownAddresses = new KnownAddresses();
   readonly health: HealthBook;
@@ -116,6 +117,7 @@ export class SessionHost implements ConnectionHost {
     this.#inbound = inbound;
     this.judgeCertificate = parts.judgeCertificate;
     this.identity = parts.identity;
+    this.isNativeOnly = parts.isNativeOnly ?? false;
     this.doors = parts.doors ?? new Doors();
     for (const address of this.identity?.addressesOfTrusted() ?? []) this.knownAddresses.add(address);
     this.identity?.watch({

@@ -20,6 +20,14 @@ export interface ThrowawayIdentity {
   advice(reason: TrustRefusal, shown: Fingerprint): string | undefined;
 }
 
+/** What the node of one command is told beside its options. */
+export interface OneShot {
+  /** It dials over QUIC with a key for this life, which lies on no disk. Over TLS it is a node without an identity. */
+  readonly throwaway?: ThrowawayIdentity | undefined;
+  /** It speaks by key over TLS and in no other way. Default false. */
+  readonly isNativeOnly?: boolean;
+}
+
 export interface ThrowawayWorld {
   readonly crypto: IdentityCrypto;
   readonly random: Random;

@@ -85,6 +85,7 @@ describe("the control socket", () => {
       name: SHOP,
       creation: expect.any(Number),
       endpoints: [expect.stringMatching(/^tls:\/\/127\.0\.0\.1:\d+$/)],
+      away: [],
       sessions: 0,
       fingerprint,
       trust: "tofu",
@@ -139,10 +140,23 @@ describe("the control socket", () => {
       code: "ERR_DEADLINE",
     });
     expect(await refused(SHOP_HOME, "ping", "none@127.0.0.1", "--timeout", "500")).toMatchObject({ exit: 4 });
-    expect(await refused(SHOP_HOME, "ping", DESK, "--resolve", `${DESK}=127.0.0.1:1`)).toMatchObject({
-      exit: 2,
-      reason: "CONTROL_OPTIONS",
-    });
+  });
+
+  it.each([
+    ["--resolve", `${DESK}=127.0.0.1:1`],
+    ["--protocol", "barrel"],
+    ["--protocol", "native"],
+    ["--protocol", "otp"],
+  ])("refuses what it cannot take over: %s %s", async (option, value) => {
+    const { message, advice, ...error } = await refused(SHOP_HOME, "ping", DESK, option, value);
+    expect(error).toMatchObject({ exit: 2, reason: "CONTROL_OPTIONS" });
+    expect(message).toContain(`cannot take ${option} over`);
+    expect(advice).toContain(`leave ${option} out`);
+    expect(await refused(SHOP_HOME, "doctor", "connect", DESK, option, value)).toMatchObject({ exit: 2 });
+  });
+
+  it("takes --protocol auto, which is what it does anyway", async () => {
+    expect(await ask(SHOP_HOME, "ping", DESK, "--protocol", "auto")).toMatchObject({ protocol: "native" });
   });
 
   it("says that no node runs", async () => {

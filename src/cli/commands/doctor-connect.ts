@@ -55,7 +55,7 @@ async function fromOneShot(world: CommandWorld, flags: CommonFlags, target: stri
   try {
     options = settingsOfOneShot(flags, world, warnings, target);
     throwaway = throwawayOf(world, flags, options, target);
-    node = await oneShotNode(options, throwaway);
+    node = await oneShotNode(options, throwaway, flags);
   } catch (error) {
     if (!isSallyportError(error)) throw error;
     return unstarted(target, error);
