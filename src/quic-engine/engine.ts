@@ -39,6 +39,8 @@ export interface EngineParts {
   readonly memory: Omit<MemoryGuardParts, "holders" | "later">;
   /** Called once a second while the process does its work. */
   readonly beat: () => void;
+  /** The node has said nothing for too long, and every peer has been told. */
+  readonly nodeSilent: () => void;
 }
 
 /** Milliseconds between two looks at all sessions for keep-alive and deadlines. */
@@ -65,6 +67,8 @@ export class Engine {
   #halfOpen = 0;
   #nextAccepted = 1;
   #isOrdering = false;
+  /** Looks at all sessions since the node last asked for a sign of life: whoever was frozen with the node counts no time. */
+  #silentTends = 0;
   readonly #runDue: () => void = () => this.#passes();
 
   constructor(parts: EngineParts) {
@@ -113,6 +117,7 @@ export class Engine {
         this.#parts.pipe.credit(numberOf(body));
         return;
       case TO_ENGINE.ping:
+        this.#silentTends = 0;
         this.#parts.pipe.send(numberFrame(FROM_ENGINE.pong, 0, numberOf(body)));
         return;
       case TO_ENGINE.proceed:
@@ -356,7 +361,10 @@ export class Engine {
       const now = clock.now();
       for (const session of this.#sessions.values()) session.tend(now);
       this.#lookAtMemory();
-      this.#tendLater();
+      this.#silentTends++;
+      // QUIC answers for a node that hangs, and its peers would never know.
+      if (this.#silentTends * TEND_MS > this.#needed().config.nodeDeadlineMs) this.leave(this.#parts.nodeSilent);
+      else this.#tendLater();
     });
   }
 }
