@@ -85,15 +85,15 @@ describe("a home made by init, with a QUIC listener", () => {
   it("shows both certificates, each with what it is for", async () => {
     const at = await home("tls://127.0.0.1:0", "quic://127.0.0.1:0");
     const before = await runCli(at, ["keys", "show"]);
-    expect(before.out).toMatch(/^over QUIC +none yet/m);
+    expect(before.out).toMatch(/^QUIC certificate +none yet/m);
     const rotated = await runCli(at, ["keys", "rotate", "--certificate"]);
     expect(rotated.out).toMatch(/^shown over +QUIC; over TLS the one of the configuration stays$/m);
     const [own, configured] = ["data/keys/tls/node.crt", "data/tls/node.crt"].map((file) =>
       fingerprintIn(join(at, file)),
     );
     const { out } = await runCli(at, ["keys", "show"]);
-    expect(out).toMatch(new RegExp(`^over TLS +${join(at, "data/tls/node.crt")}, ${configured}, until `, "m"));
-    expect(out).toMatch(new RegExp(`^over QUIC +${own}, until `, "m"));
+    expect(out).toMatch(new RegExp(`^TLS certificate +${join(at, "data/tls/node.crt")}, ${configured}, until `, "m"));
+    expect(out).toMatch(new RegExp(`^QUIC certificate +${own}, until `, "m"));
     const told = await ask(at, "keys", "show");
     expect([shown(told, "certificate"), shown(told, "tls")]).toEqual([own, configured]);
     expect(told["uses"]).toEqual({ tls: false, quic: true });

@@ -57,8 +57,8 @@ export function certificateRows({ own, configured, uses }: ShownCertificates): r
   const tls = its === undefined ? file : `${file}, ${certificateLine(its)}`;
   if (!uses.quic) return [["certificate", tls]];
   return [
-    ["over TLS", tls],
-    ["over QUIC", own === undefined ? "none yet: the node makes one when it starts" : certificateLine(own)],
+    ["TLS certificate", tls],
+    ["QUIC certificate", own === undefined ? "none yet: the node makes one when it starts" : certificateLine(own)],
   ];
 }
 
