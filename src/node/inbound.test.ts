@@ -491,24 +491,6 @@ describe("answers to calls of ours", () => {
     expect(await failed).toBe("ERR_DEADLINE CALL_TIMEOUT");
     expect((await answers()).map(({ kind }) => kind)).toEqual(["monitor", "reg-send", "demonitor"]);
   });
-
-  it("that are refused say what was asked: a ping is no call to net_kernel", async () => {
-    const { node, peer, answers, settle } = await make();
-    const refused = async (asking: Promise<unknown>): Promise<unknown> => {
-      const failure = asking.catch((error: unknown) => error);
-      const [monitor] = await answers();
-      if (monitor?.kind !== "monitor") throw new Error("nothing was asked");
-      const reason = tuple(a("sallyport_denied"), Buffer.from("ID"));
-      const { from: to, target, ref } = monitor;
-      peer.signal({ kind: "monitor-exit", target, to, ref, reason: { term: reason } });
-      await settle();
-      return failure;
-    };
-    expect(await refused(node.ping(P))).toMatchObject({ message: expect.stringContaining(`${P} refused ping`) });
-    expect(await refused(node.call({ name: "srv", node: P }, 1))).toMatchObject({
-      message: expect.stringContaining(`${P} refused a call to srv`),
-    });
-  });
 });
 
 describe("processes", () => {

@@ -13,8 +13,8 @@ afterAll(() => nodes.end());
 async function startOverQuic(name: string, trust: "strict" | "tofu"): Promise<{ node: Cli; address: string }> {
   nodes.make(name, trust, { cookie: COOKIE, listen: ["quic://127.0.0.1:0"] });
   const { node } = await nodes.start(name);
-  const [listening] = node.events.filter(({ event }) => event === "listening");
-  return { node, address: String((listening?.["endpoints"] as readonly string[])[0]) };
+  const endpoints = node.events.flatMap(({ event, endpoints: list }) => (event === "listening" ? list : []));
+  return { node, address: String(endpoints[0]) };
 }
 
 /** What `trust list` of a node says: name and level of each key. */
