@@ -12,6 +12,7 @@ import { type DatagramHandler, UdpSocket } from "./udp.ts";
 const LANE = 4;
 const SESSION = 2;
 const MANY = 1_000_000_000;
+const NODE_MS = 10_000;
 
 /** QUIC that takes all, has a stream with nine octets for each datagram, and counts how often it is looked after. */
 class Quic extends StandingQuic {
@@ -62,6 +63,14 @@ class Quic extends StandingQuic {
   streamReadable = (): boolean => this.#readable > 0;
   streamCapacity = (): number => MANY;
   streamFinished = (): boolean => false;
+  /** Packets that came. */
+  heard = 1;
+  override stats = (): { lost: number; recv: number } => ({ lost: 0, recv: this.heard });
+  peerError = (): null => null;
+  localError = (): null => null;
+  close(): void {
+    this.isClosed = () => true;
+  }
 }
 
 /** An engine with one dialled connection that stands, on a socket that nothing leaves. @param isAnswered false: it does not stand yet */
@@ -104,11 +113,16 @@ async function world(isAnswered = true) {
     return 0;
   };
   const memory = { nativeBytes, collect: () => undefined, exceeded: () => undefined };
-  const engine = new Engine({ binding, clock, random: new SeededRandom(1), pipe, memory, beat: () => undefined });
+  let silences = 0;
+  const engine = new Engine({
+    ...{ binding, clock, random: new SeededRandom(1), pipe, memory },
+    beat: () => undefined,
+    nodeSilent: () => silences++,
+  });
   const order = (type: number, id: number, body: object): void =>
     engine.order(type, id, Buffer.from(JSON.stringify(body)));
   const limits = { maxHalfOpen: MANY, maxSessions: MANY, maxBacklogBytes: MANY };
-  const times = { idleTimeoutMs: MANY, keepAliveMs: MANY, lingerMs: MANY, handshakeMs: MANY };
+  const times = { idleTimeoutMs: MANY, keepAliveMs: MANY, lingerMs: MANY, handshakeMs: MANY, nodeDeadlineMs: NODE_MS };
   order(TO_ENGINE.config, 0, { ...limits, ...times, initialsPerSecond: 1, initialsBurst: 1 });
   order(TO_ENGINE.dial, SESSION, { ...QUIC_REMOTE, alpn: ["erlang-dist"], serverName: "" });
   // Its host and its socket are promised.
@@ -150,6 +164,8 @@ async function world(isAnswered = true) {
     write: (octets: number) => engine.write(SESSION, LANE, Buffer.alloc(octets), true),
     datagram: (octets = 100) => network?.datagram(Buffer.alloc(octets), from),
     order: (type: number) => engine.order(type, SESSION, Buffer.alloc(0)),
+    ping: () => engine.order(TO_ENGINE.ping, 0, Buffer.alloc(4)),
+    silences: () => silences,
   };
 }
 
@@ -246,6 +262,46 @@ describe("a dial that nobody has answered", () => {
     engine.leave(() => undefined);
     clock.runTurn();
     expect(since().told).toEqual(["closed"]);
+  });
+});
+
+describe("the life of a peer", () => {
+  it("is told once a second at most, where packets came, also to a node that reads nothing", async () => {
+    const { clock, quic, order, since } = await world();
+    clock.advance(1000);
+    since();
+    order(TO_ENGINE.pause);
+    quic.heard += 5;
+    clock.advance(500);
+    expect(since().told).toEqual([]);
+    clock.advance(500);
+    expect(since().told).toEqual(["heard"]);
+    clock.advance(3000);
+    expect(since().told).toEqual([]);
+    quic.heard++;
+    clock.advance(1000);
+    expect(since().told).toEqual(["heard"]);
+  });
+});
+
+describe("a node that says nothing", () => {
+  it("has its connections given up after its deadline", async () => {
+    const { clock, since, silences } = await world();
+    clock.advance(NODE_MS);
+    expect(since().told).not.toContain("closed");
+    clock.advance(1000);
+    expect(since().told).toEqual(["closed"]);
+    clock.advance(20);
+    expect(silences()).toBe(1);
+  });
+
+  it("has them kept as long as it asks for signs of life", async () => {
+    const { clock, ping, silences } = await world();
+    for (let i = 0; i < 10; i++) {
+      clock.advance(NODE_MS - 1000);
+      ping();
+    }
+    expect(silences()).toBe(0);
   });
 });
 

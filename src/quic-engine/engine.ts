@@ -39,6 +39,8 @@ export interface EngineParts {
   readonly memory: Omit<MemoryGuardParts, "holders" | "later">;
   /** Called once a second while the process does its work. */
   readonly beat: () => void;
+  /** The node has said nothing for too long, and every peer has been told. */
+  readonly nodeSilent: () => void;
 }
 
 /** Milliseconds between two looks at all sessions for keep-alive and deadlines. */
@@ -65,6 +67,8 @@ export class Engine {
   #halfOpen = 0;
   #nextAccepted = 1;
   #isOrdering = false;
+  /** Looks at all sessions since the node last asked for a sign of life: whoever was frozen with the node counts no time. */
+  #silentTends = 0;
   readonly #runDue: () => void = () => this.#passes();
 
   constructor(parts: EngineParts) {
@@ -113,6 +117,7 @@ export class Engine {
         this.#parts.pipe.credit(numberOf(body));
         return;
       case TO_ENGINE.ping:
+        this.#silentTends = 0;
         this.#parts.pipe.send(numberFrame(FROM_ENGINE.pong, 0, numberOf(body)));
         return;
       case TO_ENGINE.proceed:
@@ -257,24 +262,29 @@ export class Engine {
   async #askAt(host: string, order: DialOrder, handler: DatagramHandler): Promise<Asking> {
     const { binding, random } = this.#parts;
     const socket = await UdpSocket.bind(parseIpAddress(host)?.length === 16 ? "::" : "0.0.0.0", 0, handler);
-    const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: this.#needed().config.idleTimeoutMs });
-    config.setMaxSendUdpPayloadSize(largestDatagram(host));
-    const remote = { host, port: order.port };
-    const local = { host: socket.host, port: socket.port };
-    const name = order.serverName === "" ? null : order.serverName;
-    const connection = binding.Connection.connect(name, random.bytes(OWN_ID_BYTES), local, remote, config);
-    return { connection, socket, remote };
+    try {
+      const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: this.#needed().config.idleTimeoutMs });
+      config.setMaxSendUdpPayloadSize(largestDatagram(host));
+      const remote = { host, port: order.port };
+      const local = { host: socket.host, port: socket.port };
+      const name = order.serverName === "" ? null : order.serverName;
+      const connection = binding.Connection.connect(name, random.bytes(OWN_ID_BYTES), local, remote, config);
+      return { connection, socket, remote };
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
   }
 
   #answered(id: number, { alpn }: DialOrder, answered: Answered): void {
-    const { connection, socket, remote, bytes, from } = answered;
+    const { connection, socket, remote } = answered;
     const session = new Session(this.#needed(), { id, side: "dial", keys: [] }, connection, alpn, socket, remote);
     session.halfOpen = false;
     if (answered.isPaused) session.pause();
     this.#sessions.set(id, session);
     this.#homes.set(session, undefined);
     answered.hear((datagram, { address, port }) => session.datagram(datagram, address, port));
-    session.datagram(bytes, from.address, from.port);
+    session.answered(answered.octets);
   }
 
   async #rebind(session: Session): Promise<void> {
@@ -332,7 +342,7 @@ export class Engine {
 
   #lookAtMemory(): void {
     this.#withheldAtLook = this.#withheld.octets;
-    this.#guard.look(this.#sessions.size - this.#halfOpen, this.#halfOpen);
+    this.#guard.look(this.#sessions.size + this.#dials.size - this.#halfOpen, this.#halfOpen);
   }
 
   #gone(session: Session): void {
@@ -351,7 +361,10 @@ export class Engine {
       const now = clock.now();
       for (const session of this.#sessions.values()) session.tend(now);
       this.#lookAtMemory();
-      this.#tendLater();
+      this.#silentTends++;
+      // QUIC answers for a node that hangs, and its peers would never know.
+      if (this.#silentTends * TEND_MS > this.#needed().config.nodeDeadlineMs) this.leave(this.#parts.nodeSilent);
+      else this.#tendLater();
     });
   }
 }
