@@ -96,15 +96,25 @@ async function world(isAnswered = true) {
   const quic = new Quic();
   let network: DatagramHandler | undefined;
   const from = { address: QUIC_REMOTE.host, port: QUIC_REMOTE.port, family: "IPv4" as const, size: 100 };
-  const bind = vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
-    network = handler;
-    return { host, port, send: UdpSocket.giveBack, close: () => undefined } as unknown as UdpSocket;
-  });
+  const mockBind = () =>
+    vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
+      network = handler;
+      return { host, port, send: UdpSocket.giveBack, close: () => undefined } as unknown as UdpSocket;
+    });
+  const bind = mockBind();
   const config = new Proxy({}, { get: () => () => undefined });
   const binding = {
     Config: { withBoringSslCtx: () => config },
-    Connection: { connect: () => quic },
+    Connection: {
+      connect: () => quic,
+      accept() {
+        throw new Error("BufferTooShort");
+      },
+    },
     Shutdown: { Read: 0, Write: 1 },
+    Type: { Initial: 1 },
+    Header: { fromSlice: () => ({ ty: 1, version: 1, dcid: Buffer.alloc(8), scid: Buffer.alloc(8), token: null }) },
+    versionIsSupported: () => true,
   } as unknown as NativeBinding;
   const pipe = new Pipe(node, clock);
   let looks = 0;
@@ -162,10 +172,26 @@ async function world(isAnswered = true) {
       return before;
     },
     write: (octets: number) => engine.write(SESSION, LANE, Buffer.alloc(octets), true),
-    datagram: (octets = 100) => network?.datagram(Buffer.alloc(octets), from),
+    datagram: (bytes: number | Buffer = 100) =>
+      network?.datagram(typeof bytes === "number" ? Buffer.alloc(bytes) : bytes, from),
     order: (type: number) => engine.order(type, SESSION, Buffer.alloc(0)),
     ping: () => engine.order(TO_ENGINE.ping, 0, Buffer.alloc(4)),
     silences: () => silences,
+    /** Begins to listen. */
+    async listen() {
+      const again = mockBind();
+      order(TO_ENGINE.listen, 1, {
+        host: "127.0.0.1",
+        first: 7,
+        last: 7,
+        certPem: "",
+        keyPem: "",
+        alpn: [],
+        retry: false,
+      });
+      for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+      again.mockRestore();
+    },
   };
 }
 
@@ -260,6 +286,21 @@ describe("a dial that nobody has answered", () => {
   it("ends with the engine", async () => {
     const { clock, engine, since } = await world(false);
     engine.leave(() => undefined);
+    clock.runTurn();
+    expect(since().told).toEqual(["closed"]);
+  });
+});
+
+describe("a connection that QUIC cannot begin", () => {
+  it("is over, and costs nothing else", async () => {
+    const { clock, engine, listen, since, datagram } = await world();
+    await listen();
+    const initial = Buffer.alloc(1200);
+    initial[0] = 0xc0;
+    datagram(initial);
+    clock.runTurn();
+    expect(since().told).toEqual(["listening", "accepted"]);
+    engine.order(TO_ENGINE.proceed, 1, Buffer.alloc(0));
     clock.runTurn();
     expect(since().told).toEqual(["closed"]);
   });

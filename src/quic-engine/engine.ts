@@ -3,6 +3,7 @@ import type { Random } from "../base/random.ts";
 import {
   type AcceptedFacts,
   bareFrame,
+  type ClosedFacts,
   channelNumberOf,
   channelOf,
   type DialOrder,
@@ -223,7 +224,13 @@ export class Engine {
     this.#asking.set(id, (admitted) => {
       this.#asking.delete(id);
       if (!admitted) this.#halfOpen--;
-      answer(admitted ? (beginning) => this.#accept(id, listener, beginning, alpn) : undefined);
+      try {
+        answer(admitted ? (beginning) => this.#accept(id, listener, beginning, alpn) : undefined);
+      } catch (error) {
+        // QUIC could not begin: that costs this connection alone.
+        this.#halfOpen--;
+        this.#parts.pipe.send(jsonFrame(FROM_ENGINE.closed, id, systemEnd(wordOf(error))));
+      }
     });
     const facts: AcceptedFacts = { listener: listenerId, remoteHost: remote.host, remotePort: remote.port };
     this.#parts.pipe.send(jsonFrame(FROM_ENGINE.accepted, id, facts));
@@ -367,6 +374,10 @@ export class Engine {
       else this.#tendLater();
     });
   }
+}
+
+function systemEnd(system: string): ClosedFacts {
+  return { by: "system", app: false, code: 0, system };
 }
 
 function parse<T>(body: Buffer): T {

@@ -173,7 +173,8 @@ export class ListenSocket implements DatagramHandler {
     const { binding, random } = this.#parts;
     // With the key of its tickets gone, no session of before can be resumed.
     this.#config.setTicketKey(random.bytes(TICKET_KEY_BYTES));
-    if (this.#resets !== undefined) this.#config.setStatelessResetToken(this.#resets.of(id));
+    // After a Retry there is no room for it: this version of QUIC has 128 octets for what a side tells of itself.
+    this.#config.setStatelessResetToken(original === null ? this.#resets?.of(id) : undefined);
     this.#config.setMaxSendUdpPayloadSize(largestDatagram(from.address));
     const remote = { host: from.address, port: from.port };
     const local = { host: socket.host, port: socket.port };

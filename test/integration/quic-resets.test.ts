@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { afterEach, describe, expect, it } from "vitest";
+import { ForgedClient } from "../barrel-peer/forged-client.mjs";
 import type { ChannelEar } from "./channel-ear.ts";
 import { closeEngines, pair, serve } from "./quic-rig.ts";
 
@@ -24,6 +25,13 @@ describe("a QUIC listener that was started anew", () => {
 });
 
 describe("a QUIC listener", () => {
+  it.each([8, 20])("has room for its token beside a client's connection id of %i octets", async (firstIdBytes) => {
+    const { listener } = await serve();
+    const client = await ForgedClient.connect({ host: "127.0.0.1", port: listener.port, firstIdBytes });
+    expect(client.isEstablished).toBe(true);
+    client.end();
+  });
+
   it("answers packets of nobody's connection with less than they have, and only so many of a source", async () => {
     const rate = { initialsPerSecond: 1, initialsBurst: 20 };
     const server = await serve({ engine: rate });
