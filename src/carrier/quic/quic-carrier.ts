@@ -210,6 +210,7 @@ export class QuicCarrier implements ChannelledCarrier {
   /** The peer goes on from another address. */
   moved(host: string, port: number): void {
     this.#info = { ...this.#info, remoteAddress: formatAddress(host, port) };
+    this.#sink?.peerMoved?.(this.#info);
   }
 
   /** Bytes of the peer. False when the engine cannot have meant that. */
@@ -262,8 +263,7 @@ export class QuicCarrier implements ChannelledCarrier {
   /** QUIC has taken octets of a channel. */
   taken(channel: ChannelId, octets: number): boolean {
     const entry = this.#channels.get(channel);
-    if (entry === undefined) return true;
-    if (!entry.taken(octets)) return false;
+    if (!entry?.taken(octets)) return entry === undefined;
     this.#pending -= octets;
     this.#emit(entry);
     if (entry.congested && entry.pending <= this.#limits.highWaterBytes / 4) {
