@@ -6,9 +6,6 @@ export interface HostPort {
   port: number;
 }
 
-/** QUIC's code of an end before a connection stands. RFC 9000 section 20.1. */
-export const CONNECTION_REFUSED = 0x2;
-
 export interface NativeConfig {
   verifyPeer(verify: boolean): void;
   grease(grease: boolean): void;
@@ -54,7 +51,8 @@ export interface NativeConnection {
   readable(): Iterable<number>;
   /** Before the connection stands: what every path carries. */
   maxSendUdpPayloadSize(): number;
-  stats(): { readonly lost: number };
+  /** Of packets; `recv`: that were decrypted. */
+  stats(): { readonly lost: number; readonly recv: number };
   timeout(): number | null;
   onTimeout(): void;
   sendAckEliciting(): void;
@@ -118,6 +116,16 @@ export interface NativeBinding {
     version: number,
     out: Uint8Array,
   ): number;
+}
+
+/** The next packet to leave, written to `into`; null when there is none. */
+export function nextPacket(connection: NativeConnection, into: Buffer): ReturnType<NativeConnection["send"]> {
+  try {
+    return connection.send(into);
+  } catch {
+    // It has ended.
+    return null;
+  }
 }
 
 /** Name of the package that holds the binding for a platform. */

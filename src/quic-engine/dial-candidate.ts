@@ -1,72 +1,123 @@
 import { addMs, type Clock, type Timer } from "../base/clock.ts";
-import { CONNECTION_REFUSED, type HostPort, type NativeConnection } from "./binding.ts";
+import { CLOSE_IN_ORDER } from "../carrier/channel-errors.ts";
+import { type HostPort, type NativeConnection, nextPacket } from "./binding.ts";
 import { QuicTimer } from "./quic-timer.ts";
 import { type PacketSocket, UdpSocket } from "./udp.ts";
 import { KNOCK_AFTER_MS, type Knock } from "./udp-knock.ts";
 
-/** A connection that has asked at one address and heard nothing yet, with the socket that it asks from. */
+/** A connection that asks at one address, and the socket that it asks from. */
 export interface Asking {
   readonly connection: NativeConnection;
   readonly socket: PacketSocket;
   readonly remote: HostPort;
 }
 
+/** So long the answer to a dial that nobody waits for any more is still heard, to close it, milliseconds. */
+export const LATE_ANSWER_MS = 3000;
+
 const NO_REASON: Uint8Array = new Uint8Array(0);
 
-/** Asks at one address, again and again as QUIC wants it, until it is let go of. */
+/** Asks at one address, again and again as QUIC wants it, until the first answer. */
 export class DialCandidate {
   readonly asking: Asking;
+  readonly #clock: Clock;
+  readonly #failed: (system: string) => void;
   readonly #timer: QuicTimer;
   readonly #toKnock: Timer;
-  #isOver = false;
+  #late: Timer | undefined;
+  #state: "asking" | "late" | "over" = "asking";
 
-  /** @param refused nobody will answer there, says the system; at most once */
-  constructor(clock: Clock, asking: Asking, knock: Knock, refused: (system: string) => void) {
+  /** @param failed nobody will answer there, says the system or QUIC; at most once */
+  constructor(clock: Clock, asking: Asking, knock: Knock, failed: (system: string) => void) {
     this.asking = asking;
+    this.#clock = clock;
+    this.#failed = failed;
     this.#timer = new QuicTimer(clock, () => this.#expired());
     // Only before anything was heard: ICMP can be forged, and ends nothing that stands.
     this.#toKnock = clock.at(addMs(clock.now(), KNOCK_AFTER_MS), () =>
-      knock(clock, asking.remote, () => !this.#isOver, refused),
+      knock(clock, asking.remote, () => this.#state === "asking", failed),
     );
     this.#send();
   }
 
-  /** Its connection goes on elsewhere. */
-  letGo(): void {
-    this.#isOver = true;
-    this.#timer.cancel();
-    this.#toKnock.cancel();
+  /**
+   * A datagram came on its socket.
+   * @returns whether it is the answer: QUIC took it, and nobody can make such a packet who has not seen what was asked
+   */
+  answers(bytes: Buffer, from: { readonly address: string; readonly port: number }): boolean {
+    if (this.#state === "over") return false;
+    const { connection, socket } = this.asking;
+    const info = { from: { host: from.address, port: from.port }, to: { host: socket.host, port: socket.port } };
+    try {
+      connection.recv(bytes, info);
+    } catch {
+      // No QUIC, or none that is meant for this; or versions of which none is ours, and QUIC has closed.
+    }
+    if (this.#state === "late") {
+      this.#closeLate();
+      return false;
+    }
+    const isAnswer = connection.stats().recv > 0 || connection.isClosed();
+    // It may have been a Retry, which is no answer yet.
+    if (!isAnswer) this.#send();
+    return isAnswer;
   }
 
-  /** It is not wanted any more; a listener that was about to answer hears so. */
-  close(): void {
-    if (this.#isOver) return;
-    const { connection, socket } = this.asking;
-    try {
-      connection.close(false, CONNECTION_REFUSED, NO_REASON);
-    } catch {
-      // Closed already.
-    }
-    this.#send();
+  /** Its connection goes on elsewhere. */
+  letGo(): void {
+    this.#state = "over";
+    this.#rest();
+  }
+
+  /** Nobody is there. */
+  drop(): void {
     this.letGo();
-    socket.close();
+    this.asking.socket.close();
+  }
+
+  /**
+   * Nobody waits for it any more. QUIC tells a listener of that only when it has been heard, and a listener understands it when the handshake
+   * is over; so late answers are still heard for a while.
+   */
+  leave(): void {
+    if (this.#state !== "asking") return;
+    this.#state = "late";
+    this.#rest();
+    this.#late = this.#clock.at(addMs(this.#clock.now(), LATE_ANSWER_MS), () => this.drop(), true);
+  }
+
+  #closeLate(): void {
+    const { connection } = this.asking;
+    this.#send();
+    if (connection.isEstablished()) {
+      try {
+        connection.close(true, CLOSE_IN_ORDER, NO_REASON);
+      } catch {
+        // Closed already.
+      }
+      this.#send();
+    } else if (!connection.isClosed()) return;
+    this.drop();
+  }
+
+  #rest(): void {
+    this.#timer.cancel();
+    this.#toKnock.cancel();
+    this.#late?.cancel();
   }
 
   #expired(): void {
-    this.asking.connection.onTimeout();
+    const { connection } = this.asking;
+    connection.onTimeout();
     this.#send();
+    if (connection.isClosed()) this.#failed("ETIMEDOUT");
   }
 
   #send(): void {
     const { connection, socket } = this.asking;
     for (;;) {
       const datagram = UdpSocket.take(undefined);
-      let result: ReturnType<NativeConnection["send"]>;
-      try {
-        result = connection.send(datagram.bytes);
-      } catch {
-        result = null;
-      }
+      const result = nextPacket(connection, datagram.bytes);
       if (result === null) {
         UdpSocket.giveBack(datagram);
         break;
@@ -74,6 +125,6 @@ export class DialCandidate {
       const [length, { to }] = result;
       socket.send(datagram, length, to.host, to.port);
     }
-    this.#timer.arm(connection.timeout());
+    if (this.#state === "asking") this.#timer.arm(connection.timeout());
   }
 }

@@ -11,7 +11,7 @@ type Lookup = (
 ) => void;
 
 /** Addresses of one name that are asked at the most. */
-export const MAX_DIAL_ADDRESSES = 6;
+export const MAX_DIAL_ADDRESSES = 4;
 
 /**
  * The addresses to dial for a host: itself, or what the system says of the name; asked once, so that the addresses that are judged here are those that
@@ -27,7 +27,9 @@ export async function resolveHost(
   const addresses = parseIpAddress(host) !== undefined ? [host] : await addressesOf(host, find);
   const [first] = addresses;
   if (first === undefined) throw failure("ENOTFOUND");
-  const allowed = allowPublic ? addresses : addresses.filter((address) => !isOpenToStrangers(address));
+  const usable = addresses.filter((address) => !address.includes("%"));
+  if (usable.length === 0) throw failure("QUIC takes no IPv6 address with a zone");
+  const allowed = allowPublic ? usable : usable.filter((address) => !isOpenToStrangers(address));
   if (allowed.length === 0) throw failure(`${PUBLIC_ADDRESS}${first}`);
   return byTurns([...new Set(allowed)]).slice(0, MAX_DIAL_ADDRESSES);
 }

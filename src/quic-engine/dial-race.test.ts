@@ -8,10 +8,16 @@ import { type DatagramHandler, UdpSocket } from "./udp.ts";
 const [ONE, TWO, THREE] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
 const ANSWER_MS = 30_000;
 
-/** QUIC before the first answer: a packet at once, one for each timer, and one that says why it closes. */
+/**
+ * QUIC as far as a dial sees it: a packet at once and one for each timer; one for what it is told to do, but nothing about its end before it
+ * has heard somebody.
+ */
 class AskingQuic {
-  closes: number[] = [];
+  closes: string[] = [];
   #toSend = 1;
+  #heard = 0;
+  #isClosed = false;
+  #isEstablished = false;
   readonly #host: string;
 
   constructor(host: string) {
@@ -19,9 +25,18 @@ class AskingQuic {
   }
 
   send(): unknown {
-    if (this.#toSend === 0) return null;
+    if (this.#toSend === 0 || (this.#isClosed && this.#heard === 0)) return null;
     this.#toSend--;
     return [1200, { to: { host: this.#host, port: 7 } }];
+  }
+
+  recv(bytes: Buffer): void {
+    const word = bytes.toString();
+    if (word === "versions") this.#isClosed = true;
+    if (word === "garbage" || word === "versions") throw new Error("no packet for this connection");
+    this.#toSend++;
+    if (word === "finished") this.#isEstablished = true;
+    if (word !== "retry") this.#heard++;
   }
 
   timeout = (): number => 1000;
@@ -29,9 +44,17 @@ class AskingQuic {
     this.#toSend++;
   }
 
-  close(_app: boolean, code: number): void {
-    this.closes.push(code);
+  close(isApp: boolean, code: number): void {
+    this.closes.push(`${isApp ? "app" : "quic"} ${code}`);
+    this.#isClosed = true;
     this.#toSend++;
+  }
+
+  stats = (): { recv: number } => ({ recv: this.#heard });
+  isClosed = (): boolean => this.#isClosed;
+  isEstablished = (): boolean => this.#isEstablished;
+  expire(): void {
+    this.#isClosed = true;
   }
 }
 
@@ -111,7 +134,8 @@ function race(
     },
     settle,
     refuse: (host: string, system = "ECONNREFUSED") => refusers.get(host)?.(system),
-    answer: (host: string) => handlers.get(host)?.datagram(Buffer.from(host), { address: host, port: 7 } as never),
+    answer: (host: string, what = "answer") =>
+      handlers.get(host)?.datagram(Buffer.from(what), { address: host, port: 7 } as never),
   };
 }
 
@@ -122,15 +146,63 @@ describe("a dial over QUIC to a name with several addresses", () => {
     await w.pass(300);
     expect(w.story.filter((line) => line.includes("asks"))).toEqual([`0 asks ${ONE}`, `250 asks ${TWO}`]);
     w.answer(TWO);
-    expect(w.won.map(({ remote, bytes }) => [remote.host, String(bytes)])).toEqual([[TWO, TWO]]);
-    // The other listener hears that nobody waits, and the third is never asked.
-    expect(w.quics.get(ONE)?.closes).toEqual([2]);
-    expect(w.story.slice(-2)).toEqual([`300 asks ${ONE}`, `300 closes ${ONE}`]);
+    expect(w.won.map(({ remote, octets }) => [remote.host, octets])).toEqual([[TWO, 6]]);
     const length = w.story.length;
     await w.pass(60_000);
+    // The third is never asked, and the first no more.
+    expect(w.story.slice(length)).toEqual([`3300 closes ${ONE}`]);
     w.answer(ONE);
-    expect(w.story).toHaveLength(length);
+    expect(w.story).toHaveLength(length + 1);
     expect([w.won.length, w.failed, w.clock.pendingTimers]).toEqual([1, [], 0]);
+  });
+
+  it("closes one whose answer comes late, so that its listener keeps no place for it", async () => {
+    const w = race([ONE, TWO]);
+    await w.resolved();
+    await w.pass(300);
+    w.answer(TWO);
+    await w.pass(2950);
+    w.answer(ONE, "garbage");
+    w.answer(ONE);
+    expect(w.quics.get(ONE)?.closes).toEqual([]);
+    const length = w.story.length;
+    w.answer(ONE, "finished");
+    expect(w.quics.get(ONE)?.closes).toEqual(["app 0"]);
+    // What ends the handshake leaves before the end.
+    expect(w.story.slice(length)).toEqual([`3250 asks ${ONE}`, `3250 asks ${ONE}`, `3250 closes ${ONE}`]);
+    expect([w.won.length, w.clock.pendingTimers]).toEqual([1, 0]);
+  });
+
+  it("stops to hear one that closes itself before that", async () => {
+    const w = race([ONE, TWO]);
+    await w.resolved();
+    await w.pass(300);
+    w.answer(TWO);
+    w.answer(ONE, "versions");
+    expect(w.story.slice(-1)).toEqual([`300 closes ${ONE}`]);
+    expect(w.clock.pendingTimers).toBe(0);
+  });
+
+  it.each([
+    ["garbage", []],
+    ["retry", [`300 asks ${ONE}`]],
+  ])("takes no %s for an answer", async (what, story) => {
+    const w = race([ONE, TWO]);
+    await w.resolved();
+    await w.pass(300);
+    const length = w.story.length;
+    w.answer(ONE, what);
+    expect(w.story.slice(length)).toEqual(story);
+    expect(w.won).toEqual([]);
+    w.answer(TWO);
+    expect(w.won.map(({ remote }) => remote.host)).toEqual([TWO]);
+  });
+
+  it("takes for an answer that a listener has none of our versions", async () => {
+    const w = race([ONE, TWO]);
+    await w.resolved();
+    w.answer(ONE, "versions");
+    expect(w.won).toHaveLength(1);
   });
 
   it("asks once where the first answers at once", async () => {
@@ -167,8 +239,29 @@ describe("a dial over QUIC to a name with several addresses", () => {
     await w.pass(600);
     w.refuse(ONE);
     expect(w.failed).toEqual([]);
-    w.refuse(TWO, "EHOSTUNREACH");
-    expect(w.failed).toEqual([{ by: "system", app: false, code: 0, system: "EHOSTUNREACH" }]);
+    w.refuse(TWO);
+    expect(w.failed).toEqual([{ by: "system", app: false, code: 0, system: "ECONNREFUSED" }]);
+  });
+
+  it.each([
+    ["ECONNREFUSED", "ENETUNREACH"],
+    ["ENETUNREACH", "ECONNREFUSED"],
+  ])("tells of the closed port where the reasons are %s and %s", async (first, second) => {
+    const w = race([ONE, TWO]);
+    await w.resolved();
+    await w.pass(600);
+    w.refuse(ONE, first);
+    w.refuse(TWO, second);
+    expect(w.failed).toMatchObject([{ system: "ECONNREFUSED" }]);
+  });
+
+  it("counts out one whose connection has ended by itself", async () => {
+    const w = race([ONE]);
+    await w.resolved();
+    w.quics.get(ONE)?.expire();
+    await w.pass(1000);
+    expect(w.failed).toMatchObject([{ system: "ETIMEDOUT" }]);
+    expect(w.clock.pendingTimers).toBe(0);
   });
 
   it("does not fail while one still may answer, or its socket is being bound", async () => {
@@ -204,9 +297,8 @@ describe("a dial over QUIC", () => {
     expect(w.failed).toEqual([]);
     await w.pass(50);
     expect(w.failed).toEqual([{ by: "timeout", app: false, code: 0, system: "" }]);
-    expect(w.story.slice(-4)).toEqual(
-      [ONE, ONE, TWO, TWO].map((host, i) => `30000 ${["asks", "closes"][i % 2]} ${host}`),
-    );
+    await w.pass(3000);
+    expect(w.story.slice(-2)).toEqual([`33000 closes ${ONE}`, `33000 closes ${TWO}`]);
     expect(w.clock.pendingTimers).toBe(0);
   });
 
@@ -228,7 +320,8 @@ describe("a dial over QUIC", () => {
     w.race.destroy();
     await w.resolved();
     expect(w.failed).toMatchObject([{ by: "system", system: "DESTROYED" }]);
-    expect([...w.quics.values()].map(({ closes }) => closes)).toEqual(ms > 0 ? [[2], [2]] : []);
+    if (ms > 0) w.answer(TWO, "finished");
+    expect([...w.quics.values()].map(({ closes }) => closes)).toEqual(ms > 0 ? [[], ["app 0"]] : []);
     await w.pass(60_000);
     w.answer(ONE);
     expect([w.won, w.failed.length, w.clock.pendingTimers]).toEqual([[], 1, 0]);
@@ -239,7 +332,7 @@ describe("a dial over QUIC", () => {
     await w.resolved();
     w.race.destroy();
     await w.bound();
-    expect(w.story.slice(-1)).toEqual([`0 closes ${ONE}`]);
+    expect(w.story).toEqual([`0 closes ${ONE}`]);
     expect(w.clock.pendingTimers).toBe(0);
   });
 

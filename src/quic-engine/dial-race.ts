@@ -8,10 +8,10 @@ import type { Knock } from "./udp-knock.ts";
 /** Before the next address is asked beside those that have not answered, milliseconds. RFC 8305 section 5. */
 export const NEXT_ADDRESS_MS = 250;
 
-/** A connection that was answered, and the answer. */
+/** A connection that was answered; QUIC has taken the answer. */
 export interface Answered extends Asking {
-  readonly bytes: Buffer;
-  readonly from: { readonly address: string; readonly port: number };
+  /** Size of the answer. */
+  readonly octets: number;
   /** The node wants to read nothing for now. */
   readonly isPaused: boolean;
   /** Hears the socket from now on. */
@@ -44,6 +44,8 @@ export class DialRace {
   /** Addresses whose socket is being bound. */
   #binding = 0;
   #next: Timer | undefined;
+  /** Why it fails, as far as is known. */
+  #reason = "";
   #isPaused = false;
   #isOver = false;
 
@@ -85,37 +87,43 @@ export class DialRace {
   }
 
   async #ask(host: string): Promise<void> {
-    const { clock, knock } = this.#parts;
+    const { clock, knock, won } = this.#parts;
     let candidate: DialCandidate | undefined;
     let hear: DatagramHandler["datagram"] = (bytes, from) => {
-      if (candidate === undefined || this.#isOver) return;
+      if (candidate?.answers(bytes, from) !== true) return;
       this.#finish(candidate);
-      const { asking } = candidate;
       const isPaused = this.#isPaused;
-      this.#parts.won({ ...asking, bytes, from, isPaused, hear: (datagram) => (hear = datagram) });
+      won({ ...candidate.asking, octets: bytes.length, isPaused, hear: (datagram) => (hear = datagram) });
     };
+    let asking: Asking;
     this.#binding++;
     try {
-      const asking = await this.#parts.ask(host, { datagram: (bytes, from) => hear(bytes, from) });
-      this.#binding--;
-      const own = new DialCandidate(clock, asking, knock, (system) => {
-        this.#candidates.delete(own);
-        own.close();
-        this.#lost(system);
-      });
-      candidate = own;
-      if (this.#isOver) own.close();
-      else this.#candidates.add(own);
+      asking = await this.#parts.ask(host, { datagram: (bytes, from) => hear(bytes, from) });
     } catch (error) {
       this.#binding--;
       this.#lost(wordOf(error));
+      return;
     }
+    this.#binding--;
+    if (this.#isOver) {
+      asking.socket.close();
+      return;
+    }
+    const own = new DialCandidate(clock, asking, knock, (system) => {
+      this.#candidates.delete(own);
+      own.drop();
+      this.#lost(system);
+    });
+    candidate = own;
+    this.#candidates.add(own);
   }
 
   /** One address is out. The next is asked at once; without one, the others still may answer. */
   #lost(system: string): void {
+    // A port that is closed says more than a route that is missing.
+    if (this.#reason !== "ECONNREFUSED") this.#reason = system;
     if (this.#left.length > 0) this.#askNext();
-    else if (this.#candidates.size === 0 && this.#binding === 0) this.#fail("system", system);
+    else if (this.#candidates.size === 0 && this.#binding === 0) this.#fail("system", this.#reason);
   }
 
   #fail(by: "system" | "timeout", system: string): void {
@@ -130,7 +138,7 @@ export class DialRace {
     this.#next?.cancel();
     for (const candidate of this.#candidates) {
       if (candidate === winner) candidate.letGo();
-      else candidate.close();
+      else candidate.leave();
     }
     this.#candidates.clear();
   }

@@ -62,6 +62,7 @@ class Quic extends StandingQuic {
   streamReadable = (): boolean => this.#readable > 0;
   streamCapacity = (): number => MANY;
   streamFinished = (): boolean => false;
+  stats = (): { recv: number } => ({ recv: 1 });
 }
 
 /** An engine with one dialled connection that stands, on a socket that nothing leaves. @param isAnswered false: it does not stand yet */

@@ -257,24 +257,29 @@ export class Engine {
   async #askAt(host: string, order: DialOrder, handler: DatagramHandler): Promise<Asking> {
     const { binding, random } = this.#parts;
     const socket = await UdpSocket.bind(parseIpAddress(host)?.length === 16 ? "::" : "0.0.0.0", 0, handler);
-    const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: this.#needed().config.idleTimeoutMs });
-    config.setMaxSendUdpPayloadSize(largestDatagram(host));
-    const remote = { host, port: order.port };
-    const local = { host: socket.host, port: socket.port };
-    const name = order.serverName === "" ? null : order.serverName;
-    const connection = binding.Connection.connect(name, random.bytes(OWN_ID_BYTES), local, remote, config);
-    return { connection, socket, remote };
+    try {
+      const config = makeConfig(binding, { alpn: order.alpn, idleTimeoutMs: this.#needed().config.idleTimeoutMs });
+      config.setMaxSendUdpPayloadSize(largestDatagram(host));
+      const remote = { host, port: order.port };
+      const local = { host: socket.host, port: socket.port };
+      const name = order.serverName === "" ? null : order.serverName;
+      const connection = binding.Connection.connect(name, random.bytes(OWN_ID_BYTES), local, remote, config);
+      return { connection, socket, remote };
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
   }
 
   #answered(id: number, { alpn }: DialOrder, answered: Answered): void {
-    const { connection, socket, remote, bytes, from } = answered;
+    const { connection, socket, remote } = answered;
     const session = new Session(this.#needed(), { id, side: "dial", keys: [] }, connection, alpn, socket, remote);
     session.halfOpen = false;
     if (answered.isPaused) session.pause();
     this.#sessions.set(id, session);
     this.#homes.set(session, undefined);
     answered.hear((datagram, { address, port }) => session.datagram(datagram, address, port));
-    session.datagram(bytes, from.address, from.port);
+    session.answered(answered.octets);
   }
 
   async #rebind(session: Session): Promise<void> {
@@ -332,7 +337,7 @@ export class Engine {
 
   #lookAtMemory(): void {
     this.#withheldAtLook = this.#withheld.octets;
-    this.#guard.look(this.#sessions.size - this.#halfOpen, this.#halfOpen);
+    this.#guard.look(this.#sessions.size + this.#dials.size - this.#halfOpen, this.#halfOpen);
   }
 
   #gone(session: Session): void {

@@ -10,7 +10,7 @@ import {
   jsonFrame,
   MAX_ID,
 } from "../carrier/quic/engine-frames.ts";
-import { CONNECTION_REFUSED, type HostPort, type NativeBinding, type NativeConnection } from "./binding.ts";
+import { type HostPort, type NativeBinding, type NativeConnection, nextPacket } from "./binding.ts";
 import { type EndHandler, Inbound } from "./inbound.ts";
 import { type Holder, MAX_HALF_OPEN_BYTES } from "./memory-guard.ts";
 import { OutChannels, type OutHost } from "./out-channels.ts";
@@ -51,6 +51,7 @@ const ACK_BYTES = 64;
 const SMALL_DATAGRAM_BYTES = 200;
 /** QUIC CRYPTO_ERROR with the TLS alert no_application_protocol. RFC 9001 section 8.1. */
 const NO_APPLICATION_PROTOCOL = 0x178;
+const CONNECTION_REFUSED = 0x2;
 const PROTOCOL_VIOLATION = 0xa;
 /** A timer further away than this is the idle timer: nothing is in flight. The linger bounds the wait for it. */
 const QUIET_MS = 10_000;
@@ -158,6 +159,12 @@ export class Session implements OutHost, Holder {
     }
     this.#unanswered += bytes.length <= ACK_BYTES ? ACK_WEIGHT : DATAGRAM_WEIGHT;
     this.#parts.wake(this);
+  }
+
+  /** QUIC has taken the datagram that answered the dial. */
+  answered(octets: number): void {
+    this.#withheld.received(octets);
+    this.#wakeToSend();
   }
 
   write(channel: number, bytes: Buffer, flush: boolean): void {
@@ -286,7 +293,7 @@ export class Session implements OutHost, Holder {
   sendPackets(): void {
     for (let sent = 0; sent < SEND_BYTES_PER_PASS; ) {
       const datagram = UdpSocket.take(this.#size);
-      const result = this.#nextPacket(datagram.bytes);
+      const result = nextPacket(this.connection, datagram.bytes);
       if (result === null) {
         UdpSocket.giveBack(datagram);
         this.#unanswered = 0;
@@ -301,14 +308,6 @@ export class Session implements OutHost, Holder {
       sent += length;
     }
     this.#wakeToSend();
-  }
-
-  #nextPacket(into: Buffer): [number, { readonly to: HostPort }] | null {
-    try {
-      return this.connection.send(into);
-    } catch {
-      return null;
-    }
   }
 
   #moved(to: HostPort): void {
