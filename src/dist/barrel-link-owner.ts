@@ -4,7 +4,7 @@ import type { CarrierInfo } from "../carrier/carrier.ts";
 
 /** What a barrel link tells those who count. */
 export type LinkEvent =
-  /** The peer goes on from another address; QUIC has found that it is there. */
+  /** What is for the peer leaves for another address than before. */
   | { readonly kind: "moved" }
   /** Bytes on stream 0 of the session that are no ticks were dropped. */
   | { readonly kind: "stray"; readonly bytes: number; readonly isFirst: boolean };

@@ -24,7 +24,7 @@ export class BarrelCounts {
   /** `streamsDropped`: tagged streams of peers that ended before they had a tag. */
   snapshot(streamsDropped: number): readonly Metric[] {
     return [
-      // QUIC tells of those alone that it has found to be true.
+      // QUIC tells of what it does, not of what it has given up.
       ...[...this.#moves].map(([peer, moves]) => counter(BARREL_METRICS.migrate, moves, { peer, outcome: "ok" })),
       ...(streamsDropped === 0 ? [] : [counter(BARREL_METRICS.preambleDropped, streamsDropped)]),
       ...(this.#strayBytes === 0 ? [] : [counter("dist.control.stray_bytes", this.#strayBytes)]),

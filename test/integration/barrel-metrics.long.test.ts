@@ -22,7 +22,7 @@ describe("metrics of a session with a barrel peer", () => {
     expect(await rig.good.command("call", { connection, name: "echo", term: 1 })).toMatchObject({ value: 1 });
   };
 
-  it("count its changes of address by its name, once it is found there", async () => {
+  it("count its changes of address by its name", async () => {
     expect(counted("barrel_p2p.dist.migrate")).toEqual([]);
     await rig.good.command("rebind", { connection });
     await answers();
