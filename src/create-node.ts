@@ -162,7 +162,9 @@ async function makeNode(
     if (isToldAtOnce) node.warn(reason, message);
     else warnings.push({ reason, message });
   };
-  const quic = quicOf(options, throwaway !== undefined, system.clock, warn);
+  const { tickTimeMs = DEFAULT_TICK_OPTIONS.tickTimeMs } = options;
+  const ticks = { ...DEFAULT_TICK_OPTIONS, tickTimeMs };
+  const quic = quicOf(options, throwaway !== undefined, { clock: system.clock, ticks, warn });
   warnings.push(...visibleWarning(options.quic?.visible));
   const listeners = (options.listen ?? []).map((text) => parseListen(text, plaintext, hasTls));
   const cookies = readCookies(options.cookie, system.files);
@@ -260,7 +262,7 @@ async function makeNode(
     ...(options.guardLimits === undefined ? {} : { guardLimits: options.guardLimits }),
     limits: { ...DEFAULT_DIST_LIMITS, ...options.limits },
     heartbeat,
-    ticks: { ...DEFAULT_TICK_OPTIONS, ...(options.tickTimeMs === undefined ? {} : { tickTimeMs: options.tickTimeMs }) },
+    ticks,
     ...(options.processLimits === undefined ? {} : { processLimits: options.processLimits }),
     maxSessions: options.maxSessions,
     listens: listeners.length > 0,

@@ -13,12 +13,15 @@ import type { Gatekeeper } from "./carrier/source-gate.ts";
 import type { TlsMaterial } from "./carrier/tls-material.ts";
 import { LANES } from "./dist/lane-routing.ts";
 import { FRAGMENTS_AHEAD_BYTES } from "./dist/send.ts";
+import { silenceMs, type TickOptions } from "./dist/tick.ts";
 import type { BarrelPorts } from "./node/connection-parts.ts";
 import type { NodeOptions, QuicOption } from "./node/options.ts";
 import { visibleTo } from "./node/quic-visible.ts";
 
 export interface QuicNodeParts {
   readonly clock: Clock;
+  /** How long peers wait for a sign of life; a node that hangs for so long loses its sessions, here as elsewhere. */
+  readonly ticks: TickOptions;
   readonly option: QuicOption;
   /** Hears of what the operator should know while the node runs. */
   warn(reason: string, message: string): void;
@@ -30,6 +33,9 @@ export interface QuicNodeParts {
  */
 const LIMITS = { highWaterBytes: FRAGMENTS_AHEAD_BYTES / LANES } as const;
 
+/** A node may be busy for so long and keep its connections over QUIC, whatever its tick time. */
+const MIN_NODE_DEADLINE_MS = 10_000;
+
 /** QUIC of one node: one engine for all that it dials and accepts. Nothing is loaded before the first use. */
 export class QuicNode {
   /** What the node's connections need. */
@@ -38,8 +44,11 @@ export class QuicNode {
   readonly #option: QuicOption;
   readonly #listeners: QuicListener[] = [];
 
-  constructor({ clock, option, warn }: QuicNodeParts) {
-    this.#engine = new QuicEngine({ clock, warn });
+  constructor({ clock, option, ticks, warn }: QuicNodeParts) {
+    this.#engine = new QuicEngine(
+      { clock, warn },
+      { nodeDeadlineMs: Math.max(silenceMs(ticks), MIN_NODE_DEADLINE_MS) },
+    );
     this.#option = option;
     this.ports = {
       dialer: quicDialer(this.#engine, { ...LIMITS, allowPublic: option.allowPublic === true }),
@@ -119,13 +128,12 @@ function listensOverQuic({ listen = [] }: Pick<NodeOptions, "listen">): boolean 
 export function quicOf(
   options: NodeOptions,
   hasThrowaway: boolean,
-  clock: Clock,
-  warn: QuicNodeParts["warn"],
+  { clock, ticks, warn }: Omit<QuicNodeParts, "option">,
 ): QuicNode | undefined {
   if (!usesQuic(options)) return undefined;
   const isDialOnly = !listensOverQuic(options);
   if (options.identity === undefined && !(hasThrowaway && isDialOnly)) throw quicNeedsIdentity();
-  return new QuicNode({ clock, option: options.quic ?? {}, warn });
+  return new QuicNode({ clock, ticks, option: options.quic ?? {}, warn });
 }
 
 /** Schemes that a node dials; the first is meant where none is written. */

@@ -138,6 +138,8 @@ export interface CarrierSink {
   bytes(channel: ChannelId, chunk: Buffer): void;
   /** After a `write` that returned false: there is room again. */
   drained(channel: ChannelId): void;
+  /** The peer lives, by what the transport itself exchanges; at most once a second. Carriers that know no such thing never say it. */
+  heard?(): void;
   /** Exactly once per carrier, whatever the cause; `undefined` means the peer ended in good order. */
   closed(cause: SallyportError | undefined): void;
 }

@@ -120,6 +120,21 @@ describe("two nodes over a barrel link", () => {
     expect(listener.link.strayControlBytes).toBe(0);
   });
 
+  it.each([
+    [true, "up a@h 7"],
+    [false, "down PEER_SILENT"],
+  ])("live on the packets of a peer that sends nothing else: %s", (hasPackets, end) => {
+    const { clock, listener } = createBarrelPair();
+    clock.advance(0);
+    // An Erlang node sends no tick where its QUIC has sent an ACK.
+    listener.link.bytes = () => undefined;
+    for (let i = 0; i < 300; i++) {
+      clock.advance(1000);
+      if (hasPackets) listener.link.heard();
+    }
+    expect(lastEvent(listener)).toBe(end);
+  });
+
   it("end in good order when one of them does", () => {
     const { clock, dialler, listener } = createBarrelPair();
     clock.advance(0);

@@ -216,6 +216,11 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
     else this.#sink.drained(0);
   }
 
+  /** Erlang sends no tick where QUIC has sent a packet (barrel-auth section 10): its packets are its life. */
+  heard(): void {
+    if (this.#state.kind === "open" && this.#isUp) this.#sink.heard?.();
+  }
+
   channelEnded(channel: ChannelId): void {
     if (this.#state.kind === "closed") return;
     this.#guard(() => {

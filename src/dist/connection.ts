@@ -306,6 +306,10 @@ export class DistConnection implements CarrierSink, FrameSink, HandshakeSink, Na
     if (this.#flushAsked) this.#parts.clock.afterTurn(this.#flushTurn);
   }
 
+  heard(): void {
+    if (this.#state.kind === "up") this.#state.liveness.read(this.#parts.clock.now());
+  }
+
   drained(): void {
     const state = this.#state;
     if (state.kind !== "up") return;

@@ -11,6 +11,11 @@ export interface TickOptions {
 
 export const DEFAULT_TICK_OPTIONS: TickOptions = { tickTimeMs: 60_000, tickIntensity: 4 };
 
+/** Longest silence of a peer that is taken for alive, milliseconds. */
+export function silenceMs({ tickTimeMs, tickIntensity }: TickOptions): number {
+  return tickTimeMs + tickTimeMs / tickIntensity;
+}
+
 /**
  * Liveness of one session: pure, told of bytes and of the time. We send an empty frame whenever nothing was written for
  * a quarter of the tick time, call the peer dead when no byte came for five quarters of it, and call the connection dead
@@ -27,7 +32,7 @@ export class TickMonitor implements Liveness {
 
   constructor(options: TickOptions, now: MonotonicMs) {
     this.#periodMs = options.tickTimeMs / options.tickIntensity;
-    this.#silenceMs = options.tickTimeMs + this.#periodMs;
+    this.#silenceMs = silenceMs(options);
     this.#stallMs = options.tickTimeMs;
     this.#lastRead = now;
     this.#lastWrite = now;

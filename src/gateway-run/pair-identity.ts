@@ -95,7 +95,7 @@ export async function openPairIdentity(
       notice({ kind: "warning", reason, message: `${name}: ${message}` });
     const quic =
       quicOption !== undefined && own !== undefined
-        ? { node: new QuicNode({ clock, option: quicOption, warn }), material: own }
+        ? { node: new QuicNode({ clock, ticks: legs.ticks, option: quicOption, warn }), material: own }
         : undefined;
     const watchers = new Set<(changes: readonly TrustChange[]) => void>();
     keeper.watch({

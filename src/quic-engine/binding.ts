@@ -10,6 +10,8 @@ export interface NativeConfig {
   verifyPeer(verify: boolean): void;
   grease(grease: boolean): void;
   setTicketKey(key: Uint8Array): void;
+  /** Of connections that are accepted with it from now on; undefined: they have none. */
+  setStatelessResetToken(token: bigint | undefined): void;
   setApplicationProtos(protocols: string[]): void;
   setMaxIdleTimeout(milliseconds: number): void;
   setMaxRecvUdpPayloadSize(octets: number): void;

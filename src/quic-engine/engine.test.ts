@@ -12,6 +12,7 @@ import { type DatagramHandler, UdpSocket } from "./udp.ts";
 const LANE = 4;
 const SESSION = 2;
 const MANY = 1_000_000_000;
+const NODE_MS = 10_000;
 
 /** QUIC that takes all, has a stream with nine octets for each datagram, and counts how often it is looked after. */
 class Quic extends StandingQuic {
@@ -62,7 +63,14 @@ class Quic extends StandingQuic {
   streamReadable = (): boolean => this.#readable > 0;
   streamCapacity = (): number => MANY;
   streamFinished = (): boolean => false;
-  stats = (): { recv: number } => ({ recv: 1 });
+  /** Packets that came. */
+  heard = 1;
+  override stats = (): { lost: number; recv: number } => ({ lost: 0, recv: this.heard });
+  peerError = (): null => null;
+  localError = (): null => null;
+  close(): void {
+    this.isClosed = () => true;
+  }
 }
 
 /** An engine with one dialled connection that stands, on a socket that nothing leaves. @param isAnswered false: it does not stand yet */
@@ -88,15 +96,25 @@ async function world(isAnswered = true) {
   const quic = new Quic();
   let network: DatagramHandler | undefined;
   const from = { address: QUIC_REMOTE.host, port: QUIC_REMOTE.port, family: "IPv4" as const, size: 100 };
-  const bind = vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
-    network = handler;
-    return { host, port, send: UdpSocket.giveBack, close: () => undefined } as unknown as UdpSocket;
-  });
+  const mockBind = () =>
+    vi.spyOn(UdpSocket, "bind").mockImplementation(async (host, port, handler) => {
+      network = handler;
+      return { host, port, send: UdpSocket.giveBack, close: () => undefined } as unknown as UdpSocket;
+    });
+  const bind = mockBind();
   const config = new Proxy({}, { get: () => () => undefined });
   const binding = {
     Config: { withBoringSslCtx: () => config },
-    Connection: { connect: () => quic },
+    Connection: {
+      connect: () => quic,
+      accept() {
+        throw new Error("BufferTooShort");
+      },
+    },
     Shutdown: { Read: 0, Write: 1 },
+    Type: { Initial: 1 },
+    Header: { fromSlice: () => ({ ty: 1, version: 1, dcid: Buffer.alloc(8), scid: Buffer.alloc(8), token: null }) },
+    versionIsSupported: () => true,
   } as unknown as NativeBinding;
   const pipe = new Pipe(node, clock);
   let looks = 0;
@@ -105,11 +123,16 @@ async function world(isAnswered = true) {
     return 0;
   };
   const memory = { nativeBytes, collect: () => undefined, exceeded: () => undefined };
-  const engine = new Engine({ binding, clock, random: new SeededRandom(1), pipe, memory, beat: () => undefined });
+  let silences = 0;
+  const engine = new Engine({
+    ...{ binding, clock, random: new SeededRandom(1), pipe, memory },
+    beat: () => undefined,
+    nodeSilent: () => silences++,
+  });
   const order = (type: number, id: number, body: object): void =>
     engine.order(type, id, Buffer.from(JSON.stringify(body)));
   const limits = { maxHalfOpen: MANY, maxSessions: MANY, maxBacklogBytes: MANY };
-  const times = { idleTimeoutMs: MANY, keepAliveMs: MANY, lingerMs: MANY, handshakeMs: MANY };
+  const times = { idleTimeoutMs: MANY, keepAliveMs: MANY, lingerMs: MANY, handshakeMs: MANY, nodeDeadlineMs: NODE_MS };
   order(TO_ENGINE.config, 0, { ...limits, ...times, initialsPerSecond: 1, initialsBurst: 1 });
   order(TO_ENGINE.dial, SESSION, { ...QUIC_REMOTE, alpn: ["erlang-dist"], serverName: "" });
   // Its host and its socket are promised.
@@ -149,8 +172,26 @@ async function world(isAnswered = true) {
       return before;
     },
     write: (octets: number) => engine.write(SESSION, LANE, Buffer.alloc(octets), true),
-    datagram: (octets = 100) => network?.datagram(Buffer.alloc(octets), from),
+    datagram: (bytes: number | Buffer = 100) =>
+      network?.datagram(typeof bytes === "number" ? Buffer.alloc(bytes) : bytes, from),
     order: (type: number) => engine.order(type, SESSION, Buffer.alloc(0)),
+    ping: () => engine.order(TO_ENGINE.ping, 0, Buffer.alloc(4)),
+    silences: () => silences,
+    /** Begins to listen. */
+    async listen() {
+      const again = mockBind();
+      order(TO_ENGINE.listen, 1, {
+        host: "127.0.0.1",
+        first: 7,
+        last: 7,
+        certPem: "",
+        keyPem: "",
+        alpn: [],
+        retry: false,
+      });
+      for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+      again.mockRestore();
+    },
   };
 }
 
@@ -247,6 +288,61 @@ describe("a dial that nobody has answered", () => {
     engine.leave(() => undefined);
     clock.runTurn();
     expect(since().told).toEqual(["closed"]);
+  });
+});
+
+describe("a connection that QUIC cannot begin", () => {
+  it("is over, and costs nothing else", async () => {
+    const { clock, engine, listen, since, datagram } = await world();
+    await listen();
+    const initial = Buffer.alloc(1200);
+    initial[0] = 0xc0;
+    datagram(initial);
+    clock.runTurn();
+    expect(since().told).toEqual(["listening", "accepted"]);
+    engine.order(TO_ENGINE.proceed, 1, Buffer.alloc(0));
+    clock.runTurn();
+    expect(since().told).toEqual(["closed"]);
+  });
+});
+
+describe("the life of a peer", () => {
+  it("is told once a second at most, where packets came, also to a node that reads nothing", async () => {
+    const { clock, quic, order, since } = await world();
+    clock.advance(1000);
+    since();
+    order(TO_ENGINE.pause);
+    quic.heard += 5;
+    clock.advance(500);
+    expect(since().told).toEqual([]);
+    clock.advance(500);
+    expect(since().told).toEqual(["heard"]);
+    clock.advance(3000);
+    expect(since().told).toEqual([]);
+    quic.heard++;
+    clock.advance(1000);
+    expect(since().told).toEqual(["heard"]);
+  });
+});
+
+describe("a node that says nothing", () => {
+  it("has its connections given up after its deadline", async () => {
+    const { clock, since, silences } = await world();
+    clock.advance(NODE_MS);
+    expect(since().told).not.toContain("closed");
+    clock.advance(1000);
+    expect(since().told).toEqual(["closed"]);
+    clock.advance(20);
+    expect(silences()).toBe(1);
+  });
+
+  it("has them kept as long as it asks for signs of life", async () => {
+    const { clock, ping, silences } = await world();
+    for (let i = 0; i < 10; i++) {
+      clock.advance(NODE_MS - 1000);
+      ping();
+    }
+    expect(silences()).toBe(0);
   });
 });
 

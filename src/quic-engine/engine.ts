@@ -3,6 +3,7 @@ import type { Random } from "../base/random.ts";
 import {
   type AcceptedFacts,
   bareFrame,
+  type ClosedFacts,
   channelNumberOf,
   channelOf,
   type DialOrder,
@@ -39,6 +40,8 @@ export interface EngineParts {
   readonly memory: Omit<MemoryGuardParts, "holders" | "later">;
   /** Called once a second while the process does its work. */
   readonly beat: () => void;
+  /** The node has said nothing for too long, and every peer has been told. */
+  readonly nodeSilent: () => void;
 }
 
 /** Milliseconds between two looks at all sessions for keep-alive and deadlines. */
@@ -65,6 +68,8 @@ export class Engine {
   #halfOpen = 0;
   #nextAccepted = 1;
   #isOrdering = false;
+  /** Looks at all sessions since the node last asked for a sign of life: whoever was frozen with the node counts no time. */
+  #silentTends = 0;
   readonly #runDue: () => void = () => this.#passes();
 
   constructor(parts: EngineParts) {
@@ -113,6 +118,7 @@ export class Engine {
         this.#parts.pipe.credit(numberOf(body));
         return;
       case TO_ENGINE.ping:
+        this.#silentTends = 0;
         this.#parts.pipe.send(numberFrame(FROM_ENGINE.pong, 0, numberOf(body)));
         return;
       case TO_ENGINE.proceed:
@@ -218,7 +224,13 @@ export class Engine {
     this.#asking.set(id, (admitted) => {
       this.#asking.delete(id);
       if (!admitted) this.#halfOpen--;
-      answer(admitted ? (beginning) => this.#accept(id, listener, beginning, alpn) : undefined);
+      try {
+        answer(admitted ? (beginning) => this.#accept(id, listener, beginning, alpn) : undefined);
+      } catch (error) {
+        // QUIC could not begin: that costs this connection alone.
+        this.#halfOpen--;
+        this.#parts.pipe.send(jsonFrame(FROM_ENGINE.closed, id, systemEnd(wordOf(error))));
+      }
     });
     const facts: AcceptedFacts = { listener: listenerId, remoteHost: remote.host, remotePort: remote.port };
     this.#parts.pipe.send(jsonFrame(FROM_ENGINE.accepted, id, facts));
@@ -356,9 +368,16 @@ export class Engine {
       const now = clock.now();
       for (const session of this.#sessions.values()) session.tend(now);
       this.#lookAtMemory();
-      this.#tendLater();
+      this.#silentTends++;
+      // QUIC answers for a node that hangs, and its peers would never know.
+      if (this.#silentTends * TEND_MS > this.#needed().config.nodeDeadlineMs) this.leave(this.#parts.nodeSilent);
+      else this.#tendLater();
     });
   }
+}
+
+function systemEnd(system: string): ClosedFacts {
+  return { by: "system", app: false, code: 0, system };
 }
 
 function parse<T>(body: Buffer): T {

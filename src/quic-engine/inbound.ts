@@ -1,6 +1,7 @@
 import { RingQueue } from "../base/ring-queue.ts";
 import { isUserChannel } from "../carrier/channel-ids.ts";
 import {
+  bareFrame,
   CHANNEL_HEAD_BYTES,
   channelHead,
   FRAME_OVERHEAD_BYTES,
@@ -43,6 +44,8 @@ export class Inbound implements Backlog {
   #slabBytes = FIRST_SLAB_BYTES;
   #slabAt = 0;
   #paused = false;
+  /** Packets of the peer when the node was last told that it lives. */
+  #packets = 0;
   /** Octets that streams gave so far. */
   #given = 0;
   /** Octets that wait, each frame with its overhead. */
@@ -99,6 +102,14 @@ export class Inbound implements Backlog {
       this.queue(channelHead(FROM_ENGINE.finished, this.#session, channel, 0), isUserChannel(channel));
       ended(channel, "finished");
     }
+  }
+
+  /** Once in a while: tells the node that its peer lives, where packets came since. It needs no credit, and a paused node hears it too. */
+  tellLife(connection: NativeConnection): void {
+    const { recv } = connection.stats();
+    if (recv === this.#packets) return;
+    this.#packets = recv;
+    this.#pipe.send(bareFrame(FROM_ENGINE.heard, this.#session));
   }
 
   /** The channel is over. */

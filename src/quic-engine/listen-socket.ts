@@ -4,8 +4,9 @@ import type { Random } from "../base/random.ts";
 import type { EngineConfig, ListenOrder, MaterialOrder } from "../carrier/quic/engine-frames.ts";
 import type { HostPort, NativeBinding, NativeConfig, NativeConnection, NativeHeader } from "./binding.ts";
 import { makeConfig } from "./configs.ts";
-import { destinationKey, idKey, isLongHeader, OWN_ID_BYTES } from "./packet-head.ts";
+import { destinationKey, idKey, isLongHeader, OWN_ID_BYTES, shortPacketId } from "./packet-head.ts";
 import { largestDatagram } from "./packet-size.ts";
+import { ResetTokens } from "./reset-tokens.ts";
 import { RetryTokens } from "./retry-token.ts";
 import type { Session } from "./session.ts";
 import { SourceRate } from "./source-rate.ts";
@@ -44,6 +45,9 @@ export class ListenSocket implements DatagramHandler {
   #config: NativeConfig;
   readonly #rate: SourceRate;
   readonly #tokens: RetryTokens;
+  readonly #resetRate: SourceRate;
+  /** Once it is bound. */
+  #resets: ResetTokens | undefined;
   readonly #sessions: Map<string, Session> = new Map<string, Session>();
   /** Connection ids of those about whom the node was asked. */
   readonly #asked: Set<string> = new Set<string>();
@@ -54,6 +58,7 @@ export class ListenSocket implements DatagramHandler {
     this.#parts = parts;
     this.#order = order;
     this.#rate = new SourceRate(parts.config.initialsPerSecond, parts.config.initialsBurst);
+    this.#resetRate = new SourceRate(parts.config.initialsPerSecond, parts.config.initialsBurst);
     this.#tokens = new RetryTokens(parts.random.bytes(32));
     this.#config = this.#configOf(order);
   }
@@ -79,7 +84,9 @@ export class ListenSocket implements DatagramHandler {
     for (let port = this.#order.first; ; port++) {
       try {
         this.#socket = await UdpSocket.bind(this.#order.host, port, this);
-        return { host: this.#socket.host, port: this.#socket.port };
+        const bound = { host: this.#socket.host, port: this.#socket.port };
+        this.#resets = new ResetTokens(this.#order.keyPem, bound);
+        return bound;
       } catch (error) {
         if (port >= this.#order.last || !(error instanceof Error && error.message === "EADDRINUSE")) throw error;
       }
@@ -104,6 +111,18 @@ export class ListenSocket implements DatagramHandler {
     if (session !== undefined) session.datagram(bytes, from.address, from.port);
     else if (this.#accepting && !this.#asked.has(key) && isLongHeader(bytes) && bytes.length >= MIN_INITIAL_BYTES)
       this.#begin(bytes, from);
+    else this.#disown(bytes, from);
+  }
+
+  /** A packet of a connection of an earlier life, perhaps: its peer is told that it is over. */
+  #disown(bytes: Buffer, from: RemoteInfo): void {
+    const socket = this.#socket;
+    const resets = this.#resets;
+    const id = shortPacketId(bytes);
+    if (socket === undefined || resets === undefined || id === undefined) return;
+    const { clock, random } = this.#parts;
+    if (!this.#resetRate.admit(from.address, clock.now())) return;
+    this.#answer(socket, from, (out) => resets.write(out, id, bytes.length, random));
   }
 
   #begin(bytes: Buffer, from: RemoteInfo): void {
@@ -154,6 +173,8 @@ export class ListenSocket implements DatagramHandler {
     const { binding, random } = this.#parts;
     // With the key of its tickets gone, no session of before can be resumed.
     this.#config.setTicketKey(random.bytes(TICKET_KEY_BYTES));
+    // After a Retry there is no room for it: this version of QUIC has 128 octets for what a side tells of itself.
+    this.#config.setStatelessResetToken(original === null ? this.#resets?.of(id) : undefined);
     this.#config.setMaxSendUdpPayloadSize(largestDatagram(from.address));
     const remote = { host: from.address, port: from.port };
     const local = { host: socket.host, port: socket.port };
@@ -175,7 +196,9 @@ export class ListenSocket implements DatagramHandler {
   #answer(socket: UdpSocket, to: RemoteInfo, make: (out: Buffer) => number): void {
     const datagram = UdpSocket.take(undefined);
     try {
-      socket.send(datagram, make(datagram.bytes), to.address, to.port);
+      const length = make(datagram.bytes);
+      if (length > 0) socket.send(datagram, length, to.address, to.port);
+      else UdpSocket.giveBack(datagram);
     } catch {
       UdpSocket.giveBack(datagram);
     }

@@ -30,7 +30,9 @@ function main(): void {
     collect: () => globalThis.gc?.(),
     exceeded: () => process.exit(ENGINE_EXIT.memoryExceeded),
   };
-  const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, memory, beat: () => resort.beat() });
+  const nodeSilent = (): never => process.exit(ENGINE_EXIT.nodeSilent);
+  const beat = (): void => resort.beat();
+  const engine = new Engine({ binding, clock, random: new RealRandom(), pipe, memory, beat, nodeSilent });
   const reader = new FrameReader(
     (type, session, body) => engine.order(type, session, body),
     new Set<number>([TO_ENGINE.write, TO_ENGINE.writeAndFlush]),

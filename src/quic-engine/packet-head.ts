@@ -3,6 +3,7 @@ export const OWN_ID_BYTES = 16;
 /** Longest connection id of QUIC version 1. RFC 9000 section 17.2. */
 const MAX_ID_BYTES = 20;
 const LONG_FORM = 0x80;
+const FIXED_BIT = 0x40;
 /** Octets before the destination id of a long header: first byte, version, length. */
 const LONG_ID_AT = 6;
 
@@ -13,6 +14,12 @@ export function destinationKey(datagram: Buffer): string | undefined {
   if ((first & LONG_FORM) === 0) return slice(datagram, 1, OWN_ID_BYTES);
   const length = datagram[LONG_ID_AT - 1] ?? 0;
   return length > MAX_ID_BYTES ? undefined : slice(datagram, LONG_ID_AT, length);
+}
+
+/** The id of ours that a packet with a short header is for; undefined for any other, and for one that is too short. */
+export function shortPacketId(datagram: Buffer): Buffer | undefined {
+  const isShort = datagram.length > OWN_ID_BYTES && ((datagram[0] ?? 0) & (LONG_FORM | FIXED_BIT)) === FIXED_BIT;
+  return isShort ? datagram.subarray(1, 1 + OWN_ID_BYTES) : undefined;
 }
 
 /** True for a packet that may begin a connection. */

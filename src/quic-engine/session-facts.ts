@@ -25,5 +25,6 @@ export function endOf(connection: NativeConnection): ClosedFacts {
   if (peer !== null) return { by: "peer", app: peer.isApp, code: peer.errorCode, system: "" };
   const own = connection.localError();
   if (own !== null) return { by: "local", app: own.isApp, code: own.errorCode, system: "" };
-  return { by: "timeout", app: false, code: 0, system: "" };
+  const isReset = connection.isEstablished() && !connection.isTimedOut();
+  return { by: isReset ? "reset" : "timeout", app: false, code: 0, system: "" };
 }

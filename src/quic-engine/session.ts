@@ -222,7 +222,10 @@ export class Session implements OutHost, Holder {
     this.#withheld.fade();
     if (!this.#opened && now >= this.#openUntil) this.#close(false, CONNECTION_REFUSED);
     if (this.#lingerUntil !== undefined && now >= this.#lingerUntil) this.#close(true, CLOSE_IN_ORDER);
-    if (this.#opened && !this.#reported) this.#inbound.lookForEnds(this.connection, this.#onEnd);
+    if (this.#opened && !this.#reported) {
+      this.#inbound.lookForEnds(this.connection, this.#onEnd);
+      this.#inbound.tellLife(this.connection);
+    }
     if (this.#opened && now - this.#keptAlive >= this.#parts.config.keepAliveMs) this.poke();
     else this.#wakeToSend();
   }

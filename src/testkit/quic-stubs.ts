@@ -10,6 +10,7 @@ export class StandingQuic {
   applicationProto = (): Uint8Array => Buffer.from("erlang-dist");
   peerCertChain = (): null => null;
   maxSendUdpPayloadSize = (): number => 1452;
+  stats = (): { lost: number; recv: number } => ({ lost: 0, recv: 0 });
   timeout(): number | null {
     return null;
   }

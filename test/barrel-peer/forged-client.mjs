@@ -85,12 +85,13 @@ export class ForgedClient {
   sent = { bytes: 0, datagrams: 0 };
   heard = { datagrams: 0, at: performance.now() };
 
-  /** @param {{host: string, port: number, from?: string}} address */
-  static async connect({ host, port, from }) {
+  /** @param {{host: string, port: number, from?: string, firstIdBytes?: number}} address `firstIdBytes`: of the id that its first packet is for */
+  static async connect({ host, port, from, firstIdBytes = ID_BYTES }) {
     const socket = createSocket("udp4");
     socket.bind(0, from);
     await once(socket, "listening");
     const client = new ForgedClient(socket, host, port);
+    client.#ids.to = randomBytes(firstIdBytes);
     client.#begin();
     const patience = setTimeout(() => client.#fail("no answer"), CONNECT_MS);
     await client

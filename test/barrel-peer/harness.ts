@@ -112,8 +112,14 @@ export class PeerProcess {
     return (connections as readonly number[])[0]!;
   }
 
+  /** It hears and says nothing more, and its connections stay as they are. */
+  freeze(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
   async stop(): Promise<void> {
     if (this.#ended) return;
+    this.#child.kill("SIGCONT");
     const ended = new Promise((resolve) => this.#child.once("exit", resolve));
     this.#child.stdin.end();
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5_000);

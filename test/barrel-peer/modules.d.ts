@@ -127,3 +127,16 @@ declare module "*/identity.mjs" {
   export function loadKeys(dir: string): Keys;
   export function newKeys(): Keys;
 }
+
+declare module "*/forged-client.mjs" {
+  export class ForgedClient {
+    static connect(address: {
+      readonly host: string;
+      readonly port: number;
+      readonly from?: string;
+      readonly firstIdBytes?: number;
+    }): Promise<ForgedClient>;
+    readonly isEstablished: boolean;
+    end(): void;
+  }
+}

@@ -69,6 +69,15 @@ describe("a lost QUIC engine", () => {
     await gone(pid);
   });
 
+  it("gives its connections up when its node hangs, so that the peers hear of it", async () => {
+    const { near, far } = await pair({ engine: { nodeDeadlineMs: 1000 } });
+    const end = Date.now() + 4000;
+    while (Date.now() < end);
+    await Promise.all([near, far].map(({ ear }) => ear.until(isClosed)));
+    expect(far.ear.cause).toMatchObject({ reason: "QUIC_ENGINE_LOST", detail: { loss: "stalled" } });
+    expect(near.ear.cause).toMatchObject({ reason: "CONNECTION_RESET" });
+  });
+
   it("ends with its node", async () => {
     const parent = fork(script("quic-parent-child.mjs"));
     const [{ pid }] = (await once(parent, "message")) as [{ pid: number }];

@@ -73,6 +73,8 @@ export const FROM_ENGINE = {
   moved: 75,
   /** * channel:6; the node's own reset was done, nothing more comes on the channel. */
   dropped: 76,
+  /** Packets came that the peer alone can have made; at most once a second. */
+  heard: 77,
 } as const;
 
 export interface EngineConfig {
@@ -85,6 +87,8 @@ export interface EngineConfig {
   readonly initialsBurst: number;
   readonly lingerMs: number;
   readonly handshakeMs: number;
+  /** Longest silence of the node, after which the engine lets go of its connections. */
+  readonly nodeDeadlineMs: number;
 }
 
 export interface ListenOrder {
@@ -134,8 +138,11 @@ export interface OpenedFacts {
 }
 
 export interface ClosedFacts {
-  /** Who ended it: an idle or unanswered connection ends by `timeout`, what the system refused by `system`. */
-  readonly by: "peer" | "local" | "timeout" | "system";
+  /**
+   * Who ended it: an idle or unanswered connection ends by `timeout`, one that the peer knows nothing of any more by `reset`, what the system
+   * refused by `system`.
+   */
+  readonly by: "peer" | "local" | "timeout" | "reset" | "system";
   /** True for a code of the application, false for one of QUIC. */
   readonly app: boolean;
   readonly code: number;
@@ -146,8 +153,8 @@ export interface ClosedFacts {
 /** The engine's word for a dial that it was not allowed to make; the address follows. */
 export const PUBLIC_ADDRESS = "PUBLIC_ADDRESS ";
 
-/** How the engine ends of its own accord: the binding does not load; it held more memory than it may. */
-export const ENGINE_EXIT = { noBinding: 78, memoryExceeded: 79 } as const;
+/** How the engine ends of its own accord: the binding does not load; it held more memory than it may; the node was silent. */
+export const ENGINE_EXIT = { noBinding: 78, memoryExceeded: 79, nodeSilent: 80 } as const;
 
 /** Octets before the body. */
 export const HEAD_BYTES = 9;

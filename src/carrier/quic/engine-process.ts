@@ -99,6 +99,7 @@ export class EngineProcess {
     this.#child.on("exit", (code, signal) => {
       if (code === ENGINE_EXIT.noBinding) this.#finish("no-binding");
       else if (code === ENGINE_EXIT.memoryExceeded) this.#finish(this.#loss ?? "memory");
+      else if (code === ENGINE_EXIT.nodeSilent) this.#finish(this.#loss ?? "stalled");
       else this.#finish(this.#loss ?? (signal === null ? "ended" : "killed"));
     });
     this.send(jsonFrame(TO_ENGINE.config, 0, options.config));

@@ -13,14 +13,7 @@ import type { ChannelledCarrier, ChannelledSink } from "../channels.ts";
 import { formatAddress } from "../socket-address.ts";
 import { bareFrame, channelHead, channelNumberFrame, MAX_ID, TO_ENGINE } from "./engine-frames.ts";
 import { QuicChannel } from "./quic-channel.ts";
-import {
-  DEFAULT_HIGH_WATER_BYTES,
-  DEFAULT_MAX_PENDING_BYTES,
-  DEFAULT_MAX_UNREAD_BYTES,
-  DEFAULT_MAX_UNREAD_TOTAL_BYTES,
-  MAX_CHANNELS,
-  type QuicLimits,
-} from "./quic-limits.ts";
+import { allLimits, MAX_CHANNELS, type QuicLimits } from "./quic-limits.ts";
 
 type State = "opening" | "open" | "ending" | "closed";
 
@@ -64,18 +57,12 @@ export class QuicCarrier implements ChannelledCarrier {
   readonly #readLater: () => void = () => this.#readUnread();
 
   constructor(parts: QuicCarrierParts) {
-    const { limits } = parts;
     this.#clock = parts.clock;
     this.#side = parts.side;
     this.#session = parts.session;
     this.#send = parts.send;
     this.#ids = new ChannelIds(parts.side);
-    this.#limits = {
-      highWaterBytes: limits.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES,
-      maxPendingBytes: limits.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES,
-      maxUnreadBytes: limits.maxUnreadBytes ?? DEFAULT_MAX_UNREAD_BYTES,
-      maxUnreadTotalBytes: limits.maxUnreadTotalBytes ?? DEFAULT_MAX_UNREAD_TOTAL_BYTES,
-    };
+    this.#limits = allLimits(parts.limits);
     this.#info = { transport: "quic", remoteAddress: parts.remoteAddress, localAddress: "unknown", ...UNSECURED };
   }
 
@@ -213,6 +200,11 @@ export class QuicCarrier implements ChannelledCarrier {
     this.#sink?.peerMoved?.(this.#info);
   }
 
+  /** The peer lives, by its packets. */
+  heard(): void {
+    if (this.#state === "open") this.#sink?.heard?.();
+  }
+
   /** Bytes of the peer. False when the engine cannot have meant that. */
   received(channel: ChannelId, bytes: Buffer): boolean {
     if (this.#closing !== undefined) return true;
@@ -263,7 +255,8 @@ export class QuicCarrier implements ChannelledCarrier {
   /** QUIC has taken octets of a channel. */
   taken(channel: ChannelId, octets: number): boolean {
     const entry = this.#channels.get(channel);
-    if (!entry?.taken(octets)) return entry === undefined;
+    if (entry === undefined) return true;
+    if (!entry.taken(octets)) return false;
     this.#pending -= octets;
     this.#emit(entry);
     if (entry.congested && entry.pending <= this.#limits.highWaterBytes / 4) {

@@ -28,6 +28,7 @@ import {
   DEFAULT_MAX_BACKLOG_BYTES,
   DEFAULT_MAX_HALF_OPEN,
   DEFAULT_MAX_SESSIONS,
+  DEFAULT_NODE_DEADLINE_MS,
   DEFAULT_RESTART_BACKOFF_MS,
   END_LINGER_MS,
   HANDSHAKE_BACKSTOP_MS,
@@ -241,6 +242,7 @@ export class QuicEngine {
       initialsBurst: options.initialsBurst ?? DEFAULT_INITIALS_BURST,
       lingerMs: END_LINGER_MS,
       handshakeMs: HANDSHAKE_BACKSTOP_MS,
+      nodeDeadlineMs: options.nodeDeadlineMs ?? DEFAULT_NODE_DEADLINE_MS,
     };
   }
 
@@ -286,6 +288,9 @@ export class QuicEngine {
         return carrier.resetByPeer(channelOf(body), channelNumberOf(body, 6));
       case FROM_ENGINE.dropped:
         carrier.dropped(channelOf(body));
+        return true;
+      case FROM_ENGINE.heard:
+        carrier.heard();
         return true;
       case FROM_ENGINE.opened:
         entry.opened = true;
@@ -357,7 +362,8 @@ function engineScript(): string {
 
 function closedFacts(fields: JsonBody): ClosedFacts {
   const by = fields.text("by");
-  if (by !== "peer" && by !== "local" && by !== "timeout" && by !== "system") throw new FrameError("ended by nobody");
+  if (by !== "peer" && by !== "local" && by !== "timeout" && by !== "reset" && by !== "system")
+    throw new FrameError("ended by nobody");
   return { by, app: fields.flag("app"), code: fields.count("code"), system: fields.text("system") };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { closedCause } from "./quic-errors.ts";
 
-const by = (who: "peer" | "local" | "timeout" | "system", app: boolean, code: number, system = "") => ({
+const by = (who: "peer" | "local" | "timeout" | "reset" | "system", app: boolean, code: number, system = "") => ({
   by: who,
   app,
   code,
@@ -23,6 +23,7 @@ describe("the end of a QUIC connection", () => {
     [by("peer", true, 0x0c), true, "dial", "ERR_CLOSED", "CONNECTION_RESET"],
     [by("local", false, 0xa), true, "dial", "ERR_PEER_MISBEHAVED", "QUIC_PROTOCOL"],
     [by("timeout", false, 0), true, "dial", "ERR_CLOSED", "CONNECTION_LOST"],
+    [by("reset", false, 0), true, "dial", "ERR_CLOSED", "CONNECTION_LOST"],
     [by("timeout", false, 0), false, "dial", "ERR_UNREACHABLE", "UDP_FILTERED"],
     [by("system", false, 0, "ENOTFOUND"), false, "dial", "ERR_UNREACHABLE", "HOST_NOT_FOUND"],
     [by("system", false, 0, "ECONNREFUSED"), false, "dial", "ERR_UNREACHABLE", "UDP_CLOSED"],

@@ -32,13 +32,14 @@ const ALERT_NAMES: Readonly<Record<number, string>> = {
 };
 
 /** Why the engine ended. */
-export type EngineLoss = "killed" | "silent" | "memory" | "protocol" | "ended";
+export type EngineLoss = "killed" | "silent" | "memory" | "protocol" | "stalled" | "ended";
 
 const LOSS_WORDS: Readonly<Record<EngineLoss, string>> = {
   killed: "was ended by the system or by hand",
   silent: "answered no more and was killed",
   memory: "held more memory for its peers than it may, and ended",
   protocol: "said what it never says and was killed",
+  stalled: "ended because this process did nothing for longer than its peers wait",
   ended: "ended by itself",
 };
 
@@ -137,6 +138,7 @@ export function closedCause(
   const tls = !facts.app && facts.code >= CRYPTO_ERROR && facts.code <= CRYPTO_ERROR_LAST;
   if (tls) return tlsFailure(facts, facts.code - CRYPTO_ERROR, address, side);
   if (!opened) return closedWhileOpening(address, facts);
+  if (facts.by === "reset") return forgotten(address);
   if (facts.by === "local") {
     // Both sides agreed on an end in good order, which this one asked for.
     if (facts.app && facts.code === 0) return undefined;
@@ -228,6 +230,19 @@ function closedWhileOpening(address: string, { by, code }: ClosedFacts): Sallypo
       detail: { address, code },
       stage: "port",
       advice: "check that this is the port of a node that expects this kind of connection, and read its log",
+    },
+  );
+}
+
+function forgotten(address: string): SallyportError {
+  return new SallyportError(
+    "ERR_CLOSED",
+    "CONNECTION_LOST",
+    `${address} knows nothing of the QUIC connection any more`,
+    {
+      detail: { address },
+      stage: "session",
+      advice: "connect again: the other node, or its QUIC engine, was started anew",
     },
   );
 }

@@ -16,6 +16,8 @@ export interface QuicEngineLimits {
   readonly engineDeadlineMs?: number;
   /** First wait before the engine is started anew; doubles up to 60,000, and begins again after a minute of work; default 1000. */
   readonly restartBackoffMs?: number;
+  /** Longest silence of the node before the engine ends, milliseconds; default 75,000, after which Erlang gives a silent peer up. */
+  readonly nodeDeadlineMs?: number;
   /** Accepted connections that are not authenticated, in the engine; default 2048. The accept gate decides earlier. */
   readonly maxHalfOpen?: number;
   /** Connections of the engine, dialled and accepted; default 8192. */
@@ -32,6 +34,7 @@ export const DEFAULT_MAX_PENDING_BYTES: number = 256 * 1024 * 1024;
 export const DEFAULT_MAX_UNREAD_BYTES: number = 16 * 1024 * 1024;
 export const DEFAULT_MAX_UNREAD_TOTAL_BYTES: number = 64 * 1024 * 1024;
 export const DEFAULT_ENGINE_DEADLINE_MS = 10_000;
+export const DEFAULT_NODE_DEADLINE_MS = 75_000;
 export const DEFAULT_RESTART_BACKOFF_MS = 1000;
 export const MAX_RESTART_BACKOFF_MS = 60_000;
 export const DEFAULT_MAX_HALF_OPEN = 2048;
@@ -39,6 +42,16 @@ export const DEFAULT_MAX_SESSIONS = 8192;
 export const DEFAULT_MAX_BACKLOG_BYTES: number = 16 * 1024 * 1024;
 export const DEFAULT_INITIALS_PER_SECOND = 100;
 export const DEFAULT_INITIALS_BURST = 256;
+
+/** Limits with their defaults. */
+export function allLimits(limits: QuicLimits): Required<QuicLimits> {
+  return {
+    highWaterBytes: limits.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES,
+    maxPendingBytes: limits.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES,
+    maxUnreadBytes: limits.maxUnreadBytes ?? DEFAULT_MAX_UNREAD_BYTES,
+    maxUnreadTotalBytes: limits.maxUnreadTotalBytes ?? DEFAULT_MAX_UNREAD_TOTAL_BYTES,
+  };
+}
 
 /** Octets of one channel that the engine may hold for QUIC; what is above waits in the node. */
 export const ENGINE_WINDOW_BYTES: number = 1024 * 1024;
