@@ -108,7 +108,7 @@ export type {
 } from "./node/options.ts";
 export type { Resolver } from "./node/ports.ts";
 export type { SeedHealth, SeedState } from "./node/seed.ts";
-export type { Decision, NearestMiss } from "./policy/decision.ts";
+export type { Decision, DecisionWhy, NearestMiss, RefusedWhy } from "./policy/decision.ts";
 export { definePolicy } from "./policy/define-policy.ts";
 export type {
   ConditionEntry,

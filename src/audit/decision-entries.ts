@@ -6,6 +6,8 @@ export interface DecisionEntry {
   readonly outcome: string;
   /** The rule that decided, or null. */
   readonly rule: string | null;
+  /** What the outcome does not say, such as why a peer may not connect. */
+  readonly why?: string;
   /** `rule:why` of the rule that came nearest, or null. */
   readonly miss: string | null;
   /** The peer's alias in the policy, or null. */

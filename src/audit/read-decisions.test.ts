@@ -48,6 +48,10 @@ describe("readDecisions", () => {
       mode: "enforce",
     };
     expect(read(DENIED)).toEqual([{ kind: "decision", decision }]);
+    expect(read({ ...DENIED, why: "not-registered" })).toEqual([
+      { kind: "decision", decision: { ...decision, why: "not-registered" } },
+    ]);
+    expect(read({ ...DENIED, why: "mood" })).toEqual([{ kind: "decision", decision }]);
     expect(read({ ...DENIED, miss: null })).toEqual([
       { kind: "decision", decision: { ...decision, nearestMiss: null } },
     ]);

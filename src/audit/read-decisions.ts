@@ -1,6 +1,6 @@
 import { tryNodeName } from "../base/node-name.ts";
 import type { Decision, NearestMiss } from "../policy/decision.ts";
-import { isMissReason, isOutcome } from "../policy/decision-words.ts";
+import { isDecisionWhy, isMissReason, isOutcome } from "../policy/decision-words.ts";
 import { isVerb } from "../policy/verbs.ts";
 import { type AuditFields, type ChainCrypto, unseal } from "./record.ts";
 
@@ -62,7 +62,23 @@ function decisionOf(fields: AuditFields): Decision | undefined {
   if (typeof generation !== "number" || (mode !== "enforce" && mode !== "audit")) return undefined;
   const node = typeof fields["node"] === "string" ? tryNodeName(fields["node"]) : undefined;
   const at = node === undefined ? {} : { node };
-  return { id, atMs, outcome, rule, nearestMiss: miss, alias, peer, ...at, key, verb, target, generation, mode };
+  const why = isDecisionWhy(fields["why"]) ? { why: fields["why"] } : {};
+  return {
+    id,
+    atMs,
+    outcome,
+    rule,
+    ...why,
+    nearestMiss: miss,
+    alias,
+    peer,
+    ...at,
+    key,
+    verb,
+    target,
+    generation,
+    mode,
+  };
 }
 
 function summaryOf(fields: AuditFields): DecisionSummary | undefined {

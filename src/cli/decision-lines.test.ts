@@ -59,6 +59,20 @@ describe("decisionLines", () => {
     );
   });
 
+  it("says why a peer may not connect, and what to do", () => {
+    const refused = { ...DENIED, outcome: "deny-identity", rule: null, nearestMiss: null, verb: "connect" } as const;
+    const lines = decisionLines({ ...refused, why: "over-quic" }, PLAIN).split("\n");
+    expect(lines[0]).toMatch(/^deny-identity {2}the peer dialled in over QUIC, so its key does not count/);
+    expect(lines.at(-1)).toMatch(/^advice {6}let this node dial it /);
+    expect(decisionLines({ ...refused, why: "key" }, PLAIN)).toMatch(/^deny-identity {2}the peer has not the key /);
+    expect(decisionLines({ ...DENIED, why: "rule" }, PLAIN)).toMatch(/^deny-rule {2}a deny rule refuses it\n/);
+  });
+
+  it("says that what rules grant is not registered", () => {
+    const missing = { ...DENIED, outcome: "deny-default", rule: null, why: "not-registered" } as const;
+    expect(decisionLines(missing, PLAIN)).toMatch(/^deny-default {2}it is granted, and no function of this name is /);
+  });
+
   it("claims no answer for what was let through", () => {
     const audited = { ...DENIED, verb: "call", outcome: "allow", mode: "audit" } as const;
     expect(decisionLines(audited, PLAIN)).toContain("told        nothing of this id: it was let through");
@@ -86,6 +100,8 @@ describe("decisionJson", () => {
 describe("toldDecision", () => {
   it("takes what a node tells as it is", () => {
     expect(toldDecision(JSON.parse(JSON.stringify(DENIED)))).toEqual(DENIED);
+    expect(toldDecision({ ...DENIED, why: "over-quic" })).toEqual({ ...DENIED, why: "over-quic" });
+    expect(toldDecision({ ...DENIED, why: "mood" })).toEqual(DENIED);
   });
 
   it("takes null for what another version leaves out or says otherwise", () => {

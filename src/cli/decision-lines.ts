@@ -1,4 +1,5 @@
-import type { NearestMiss } from "../policy/decision.ts";
+import type { DecisionWhy, NearestMiss } from "../policy/decision.ts";
+import { refusalWords } from "../policy/decision-words.ts";
 import type { Outcome } from "../policy/document.ts";
 import { fields } from "./table.ts";
 import { type Colours, printable } from "./terminal.ts";
@@ -9,6 +10,7 @@ export interface ShownDecision {
   readonly atMs: number | null;
   readonly outcome: Outcome;
   readonly rule: string | null;
+  readonly why?: DecisionWhy;
   readonly nearestMiss: NearestMiss | null;
   readonly alias: string | null;
   readonly peer: string | null;
@@ -43,10 +45,12 @@ const MISSES: Readonly<Record<NearestMiss["why"], string>> = {
 
 /** The decision in words, one line each: what came of it first. */
 export function decisionLines(decision: ShownDecision, colours: Colours): string {
-  const { outcome, rule, nearestMiss, mode } = decision;
+  const { outcome, rule, why, nearestMiss, mode } = decision;
   const colour = outcome === "allow" ? (mode === "audit" ? colours.yellow : colours.green) : colours.red;
   const said =
-    mode === "audit" && outcome === "allow" ? "audit mode lets it through and records it" : outcomeText(outcome, rule);
+    mode === "audit" && outcome === "allow"
+      ? "audit mode lets it through and records it"
+      : outcomeText(outcome, rule, why);
   const rows: (readonly [string, string])[] = [];
   if (rule !== null) rows.push(["rule", ruleText(rule)]);
   if (nearestMiss !== null) rows.push(["nearest", `${nearestMiss.rule}, which ${MISSES[nearestMiss.why]}`]);
@@ -54,6 +58,8 @@ export function decisionLines(decision: ShownDecision, colours: Colours): string
   if (decision.node !== undefined) rows.push(["on", decision.node]);
   if (decision.generation !== null) rows.push(["generation", String(decision.generation)]);
   if (decision.id !== null) rows.push(["told", toldText(decision, decision.id)]);
+  // Of a question the error says it.
+  if (decision.id !== null && why !== undefined) rows.push(["advice", refusalWords(why).advice]);
   return `${colour(outcome)}  ${said}\n${fields(rows, colours.dim)}`;
 }
 
@@ -64,7 +70,9 @@ export function decisionJson({ atMs, ...decision }: ShownDecision): Readonly<Rec
 }
 
 /** What came of it. The record names the rule whose limit it was; what no rule bounds has none. */
-function outcomeText(outcome: Outcome, rule: string | null): string {
+function outcomeText(outcome: Outcome, rule: string | null, why: DecisionWhy | undefined): string {
+  if (why === "not-registered") return `it ${refusalWords(why).what}`;
+  if (why !== undefined && why !== "rule" && why !== "error") return `the peer ${refusalWords(why).what}`;
   if (outcome !== "deny-limit") return OUTCOMES[outcome];
   return rule === null
     ? `${OUTCOMES[outcome]} that is not one of a rule: on open links, monitors or calls, funs, or identifiers of third nodes`

@@ -50,6 +50,11 @@ export function entryFor(name: NodeName, key: string): string {
   return peerEntry({ alias: newAlias(name, new Set()), name, key });
 }
 
+/** The entry that another node needs for a node of this name where it dials in over QUIC: its key does not count there. */
+export function entryOverQuic(name: NodeName): string {
+  return `"${newAlias(name, new Set())}": { "names": ["${name}"], "assurance": "cookie" }`;
+}
+
 function named(text: string): Omit<InitPeer, "alias"> | undefined {
   const equals = text.indexOf("=");
   const name = equals < 0 ? undefined : tryNodeName(text.slice(0, equals));

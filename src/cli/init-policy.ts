@@ -40,6 +40,8 @@ export function examplePolicy(name: NodeName, peers: readonly InitPeer[]): strin
   // Who may connect, each under an alias of your choice. A key and a name together make a peer: \`sallyport keys show\` on
   // the other machine prints the line to put here. An Erlang node has no key: name it, and ask for assurance "ca" (a
   // certificate of your authority) or "cookie". This node may dial others without an entry; they can only answer then.
+  // An entry with keys lets nobody in who dials over QUIC (quic://): its key does not count there. If the cookie is enough,
+  // name it with assurance "cookie" and no keys; else dial it from here, or let it come over TLS.
   "peers": {
 ${entries}    // "erlang": { "names": ["shop@db1.example"], "assurance": "ca" },
   },

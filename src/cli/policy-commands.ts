@@ -15,6 +15,8 @@ export interface PolicyCanFlags extends ControlFlags {
   readonly policy?: string;
   readonly assurance?: Exclude<Assurance, "none">;
   readonly transport?: ProtocolName;
+  /** The node of the policy dials FROM, and not the other way round. */
+  readonly dialled?: boolean;
   readonly source?: string;
   /** Unix milliseconds. */
   readonly at?: number;
@@ -29,6 +31,7 @@ export interface PolicyWhyFlags extends ControlFlags {
 
 export interface PolicyMatrixFlags extends ControlFlags {
   readonly expect?: string;
+  readonly transport?: ProtocolName;
   readonly json?: boolean;
 }
 
@@ -109,6 +112,7 @@ function addFileCommands(policy: Command, actions: PolicyActions): void {
     arguments: [FILES],
     options: [
       new Option("--expect <file>", "the edges that there should be, as result.expected of --json"),
+      transportOption("show what peers may that dial in so (default: as for `can`, by the entry of each)"),
       ...configOptions(),
       keyDirOption(),
       ...controlOptions(),
@@ -128,7 +132,8 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
       "Asks the running node, or a policy file where none runs or --policy names one, whether a peer may do something to this " +
       "node. What `allow` in code grants is known to the running node alone. Exit 0: yes, 3: no. Names the rule that decides, or " +
       "the rule that came nearest and why it did not count. `rpc` and `spawn` take Module:function/arity or the name of a " +
-      "registered function, all others a registered name, any-pid or granted-pids; `connect` takes no target.",
+      "registered function, all others a registered name, any-pid or granted-pids; `connect` takes no target. A running node must have " +
+      "registered the function as well. Who dials in over QUIC (barrel) counts as `cookie`, and its key for nothing.",
     arguments: [
       new Argument("<FROM>", "alias of the file, node name, fingerprint SHA256:..., or unknown"),
       new Argument("<VERB>", "operation").choices([...VERBS, "reply"]),
@@ -142,11 +147,13 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
         "ca",
         "pinned",
       ]),
-      new Option("--transport <protocol>", "how it is connected (default: native with keys, else otp)").choices([
-        "native",
-        "otp",
-        "barrel",
-      ]),
+      transportOption(
+        "how it is connected (default: native with keys, else otp; barrel where the node listens on QUIC alone)",
+      ),
+      new Option(
+        "--dialled",
+        "the node of the policy dials FROM (default: FROM dials it, which over QUIC proves less)",
+      ),
       new Option("--source <address>", "address that it comes from, for rules with `source`").argParser(
         addressArgument,
       ),
@@ -167,7 +174,7 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
   addCommand(policy, "why", "explain a decision by its id", {
     long:
       "Explains a refusal, or what audit mode let through: the rule, the nearest rule that might have allowed it, who asked and " +
-      "for what. The id is what the refused peer was told, and what the `denied` event and the audit log say. Asks the running " +
+      "for what; of a connection why it was refused, and what to do. The id is what the refused peer was told, and what the `denied` event and the audit log say. Asks the running " +
       "node, and the audit log when none runs or it has forgotten. Exit 1: nobody knows that id. Exit 2: there is neither a node " +
       "nor a log to ask.",
     arguments: [new Argument("<ID>", "id of the decision")],
@@ -189,6 +196,10 @@ function addQuestions(policy: Command, actions: PolicyActions): void {
     options: [...configOptions(), keyDirOption(), ...controlOptions(), jsonOption(JSON_RESULT)],
     examples: ["sallyport policy reload", "sallyport policy reload --config sallyport.jsonc --json"],
   }).action((flags: ControlFlags) => actions.policyReload(flags));
+}
+
+function transportOption(text: string): Option {
+  return new Option("--transport <protocol>", text).choices(["native", "otp", "barrel"]);
 }
 
 function addressArgument(text: string): string {

@@ -27,6 +27,8 @@ export interface ChosenFiles {
   readonly files: readonly string[];
   /** Says when a file that was found by its name is in force nowhere. */
   readonly warnings: readonly string[];
+  /** `listen` of the configuration that was gone by; empty when there was none. */
+  readonly listen: readonly string[];
 }
 
 /**
@@ -34,7 +36,7 @@ export interface ChosenFiles {
  * @throws {SallyportError} ERR_CONFIG POLICY_NEEDED, and what `findConfig` throws
  */
 export function policyFilesOf(flags: ConfigFlags, named: readonly string[], world: SettingsWorld): ChosenFiles {
-  if (named.length > 0) return { files: named, warnings: [] };
+  if (named.length > 0) return { files: named, warnings: [], listen: [] };
   const config = findConfig(flags, world);
   const file = fileIn(config, world);
   if (file === undefined) {
@@ -45,7 +47,14 @@ export function policyFilesOf(flags: ConfigFlags, named: readonly string[], worl
   }
   const isConfigured = config === undefined || config.options.policy !== undefined;
   const warning = `${file} is not in force: ${config?.file ?? CONFIG_FILE} has no \`policy\``;
-  return { files: [file], warnings: isConfigured ? [] : [warning] };
+  return { files: [file], warnings: isConfigured ? [] : [warning], listen: config?.options.listen ?? [] };
+}
+
+/** Whether peers that dial the node with these listeners or endpoints may, or must, come over QUIC. */
+export function quicListenersOf(listen: readonly string[]): "none" | "some" | "all" {
+  const isQuic = listen.map((endpoint) => endpoint.startsWith("quic:"));
+  if (!isQuic.includes(true)) return "none";
+  return isQuic.includes(false) ? "some" : "all";
 }
 
 /** The policy file that is meant when none is named; undefined when there is none. @throws what `findConfig` throws */

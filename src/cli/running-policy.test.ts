@@ -56,6 +56,15 @@ describe("the policy of a running node", () => {
     expect(judge(alike.policy, "desk", "spawn", "worker", NOW, {}, alike.code).rule).toBe("code:worker");
   });
 
+  it("knows which functions the node has, where the node tells", () => {
+    const told = (more: object) => new RunningPolicy({ node: "shop@h", generation: 7, document: DOCUMENT, ...more });
+    const missing = { kind: "function", label: "m:f/1" } as const;
+    expect(told({ functions: ["worker"] }).lacks(missing)).toBe(true);
+    expect(told({ functions: ["m:f/1"] }).lacks(missing)).toBe(false);
+    expect(told({ functions: [] }).lacks({ kind: "name", name: "m:f/1" })).toBe(false);
+    expect(told({}).lacks(missing)).toBe(false);
+  });
+
   it("gives the matrix what code grants to the peers of the policy, without what a deny takes away", () => {
     const rows = running(DOCUMENT, CALC, WORKER).codeRows(NOW);
     expect(rows.map(({ from, verb, target, rule }) => [from, verb, target, rule].join(" ")).toSorted()).toEqual([

@@ -6,7 +6,7 @@ import { compilePolicy, policyWithoutFile } from "../policy/compile.ts";
 import type { Target } from "../policy/decision.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
-import { type CodeAsked, imaginePeer } from "../policy/review/judge.ts";
+import { type ChosenFacts, type CodeAsked, imaginePeer, withChosen } from "../policy/review/judge.ts";
 import type { CodeGrantRow } from "../policy/review/matrix.ts";
 import { VERBS, type Verb } from "../policy/verbs.ts";
 import type { CommandWorld } from "./command-world.ts";
@@ -31,16 +31,22 @@ export class RunningPolicy {
   readonly policy: Policy;
   /** Null for a node without a policy. */
   readonly generation: number | null;
+  /** Where the node takes connections; none for a node of an older version, which does not tell. */
+  readonly endpoints: readonly string[];
+  /** Labels of its registered functions; undefined for a node of an older version. */
+  readonly #functions: ReadonlySet<string> | undefined;
   readonly #allowed: readonly AllowedInCode[];
 
   /** @throws {SallyportError} ERR_CONFIG POLICY_INVALID for what this version cannot read */
-  constructor({ node, generation, document, rulesInCode }: Fields) {
+  constructor({ node, generation, document, rulesInCode, functions, endpoints }: Fields) {
     const known = asObject(document);
     this.generation = typeof generation === "number" ? generation : null;
     this.policy =
       known === undefined
         ? policyWithoutFile(String(node))
         : compilePolicy(known as unknown as PolicyDocument, this.generation ?? 1);
+    this.endpoints = Array.isArray(endpoints) ? endpoints.map(String) : [];
+    this.#functions = Array.isArray(functions) ? new Set(functions.map(String)) : undefined;
     const rules: readonly unknown[] = Array.isArray(rulesInCode) ? rulesInCode : [];
     this.#allowed = rules.flatMap(allowedOf);
   }
@@ -55,19 +61,25 @@ export class RunningPolicy {
     return found === undefined ? undefined : { rule: found.rule, permits: found.allow.grants(facts, verb) };
   };
 
-  /**
-   * For the matrix: what code grants to each peer that the policy names, if the policy does not take it away. Without a policy:
-   * to those whom `allow` names, and to everybody who is known as surely as it asks.
-   */
-  codeRows(nowMs: number): readonly CodeGrantRow[] {
-    return this.generation === null ? this.#rowsWithoutPolicy() : this.#rowsBeside(nowMs);
+  /** Whether the node has no function for this target, which no rule can make up for. */
+  lacks(target: Target): boolean {
+    return target.kind === "function" && this.#functions?.has(target.label) === false;
   }
 
-  #rowsBeside(nowMs: number): CodeGrantRow[] {
+  /**
+   * For the matrix: what code grants to each peer that the policy names, if the policy does not take it away. Without a policy:
+   * to those whom `allow` names, and to everybody who is known as surely as it asks. `chosen`: how peers come.
+   */
+  codeRows(nowMs: number, chosen: ChosenFacts = {}): readonly CodeGrantRow[] {
+    return this.generation === null ? this.#rowsWithoutPolicy() : this.#rowsBeside(nowMs, chosen);
+  }
+
+  #rowsBeside(nowMs: number, chosen: ChosenFacts): CodeGrantRow[] {
     const rows: CodeGrantRow[] = [];
     const to = this.policy.node;
     for (const from of [...this.policy.peers.values()].flatMap(({ names }) => names)) {
-      const facts = imaginePeer(this.policy, from);
+      const imagined = imaginePeer(this.policy, from);
+      const facts = imagined === undefined ? undefined : withChosen(imagined, chosen, "acceptor");
       const identified = facts === undefined ? undefined : this.policy.identify(facts, "acceptor", nowMs);
       if (facts === undefined || identified?.kind !== "peer") continue;
       for (const allowed of this.#allowed) {

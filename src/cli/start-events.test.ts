@@ -126,6 +126,16 @@ describe("events of start", () => {
     );
   });
 
+  it("say what the outcome of a refused operation does not, and leave that of a connection to its own line", () => {
+    const missing = deniedEvent({ ...DENIED, outcome: "deny-default", rule: null, why: "not-registered" });
+    expect(eventLine(missing, AT, PLAIN)).toContain(
+      "(deny-default: is granted, and no function of this name is registered in the node, decision V5HK7R82HXHW)",
+    );
+    expect(eventJson(missing, AT)).toMatchObject({ why: "not-registered" });
+    const connect = deniedEvent({ ...DENIED, verb: "connect", outcome: "deny-identity", rule: null, why: "over-quic" });
+    expect(eventLine(connect, AT, PLAIN)).toContain("connect to b@h (deny-identity, decision V5HK7R82HXHW)");
+  });
+
   it("say of a summary how many more there were", () => {
     expect(eventLine(deniedEvent({ ...DENIED, count: 40 }), AT, PLAIN)).toContain(
       "40 more like the last of them: call of calc to b@h (",

@@ -7,6 +7,7 @@ import type { CertificateExpiry } from "../health/expiry-watch.ts";
 import type { Denied, Peer, PolicyReloadResult } from "../node/api.ts";
 import type { CertificateReloadResult } from "../node/certificate-api.ts";
 import type { AuditedPart } from "../policy/audit-mode.ts";
+import { refusalWords } from "../policy/decision-words.ts";
 import { failureDocument } from "./report.ts";
 import { type Colours, printable } from "./terminal.ts";
 
@@ -125,7 +126,10 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
     case "nodedown":
       return line(colours.yellow("down     "), `${event.peer}: ${event.reason}`);
     case "denied":
-      return line(colours.red("denied   "), `${operationOf(event)} (${event.outcome}${ruleOf(event)}, ${idOf(event)})`);
+      return line(
+        colours.red("denied   "),
+        `${operationOf(event)} (${event.outcome}${ruleOf(event)}${whyOf(event)}, ${idOf(event)})`,
+      );
     case "audited":
       return line(colours.yellow("audited  "), `${operationOf(event)} let through (${event.rule}, ${idOf(event)})`);
     case "reload":
@@ -162,6 +166,11 @@ function operationOf({ verb, target, peer, count }: Denied): string {
 
 function ruleOf({ rule }: Denied): string {
   return rule === null ? "" : ` by ${rule}`;
+}
+
+/** What the outcome does not say; of a connection the line `refused` says it. */
+function whyOf({ verb, why }: Denied): string {
+  return why === undefined || verb === "connect" ? "" : `: ${refusalWords(why).what}`;
 }
 
 function idOf({ decision }: Denied): string {

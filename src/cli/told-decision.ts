@@ -1,6 +1,6 @@
 import { asObject } from "../identity/pin-meta.ts";
 import type { NearestMiss } from "../policy/decision.ts";
-import { isMissReason, isOutcome } from "../policy/decision-words.ts";
+import { isDecisionWhy, isMissReason, isOutcome } from "../policy/decision-words.ts";
 import type { ShownDecision } from "./decision-lines.ts";
 
 /**
@@ -17,6 +17,7 @@ export function toldDecision(value: unknown): ShownDecision | undefined {
     atMs: whole(told["atMs"]),
     outcome,
     rule: text(told["rule"]),
+    ...(isDecisionWhy(told["why"]) ? { why: told["why"] } : {}),
     nearestMiss: missOf(miss?.["rule"], miss?.["why"]),
     alias: text(told["alias"]),
     peer: text(told["peer"]),

@@ -52,6 +52,10 @@ export interface ControlPolicy {
   readonly generation: number | null;
   readonly document: PolicyDocument | null;
   readonly rulesInCode: readonly RuleInCode[];
+  /** Labels of the registered functions. */
+  readonly functions: readonly string[];
+  /** Where it takes connections. */
+  readonly endpoints: readonly string[];
 }
 
 /** What came of reading the policy file anew. */

@@ -41,6 +41,8 @@ function view(...results: readonly PolicyReloadResult[]): NodePolicyView {
           },
     on: (_: "reload", listener: (...args: NodeEvents["reload"]) => void) => told.push(listener),
     rulesInCode: () => [],
+    registeredFunctions: () => ["worker"],
+    endpoints: ["quic://127.0.0.1:1"],
     grants: () =>
       isRevoked ? [] : [{ ...grant, usesLeft: Number.POSITIVE_INFINITY, revoke: () => (isRevoked = true) }],
   };
@@ -50,7 +52,14 @@ function view(...results: readonly PolicyReloadResult[]): NodePolicyView {
 describe("the policy behind a control socket", () => {
   it("is null on a node without one, which cannot reload it", () => {
     expect(view().state()).toBeNull();
-    expect(view().show()).toEqual({ node: "a@h", generation: null, document: null, rulesInCode: [] });
+    expect(view().show()).toEqual({
+      node: "a@h",
+      generation: null,
+      document: null,
+      rulesInCode: [],
+      functions: ["worker"],
+      endpoints: ["quic://127.0.0.1:1"],
+    });
     expect(failureOf(() => view().reload())).toBe("ERR_CONFIG NO_POLICY");
   });
 

@@ -39,6 +39,8 @@ export class NodePolicyView {
       generation: policy?.generation ?? null,
       document: policy?.document ?? null,
       rulesInCode: this.#node.rulesInCode(),
+      functions: this.#node.registeredFunctions(),
+      endpoints: this.#node.endpoints,
     };
   }
 

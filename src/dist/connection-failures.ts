@@ -38,12 +38,23 @@ export function distStepTimeout(awaited: string | undefined, ms: number, target:
 /** The step of a barrel connection behind the exchange of keys, in the detail of its failures. */
 export const DIST_STEP = { step: "dist" } as const;
 
-/** An OTP acceptor that finds our digest wrong logs it and closes without a word (otp-distribution section 7.4). */
-export function closedAfterReply(target: NodeName | undefined): SallyportError {
-  return new SallyportError("ERR_DENIED", "SECRET_MISMATCH", "the peer closed right after our challenge reply", {
+/**
+ * An OTP acceptor that finds our digest wrong logs it and closes without a word (otp-distribution section 7.4). So does a
+ * Sallyport node whose policy does not let us in, and over QUIC (`isOverLink`) that is as likely.
+ */
+export function closedAfterReply(target: NodeName | undefined, isOverLink: boolean): SallyportError {
+  const said = "the peer closed right after our challenge reply";
+  const says = isOverLink
+    ? `${said}: another cookie there, or a policy that does not let in who dials over QUIC`
+    : said;
+  const ifSame = isOverLink
+    ? "when it is the same, read the log there: a policy whose entry for this node has keys does not let it in over QUIC, where who " +
+      "dials counts by the cookie alone; let that node dial this one, or ask for an entry of names with assurance cookie"
+    : "when it is the same, the policy there may not let this node connect";
+  return new SallyportError("ERR_DENIED", "SECRET_MISMATCH", says, {
     ...peerOf(target),
     stage: "cookie",
-    advice: "set the same cookie on both sides; when it is the same, the policy there may not let this node connect",
+    advice: `set the same cookie on both sides; ${ifSame}`,
   });
 }
 

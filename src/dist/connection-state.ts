@@ -29,7 +29,8 @@ export interface Up {
 /** Why a carrier that ended in good order is a failure: the session did not stand. Undefined when it did. */
 export function endedEarly(state: ConnectionState, target: NodeName | undefined): SallyportError | undefined {
   if (state.kind === "up" || state.kind === "closed") return undefined;
-  if (state.kind === "handshake" && state.machine.repliedToChallenge) return closedAfterReply(target);
+  if (state.kind === "handshake" && state.machine.repliedToChallenge)
+    return closedAfterReply(target, isOverLink(state));
   if (state.kind === "securing") return closedDuringHandshake("tls", target);
   return closedDuringHandshake(isOverLink(state) ? "dist step" : "identity", target);
 }

@@ -181,9 +181,19 @@ class Live {
     const facts = factsOfNode(this.#facts[otherSide(side)]);
     const standing = policy.judge(facts, this.#roleTowards(side));
     if (standing.kind === "refused") {
-      const { outcome, rule } = standing;
+      const { outcome, rule, alias, why } = standing;
       const target = this.#facts[side].name;
-      record({ ...this.#subject(side), outcome, rule, nearestMiss: null, verb: "connect", target, mode: "enforce" });
+      record({
+        ...this.#subject(side),
+        outcome,
+        rule,
+        why,
+        alias,
+        nearestMiss: null,
+        verb: "connect",
+        target,
+        mode: "enforce",
+      });
       throw standing.error;
     }
     const nodes: [string, string] = [this.#facts[side].name, this.#facts[otherSide(side)].name];

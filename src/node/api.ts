@@ -5,7 +5,7 @@ import type { TlsDebug } from "../carrier/tls-debug.ts";
 import type { Allow, AllowVerb } from "../guard/allow.ts";
 import type { CapabilityVerb } from "../guard/capabilities.ts";
 import type { CertificateExpiry } from "../health/expiry-watch.ts";
-import type { Decision } from "../policy/decision.ts";
+import type { Decision, DecisionWhy } from "../policy/decision.ts";
 import type { Outcome, PolicyDocument } from "../policy/document.ts";
 import type { Pid, Reference, Term } from "../term/types.ts";
 import type { NodeAdmission } from "./admission-api.ts";
@@ -164,6 +164,8 @@ export interface Denied {
   readonly decision: string;
   readonly outcome: Outcome;
   readonly rule: string | null;
+  /** Why a peer may not connect, or what else the outcome does not say. */
+  readonly why?: DecisionWhy;
   readonly peer: NodeName;
   readonly verb: string;
   /** Escaped text. */
@@ -320,6 +322,8 @@ export interface Node {
   grants(): readonly ProcessGrant[];
   /** What `allow` grants on services and functions that are registered now. Processes without a name are not among them. */
   rulesInCode(): readonly RuleInCode[];
+  /** Labels of the functions that are registered now, `module:function/arity` or a name: what `to` of a rule would say. */
+  registeredFunctions(): readonly string[];
   /** Registers a named service. @throws {SallyportError} ERR_API_MISUSE NAME_TAKEN, NAME_RESERVED */
   register(name: string, handlers: ServiceHandlers, options?: RegisterOptions): LocalProcessHandle;
   /** Ends a service and frees its name; false when there was none. */

@@ -70,12 +70,13 @@ export class Decisions {
     const decision: Decision = { id: newDecisionId(random), atMs: clock.wallMs(), ...made };
     this.#log.add(decision);
     const { id, outcome, rule, alias, peer, node, key, verb, target, generation, mode, nearestMiss } = decision;
+    const why = decision.why === undefined ? {} : { why: decision.why };
     const miss = nearestMiss === null ? null : `${nearestMiss.rule}:${nearestMiss.why}`;
     const at = node === undefined ? {} : { node };
-    const entry = { id, outcome, rule, miss, alias, peer, ...at, key, verb, target, generation, mode };
+    const entry = { id, outcome, rule, ...why, miss, alias, peer, ...at, key, verb, target, generation, mode };
     audit?.decision(entry);
     if (isNews && events.has("denied") && this.#isTold(decision, decisionReason(entry))) {
-      events.emit("denied", { decision: id, outcome, rule, peer, verb, target, count: 1 });
+      events.emit("denied", { decision: id, outcome, rule, ...why, peer, verb, target, count: 1 });
     }
     return id;
   }
@@ -106,7 +107,8 @@ export class Decisions {
       const last = lasts.get(lastId) ?? this.#log.find(lastId);
       if (last === undefined) continue;
       const { outcome, rule, peer, verb, target } = last;
-      this.#parts.events.emit("denied", { decision: lastId, outcome, rule, peer, verb, target, count });
+      const why = last.why === undefined ? {} : { why: last.why };
+      this.#parts.events.emit("denied", { decision: lastId, outcome, rule, ...why, peer, verb, target, count });
     }
   }
 }

@@ -84,6 +84,11 @@ export class Functions {
     return this.#entries.get(label);
   }
 
+  /** Of all that is registered, in the order of registration. */
+  labels(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
   /** What code grants, for a matrix of who may what. */
   *rules(): IterableIterator<{ readonly label: string; readonly rule: AllowRule }> {
     for (const { label, rule } of this.#entries.values()) if (rule !== undefined) yield { label, rule };

@@ -3,7 +3,7 @@ import { functionLabel, namedFunctionLabel } from "../policy/parse-target.ts";
 import type { Control } from "../wire/control-types.ts";
 import { decodePayload } from "./decode-payload.ts";
 import { type Functions, SALLYPORT_FUNCTION_MODULE } from "./functions.ts";
-import { BY_DEFAULT, BY_LIMIT, type Refusals } from "./refusals.ts";
+import { BY_DEFAULT, BY_LIMIT, NOT_REGISTERED, type Refusals } from "./refusals.ts";
 import type { Session } from "./session.ts";
 
 type SpawnRequest = Extract<Control, { kind: "spawn-request" }>;
@@ -55,7 +55,7 @@ export class SpawnRequests {
       this.#refusals.allowed(session, verb, label, asked.verdict, asked.grant);
       return;
     }
-    this.#refusals.record(session, verb, label, outcome === "full" ? BY_LIMIT : BY_DEFAULT);
+    this.#refusals.record(session, verb, label, outcome === "full" ? BY_LIMIT : NOT_REGISTERED);
     answer(session, control, outcome === "missing" ? "eperm" : "system_limit");
   }
 

@@ -11,12 +11,13 @@ export function judgeConnect(
 ): Standing {
   const standing = policy.judge(facts, role);
   if (standing.kind === "refused") {
-    const { outcome, rule } = standing;
+    const { outcome, rule, alias, why } = standing;
     decisions.record({
       outcome,
       rule,
+      why,
       nearestMiss: null,
-      alias: null,
+      alias,
       peer: facts.name,
       key: facts.fingerprints[0] ?? null,
       verb: "connect",

@@ -327,6 +327,10 @@ export class SallyportNode implements Node {
     return rulesInCode(this.#processes, this.#functions);
   }
 
+  registeredFunctions(): readonly string[] {
+    return [...this.#functions.labels()];
+  }
+
   makeRef(): Reference {
     return this.#core.refs.next();
   }

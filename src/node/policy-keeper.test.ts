@@ -60,6 +60,20 @@ describe("the policy keeper", () => {
     expect(saidOf(keeper, factsOf({ ...named, assurance: "cookie" }))).toBe(`deny-identity ${refusedWhy} assurance`);
   });
 
+  it("tells who dialled in over QUIC from who has another key, and says what lets it in", () => {
+    const over = { protocol: "barrel", assurance: "cookie", fingerprints: [] } as const;
+    const standing = makeKeeper().judge(factsOf(over), "acceptor");
+    if (standing.kind !== "refused") throw new Error(standing.kind);
+    expect(standing).toMatchObject({ outcome: "deny-identity", why: "over-quic", alias: "keyed" });
+    expect(standing.error.message).toContain("p@h dialled in over QUIC, so its key does not count");
+    expect(standing.error.advice).toMatch(/^let this node dial it .*names and "assurance": "cookie" and no keys/);
+    expect(standing.error.detail).toMatchObject({ why: "over-quic", assurance: "cookie" });
+    const stranger = makeKeeper().judge(factsOf({ ...over, name: parseNodeName("x@h") }), "acceptor");
+    if (stranger.kind !== "refused") throw new Error(stranger.kind);
+    expect(stranger.error.detail["why"]).toBe("no-entry-over-quic");
+    expect(stranger.error.advice).toContain("a key lets nobody in who dials over QUIC");
+  });
+
   it("lets a stranger be dialled, and not come in", () => {
     const stranger = factsOf({ name: parseNodeName("x@h"), fingerprints: [OTHER] });
     expect(saidOf(makeKeeper(), stranger)).toBe("deny-default ERR_DENIED PEER_NOT_ALLOWED no-entry");

@@ -3,10 +3,11 @@ import { isSallyportError, SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { SessionRules } from "../guard/session-guard.ts";
 import { policyWithoutFile } from "../policy/compile.ts";
-import type { PeerFacts } from "../policy/decision.ts";
+import type { PeerFacts, RefusedWhy } from "../policy/decision.ts";
+import { refusalWords } from "../policy/decision-words.ts";
 import type { Outcome } from "../policy/document.ts";
 import { knownAtomsOf } from "../policy/payload.ts";
-import type { Policy, RefusedWhy } from "../policy/policy.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { PolicyReloadResult } from "./api.ts";
 
 /** Where policies come from. @throws {SallyportError} ERR_CONFIG for one that must not be taken */
@@ -27,6 +28,9 @@ export type Standing =
       readonly error: SallyportError;
       readonly outcome: Outcome;
       readonly rule: string | null;
+      /** Of the entry with its name, or null. */
+      readonly alias: string | null;
+      readonly why: RefusedWhy;
     };
 
 /** The policy in force, and what it says of peers as they come and while they stay. */
@@ -67,12 +71,8 @@ export class PolicyKeeper {
   judge(facts: PeerFacts, role: "acceptor" | "dialler"): Standing {
     const found = this.#policy.identify(facts, role, this.#clock.wallMs());
     if (found.kind === "refused") {
-      return {
-        kind: "refused",
-        error: refusedBy(found.why, facts, found.rule),
-        outcome: found.outcome,
-        rule: found.rule,
-      };
+      const { outcome, rule, alias, why } = found;
+      return { kind: "refused", error: refusedBy(why, facts, rule), outcome, rule, alias, why };
     }
     const { generation } = this.#policy;
     return { kind: "may-connect", rules: { authority: found.authority, generation, knownAtoms: this.#knownAtoms } };
@@ -94,29 +94,8 @@ export class PolicyKeeper {
   }
 }
 
-const WHY: Readonly<Record<RefusedWhy, { readonly what: string; readonly advice: string }>> = {
-  "no-entry": { what: "is in no entry of the policy", advice: "add it to peers, with its key, if it is to connect" },
-  name: {
-    what: "showed the key of another entry of the policy",
-    advice: "add the name to that entry, or find out who it is",
-  },
-  key: {
-    what: "has not the key that the policy names for it",
-    advice: "compare the fingerprints; correct the entry only if the new key is the peer's",
-  },
-  assurance: {
-    what: "is known with less assurance than the policy asks for",
-    advice: "promote or pin its key, or lower assurance in its entry",
-  },
-  rule: { what: "may not connect", advice: "see the rule that denies connect" },
-  error: {
-    what: "could not be judged by the policy",
-    advice: "report it; check the policy with sallyport policy check",
-  },
-};
-
 function refusedBy(why: RefusedWhy, facts: PeerFacts, rule: string | null): SallyportError {
-  const { what, advice } = WHY[why];
+  const { what, advice } = refusalWords(why);
   const key = facts.fingerprints[0];
   const who = key === undefined ? facts.name : `${facts.name} with key ${key}`;
   return new SallyportError("ERR_DENIED", "PEER_NOT_ALLOWED", `${who} ${what}`, {

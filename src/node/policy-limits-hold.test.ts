@@ -209,7 +209,11 @@ describe("refusals for want of a place", () => {
     p.call("rex", tuple(a("call"), a("m"), a("f"), [], a("user")));
     p.spawn("m", "none", []);
     await world.settle();
+    // A rule grants it: what is missing is the function, and only its owner is told so.
+    const [, missing] = world.denied;
+    expect(world.denied.map(({ why }) => why)).toEqual([undefined, "not-registered", undefined]);
     expect(world.refusals()).toEqual(["spawn w deny-limit", "spawn m:none/0 deny-default", "rpc m:f/0 deny-limit"]);
+    expect(world.node.why(missing?.decision ?? "")).toMatchObject({ why: "not-registered", alias: "p", rule: null });
   });
 });
 

@@ -1,7 +1,7 @@
 import { quotePeerText } from "../base/escape.ts";
 import { denied } from "../guard/refusal-answer.ts";
 import type { Shortfall } from "../guard/weigh.ts";
-import type { Grant, NearestMiss, Verdict } from "../policy/decision.ts";
+import type { DecisionWhy, Grant, NearestMiss, Verdict } from "../policy/decision.ts";
 import type { Outcome } from "../policy/document.ts";
 import { splitFunctionLabel } from "../policy/parse-target.ts";
 import type { Verb } from "../policy/verbs.ts";
@@ -10,10 +10,12 @@ import type { NodeCore } from "./node-core.ts";
 import type { Session } from "./session.ts";
 
 /** Why something is refused: what the rules say, or what this one message lacks. */
-export type Why = Verdict | Shortfall | { readonly outcome: Outcome };
+export type Why = Verdict | Shortfall | { readonly outcome: Outcome; readonly why?: DecisionWhy };
 
 /** What no rule can grant, and what fails to be what it must be. */
 export const BY_DEFAULT: Why = { outcome: "deny-default" };
+/** Rules grant it, and the owner has registered no such function. */
+export const NOT_REGISTERED: Why = { outcome: "deny-default", why: "not-registered" };
 /** A place in a table, a fun, an identifier of a third node. */
 export const BY_LIMIT: Why = { outcome: "deny-limit" };
 
@@ -34,7 +36,8 @@ export class Refusals {
     }
     const miss = "miss" in why ? why.miss : "nearestMiss" in why ? why.nearestMiss : null;
     const rule = "rule" in why ? why.rule : null;
-    return decisions.record(this.#decision(session, verb, target, why.outcome, rule, miss, "enforce"));
+    const more = "why" in why && why.why !== undefined ? { why: why.why } : {};
+    return decisions.record({ ...this.#decision(session, verb, target, why.outcome, rule, miss, "enforce"), ...more });
   }
 
   /**

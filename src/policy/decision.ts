@@ -69,6 +69,31 @@ export interface Verdict {
   readonly validUntilMs: number;
 }
 
+/** Why a peer may not connect. */
+export type RefusedWhy =
+  /** It is in no entry. */
+  | "no-entry"
+  /** The same of one that dialled in over QUIC, where an entry with its key would not do. */
+  | "no-entry-over-quic"
+  /** Its key is one of an entry that has not this name. */
+  | "name"
+  /** Its name is one of an entry that has not this key. */
+  | "key"
+  /** It dialled in over QUIC, so its key does not count and its assurance is `cookie`: the entry asks for more. */
+  | "over-quic"
+  /** Less assurance than the entry asks for. */
+  | "assurance"
+  /** A rule denies `connect`. */
+  | "rule"
+  /** The policy failed to evaluate. */
+  | "error";
+
+/** What a refusal has to say beyond its outcome. */
+export type DecisionWhy =
+  | RefusedWhy
+  /** Rules grant it, and no function of this name is registered in the node. */
+  | "not-registered";
+
 /** A refused or audited operation as the operator sees it. */
 export interface Decision {
   readonly id: string;
@@ -76,6 +101,8 @@ export interface Decision {
   readonly atMs: number;
   readonly outcome: Outcome;
   readonly rule: string | null;
+  /** Why a peer may not connect, or what else the outcome does not say. */
+  readonly why?: DecisionWhy;
   readonly nearestMiss: NearestMiss | null;
   /** Alias in the policy, or null. */
   readonly alias: string | null;

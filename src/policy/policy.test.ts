@@ -64,20 +64,51 @@ describe("Policy.identify", () => {
     expect(identified).toMatchObject({ kind: "peer", authority: { alias, generation: 4 } });
   });
 
-  it.each<[string, PeerFacts, string]>([
-    ["a name with another key", factsOf("rented@ec2.example", { fingerprints: [OTHER_KEY] }), "key"],
-    ["a name without a key", factsOf("rented@ec2.example"), "key"],
-    ["a name with only its fingerprint as certificate", factsOf("rented@ec2.example", { spki: `spki:${KEY}` }), "key"],
-    ["a key under another name", factsOf("x@y", { fingerprints: [KEY] }), "name"],
-    ["a key under the name of another entry", factsOf("vault@home", { fingerprints: [KEY] }), "key"],
-    ["a former key under another name", factsOf("x@y", { fingerprints: [OTHER_KEY, KEY] }), "name"],
-    ["less assurance than asked", factsOf("rented@ec2.example", { fingerprints: [KEY], assurance: "ca" }), "assurance"],
-    ["less assurance than tofu, with a key", factsOf("raw@x", { publicKeys: [RAW], assurance: "cookie" }), "assurance"],
-    ["less assurance than asked, by name", factsOf("vault@home", { assurance: "tofu" }), "assurance"],
-  ])("refuses %s, in both directions", (_what, facts, why) => {
+  it.each<[string, PeerFacts, string, string | null]>([
+    ["a name with another key", factsOf("rented@ec2.example", { fingerprints: [OTHER_KEY] }), "key", "rented"],
+    ["a name without a key", factsOf("rented@ec2.example"), "key", "rented"],
+    [
+      "a name with only its fingerprint as certificate",
+      factsOf("rented@ec2.example", { spki: `spki:${KEY}` }),
+      "key",
+      "rented",
+    ],
+    ["a key under another name", factsOf("x@y", { fingerprints: [KEY] }), "name", null],
+    ["a key under the name of another entry", factsOf("vault@home", { fingerprints: [KEY] }), "key", "vault"],
+    ["a former key under another name", factsOf("x@y", { fingerprints: [OTHER_KEY, KEY] }), "name", null],
+    [
+      "less assurance than asked",
+      factsOf("rented@ec2.example", { fingerprints: [KEY], assurance: "ca" }),
+      "assurance",
+      "rented",
+    ],
+    [
+      "less assurance than tofu, with a key",
+      factsOf("raw@x", { publicKeys: [RAW], assurance: "cookie" }),
+      "assurance",
+      "raw",
+    ],
+    ["less assurance than asked, by name", factsOf("vault@home", { assurance: "tofu" }), "assurance", "vault"],
+  ])("refuses %s, in both directions", (_what, facts, why, alias) => {
     for (const role of ["acceptor", "dialler"] as const) {
-      expect(policyOf().identify(facts, role)).toEqual({ kind: "refused", outcome: "deny-identity", rule: null, why });
+      const refusal = { kind: "refused", outcome: "deny-identity", rule: null, alias, why };
+      expect(policyOf().identify(facts, role)).toEqual(refusal);
     }
+  });
+
+  it.each<[string, PeerFacts, string, string, string | null]>([
+    ["an entry with keys", factsOf("raw@x"), "deny-identity", "over-quic", "raw"],
+    ["an entry by name that asks for more", factsOf("vault@home"), "deny-identity", "over-quic", "vault"],
+    ["no entry", factsOf("x@y"), "deny-default", "no-entry-over-quic", null],
+  ])("says of who dials in over QUIC that %s does not let it in", (_what, facts, outcome, why, alias) => {
+    const over: PeerFacts = { ...facts, protocol: "barrel", assurance: "cookie" };
+    const refusal = { kind: "refused", outcome, rule: null, alias, why };
+    expect(policyOf().identify(over, "acceptor")).toEqual(refusal);
+    // Whom the node dials shows its key: then it is the key or the assurance that is wrong.
+    const dialled = policyOf().identify(over, "dialler");
+    expect("why" in dialled ? dialled.why : dialled.kind).toBe(
+      { raw: "key", vault: "assurance", none: "stranger" }[alias ?? "none"],
+    );
   });
 
   it("lets nobody in that is in no entry, and a node it dialled may do nothing", () => {
@@ -87,6 +118,7 @@ describe("Policy.identify", () => {
       kind: "refused",
       outcome: "deny-default",
       rule: null,
+      alias: null,
       why: "no-entry",
     });
     const identified = policy.identify(facts, "dialler");
@@ -105,11 +137,15 @@ describe("Policy.identify", () => {
       { id: "d1", from: "rented", deny: ["connect", "send"], to: "*" },
     ]);
     const refusal = { kind: "refused", outcome: "deny-rule", why: "rule" };
-    expect(policy.identify(RENTED, "dialler")).toEqual({ ...refusal, rule: "d1" });
-    expect(policy.identify(factsOf("x@y", { source: "10.1.1.1" }), "dialler")).toEqual({ ...refusal, rule: "d2" });
+    expect(policy.identify(RENTED, "dialler")).toEqual({ ...refusal, alias: "rented", rule: "d1" });
+    expect(policy.identify(factsOf("x@y", { source: "10.1.1.1" }), "dialler")).toEqual({
+      ...refusal,
+      alias: null,
+      rule: "d2",
+    });
     expect(policy.identify({ ...VAULT, source: "192.0.2.1" }, "acceptor").kind).toBe("peer");
     // What cannot be told holds for a deny.
-    expect(policy.identify(VAULT, "acceptor")).toEqual({ ...refusal, rule: "d2" });
+    expect(policy.identify(VAULT, "acceptor")).toEqual({ ...refusal, alias: "vault", rule: "d2" });
   });
 
   it("denies connect at the times a rule names, and always when it is not told the time", () => {
@@ -147,6 +183,7 @@ describe("Policy.identify", () => {
       kind: "refused",
       outcome: "deny-error",
       rule: null,
+      alias: null,
       why: "error",
     });
   });

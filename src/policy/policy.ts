@@ -5,24 +5,10 @@ import { type AuthoritySubject, buildAuthority, type GrantsOfAll, indexGrants } 
 import { canonicalKeyText } from "./check/check-peers.ts";
 import { compileLimits } from "./compile-limits.ts";
 import { type CompiledRule, compileRule, timeOr } from "./compiled-rule.ts";
-import type { PeerFacts } from "./decision.ts";
+import type { PeerFacts, RefusedWhy } from "./decision.ts";
+import { isDialledInOverQuic } from "./dialled-in.ts";
 import type { DomainEntry, PeerEntry, PolicyDocument } from "./document.ts";
 import { changesOf } from "./rule-timing.ts";
-
-/** Why a peer may not connect. */
-export type RefusedWhy =
-  /** It is in no entry. */
-  | "no-entry"
-  /** Its key is one of an entry that has not this name. */
-  | "name"
-  /** Its name is one of an entry that has not this key. */
-  | "key"
-  /** Less assurance than the entry asks for. */
-  | "assurance"
-  /** A rule denies `connect`. */
-  | "rule"
-  /** The policy failed to evaluate. */
-  | "error";
 
 /** Who an authenticated peer is to a policy. */
 export type Identified =
@@ -35,6 +21,8 @@ export type Identified =
       readonly outcome: "deny-default" | "deny-identity" | "deny-rule" | "deny-error";
       /** The rule that denies `connect`. */
       readonly rule: string | null;
+      /** Of the entry with its name, or null. */
+      readonly alias: string | null;
       readonly why: RefusedWhy;
     };
 
@@ -108,34 +96,37 @@ export class Policy {
     try {
       return this.#identify(facts, role, nowMs);
     } catch {
-      return refused("deny-error", "error");
+      return refused("deny-error", "error", null);
     }
   }
 
   #identify(facts: PeerFacts, role: "acceptor" | "dialler", nowMs: number): Identified {
     const name = canonicalName(facts.name);
     const named = this.#byName.get(name);
+    const alias = named?.alias ?? null;
+    const isOverQuic = isDialledInOverQuic(facts, role);
     for (const key of keysOf(facts)) {
       const holder = this.#byKey.get(key);
       if (holder !== undefined && holder !== named)
-        return refused("deny-identity", named === undefined ? "name" : "key");
+        return refused("deny-identity", named === undefined ? "name" : "key", alias);
     }
     if (named !== undefined) {
       if (named.keys.length > 0 && !keysOf(facts).some((key) => named.keys.includes(key))) {
-        return refused("deny-identity", "key");
+        return refused("deny-identity", isOverQuic ? "over-quic" : "key", alias);
       }
       if (!assuranceAtLeast(facts.assurance, named.entry.assurance ?? "tofu")) {
-        return refused("deny-identity", "assurance");
+        return refused("deny-identity", isOverQuic ? "over-quic" : "assurance", alias);
       }
     }
     const subject = this.#subject(facts, named);
     const authority = buildAuthority(subject, this.rules, this.#grantsOfAll, this.generation);
     const connect = authority.decide("connect", { kind: "node" }, nowMs);
     if (connect.outcome === "deny-rule")
-      return { kind: "refused", outcome: "deny-rule", rule: connect.rule, why: "rule" };
-    if (connect.outcome === "deny-error") return refused("deny-error", "error");
+      return { kind: "refused", outcome: "deny-rule", rule: connect.rule, alias, why: "rule" };
+    if (connect.outcome === "deny-error") return refused("deny-error", "error", alias);
     if (subject.admittedBy !== undefined) return { kind: "peer", authority };
-    return role === "dialler" ? { kind: "stranger", authority } : refused("deny-default", "no-entry");
+    if (role === "dialler") return { kind: "stranger", authority };
+    return refused("deny-default", isOverQuic ? "no-entry-over-quic" : "no-entry", null);
   }
 
   #subject(facts: PeerFacts, named: CompiledPeer | undefined): AuthoritySubject {
@@ -178,6 +169,10 @@ function keysOf(facts: PeerFacts): readonly string[] {
   return keys;
 }
 
-function refused(outcome: "deny-default" | "deny-identity" | "deny-error", why: RefusedWhy): Identified {
-  return { kind: "refused", outcome, rule: null, why };
+function refused(
+  outcome: "deny-default" | "deny-identity" | "deny-error",
+  why: RefusedWhy,
+  alias: string | null,
+): Identified {
+  return { kind: "refused", outcome, rule: null, alias, why };
 }

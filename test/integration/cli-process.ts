@@ -128,5 +128,5 @@ export function configure(home: string, name: string, more: Fields & { readonly 
 export async function start(home: string, ...args: readonly string[]): Promise<Started> {
   const node = new Cli(home, ["start", "--json", ...args]);
   const said = await node.says(/"event":"listening".*\n/);
-  return { node, endpoint: /tls:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0] ?? "" };
+  return { node, endpoint: /(?:tls|quic):\/\/127\.0\.0\.1:\d+/.exec(said)?.[0] ?? "" };
 }

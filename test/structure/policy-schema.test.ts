@@ -150,6 +150,17 @@ describe("schema/policy.schema.json", () => {
     }
   });
 
+  it("accepts the parts of policies that docs/policy.md shows", () => {
+    const parts = [...(readText("docs/policy.md") ?? "").matchAll(/^```jsonc policy\n([\s\S]*?)^```/gm)];
+    expect(parts.length).toBeGreaterThanOrEqual(1);
+    for (const [, part] of parts) {
+      const { value, problems } = new PolicyText(`{ "version": 1, "node": "a@h", ${part} }`, () => undefined);
+      expect(problems).toEqual([]);
+      expect(schema(value), JSON.stringify(schema.errors)).toBe(true);
+      expect(checkDocument(value)).toEqual([]);
+    }
+  });
+
   it("lets a variable stand where a checked text stands", () => {
     expect(schema({ version: 1, node: "${NODE}", peers: { p: { keys: ["${KEY}"], names: ["b@h"] } } })).toBe(true);
   });

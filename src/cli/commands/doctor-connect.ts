@@ -126,5 +126,5 @@ const AT_FAULT: Readonly<Record<string, string>> = {
   local: "this node",
   remote: "the other node",
   network: "the network between the two",
-  either: "one of the two, they differ",
+  either: "one of the two",
 };

@@ -10,7 +10,7 @@ import { createAuthority, issueNodeCertificate } from "../../x509/issue.ts";
 import type { InitFlags } from "../command-options.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { exampleConfig, exampleServices } from "../init-files.ts";
-import { entryFor, type InitPeer, initPeers, peersUnfit } from "../init-peers.ts";
+import { entryFor, entryOverQuic, type InitPeer, initPeers, peersUnfit } from "../init-peers.ts";
 import { examplePolicy } from "../init-policy.ts";
 import { reportResult } from "../report.ts";
 import { CLI_CERT, CLI_KEY, CONFIG_FILE, POLICY_FILE } from "../settings.ts";
@@ -163,6 +163,8 @@ function report(world: CommandWorld, { name, fingerprint, directory, peers, file
       ? `No other node may connect yet; name those that may in ${POLICY_FILE}. In theirs this one is:`
       : `May connect: ${peers.map((peer) => peer.name).join(", ")}. In the policy of other nodes this one is:`,
     `  ${entryFor(name, fingerprint)}`,
+    "That does not let it in where it dials over QUIC (quic://): there its key does not count, and the cookie has to do:",
+    `  ${entryOverQuic(name)}`,
     "",
     "Next:",
     `  ${bold(`${directory === "." ? "" : `cd ${quoteForShell(shown)} && `}sallyport start --services services.mjs`)}`,

@@ -4,7 +4,7 @@ import { NODE_KEY_FILE, NODE_PUB_FILE, quotePath } from "../../identity/key-layo
 import { type Rotation, rollbackNodeKey, rotateNodeKey } from "../../identity/key-rotation.ts";
 import { formatPublicKey } from "../../identity/public-key.ts";
 import type { CommandWorld } from "../command-world.ts";
-import { entryFor } from "../init-peers.ts";
+import { entryFor, entryOverQuic } from "../init-peers.ts";
 import { KeyDirectory, type KeyFlags } from "../key-directory.ts";
 import { reportResult } from "../report.ts";
 import { type Told, tellRunningNode } from "../running-node.ts";
@@ -62,7 +62,12 @@ export async function keysShow(world: CommandWorld, flags: KeyFlags): Promise<vo
       ["public in", files.public],
       ["rotations", `${chain.length} that peers can follow`],
       ["certificate", directory.certFile ?? certificateLine(certificate)],
-      ...(name === null ? [] : [["in policies", entryFor(name, fingerprint)] as const]),
+      ...(name === null
+        ? []
+        : [
+            ["in policies", entryFor(name, fingerprint)] as const,
+            ["over QUIC", `${entryOverQuic(name)}, where this node dials: its key does not count there`] as const,
+          ]),
     ],
     world.terminal.colours.dim,
   );

@@ -1,29 +1,22 @@
 import { SallyportError } from "../../base/errors.ts";
 import { quotePeerText } from "../../base/escape.ts";
+import { refusalWords } from "../../policy/decision-words.ts";
 import type { LimitsEntry } from "../../policy/document.ts";
 import { formatTarget, parseOperationTarget } from "../../policy/parse-target.ts";
-import type { Policy, RefusedWhy } from "../../policy/policy.ts";
+import type { Policy } from "../../policy/policy.ts";
 import { type ChosenFacts, type Judgement, judge } from "../../policy/review/judge.ts";
 import { isVerb } from "../../policy/verbs.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { decisionJson, decisionLines, type ShownDecision } from "../decision-lines.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import type { CanQuestion, PolicyCanFlags } from "../policy-commands.ts";
-import { policyFilesOf, policyToAsk } from "../policy-file.ts";
+import { policyFilesOf, policyToAsk, quicListenersOf } from "../policy-file.ts";
 import { reportVerdict, warn } from "../report.ts";
-import { runningPolicy } from "../running-policy.ts";
+import { type RunningPolicy, runningPolicy } from "../running-policy.ts";
 import { type Colours, printable } from "../terminal.ts";
 
 /** Where a policy stands that is not read from a file. */
 const NODE = "the running node";
-
-/** Why a peer may not even connect. A rule that says so is named anyway. */
-const REFUSED: Readonly<Partial<Record<RefusedWhy, string>>> = {
-  "no-entry": "it is in no entry of `peers`, and who is in none may not connect",
-  name: "its key is that of an entry which does not have this name",
-  key: "its name is that of an entry which has another key",
-  assurance: "its entry asks for more assurance",
-};
 
 /**
  * `policy can FROM VERB TARGET`: exit 0 when it is let through, 3 when not; by the running node, or by a policy file.
@@ -31,53 +24,103 @@ const REFUSED: Readonly<Partial<Record<RefusedWhy, string>>> = {
  */
 export async function policyCan(world: CommandWorld, flags: PolicyCanFlags, question: CanQuestion): Promise<ExitCode> {
   const running = flags.policy === undefined ? await runningPolicy(world, flags) : undefined;
-  const { policy, place, warnings } =
-    running === undefined ? fromFile(world, flags) : { policy: running.policy, place: NODE, warnings: [] };
+  const { policy, place, warnings, listen } =
+    running === undefined
+      ? fromFile(world, flags)
+      : { policy: running.policy, place: NODE, warnings: [], listen: running.endpoints };
   warn(world.terminal, warnings);
   const nowMs = flags.at ?? world.clock.wallMs();
   const { from, verb, target } = question;
   // The parser of arguments lets no other word through.
   const asked = isVerb(verb) ? verb : "reply";
-  const judgement = judge(policy, from, asked, target, nowMs, chosenFacts(flags), running?.code);
-  const decision = { ...shown(judgement, question, nowMs), generation: running?.generation ?? null };
+  const ask = (chosen: ChosenFacts): Asked => {
+    const judgement = judge(policy, from, asked, target, nowMs, chosen, running?.code);
+    return { judgement, decision: decided(judgement, question, nowMs, running) };
+  };
+  const quic = quicListenersOf(listen);
+  const chosen = chosenFacts(flags, quic);
+  const { judgement, decision } = ask(chosen);
   const { colours } = world.terminal;
   const remarks = {
     asks: asksOf(judgement),
     limits: limitsOf(policy, judgement),
     auditedDeny: judgement.verdict?.auditedDeny ?? null,
   };
-  const why = judgement.refusedWhy === undefined ? undefined : REFUSED[judgement.refusedWhy];
+  const isOpen = quic === "some" && flags.transport === undefined && flags.dialled !== true && asked !== "reply";
+  const overQuic = isOpen && decision.outcome === "allow" ? ask({ ...chosen, protocol: "barrel" }) : undefined;
+  const isRefused = overQuic !== undefined && overQuic.decision.outcome !== "allow";
+  const human = [decisionLines(decision, colours), ...remarkLines(remarks, colours)];
+  const isFromFile = running === undefined && (verb === "rpc" || verb === "spawn") && decision.outcome === "allow";
+  if (isFromFile)
+    human.push(colours.dim("only where the node has registered a function of this name: a file cannot tell"));
+  if (isRefused) human.push(colours.yellow(overQuicText(overQuic)));
   return reportVerdict(world.terminal, {
     result: {
       ...decisionJson(decision),
       ...remarks,
       refusedWhy: judgement.refusedWhy ?? null,
+      ...(isRefused ? { overQuic: pick(overQuic) } : {}),
       source: running === undefined ? "file" : "node",
       notes: warnings,
     },
-    human: [decisionLines(decision, colours), ...remarkLines(remarks, colours)].join("\n"),
-    failure: decision.outcome === "allow" ? undefined : refused(decision, from, why, place),
+    human: human.join("\n"),
+    failure: decision.outcome === "allow" ? undefined : refused(decision, from, place),
   });
+}
+
+/** An answer. */
+interface Asked {
+  readonly judgement: Judgement;
+  readonly decision: ShownDecision;
+}
+
+const pick = ({ decision: { outcome, rule }, judgement: { refusedWhy } }: Asked) => ({
+  outcome,
+  rule,
+  refusedWhy: refusedWhy ?? null,
+});
+
+/** Of a node that listens on both: the answer is for the most that the peer can prove. */
+function overQuicText({ decision: { outcome, why, rule } }: Asked): string {
+  const by = why === undefined ? (rule ?? "no rule grants it to who counts as cookie") : refusalWords(why).what;
+  return `not where it dials in over QUIC, as this node lets it: ${outcome}, ${by}`;
+}
+
+/** The judgement as it is shown; what the running node has not registered, it does not run. */
+function decided(
+  judgement: Judgement,
+  question: CanQuestion,
+  nowMs: number,
+  running: RunningPolicy | undefined,
+): ShownDecision {
+  const made = { ...shown(judgement, question, nowMs), generation: running?.generation ?? null };
+  const { verb, target } = question;
+  const operation = isVerb(verb) ? parseOperationTarget(verb, target) : undefined;
+  if (made.outcome !== "allow" || operation === undefined || running?.lacks(operation) !== true) return made;
+  return { ...made, outcome: "deny-default", rule: null, why: "not-registered" };
 }
 
 /** What is asked when no node is. */
 interface AskedFile {
+  readonly listen: readonly string[];
   readonly policy: Policy;
   readonly place: string;
   readonly warnings: readonly string[];
 }
 
 function fromFile(world: CommandWorld, flags: PolicyCanFlags): AskedFile {
-  const { files, warnings } = policyFilesOf(flags, flags.policy === undefined ? [] : [flags.policy], world);
+  const { files, warnings, listen } = policyFilesOf(flags, flags.policy === undefined ? [] : [flags.policy], world);
   const [place = ""] = files;
   const asked = policyToAsk(place, world, world.clock.wallMs());
-  return { policy: asked.policy, place, warnings: [...warnings, ...asked.warnings] };
+  return { policy: asked.policy, place, warnings: [...warnings, ...asked.warnings], listen };
 }
 
-function chosenFacts({ assurance, transport, source }: PolicyCanFlags): ChosenFacts {
+function chosenFacts({ assurance, transport, dialled, source }: PolicyCanFlags, quic: string): ChosenFacts {
+  const protocol = transport ?? (quic === "all" && dialled !== true ? "barrel" : undefined);
   return {
+    ...(dialled === true ? { role: "dialler" } : {}),
     ...(assurance === undefined ? {} : { assurance }),
-    ...(transport === undefined ? {} : { protocol: transport }),
+    ...(protocol === undefined ? {} : { protocol }),
     ...(source === undefined ? {} : { source }),
   };
 }
@@ -87,7 +130,7 @@ function shown(
   { from, verb, target }: CanQuestion,
   nowMs: number,
 ): Omit<ShownDecision, "generation"> {
-  const { outcome, rule, nearestMiss, alias, facts, verdict } = judgement;
+  const { outcome, rule, nearestMiss, alias, facts, verdict, refusedWhy } = judgement;
   const operation = isVerb(verb) ? parseOperationTarget(verb, target) : undefined;
   const named = from !== "unknown" && facts.name !== "unknown@unknown.invalid";
   return {
@@ -95,6 +138,7 @@ function shown(
     atMs: nowMs,
     outcome,
     rule,
+    ...(refusedWhy === undefined ? {} : { why: refusedWhy }),
     nearestMiss,
     alias,
     peer: named ? facts.name : null,
@@ -151,20 +195,22 @@ function remarkLines(
   ];
 }
 
-function refused(decision: ShownDecision, from: string, why: string | undefined, place: string): SallyportError {
-  const { alias, verb, target, outcome, rule, nearestMiss } = decision;
+function refused(decision: ShownDecision, from: string, place: string): SallyportError {
+  const { alias, verb, target, outcome, rule, why } = decision;
   const who = alias ?? quotePeerText(from);
   const what = verb === "connect" ? "connect" : `${verb} ${quotePeerText(target)}`;
-  const by = why ?? (rule === null ? outcome : `${outcome}, ${rule}`);
-  return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${who} may not ${what}: ${by}`, {
+  const by = rule === null ? outcome : `${outcome}, ${rule}`;
+  const says = why === undefined || rule !== null ? by : `it ${refusalWords(why).what}`;
+  return new SallyportError("ERR_DENIED", "POLICY_DENIED", `${who} may not ${what}: ${says}`, {
     stage: "policy",
-    advice: adviceOf(rule, nearestMiss?.rule, why, place),
+    advice: adviceOf(decision, place),
   });
 }
 
-function adviceOf(rule: string | null, nearest: string | undefined, why: string | undefined, place: string): string {
+function adviceOf({ rule, nearestMiss, why }: ShownDecision, place: string): string {
   if (rule !== null) return `rule ${rule} of ${place} refuses it`;
-  if (why !== undefined) return `see \`peers\` of ${place}`;
+  if (why === "not-registered") return refusalWords(why).advice;
+  if (why !== undefined) return `see \`peers\` of ${place}: ${refusalWords(why).advice}`;
   const grants = `nothing in ${place} grants it`;
-  return nearest === undefined ? grants : `${grants}; ${nearest} comes nearest`;
+  return nearestMiss === null ? grants : `${grants}; ${nearestMiss.rule} comes nearest`;
 }

@@ -8,7 +8,7 @@ import { runTests } from "../../policy/review/run-tests.ts";
 import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import type { PolicyFilesFlags } from "../policy-commands.ts";
-import { policyFilesOf, type ReadPolicy, readPolicy } from "../policy-file.ts";
+import { policyFilesOf, quicListenersOf, type ReadPolicy, readPolicy } from "../policy-file.ts";
 import { reportVerdict, warn } from "../report.ts";
 import { type Colours, printable } from "../terminal.ts";
 
@@ -46,7 +46,7 @@ export async function policyCheck(
   named: readonly string[],
 ): Promise<ExitCode> {
   const chosen = policyFilesOf(flags, named, world);
-  const verdicts = chosen.files.map((file) => check(file, world));
+  const verdicts = chosen.files.map((file) => check(file, world, quicListenersOf(chosen.listen) === "all"));
   const files = verdicts.map(({ checked }) => checked);
   const human = files.map((file) => textOf(file, world.terminal.colours)).join("\n");
   warn(world.terminal, chosen.warnings);
@@ -57,9 +57,9 @@ export async function policyCheck(
   });
 }
 
-function check(file: string, world: CommandWorld): Verdict {
+function check(file: string, world: CommandWorld, onlyQuic: boolean): Verdict {
   try {
-    return checkText(readPolicy(file, world), world);
+    return checkText(readPolicy(file, world), world, onlyQuic);
   } catch (failure) {
     if (!isSallyportError(failure)) throw failure;
     const message = failure.message.replace(/^\[ERR_[A-Z_]+\] /, "");
@@ -67,7 +67,7 @@ function check(file: string, world: CommandWorld): Verdict {
   }
 }
 
-function checkText({ file, text }: ReadPolicy, { environment, clock }: CommandWorld): Verdict {
+function checkText({ file, text }: ReadPolicy, { environment, clock }: CommandWorld, onlyQuic: boolean): Verdict {
   const reading = readPolicyFile(text, { file, environment });
   if (!reading.ok) {
     return {
@@ -89,7 +89,7 @@ function checkText({ file, text }: ReadPolicy, { environment, clock }: CommandWo
     file,
     node: document.node,
     problems,
-    warnings: lintPolicy(policy, nowMs).map(({ path, message }) =>
+    warnings: lintPolicy(policy, nowMs, onlyQuic).map(({ path, message }) =>
       remark(placeOf(path), `${formatPath(path)}: ${message}`),
     ),
     peers: Object.keys(document.peers ?? {}).length,

@@ -1,4 +1,5 @@
 import { SallyportError } from "../../base/errors.ts";
+import { refusalWords } from "../../policy/decision-words.ts";
 import type { Policy } from "../../policy/policy.ts";
 import {
   buildMatrix,
@@ -13,7 +14,7 @@ import type { CommandWorld } from "../command-world.ts";
 import type { ExitCode } from "../exit-codes.ts";
 import { edgesOf, parseExpectedEdges } from "../expected-edges.ts";
 import type { PolicyMatrixFlags } from "../policy-commands.ts";
-import { type ChosenFiles, policyFilesOf, policyToAsk, readPolicy } from "../policy-file.ts";
+import { type ChosenFiles, policyFilesOf, policyToAsk, quicListenersOf, readPolicy } from "../policy-file.ts";
 import { reportVerdict, warn } from "../report.ts";
 import { runningPolicy } from "../running-policy.ts";
 import { type Cell, table } from "../table.ts";
@@ -33,12 +34,14 @@ export async function policyMatrix(
 ): Promise<ExitCode> {
   const nowMs = world.clock.wallMs();
   const running = named.length === 0 ? await runningPolicy(world, flags) : undefined;
-  const { policies, warnings } =
+  const { policies, warnings, listen } =
     running === undefined
       ? fromFiles(world, policyFilesOf(flags, named, world), nowMs)
-      : { policies: [running.policy], warnings: [] };
+      : { policies: [running.policy], warnings: [], listen: running.endpoints };
+  const protocol = flags.transport ?? (quicListenersOf(listen) === "all" ? "barrel" : undefined);
+  const chosen = protocol === undefined ? {} : { protocol };
   const expected = flags.expect === undefined ? undefined : parseExpectedEdges(readPolicy(flags.expect, world));
-  const matrix = buildMatrix(policies, nowMs, running?.codeRows(nowMs));
+  const matrix = buildMatrix(policies, nowMs, running?.codeRows(nowMs, chosen), chosen);
   const difference = expected === undefined ? undefined : compareMatrix(matrix, expected);
   warn(world.terminal, warnings);
   return reportVerdict(world.terminal, {
@@ -57,14 +60,15 @@ export async function policyMatrix(
 interface Asked {
   readonly policies: readonly Policy[];
   readonly warnings: readonly string[];
+  readonly listen: readonly string[];
 }
 
 /** @throws {SallyportError} ERR_CONFIG POLICY_TWICE, and what reading and parsing files throws */
-function fromFiles(world: CommandWorld, { files, warnings }: ChosenFiles, nowMs: number): Asked {
+function fromFiles(world: CommandWorld, { files, warnings, listen }: ChosenFiles, nowMs: number): Asked {
   const asked = files.map((file) => policyToAsk(file, world, nowMs));
   const policies = asked.map(({ policy }) => policy);
   refuseTwice(policies, files);
-  return { policies, warnings: [...warnings, ...asked.flatMap((one) => one.warnings)] };
+  return { policies, warnings: [...warnings, ...asked.flatMap((one) => one.warnings)], listen };
 }
 
 /** A node has one policy; with two files of one node the matrix would show neither. */
@@ -95,6 +99,12 @@ export function matrixText(matrix: Matrix, difference: MatrixDifference | undefi
     `${colours.dim("mutual command:")}   ${mutual === "" ? "none" : colours.red(printable(mutual))}`,
     `${colours.dim("untested grants:")}  ${untested === "" ? "none" : colours.yellow(printable(untested))}`,
   ];
+  const overQuic = matrix.edges.filter(({ refusedWhy }) => refusedWhy === "over-quic");
+  if (overQuic.length > 0) {
+    const who = overQuic.map(({ from, to }) => `${from} by ${to}`).join("; ");
+    lines.push(`${colours.dim("refused where they dial in over QUIC:")} ${colours.yellow(printable(who))}`);
+    lines.push(colours.dim(`an entry with keys lets nobody in there: ${refusalWords("over-quic").advice}`));
+  }
   for (const edge of difference?.unexpected ?? []) lines.push(`${colours.red("unexpected:")} ${edgeText(edge)}`);
   for (const edge of difference?.missing ?? []) lines.push(`${colours.red("missing:")} ${edgeText(edge)}`);
   return lines.join("\n");

@@ -4,10 +4,11 @@ import { didYouMean } from "../../base/nearest-name.ts";
 import { canonicalName, type NodeName, parseNodeName, tryNodeName } from "../../base/node-name.ts";
 import type { CodeRule } from "../authority.ts";
 import { canonicalKeyText } from "../check/check-peers.ts";
-import type { NearestMiss, PeerFacts, Target, Verdict } from "../decision.ts";
+import type { NearestMiss, PeerFacts, RefusedWhy, Target, Verdict } from "../decision.ts";
+import { asDialledInOverQuic, isDialledInOverQuic } from "../dialled-in.ts";
 import type { Outcome } from "../document.ts";
 import { parseOperationTarget, parseReplyTarget } from "../parse-target.ts";
-import type { CompiledPeer, Policy, RefusedWhy } from "../policy.ts";
+import type { CompiledPeer, Policy } from "../policy.ts";
 import type { Verb } from "../verbs.ts";
 
 /** What a policy says of one imagined operation. */
@@ -25,8 +26,10 @@ export interface Judgement {
   readonly refusedWhy: RefusedWhy | undefined;
 }
 
-/** Facts of the imagined peer that the question chooses. */
-export type ChosenFacts = Partial<Pick<PeerFacts, "assurance" | "protocol" | "source">>;
+/** Facts of the imagined peer that the question chooses, and this node's part: the peer dials in unless it is `dialler`. */
+export interface ChosenFacts extends Partial<Pick<PeerFacts, "assurance" | "protocol" | "source">> {
+  readonly role?: "acceptor" | "dialler";
+}
 
 /** What `allow` in code says of an operation; undefined where nothing is registered with one. */
 export type CodeAsked = (verb: Verb, target: Target, facts: PeerFacts) => CodeRule | undefined;
@@ -53,8 +56,9 @@ export function judge(
     const near = didYouMean(from, [...policy.peers.keys(), "unknown"]);
     throw noQuestion(`${named(from)} is no alias, node name or key, and not unknown${near}`);
   }
-  const facts: PeerFacts = { ...imagined, ...chosen };
-  const identified = policy.identify(facts, verb === "reply" ? "dialler" : "acceptor", nowMs);
+  const role = verb === "reply" ? "dialler" : (chosen.role ?? "acceptor");
+  const facts = withChosen(imagined, chosen, role);
+  const identified = policy.identify(facts, role, nowMs);
   const isOpen = verb === "reply" ? parseReplyTarget(to) : false;
   if (isOpen === undefined) throw noQuestion(`${named(to)} is not call#open or call#closed`);
   const target = verb === "reply" ? undefined : parseOperationTarget(verb, to);
@@ -75,6 +79,16 @@ export function judge(
   const verdict = authority.decide(verb, target, nowMs, code?.(verb, target, facts));
   const { outcome, rule, nearestMiss } = verdict;
   return { outcome, rule, nearestMiss, alias: authority.alias, facts, verdict, refusedWhy: undefined };
+}
+
+/** The facts of a peer as a node would have them: who dials in over QUIC has no key there. */
+export function withChosen(
+  imagined: PeerFacts,
+  { role: _, ...chosen }: ChosenFacts,
+  role: "acceptor" | "dialler",
+): PeerFacts {
+  const facts: PeerFacts = { ...imagined, ...chosen };
+  return isDialledInOverQuic(facts, role) ? asDialledInOverQuic(facts) : facts;
 }
 
 /**

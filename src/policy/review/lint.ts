@@ -4,13 +4,14 @@ import type { Policy } from "../policy.ts";
 import { type JsonPath, type PolicyProblem, ProblemList } from "../problem.ts";
 import { CODE_REACHING_MODULES, HARMLESS_FUNCTIONS } from "./code-reaching.ts";
 import { canReach, coveringDeny } from "./deny-cover.ts";
+import { lintQuic } from "./lint-quic.ts";
 import { runTests, untestedGrants } from "./run-tests.ts";
 
 /**
  * What is allowed but deserves a look: grants without a test, no test of a refusal, rules that can never apply, functions
- * that reach code, audit mode. Without `nowMs` (Unix milliseconds) nothing is called expired and tests run at time 0.
+ * that reach code, audit mode, what does not hold over QUIC. Without `nowMs` (Unix milliseconds) nothing is called expired and tests run at time 0.
  */
-export function lintPolicy(policy: Policy, nowMs?: number): readonly PolicyProblem[] {
+export function lintPolicy(policy: Policy, nowMs?: number, onlyQuic: boolean = false): readonly PolicyProblem[] {
   const problems = new ProblemList();
   lintTests(policy, nowMs ?? 0, problems);
   for (const [i, rule] of policy.rules.entries()) {
@@ -27,7 +28,7 @@ export function lintPolicy(policy: Policy, nowMs?: number): readonly PolicyProbl
   if (everyPeer !== undefined && everyPeer !== "pinned") {
     problems.add(["domain", "everyPeer"], `every peer of assurance ${everyPeer} may do everything but system`);
   }
-  return problems.all;
+  return [...problems.all, ...lintQuic(policy, onlyQuic)];
 }
 
 function lintTests(policy: Policy, nowMs: number, problems: ProblemList): void {

@@ -1,12 +1,13 @@
 import { canonicalName, tryNodeName } from "../../base/node-name.ts";
-import { type CompiledRule, concerns, type Member, timeOr } from "../compiled-rule.ts";
+import { type CompiledRule, concerns, factsHold, type Member, timeOr } from "../compiled-rule.ts";
+import type { PeerFacts, RefusedWhy } from "../decision.ts";
 import type { LimitsEntry } from "../document.ts";
 import { formatMatcher } from "../parse-target.ts";
 import type { Policy } from "../policy.ts";
 import { grantTiming } from "../rule-timing.ts";
 import type { Verb } from "../verbs.ts";
 import { canReach, coveringDeny, isUnconditional } from "./deny-cover.ts";
-import { imaginePeer } from "./judge.ts";
+import { type ChosenFacts, imaginePeer, withChosen } from "./judge.ts";
 import { runTests, untestedGrants } from "./run-tests.ts";
 
 /** What one grant lets one node do on another. */
@@ -30,6 +31,8 @@ export interface MatrixEdge {
   readonly from: string;
   readonly to: string;
   readonly connects: boolean;
+  /** Why it does not connect; null where it does. */
+  readonly refusedWhy: RefusedWhy | null;
   readonly entries: readonly MatrixEntry[];
   /** The other direction has entries, so answers to those come this way. */
   readonly replies: boolean;
@@ -62,16 +65,22 @@ const DOMAIN_VERBS: readonly Verb[] = [...LEVEL_VERBS, "rpc"];
 
 /**
  * Who may do what to whom at `nowMs` (Unix milliseconds), of all nodes whose policies are given and of the peers these
- * name. A grant with conditions is shown as if they held; one that a deny always takes away is left out.
+ * name. A grant with conditions is shown as if they held, but for those that cannot hold where `chosen` says how peers dial
+ * in; one that a deny always takes away is left out.
  */
-export function buildMatrix(policies: readonly Policy[], nowMs: number, code: readonly CodeGrantRow[] = []): Matrix {
+export function buildMatrix(
+  policies: readonly Policy[],
+  nowMs: number,
+  code: readonly CodeGrantRow[] = [],
+  chosen: Pick<ChosenFacts, "protocol"> = {},
+): Matrix {
   const names = new Set<string>(policies.map((policy) => policy.node));
   for (const policy of policies)
     for (const peer of policy.peers.values()) for (const name of peer.names) names.add(name);
   for (const row of code) names.add(row.from);
   const sorted = [...names].sort();
   const drafts = policies.flatMap((policy) =>
-    sorted.filter((from) => from !== policy.node).map((from) => draftEdge(policy, from, nowMs, code)),
+    sorted.filter((from) => from !== policy.node).map((from) => draftEdge(policy, from, nowMs, code, chosen)),
   );
   const byPair = new Map(drafts.map((edge) => [pairKey(edge.from, edge.to), edge]));
   const edges = drafts
@@ -135,8 +144,15 @@ interface Draft extends Omit<MatrixEdge, "replies"> {
   readonly isAuditedCommand: boolean;
 }
 
-function draftEdge(policy: Policy, from: string, nowMs: number, code: readonly CodeGrantRow[]): Draft {
-  const facts = imaginePeer(policy, from);
+function draftEdge(
+  policy: Policy,
+  from: string,
+  nowMs: number,
+  code: readonly CodeGrantRow[],
+  chosen: Pick<ChosenFacts, "protocol">,
+): Draft {
+  const imagined = imaginePeer(policy, from);
+  const facts = imagined === undefined ? undefined : withChosen(imagined, chosen, "acceptor");
   const identified = facts === undefined ? undefined : policy.identify(facts, "acceptor", nowMs);
   const connects = identified?.kind === "peer";
   const peer = policy.peerOf(from);
@@ -149,7 +165,8 @@ function draftEdge(policy: Policy, from: string, nowMs: number, code: readonly C
     level: peer?.entry.level,
     domain: peer === undefined ? policy.domain?.name : peer.entry.domain,
   };
-  const entries = connects ? grantsOf(policy, member, nowMs) : [];
+  const refusedWhy = identified?.kind === "refused" ? identified.why : null;
+  const entries = connects ? grantsOf(policy, member, nowMs, chosen.protocol === undefined ? undefined : facts) : [];
   for (const row of code) {
     if (row.from !== from || row.to !== policy.node) continue;
     entries.push({ ...UNBOUND, verb: row.verb, targets: [row.target], rule: row.rule });
@@ -160,17 +177,19 @@ function draftEdge(policy: Policy, from: string, nowMs: number, code: readonly C
     COMMAND_VERBS.some(
       (verb) => verb !== "system" && coveringDeny(policy.rules, member, verb, { kind: "star" }) === undefined,
     );
-  return { from, to: policy.node, connects, entries, auditUntil, isAuditedCommand };
+  return { from, to: policy.node, connects, refusedWhy, entries, auditUntil, isAuditedCommand };
 }
 
 const UNBOUND = { limits: [], hasShape: false, isConditional: false, auditUntil: null } as const;
 
-function grantsOf(policy: Policy, member: Member, nowMs: number): MatrixEntry[] {
+/** @param facts what conditions are held against; undefined: they count as if they held */
+function grantsOf(policy: Policy, member: Member, nowMs: number, facts: PeerFacts | undefined): MatrixEntry[] {
   const entries: MatrixEntry[] = [];
   for (const rule of policy.rules) {
     if (rule.effect === "deny" || !concerns(rule, member)) continue;
     if (rule.mode === "audit" && grantTiming(rule, nowMs) === "expired") continue;
     if (nowMs >= rule.untilMs || nowMs >= rule.when.beforeMs) continue;
+    if (facts !== undefined && !factsHold(rule.when, facts, true)) continue;
     for (const verb of rule.verbs) addRule(entries, policy, member, rule, verb);
   }
   const own = policy.document.level;
