@@ -384,10 +384,7 @@ export interface Node {
    * and never rejects.
    */
   health(): Promise<Health>;
-  /**
-   * Attempts: `dist.auth.attempts` by role, protocol, outcome, reason; `dist.auth.duration_ms`; `dist.audit.records` by outcome.
-   * Of sessions over QUIC what docs/barrel.md lists.
-   */
+  /** Attempts: `dist.auth.attempts` by role, protocol, outcome, reason; `dist.auth.duration_ms`; `dist.audit.records` by outcome. */
   metrics(): readonly Metric[];
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this;
