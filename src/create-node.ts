@@ -237,7 +237,7 @@ async function makeNode(
     audit,
     doors,
     admission,
-    auditGrants: options.audit?.grants,
+    auditGrants: options.audit === false ? undefined : options.audit?.grants,
     ownCertificate: opened?.certificate,
     configuredCertificate: tls,
     clock: system.clock,

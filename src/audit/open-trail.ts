@@ -19,8 +19,8 @@ export interface AuditPlace {
 }
 
 /** The audit trail in a directory; undefined where none is asked for. Touches the disk when it is started. */
-export function openAuditTrail(option: AuditPlace | undefined, parts: AuditTrailParts): AuditTrail | undefined {
-  return option === undefined ? undefined : auditTrailIn(option, parts);
+export function openAuditTrail(option: AuditPlace | false | undefined, parts: AuditTrailParts): AuditTrail | undefined {
+  return option === undefined || option === false ? undefined : auditTrailIn(option, parts);
 }
 
 /** The audit trail in a directory. Touches the disk when it is started. */

@@ -1,5 +1,5 @@
 import { dirname, join, resolve } from "node:path";
-import type { NodeOptions } from "../node/options.ts";
+import type { AuditOption } from "../node/options.ts";
 import type { CommonFlags } from "./common-options.ts";
 import { otherKeyDirectory } from "./control-path.ts";
 import { findConfig, type SettingsWorld } from "./settings.ts";
@@ -23,7 +23,7 @@ export type AuditFlags = Pick<CommonFlags, "config" | "keyDir"> & {
  * beside the configuration. Without any of these there is no log.
  * @throws what `findConfig` throws
  */
-export function auditOf(flags: AuditFlags, world: SettingsWorld): Pick<NodeOptions, "audit"> {
+export function auditOf(flags: AuditFlags, world: SettingsWorld): { readonly audit?: AuditOption } {
   if (flags.audit === false) return {};
   const config = findConfig(flags, world);
   if (flags.auditDir !== undefined) {

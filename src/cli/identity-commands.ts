@@ -162,7 +162,7 @@ function addTrust(program: Command, actions: IdentityActions): void {
     actions.trustPromote(flags, name, fingerprint),
   );
   addCommand(trust, "revoke", "shut a key out for good, whatever else speaks for it", {
-    arguments: [new Argument("<WHOM>", "fingerprint SHA256:..., or the name it is pinned for")],
+    arguments: [new Argument("<WHOM>", "fingerprint SHA256:..., or the name it is pinned for, or waits under alone")],
     options: keyOptions(),
     examples: ["sallyport trust revoke desk@home.example"],
   }).action((whom: string, flags: KeyFlags) => actions.trustRevoke(flags, whom));

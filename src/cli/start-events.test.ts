@@ -94,6 +94,16 @@ describe("events of start", () => {
     expect(eventLine(listening, AT, PLAIN)).not.toContain("health");
   });
 
+  it("say where a peer is that this node dialled, and from where one came that dialled in", () => {
+    const up = { event: "nodeup", peer: "b@h", protocol: "barrel", assurance: "pinned", fingerprint: null } as const;
+    const line = (event: StartEvent): string => eventLine(event, AT, PLAIN).slice(9);
+    expect(line({ ...up, address: "h:1", role: "initiator" })).toContain("b@h at h:1 (");
+    expect(line({ ...up, address: "h:1", role: "acceptor" })).toContain("b@h from h:1 (");
+    const failed = new SallyportError("ERR_DENIED", "NO", "x", { advice: "y" });
+    expect(line(refusedEvent("h:1", "initiator", failed))).toMatch(/^refused {3}at "?h:1"?: /);
+    expect(line(refusedEvent("h:1", "acceptor", failed))).toMatch(/^refused {3}from "?h:1"?: /);
+  });
+
   it("have our colours only where they are on", () => {
     const [first] = EVENTS;
     expect(eventLine(first!, AT, COLOURED)).toContain("\u001b[");

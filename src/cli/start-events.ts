@@ -25,7 +25,7 @@ export type StartEvent =
       /** Where probes ask; absent where nothing answers them. */
       readonly health?: string;
     }
-  | (Pick<Peer, "protocol" | "assurance" | "fingerprint" | "address"> & {
+  | (Pick<Peer, "protocol" | "assurance" | "fingerprint" | "address" | "role"> & {
       readonly event: "nodeup";
       readonly peer: string;
     })
@@ -70,8 +70,8 @@ export type StartEvent =
   | { readonly event: "stopped"; readonly reason: string };
 
 export function nodeupEvent(peer: Peer): StartEvent {
-  const { name, protocol, assurance, fingerprint, address } = peer;
-  return { event: "nodeup", peer: name, protocol, assurance, fingerprint, address };
+  const { name, protocol, assurance, fingerprint, address, role } = peer;
+  return { event: "nodeup", peer: name, protocol, assurance, fingerprint, address, role };
 }
 
 /** What audit mode lets through is told apart from what is refused: nobody should take one for the other. */
@@ -121,7 +121,7 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
     case "nodeup":
       return line(
         colours.green("up       "),
-        `${event.peer} from ${event.address} (protocol ${event.protocol}, assurance ${event.assurance})`,
+        `${event.peer} ${wayOf(event.role)} ${event.address} (protocol ${event.protocol}, assurance ${event.assurance})`,
       );
     case "nodedown":
       return line(colours.yellow("down     "), `${event.peer}: ${event.reason}`);
@@ -139,7 +139,10 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
         .map((text) => line(colours.cyan("output   "), `${event.peer}: ${text}`))
         .join("\n");
     case "refused":
-      return line(colours.red("refused  "), `${quotePeerText(event.address)}: ${event.message}; ${event.advice}`);
+      return line(
+        colours.red("refused  "),
+        `${wayOf(event.role)} ${quotePeerText(event.address)}: ${event.message}; ${event.advice}`,
+      );
     case "handler_error":
       return line(
         colours.red("error    "),
@@ -156,6 +159,11 @@ export function eventLine(event: StartEvent, atMs: number, colours: Colours): st
     case "stopped":
       return line(colours.dim("stopped  "), event.reason);
   }
+}
+
+/** Who dialled: an address that this node dialled is no place that somebody came from. */
+function wayOf(role: string): "at" | "from" {
+  return role === "initiator" ? "at" : "from";
 }
 
 /** `rpc of os:cmd/1 to NODE`; of a summary how many more there were. */

@@ -2,7 +2,8 @@ import { isSallyportError } from "../base/errors.ts";
 import type { Datagrams } from "../base/sockets.ts";
 import type { ListenAddress } from "../carrier/listen.ts";
 import { listenPlain } from "../carrier/plain-listener.ts";
-import { quicListenFailed } from "../carrier/quic/quic-errors.ts";
+import { isOpenToStrangers } from "../carrier/quic/public-address.ts";
+import { publicRefused, quicListenFailed } from "../carrier/quic/quic-errors.ts";
 import { formatAddress } from "../carrier/socket-address.ts";
 import { parseListen } from "../node/listen-option.ts";
 import type { NodeOptions } from "../node/options.ts";
@@ -28,12 +29,15 @@ export async function checkPorts(
 
 async function checkListener(
   text: string,
-  { dangerous, tls, identity }: NodeOptions,
+  { dangerous, tls, identity, quic }: NodeOptions,
   datagrams: Datagrams,
 ): Promise<Check> {
   try {
     const address = parseListen(text, dangerous?.plaintext ?? false, tls !== undefined || identity !== undefined);
-    if (address.scheme === "quic") return await checkUdp(address, datagrams);
+    if (address.scheme === "quic") {
+      if (quic?.allowPublic !== true && isOpenToStrangers(address.host)) throw publicRefused(address.host);
+      return await checkUdp(address, datagrams);
+    }
     // Bound for a moment; who connects in it is cut off.
     const listener = await listenPlain(address, (socket) => {
       socket.destroy();

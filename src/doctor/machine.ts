@@ -14,6 +14,7 @@ import { loadTlsSides } from "../node/tls-sides.ts";
 import { readPemCertificates } from "../x509/check-key.ts";
 import { bad, type Check, doubtful, fine, skipped } from "./check.ts";
 import { checkPorts } from "./machine-ports.ts";
+import { checkQuic } from "./machine-quic.ts";
 import { type NetworkWorld, namesAtEpmd } from "./network-probes.ts";
 import { beamNote, nameNotes } from "./notes.ts";
 
@@ -44,6 +45,7 @@ export interface MachineWorld extends NetworkWorld {
 export async function doctorMachine(subject: MachineSubject, world: MachineWorld): Promise<readonly Check[]> {
   const { options } = subject;
   return [
+    ...guarded("config", () => checkQuic(options)),
     ...guarded("name", () => checkName(subject)),
     ...guarded("clock", () => checkClock(subject, world)),
     ...guarded("keys", () => checkKeys(options, world)),
@@ -162,7 +164,7 @@ function checkPolicy({ policy, name }: NodeOptions, { files, clock, crypto }: Ma
 }
 
 function checkAudit({ audit }: NodeOptions, { files }: MachineWorld): readonly Check[] {
-  if (audit === undefined) return [skipped("audit", "no log is kept")];
+  if (audit === undefined || audit === false) return [skipped("audit", "no log is kept")];
   const facts = files.facts(audit.dir);
   if (facts === undefined) return [fine("audit", `${quotePath(audit.dir)} is made at the first start`)];
   const owner = "let the node's user own the directory, with mode 700";

@@ -9,6 +9,7 @@ import type { Side } from "../gateway/message-filter.ts";
 import type { GatewayPairOption } from "../gateway/options.ts";
 import { type ListenOption, parseListen } from "../node/listen-option.ts";
 import type { QuicOption } from "../node/options.ts";
+import { visibleNames } from "../node/quic-visible.ts";
 import { checkQuicDial } from "../quic-node.ts";
 import { addressesOf } from "./pair-addresses.ts";
 import { pairInvalid } from "./pair-invalid.ts";
@@ -57,7 +58,7 @@ function checkVisible(
 ): void {
   if (typeof visible === "boolean") return;
   const peers = (side === "outside" ? outside.nodes : [inside.node]).map(parseNodeName);
-  for (const name of visible.map(parseNodeName)) {
+  for (const name of visibleNames(visible)) {
     if (peers.some((peer) => sameNode(peer, name))) continue;
     throw pairInvalid(
       `${side}.quic.visible names ${name}, which is no node on that side of ${inside.node}`,

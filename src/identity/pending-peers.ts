@@ -62,7 +62,11 @@ export class PendingPeers {
   /** Forgets all strangers under a name. */
   forget(name: NodeName): void {
     const canonical = canonicalName(name);
-    for (const [id, peer] of this.#peers) if (peer.name === canonical) this.#peers.delete(id);
+    this.forgetWhere((peer) => peer.name === canonical);
+  }
+
+  forgetWhere(isOver: (peer: PendingPeer) => boolean): void {
+    for (const [id, peer] of this.#peers) if (isOver(peer)) this.#peers.delete(id);
   }
 
   /** Those that wait, the one not seen for the longest time first. */

@@ -20,6 +20,15 @@ export interface Sighting {
   readonly nowMs: number;
 }
 
+/** How the operator pins a key. */
+export interface AddOptions {
+  readonly nowMs: number;
+  readonly replace?: boolean;
+  readonly origin?: PinOrigin;
+  /** When and where a peer with this key was, where that is known. */
+  readonly seen?: Sighting;
+}
+
 export interface TrustBooksOptions {
   readonly crypto: IdentityCrypto;
   readonly disk: PinFiles;
@@ -115,7 +124,7 @@ export class TrustBooks {
       if (!sameKey(pin.key, key)) throw denied("KEY_MISMATCH", name, `${pin.fingerprint} was pinned meanwhile`);
       return place === "first-use" || pin.place === "trusted"
         ? []
-        : this.trust(name, key, origin, sighting.nowMs, false);
+        : this.trust(name, key, seenAs(origin, sighting), false);
     }
     const max = this.#maxFirstUse;
     if (place === "first-use" && this.table.firstUse >= max) {
@@ -141,8 +150,7 @@ export class TrustBooks {
     });
     this.table.set({ name, key, fingerprint, place });
     this.pending.forget(name);
-    const { address, nowMs } = sighting;
-    this.describe(name, { origin, addedMs: nowMs, lastSeenMs: nowMs, address });
+    this.describe(name, seenAs(origin, sighting));
     return [{ kind: "pinned", name, fingerprint, place }];
   }
 
@@ -178,8 +186,8 @@ export class TrustBooks {
     ];
   }
 
-  /** Puts a key into `trusted/`. `replacing` says that another key there may go. */
-  trust(name: NodeName, key: PublicKey, origin: PinOrigin, nowMs: number, replacing: boolean): readonly TrustChange[] {
+  /** Puts a key into `trusted/`. `replacing` says that another key there may go. When the same key was last seen is kept. */
+  trust(name: NodeName, key: PublicKey, meta: PinMeta, replacing: boolean): readonly TrustChange[] {
     const fingerprint = fingerprintOf(key, this.#crypto);
     this.checkKey(name, key, fingerprint);
     const before = this.table.get(name);
@@ -192,7 +200,8 @@ export class TrustBooks {
     this.table.set({ name, key, fingerprint, place: "trusted" });
     this.table.deleteBroken(pinStem(name, this.#crypto));
     this.pending.forget(name);
-    this.describe(name, { origin, addedMs: nowMs });
+    const known = before?.fingerprint === fingerprint ? this.disk.readMeta(name) : undefined;
+    this.describe(name, { ...(known === "broken" ? {} : known), ...meta });
     if (before?.fingerprint === fingerprint) return [{ kind: "promoted", name, fingerprint }];
     const pinned: TrustChange = { kind: "pinned", name, fingerprint, place: "trusted" };
     return before === undefined ? [pinned] : [{ kind: "unpinned", name, fingerprint: before.fingerprint }, pinned];
@@ -201,6 +210,13 @@ export class TrustBooks {
   #expectOnDisk(place: PinPlace, name: NodeName, key: PublicKey): void {
     const onDisk = this.disk.keyOnDisk(place, name);
     if (onDisk !== undefined && !onDisk.equals(key)) throw denied("KEY_MISMATCH", name, "its pin on disk is another");
+  }
+
+  /** After somebody else changed what is on disk: who has a pin now, or is revoked, waits no more. */
+  follow(changes: readonly TrustChange[]): void {
+    const { table, pending } = this;
+    for (const change of changes) if (change.kind !== "revoked") this.#seen.delete(change.name);
+    pending.forgetWhere(({ name, fingerprint }) => table.get(name) !== undefined || table.revoked.has(fingerprint));
   }
 
   touch(name: NodeName, fingerprint: Fingerprint, { address, nowMs }: Sighting): void {
@@ -267,4 +283,9 @@ export class TrustBooks {
       });
     }
   }
+}
+
+/** What is kept of a pin that was made while its peer was there. */
+function seenAs(origin: PinOrigin, { address, nowMs }: Sighting): PinMeta {
+  return { origin, addedMs: nowMs, lastSeenMs: nowMs, address };
 }

@@ -11,7 +11,8 @@ export type DeniedReason =
   | "OWN_IDENTITY";
 
 const ADVICE: Readonly<Record<DeniedReason, string>> = {
-  KEY_MISMATCH: "ask the peer's operator whether the key changed; if so, remove the pin and pin the new key",
+  KEY_MISMATCH:
+    "ask the peer's operator whether the key changed; if so, pin the new one: sallyport trust add --replace NAME KEY",
   KEY_UNTRUSTED: "pin its key, give it an invite, or use the tofu mode",
   KEY_REVOKED: "the peer needs a new key; a revocation is lifted only by removing its file in revoked/",
   KEY_REUSED: "give each node a key of its own, or allow reused keys",
@@ -34,5 +35,15 @@ export function notFound(name: NodeName): SallyportError {
     stage: "identity",
     peer: name,
     advice: "list the pins and the pending peers",
+  });
+}
+
+/** The error for a name under which keys wait, none of which was named. */
+export function fingerprintNeeded(name: NodeName, waiting: number): SallyportError {
+  const keys = waiting === 1 ? "a key waits" : `${waiting} keys wait`;
+  return new SallyportError("ERR_CONFIG", "FINGERPRINT_NEEDED", `${keys} under ${name}`, {
+    stage: "identity",
+    peer: name,
+    advice: "name the fingerprint that the peer's operator reads to you: a pending key proves no name",
   });
 }

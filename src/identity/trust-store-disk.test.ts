@@ -274,4 +274,31 @@ describe("the time of the last sight", () => {
       address: "y",
     });
   });
+
+  it("stays when the key is promoted, from first use or from waiting", () => {
+    const store = open(new FaultyFiles());
+    const last = { lastSeenMs: NOW, address: seen.address };
+    store.commit(name("a@h"), K(1), FIRST_USE, seen);
+    store.promote(name("a@h"), undefined, NOW + 5);
+    store.commit(name("b@h"), K(2), { kind: "pending" }, seen);
+    store.promote(name("b@h"), F(2), NOW + 5);
+    store.add(name("c@h"), K(3), { nowMs: NOW + 5, origin: "promoted", seen });
+    const meta = { origin: "promoted", addedMs: NOW + 5, ...last };
+    expect(store.list().map((pin) => pin.meta)).toEqual([meta, meta, meta]);
+  });
+
+  it("is written anew for a pin that another process made anew", () => {
+    const files = new FaultyFiles();
+    const store = open(files);
+    const pinned = { kind: "none", rests: "pin" } as const;
+    open(files).add(name("a@h"), K(1), { nowMs: NOW });
+    store.reload(NOW, true);
+    store.commit(name("a@h"), K(1), pinned, { address: "x", nowMs: NOW + 1 });
+    open(files).remove(name("a@h"));
+    store.reload(NOW + 2, true);
+    open(files).add(name("a@h"), K(1), { nowMs: NOW + 3 });
+    store.reload(NOW + 4, true);
+    store.commit(name("a@h"), K(1), pinned, { address: "x", nowMs: NOW + 5 });
+    expect(store.list()[0]?.meta).toMatchObject({ addedMs: NOW + 3, lastSeenMs: NOW + 5 });
+  });
 });

@@ -188,6 +188,22 @@ describe("a stranger that dialled us", () => {
     expect(store.pending(NOW)).toEqual([]);
   });
 
+  it("waits no more once another process has pinned or revoked its key, or pinned its name", () => {
+    const files = new FaultyFiles();
+    const store = open(files);
+    for (const [i, peer] of ["a@h", "b@h", "c@h", "d@h"].entries()) {
+      store.commit(name(peer), K(i + 1), { kind: "pending" }, seen);
+    }
+    const other = open(files);
+    other.add(name("a@h"), K(1), { nowMs: NOW, origin: "promoted" });
+    other.revoke(F(2), NOW);
+    other.add(name("c@h"), K(9), { nowMs: NOW });
+    store.reload(NOW, true);
+    expect(store.pending(NOW).map((peer) => peer.name)).toEqual(["d@h"]);
+    store.revoke(F(4), NOW);
+    expect(store.pending(NOW)).toEqual([]);
+  });
+
   it("is forgotten after a day, or when others from its own address crowd it out first", () => {
     const store = open(new FaultyFiles(), { limits: { maxPending: 6, maxPendingPerAddress: 3 } });
     const come = (i: number, address: string, nowMs: number) =>

@@ -5,13 +5,13 @@ import type { StoreFiles } from "../base/store-files.ts";
 import type { IdentityWarning } from "./key-layout.ts";
 import { type PendingLimits, type PendingPeer, PendingPeers } from "./pending-peers.ts";
 import { PinFiles } from "./pin-files.ts";
-import type { PinMeta, PinOrigin } from "./pin-meta.ts";
+import type { PinMeta } from "./pin-meta.ts";
 import { PinReader } from "./pin-reader.ts";
 import { pinStem } from "./pin-stem.ts";
 import type { BrokenPin, Pin } from "./pin-table.ts";
 import { type Fingerprint, fingerprintOf, type PublicKey, sameKey } from "./public-key.ts";
 import type { SuccessionChain } from "./succession.ts";
-import { type Sighting, TrustBooks } from "./trust-books.ts";
+import { type AddOptions, type Sighting, TrustBooks } from "./trust-books.ts";
 import { changesBetween, type TrustChange } from "./trust-change.ts";
 import {
   decideTrust,
@@ -21,7 +21,7 @@ import {
   type TrustMode,
   type TrustView,
 } from "./trust-decision.ts";
-import { denied, notFound } from "./trust-denials.ts";
+import { denied, fingerprintNeeded, notFound } from "./trust-denials.ts";
 
 export interface TrustLimits extends PendingLimits {
   /** Most keys accepted on first use; further strangers are refused, none is forgotten for them. Default 1,024. */
@@ -180,38 +180,32 @@ export class TrustStore {
       if (fingerprint !== undefined && pin.fingerprint !== fingerprint) {
         throw denied("KEY_MISMATCH", name, `it has the key ${pin.fingerprint}`);
       }
-      return this.#books.trust(name, pin.key, "promoted", nowMs, false);
+      return this.#books.trust(name, pin.key, { origin: "promoted", addedMs: nowMs }, false);
     }
     const waiting = this.#books.pending.list(nowMs).filter((peer) => peer.name === name);
-    if (fingerprint === undefined && waiting.length > 0) {
-      throw new SallyportError("ERR_CONFIG", "FINGERPRINT_NEEDED", `${waiting.length} keys wait under ${name}`, {
-        stage: "identity",
-        advice: "name the fingerprint that the peer's operator reads to you: a pending key proves no name",
-      });
-    }
+    if (fingerprint === undefined && waiting.length > 0) throw fingerprintNeeded(name, waiting.length);
     const peer = fingerprint === undefined ? undefined : this.#books.pending.find(name, fingerprint, nowMs);
     if (peer === undefined) throw notFound(name);
-    return this.#books.trust(name, peer.key, "promoted", nowMs, false);
+    const { key, address, lastSeenMs } = peer;
+    return this.#books.trust(name, key, { origin: "promoted", addedMs: nowMs, lastSeenMs, address }, false);
   }
 
   /**
    * Pins a key in `trusted/` by the operator's word. A different key, or a broken pin file, needs `replace`.
    * @throws {SallyportError} ERR_CONFIG PIN_EXISTS; ERR_DENIED as `commit`
    */
-  add(
-    peerName: NodeName,
-    key: PublicKey,
-    options: { readonly nowMs: number; readonly replace?: boolean; readonly origin?: PinOrigin },
-  ): readonly TrustChange[] {
+  add(peerName: NodeName, key: PublicKey, options: AddOptions): readonly TrustChange[] {
     const name = canonicalName(peerName);
+    const { nowMs, origin = "operator", seen, replace = false } = options;
     const conflict = this.conflictOf(name, key);
-    if (conflict !== undefined && options.replace !== true) {
+    if (conflict !== undefined && !replace) {
       throw new SallyportError("ERR_CONFIG", "PIN_EXISTS", `${name} has ${conflict}`, {
         stage: "identity",
-        advice: "compare fingerprints with the peer's operator, then ask for replacement explicitly",
+        advice: "compare fingerprints with the peer's operator, then add it with --replace",
       });
     }
-    return this.#books.trust(name, key, options.origin ?? "operator", options.nowMs, options.replace === true);
+    const last = seen === undefined ? {} : { lastSeenMs: seen.nowMs, address: seen.address };
+    return this.#books.trust(name, key, { origin, addedMs: nowMs, ...last }, replace);
   }
 
   /** What stands against pinning this key under this name without replacement; undefined when nothing does. */
@@ -262,6 +256,7 @@ export class TrustStore {
     const known = this.#books.table.revoked.has(fingerprint) && !this.#unsaved.has(fingerprint);
     if (known) return [];
     this.#books.table.revoked.add(fingerprint);
+    this.#books.pending.forgetWhere((peer) => peer.fingerprint === fingerprint);
     this.#unsaved.add(fingerprint);
     this.#owed.push({ kind: "revoked", fingerprint });
     this.#books.durably(fingerprint, () => {
@@ -347,7 +342,9 @@ export class TrustStore {
     const before = this.#books.table;
     this.#books.table = next;
     this.#warnings = warnings;
-    return changesBetween(before, next, (name) => this.#books.brokenPin(name) !== undefined);
+    const changes = changesBetween(before, next, (name) => this.#books.brokenPin(name) !== undefined);
+    this.#books.follow(changes);
+    return changes;
   }
 
   /** Whoever decided: a strict store takes nobody in at first sight. */

@@ -80,7 +80,7 @@ export class Answers {
       this.#spawns.downReceived(session, ref, reason);
     } else if (call !== undefined && sameTarget(call.target, target)) {
       const reason = this.#content(session, control.reason, buffer, start, end);
-      calls.fail(call, callFailure(session.peer.name, targetText(call.target), reason));
+      calls.fail(call, callFailure(session.peer.name, targetText(call.target), reason, call.request.what));
     } else if (session.tables.awaitsDown(target, to, ref)) {
       const reason = this.#content(session, control.reason, buffer, start, end);
       session.tables.monitorExitReceived(target, to, ref, reason);

@@ -227,7 +227,7 @@ export interface NodeOptions {
   /** Bounds of what one peer may use; see docs/limits.md. */
   readonly guardLimits?: Partial<GuardLimits>;
   /** Keeps a hash-chained record of connection attempts, ends of sessions, and refused operations. Default none. */
-  readonly audit?: AuditOption;
+  readonly audit?: AuditOption | false;
   /** Answers probes over HTTP: `/live`, `/ready` and `/health` (docs/health.md). Default none. */
   readonly health?: HealthOption;
   /** Dial and listen over QUIC. Needs `identity`. Default: neither, and its engine is not loaded. */

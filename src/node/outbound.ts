@@ -116,7 +116,8 @@ export class Outbound {
   async ping(session: Session, options: CallOptions): Promise<number> {
     const { clock, name } = this.#core;
     const startedAt = clock.now();
-    await this.#callOver(session, "net_kernel", new Tuple([new Atom("is_auth"), new Atom(name)]), options);
+    const request = new Tuple([new Atom("is_auth"), new Atom(name)]);
+    await this.#core.calls.open(new Ping(session, "net_kernel", request, options, this.#core.mainPid));
     return clock.now() - startedAt;
   }
 
@@ -372,5 +373,12 @@ class RemoteCall implements CallRequest {
 
   abandon(ref: Reference): void {
     this.session.signal({ kind: "demonitor", from: this.#from, target: this.target, ref });
+  }
+}
+
+/** A call that no caller of `ping` knows as one. */
+class Ping extends RemoteCall {
+  override get what(): string {
+    return "ping";
   }
 }

@@ -20,4 +20,6 @@ export interface Peer {
   readonly incarnation: number;
   /** `host:port` of the other end. */
   readonly address: string;
+  /** Which side dialled the connection: `initiator`, where this node did. */
+  readonly role: "initiator" | "acceptor";
 }

@@ -20,6 +20,12 @@ describe("over QUIC a node shows itself", () => {
   it("and refuses what is no name", () => {
     expect(() => visibleTo(["two.example"])).toThrow(expect.objectContaining({ reason: "NAME_INVALID" }));
   });
+
+  it.each([["a@one.example"], [null], [[A, 1]], [{}]])("and refuses %o, which JavaScript may say", (visible) => {
+    const refusal = expect.objectContaining({ code: "ERR_CONFIG", reason: "QUIC_OPTION_INVALID" });
+    expect(() => visibleTo(visible as never)).toThrow(refusal);
+    expect(() => visibleWarning(visible as never)).toThrow(refusal);
+  });
 });
 
 describe("the warning of it says to whom", () => {
@@ -28,6 +34,10 @@ describe("the warning of it says to whom", () => {
     [false, []],
     [[], []],
     [true, ["over QUIC this node is visible: Erlang nodes list it in nodes(), and send rex and global traffic to it"]],
+    [
+      ["a@ONE.example", A],
+      [`over QUIC this node is visible: ${A} list it in nodes(), and send rex and global traffic to it`],
+    ],
     [[A, B], [`over QUIC this node is visible: ${A}, ${B} list it in nodes(), and send rex and global traffic to it`]],
   ] as const)("for %o", (visible, said) => {
     expect(visibleWarning(visible).map(({ message }) => message)).toEqual(said);

@@ -74,10 +74,15 @@ export function deniedByPeer(peer: string, what: string, decision: string | unde
   });
 }
 
-/** Why a call ended: what the DOWN of its target says. */
-export function callFailure(peer: string, target: string, reason: Term): SallyportError {
+/** Why a call ended: what the DOWN of its target says. `what`: what was asked. */
+export function callFailure(
+  peer: string,
+  target: string,
+  reason: Term,
+  what: string = `a call to ${target}`,
+): SallyportError {
   const decision = deniedId(reason);
-  if (decision !== undefined) return deniedByPeer(peer, `a call to ${target}`, decision);
+  if (decision !== undefined) return deniedByPeer(peer, what, decision);
   if (isAtom(reason, "noproc")) {
     return new SallyportError("ERR_REMOTE", "NOPROC", `there is no ${target} on ${peer}`, {
       stage: "call",

@@ -134,6 +134,7 @@ export class Session implements RemoteEnd, Incarnation {
       tls: tlsOf(proven.info),
       incarnation: proven.creation,
       address: proven.info.remoteAddress,
+      role: proven.role,
     };
     this.peer = this.#peer;
     this.fingerprint = fingerprint;
@@ -177,12 +178,13 @@ export class Session implements RemoteEnd, Incarnation {
   }
 
   /** From now on it is sent over `connection`, on which the peer has shown itself anew. */
-  sendOver(connection: DistConnection, { info }: ProvenPeer, { facts, rules }: AdmittedPeer): void {
+  sendOver(connection: DistConnection, { info, role }: ProvenPeer, { facts, rules }: AdmittedPeer): void {
     this.#connection = connection;
     connection.terms.watch = this.watch;
     this.#peer.certificate = info.peerCertDer ?? null;
     this.#peer.tls = tlsOf(info);
     this.#peer.address = info.remoteAddress;
+    this.#peer.role = role;
     this.warm = undefined;
     this.guard.moved(facts, rules);
   }

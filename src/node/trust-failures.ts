@@ -19,7 +19,7 @@ const ADVICE: Readonly<Record<TrustRefusal, string>> = {
   KEY_REVOKED: "if the key is in good hands after all, take it out of revoked/ and pin it again",
   PIN_BROKEN: "repair or remove the broken pin file",
   KEY_MISMATCH:
-    "if the peer really has a new key, remove the old pin and add the new one; else treat this as an attack",
+    "if the peer really has a new key, pin it: sallyport trust add --replace NAME KEY; else treat this as an attack",
   KEY_REUSED: "remove the other name's pin, or allow reused keys",
   KEY_UNTRUSTED: "add the key to the trusted ones after comparing its fingerprint, or use trust mode tofu",
 };

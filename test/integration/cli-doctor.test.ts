@@ -122,6 +122,26 @@ describe("doctor on this machine", () => {
     }
   });
 
+  it("warns of what a start over QUIC warns of, and finds what it would refuse", async () => {
+    await init("mesh", "mesh@127.0.0.1");
+    const home = join(ROOT, "mesh");
+    const quic = '  "quic": { "visible": ["shop@db1", "shop@DB1"], "allowPublic": true },';
+    edit("mesh", (config) => config.replace(/^ {2}"epmd": .*$/m, `${quic}\n  "epmd": "off",`));
+    const warned = await answerOf(home, "doctor", "--listen", "quic://0.0.0.0:0");
+    expect(found(warned.result, "config")).toMatchObject([
+      { state: "ok" },
+      { state: "warning", code: "QUIC_VISIBLE", says: expect.stringContaining("visible: shop@db1 list it") },
+      { state: "warning", code: "QUIC_PUBLIC_LISTENER", says: expect.stringContaining("CVE-2025-7054") },
+    ]);
+    expect([warned.exit, found(warned.result, "ports")]).toMatchObject([0, [{ state: "ok" }]]);
+    const { exit, result } = await answerOf(home, "doctor", "--listen", "quic://localhost:0");
+    expect([exit, found(result, "config").map(({ code }) => code)]).toEqual([0, [null, "QUIC_VISIBLE"]]);
+    edit("mesh", (config) => config.replace(/^ {2}"quic": .*$/m, '  "quic": {},'));
+    const refusing = await answerOf(home, "doctor", "--listen", "quic://0.0.0.0:0");
+    expect(found(refusing.result, "ports")).toMatchObject([{ state: "fault", code: "QUIC_PUBLIC_ADDRESS" }]);
+    expect([refusing.exit, found(refusing.result, "config")]).toMatchObject([1, [{ state: "ok" }]]);
+  });
+
   it("says of a configuration that does not load where: exit 2", async () => {
     await init("broken", "broken@127.0.0.1");
     edit("broken", (config) => config.replace("{", "{,"));

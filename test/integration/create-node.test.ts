@@ -67,6 +67,16 @@ describe("createNode", () => {
     await node.close();
   });
 
+  it("keeps no record where `audit` is false, and warns of nothing", async () => {
+    const node = await createNode({ name: NAME, epmd: "off", cookie: COOKIE, audit: false });
+    const warnings: unknown[] = [];
+    node.on("warning", (warning) => warnings.push(warning));
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([warnings, node.vitals().state]).toEqual([[], "green"]);
+    await node.close();
+  });
+
   it("needs certificates to listen with TLS", async () => {
     expect(await start({ listen: ["tls://127.0.0.1:0"] })).toMatchObject({ code: "ERR_CONFIG", reason: "TLS_MISSING" });
   });
@@ -85,6 +95,11 @@ describe("createNode", () => {
   it.each([
     ["an address that is none", { listen: ["tls//x"] }, "LISTEN_INVALID"],
     ["a name that is none", { name: "n@a@b" }, "NAME_INVALID"],
+    [
+      "text where QUIC takes a list",
+      { identity: { dir: join(tmpdir(), "sallyport-never-made"), trust: "tofu" }, quic: { visible: "a@h" as never } },
+      "QUIC_OPTION_INVALID",
+    ],
     ["an empty cookie", { cookie: "" }, "COOKIE_EMPTY"],
     ["registration without a listener", { epmd: "register" }, "LISTEN_INVALID"],
   ] as const)("refuses %s, and leaves nothing behind", async (_what, options, reason) => {

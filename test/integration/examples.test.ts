@@ -26,6 +26,14 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     "with a test that says yes: generation 2",
     "vault: opened",
   ],
+  "streams.mjs": [
+    "4194304 bytes from h@127.0.0.1",
+    "closed: null",
+    "1024 bytes, and no more is wanted",
+    "closed: STREAM_RESET",
+    "g was told: STREAM_RESET 7",
+    "closed: STREAM_REFUSED",
+  ],
 };
 
 describe("the examples", () => {

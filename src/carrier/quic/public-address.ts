@@ -26,3 +26,13 @@ export function isOpenToStrangers(host: string): boolean {
   const octets = parseAddress(host);
   return octets === undefined || !PRIVATE.some((range) => rangeHolds(range, octets));
 }
+
+/** What the operator is warned of whose QUIC listener strangers may reach; nothing where they may not. */
+export function publicListenerWarning(host: string): readonly { readonly reason: string; readonly message: string }[] {
+  if (!isOpenToStrangers(host)) return [];
+  const message =
+    `the QUIC listener on ${host} can be reached by strangers, and its engine (quiche 0.18.0) has known faults: ` +
+    "CVE-2023-6193, CVE-2024-1410, CVE-2024-1765, CVE-2025-4820, CVE-2025-4821, CVE-2025-7054. " +
+    "They can stop all QUIC connections of this node";
+  return [{ reason: "QUIC_PUBLIC_LISTENER", message }];
+}

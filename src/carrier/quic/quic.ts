@@ -7,7 +7,7 @@ import type { ListenAddress } from "../listen.ts";
 import { formatAddress } from "../socket-address.ts";
 import type { Gatekeeper } from "../source-gate.ts";
 import { type ListenOrder, TO_ENGINE } from "./engine-frames.ts";
-import { isOpenToStrangers } from "./public-address.ts";
+import { publicListenerWarning } from "./public-address.ts";
 import type { QuicCarrier } from "./quic-carrier.ts";
 import type { EngineListener, QuicEngine } from "./quic-engine.ts";
 import { publicRefused, quicListenFailed } from "./quic-errors.ts";
@@ -76,14 +76,9 @@ export async function listenQuic(
   options: QuicListenOptions = {},
 ): Promise<QuicListener> {
   checkKeyBelongs(material.certPem, material.keyPem);
-  if (isOpenToStrangers(address.host)) {
+  for (const { reason, message } of publicListenerWarning(address.host)) {
     if (options.allowPublic !== true) throw publicRefused(address.host);
-    engine.warn(
-      "QUIC_PUBLIC_LISTENER",
-      `the QUIC listener on ${address.host} can be reached by strangers, and its engine (quiche 0.18.0) has known faults: ` +
-        "CVE-2023-6193, CVE-2024-1410, CVE-2024-1765, CVE-2025-4820, CVE-2025-4821, CVE-2025-7054. " +
-        "They can stop all QUIC connections of this node",
-    );
+    engine.warn(reason, message);
   }
   const listening = new Listening(engine, gate, address, material, accept, options);
   await listening.start();

@@ -18,6 +18,7 @@ import { fingerprintOf, formatPublicKey, parseFingerprint, sameKey } from "../..
 import type { TrustStore } from "../../identity/trust-store.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { type ImportAction, type PlannedPin, planImport } from "../import-plan.ts";
+import { inviteWarnings, joinWarnings } from "../invite-way.ts";
 import { KeyDirectory, type KeyFlags } from "../key-directory.ts";
 import { formatKeyLine, parseKeyLines } from "../key-lines.ts";
 import { reportResult } from "../report.ts";
@@ -152,7 +153,10 @@ export async function keysInvite(world: CommandWorld, flags: KeysInviteFlags, in
     store.withdraw(token.id.toString("hex"));
     throw error;
   }
-  const facts = { invitee: token.invitee, acceptor: token.acceptor, fingerprint: key.fingerprint, expiresMs };
+  const warnings = inviteWarnings(world, flags);
+  const { fingerprint } = key;
+  const facts = { invitee: token.invitee, acceptor: token.acceptor, fingerprint, expiresMs, warnings };
+  directory.warn(warnings);
   reportResult(terminal, file === undefined ? { invite: text, ...facts } : { file, ...facts }, file ?? text);
   if (terminal.json) return;
   const { dim } = terminal.errorColours;
@@ -193,11 +197,13 @@ export async function keysJoin(world: CommandWorld, flags: KeyFlags, file: strin
   const held = new HeldInvites({ files, crypto, directory: directory.path });
   const own = { name, key: key.fingerprint };
   const { acceptor, acceptorKey, expiresMs } = held.hold(readFile(world, file), own, clock.wallMs());
+  const warnings = joinWarnings(world, flags, acceptor);
+  directory.warn(warnings);
   const human = [
     `${acceptor} ${acceptorKey}`,
     terminal.colours.dim(`once, until ${moment(expiresMs)}; connect to use it: sallyport ping ${acceptor}`),
   ];
-  reportResult(terminal, { acceptor, fingerprint: acceptorKey, name, expiresMs }, human.join("\n"));
+  reportResult(terminal, { acceptor, fingerprint: acceptorKey, name, expiresMs, warnings }, human.join("\n"));
 }
 
 function readSource(world: CommandWorld, source: string): readonly BundleNode[] {

@@ -1,9 +1,8 @@
-import { SallyportError } from "../../base/errors.ts";
 import { canonicalName, type NodeName, parseNodeName } from "../../base/node-name.ts";
 import { asObject } from "../../identity/pin-meta.ts";
 import { type Fingerprint, fingerprintOf, parseFingerprint } from "../../identity/public-key.ts";
 import type { TrustChange } from "../../identity/trust-change.ts";
-import { notFound } from "../../identity/trust-denials.ts";
+import { fingerprintNeeded, notFound } from "../../identity/trust-denials.ts";
 import type { TrustStore } from "../../identity/trust-store.ts";
 import type { CommandWorld } from "../command-world.ts";
 import { KeyDirectory, type KeyFlags } from "../key-directory.ts";
@@ -63,20 +62,25 @@ async function promotePending(
   name: NodeName,
   fingerprint: Fingerprint | undefined,
 ): Promise<readonly TrustChange[]> {
-  const waiting = (await pendingPeers(world, flags)).filter((peer) => peer["name"] === canonicalName(name));
+  const waiting = await pendingUnder(world, flags, name);
   if (waiting.length === 0) throw notFound(name);
-  if (fingerprint === undefined) {
-    throw new SallyportError("ERR_CONFIG", "FINGERPRINT_NEEDED", `${waiting.length} keys wait under ${name}`, {
-      stage: "identity",
-      advice: "name the fingerprint that the peer's operator reads to you: a pending key proves no name",
-    });
-  }
-  for (const peer of waiting) {
-    const key = wholeKey(String(peer["key"]));
+  if (fingerprint === undefined) throw fingerprintNeeded(name, waiting.length);
+  for (const { key: text, lastSeenMs, address } of waiting) {
+    const key = wholeKey(String(text));
     if (fingerprintOf(key, world.identityCrypto) !== fingerprint) continue;
-    return store.add(name, key, { nowMs: world.clock.wallMs(), origin: "promoted" });
+    const seen = { nowMs: Number(lastSeenMs), address: String(address) };
+    return store.add(name, key, { nowMs: world.clock.wallMs(), origin: "promoted", seen });
   }
   throw notFound(name);
+}
+
+/** The strangers that wait at the running node under a name. */
+async function pendingUnder(
+  world: CommandWorld,
+  flags: KeyFlags,
+  name: NodeName,
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  return (await pendingPeers(world, flags)).filter((peer) => peer["name"] === canonicalName(name));
 }
 
 /** What waits at the running node; empty when none runs. @throws as `askIfRunning` */
@@ -88,15 +92,25 @@ export async function pendingPeers(
   return Array.isArray(list) ? list.map((item) => asObject(item) ?? {}) : [];
 }
 
-/** `trust revoke FINGERPRINT|NAME`: shuts a key out for good. */
+/** `trust revoke FINGERPRINT|NAME`: shuts a key out for good. @throws {SallyportError} ERR_CONFIG PIN_NOT_FOUND, FINGERPRINT_NEEDED */
 export async function trustRevoke(world: CommandWorld, flags: KeyFlags, whom: string): Promise<void> {
   const store = new KeyDirectory(world, flags).trust();
   const name = whom.startsWith("SHA256:") ? undefined : parseNodeName(whom);
-  const fingerprint = name === undefined ? parseFingerprint(whom) : store.lookup(name)?.fingerprint;
-  if (fingerprint === undefined) throw notFound(name ?? parseNodeName(whom));
+  const fingerprint =
+    name === undefined
+      ? parseFingerprint(whom)
+      : (store.lookup(name)?.fingerprint ?? (await onlyPending(world, flags, name)));
   const changes = store.revoke(fingerprint, world.clock.wallMs());
   const done = changes.length === 0 ? "was revoked already:" : "is revoked for good:";
   await report(world, flags, { name, fingerprint }, changes, done);
+}
+
+/** The key that waits under a name without a pin: with several, nobody knows which is meant. */
+async function onlyPending(world: CommandWorld, flags: KeyFlags, name: NodeName): Promise<Fingerprint> {
+  const [first, ...more] = await pendingUnder(world, flags, name);
+  if (first === undefined) throw notFound(name);
+  if (more.length > 0) throw fingerprintNeeded(name, more.length + 1);
+  return fingerprintOf(wholeKey(String(first["key"])), world.identityCrypto);
 }
 
 interface Concerned {
