@@ -338,6 +338,35 @@ describe("a listener", () => {
     expect(failure(half)).toBe("BARREL_STREAM_ENDED recv_hello_failed stream_ended");
   });
 
+  it("names what it said last when the peer stops its stream, and what the stream did not take", () => {
+    const stop = (end: BarrelEnd): BarrelEnd => {
+      end.guard(() => end.machine.stopped(9, end.now));
+      return end;
+    };
+    const challenged = stop(accept().receive(hello(A)));
+    expect(failure(challenged)).toBe("BARREL_STREAM_FAILED send_challenge_failed stream_stopped");
+    expect(isSallyportError(challenged.error) && challenged.error.detail["resetCode"]).toBe(9);
+    expect(challenged.log.slice(-2)).toEqual(["finish", "fail"]);
+    const signing = stop(accept().receive(hello(A)).receive(challenge()));
+    expect(failure(signing)).toBe("BARREL_STREAM_FAILED send_response_failed stream_stopped");
+    const silent = stop(accept());
+    expect([silent.error, silent.log]).toEqual([undefined, []]);
+    for (const [takes, said] of ["hello", "challenge", "response", "ok"].entries()) {
+      const { dialler, listener } = pair();
+      listener.takes = takes;
+      runBarrel(dialler, listener);
+      expect(failure(listener)).toBe(`BARREL_STREAM_FAILED send_${said}_failed`);
+      expect([listener.log.at(-1), listener.attempts.length, listener.session]).toEqual(["fail", 1, undefined]);
+    }
+    const refusing = pair().listener;
+    refusing.trust = refusal("KEY_MISMATCH");
+    refusing.takes = 0;
+    expect(failure(refusing.receive(hello(A)))).toBe("KEY_MISMATCH key_mismatch");
+    const done = pair();
+    runBarrel(done.dialler, done.listener);
+    expect([stop(done.listener).error, stop(done.dialler).error]).toEqual([undefined, undefined]);
+  });
+
   it("says what was open when the connection goes", () => {
     const silent = accept();
     const cause = new SallyportError("ERR_CLOSED", "CONNECTION_RESET", "cut");
@@ -510,6 +539,21 @@ describe("a dialler", () => {
       dialler.receive(fail("key_mismatch\u001b[2J"));
       expect(failure(dialler)).toBe("REFUSED_BY_PEER auth_rejected");
       expect(isSallyportError(dialler.error) && dialler.error.detail["told"]).toBe("key_mismatch\\x1b[2J");
+    }
+  });
+
+  it("names what it said last when the peer stops its stream, and what the stream did not take", () => {
+    for (const [i, said] of ["hello", "challenge", "response"].entries()) {
+      const stopped = dial();
+      for (const bytes of [hello(B), challenge()].slice(0, i)) stopped.receive(bytes);
+      stopped.guard(() => stopped.machine.stopped(9, stopped.now));
+      expect(failure(stopped)).toBe(`BARREL_STREAM_FAILED send_${said}_failed stream_stopped`);
+      const full = new BarrelEnd(CERTIFICATE, WALL);
+      full.takes = i;
+      full.dial(node(A, 1), B);
+      for (const bytes of [hello(B), challenge()].slice(0, i)) full.receive(bytes);
+      expect(failure(full)).toBe(`BARREL_STREAM_FAILED send_${said}_failed`);
+      expect(full.attempts).toMatchObject([{ role: "outgoing", outcome: "fail" }]);
     }
   });
 

@@ -13,6 +13,9 @@ export interface BarrelFailure {
 /** What a machine waits for from the peer. */
 export type BarrelAwaited = "hello" | "challenge" | "response" | "ok";
 
+/** What a machine says to the peer. */
+export type BarrelSaid = BarrelMessage["kind"];
+
 const HOSTILE = "the peer's software or something on the path is broken or hostile; look at it before connecting again";
 const CHECK_PEER = "check that the other side is a barrel_p2p node of auth version 2, or a Sallyport node";
 
@@ -91,21 +94,29 @@ export function nameUnusable(name: NodeName): SallyportError {
   });
 }
 
-/** The carrier gave no stream, or took no bytes on it. */
-export function streamFailed(
-  what:
-    | "open_auth_stream_failed"
-    | "send_hello_failed"
-    | "send_challenge_failed"
-    | "send_response_failed"
-    | "send_ok_failed",
-  cause: unknown,
-): SallyportError {
-  return new SallyportError("ERR_CLOSED", "BARREL_STREAM_FAILED", `the connection gave no stream (${what})`, {
-    stage: "identity",
-    detail: { barrel: what, step: "auth" },
+/** The carrier gave no stream for what this node says. */
+export function streamNotOpened(cause: unknown): SallyportError {
+  return streamFailed("the connection gave no stream for the exchange of keys", {
+    detail: { barrel: "open_auth_stream_failed", step: "auth" },
     advice: "connect again; if it stays so, look at the stream limits of the other side",
     cause,
+  });
+}
+
+/** The carrier took no bytes on our stream. */
+export function notSent(said: BarrelSaid, cause: unknown): SallyportError {
+  return streamFailed(`the connection did not take this node's ${label(said)}`, {
+    detail: { barrel: `send_${said}_failed`, step: "auth" },
+    advice: "connect again; look into the log of the other side",
+    cause,
+  });
+}
+
+/** The peer stopped our stream (STOP_SENDING) after the message that we said last. */
+export function streamStopped(said: BarrelSaid, resetCode: number): SallyportError {
+  return streamFailed(`the peer stopped this node's auth stream after its ${label(said)}, with code ${resetCode}`, {
+    detail: { barrel: `send_${said}_failed`, why: "stream_stopped", step: "auth", resetCode },
+    advice: "look into the log of the other side: it refused without saying why",
   });
 }
 
@@ -314,6 +325,10 @@ export function untrusted(kind: "refused" | "full", error: SallyportError): Barr
   if (kind === "full") return quiet(error);
   const word: BarrelFailWord = error.reason === "KEY_MISMATCH" ? "key_mismatch" : "untrusted_key";
   return { error: withNote(error, "", { barrel: word }), tell: word };
+}
+
+function streamFailed(message: string, context: ErrorContext): SallyportError {
+  return new SallyportError("ERR_CLOSED", "BARREL_STREAM_FAILED", message, { stage: "identity", ...context });
 }
 
 /** What is told nobody. */

@@ -5,16 +5,19 @@ import { tryBarrelName } from "./barrel-codec.ts";
 import { type BarrelDiallerState, startBarrelDialler, stepBarrelDialler } from "./barrel-dialler.ts";
 import {
   type BarrelAwaited,
+  type BarrelSaid,
   bindingMissing,
   connectionLost,
   nameUnusable,
+  notSent,
   streamEnded,
   streamReset,
+  streamStopped,
   timedOut,
 } from "./barrel-failures.ts";
 import { type BarrelListenerState, startBarrelListener, stepBarrelListener } from "./barrel-listener.ts";
 import { BarrelReader } from "./barrel-reader.ts";
-import type { BarrelContext, BarrelEvent, BarrelStep, Ended } from "./barrel-step.ts";
+import type { BarrelContext, BarrelEvent, BarrelOutput, BarrelStep, Ended } from "./barrel-step.ts";
 import {
   BARREL_AUTH_MS,
   type BarrelAttempt,
@@ -28,7 +31,7 @@ import {
 
 /** What a machine tells and asks its owner. */
 export interface BarrelSink {
-  /** One message with its length, for our auth stream; the first opens it. */
+  /** One message with its length, for our auth stream; the first opens it. Throw where the stream does not take it. */
   send(bytes: Buffer): void;
   /** FIN on our auth stream. At most once, and only after `send`. */
   finish(): void;
@@ -49,6 +52,8 @@ export interface BarrelMachine {
   ended(now: MonotonicMs): void;
   /** The peer reset its auth stream. */
   reset(code: number, now: MonotonicMs): void;
+  /** The peer wants no more of ours. After the exchange that is nothing: it has all that it needs. */
+  stopped(code: number, now: MonotonicMs): void;
   /** Time passed. @throws {SallyportError} ERR_DEADLINE HANDSHAKE_TIMEOUT at or after `deadline` */
   expire(now: MonotonicMs): void;
   /** The connection is gone: the error to end with, or undefined when the exchange was over. */
@@ -84,6 +89,7 @@ class Machine<S extends State> implements BarrelMachine {
   #hasEnded = false;
   #isReading = false;
   #nonce: Buffer | undefined;
+  #lastSaid: BarrelSaid | undefined;
 
   constructor(
     role: BarrelRole,
@@ -132,6 +138,10 @@ class Machine<S extends State> implements BarrelMachine {
     if (!this.#isOver) this.#fail(streamReset(this.#awaited, code), now);
   }
 
+  stopped(code: number, now: MonotonicMs): void {
+    if (!this.#isOver && this.#lastSaid !== undefined) this.#fail(streamStopped(this.#lastSaid, code), now);
+  }
+
   expire(now: MonotonicMs): void {
     const { deadline } = this;
     if (deadline === undefined || now < deadline) return;
@@ -157,7 +167,7 @@ class Machine<S extends State> implements BarrelMachine {
     for (const output of step.outputs) {
       switch (output.kind) {
         case "send":
-          this.#sink.send(output.bytes);
+          this.#send(output, now);
           break;
         case "finish":
           this.#sink.finish();
@@ -176,6 +186,19 @@ class Machine<S extends State> implements BarrelMachine {
     if (step.failure !== undefined) {
       this.#over("fail", now);
       throw step.failure;
+    }
+  }
+
+  /** FAIL that cannot be said changes nothing: the failure that it is about follows. */
+  #send({ message, bytes }: Extract<BarrelOutput, { kind: "send" }>, now: MonotonicMs): void {
+    this.#lastSaid = message;
+    try {
+      this.#sink.send(bytes);
+    } catch (error) {
+      if (message === "fail") return;
+      this.#become({ kind: "ended" });
+      this.#over("fail", now);
+      throw isSallyportError(error) && error.reason === "BARREL_STREAM_FAILED" ? error : notSent(message, error);
     }
   }
 

@@ -7,6 +7,7 @@ import { keyFault, type PublicKey, tryPublicKey } from "../identity/public-key.t
 import { encodeBarrel } from "./barrel-codec.ts";
 import {
   type BarrelFailure,
+  type BarrelSaid,
   clockSkew,
   keyUnsafe,
   nonceReflected,
@@ -35,7 +36,7 @@ export type BarrelEvent =
 
 /** What a machine wants done. A question is always the last output of its step. */
 export type BarrelOutput =
-  | { readonly kind: "send"; readonly bytes: Buffer }
+  | { readonly kind: "send"; readonly message: BarrelSaid; readonly bytes: Buffer }
   /** Ends our auth stream. */
   | { readonly kind: "finish" }
   | { readonly kind: "ask-trust"; readonly question: BarrelTrustQuestion }
@@ -95,7 +96,7 @@ export function fail(failure: BarrelFailure, hasStream: boolean): BarrelStep<End
 }
 
 export function send(message: BarrelMessage): BarrelOutput {
-  return { kind: "send", bytes: encodeBarrel(message) };
+  return { kind: "send", message: message.kind, bytes: encodeBarrel(message) };
 }
 
 function sendFail(reason: BarrelFailWord): BarrelOutput {

@@ -78,8 +78,12 @@ export interface BarrelAttempt {
   readonly durationMs: number;
 }
 
-/** Names of the counter and the histogram that `BarrelAttempt` feeds, labels `role` and `outcome`. */
+/** Names that barrel_p2p has for its metrics (section 8). `BarrelAttempt` feeds the first two, with labels `role` and `outcome`. */
 export const BARREL_METRICS = {
   attempts: "barrel_p2p.dist.auth.attempts",
   durationMs: "barrel_p2p.dist.auth.duration_ms",
+  /** Changes of a peer's address, with labels `peer` and `outcome`. */
+  migrate: "barrel_p2p.dist.migrate",
+  /** Tagged streams of peers that were dropped before they had a tag. */
+  preambleDropped: "barrel_p2p.streams.preamble_dropped",
 } as const;

@@ -1,4 +1,4 @@
-import type { Admission, Carrier, CarrierSink, ChannelId, DialAddress } from "./carrier.ts";
+import type { Admission, Carrier, CarrierInfo, CarrierSink, ChannelId, DialAddress } from "./carrier.ts";
 
 /**
  * A carrier that multiplexes: its channels are the streams of one QUIC connection, and a ChannelId is the stream's id.
@@ -26,6 +26,8 @@ export interface ChannelledSink extends CarrierSink {
   channelEnded(channel: ChannelId): void;
   /** The peer, or a bound of the carrier, ended the channel abruptly with this application code. At most once per channel. */
   channelReset(channel: ChannelId, code: number): void;
+  /** The peer goes on from another address, which is that of `info` from now on. */
+  peerMoved?(info: CarrierInfo): void;
 }
 
 /** Makes outgoing channelled carriers; as `CarrierDialer`. */

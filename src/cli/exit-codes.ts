@@ -26,6 +26,7 @@ const BY_REASON: Readonly<Record<string, ExitCode>> = {
   "ERR_CLOSED PEER_GAVE_UP": 3,
   // It left in the exchange of keys, which is how barrel says no.
   "ERR_CLOSED BARREL_STREAM_ENDED": 3,
+  "ERR_CLOSED BARREL_STREAM_FAILED": 3,
   "ERR_CLOSED BARREL_STREAM_RESET": 3,
   // The demo was stopped by a signal.
   "ERR_CLOSED INTERRUPTED": 1,

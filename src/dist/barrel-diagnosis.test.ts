@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import {
   bindingMissing as channelBindingMissing,
   connectionLost,
+  notSent,
   rejected,
   streamEnded,
-  streamFailed,
+  streamNotOpened,
   streamReset,
+  streamStopped,
   timedOut,
 } from "../auth/barrel-failures.ts";
 import { diagnose } from "../base/diagnosis.ts";
@@ -56,7 +58,9 @@ describe("what a failure over QUIC comes down to", () => {
     ["the same, at the listener", tls("peer", 51, "accept"), "QUIC_CERTIFICATE_UNPROVEN", "certificate", "local"],
     ["no certificate", channelBindingMissing("peer's"), "CHANNEL_BINDING_MISSING", "certificate", "remote"],
     ["none of our own", channelBindingMissing("own"), "CHANNEL_BINDING_MISSING", "certificate", "local"],
-    ["no stream", streamFailed("open_auth_stream_failed", undefined), "BARREL_STREAM_FAILED", "identity", "remote"],
+    ["no stream", streamNotOpened(undefined), "BARREL_STREAM_FAILED", "identity", "remote"],
+    ["our stream stopped", streamStopped("challenge", 7), "BARREL_STREAM_FAILED", "identity", "remote"],
+    ["our stream full", notSent("ok", undefined), "BARREL_STREAM_FAILED", "identity", "remote"],
     ["a reset", streamReset("hello", 7), "BARREL_STREAM_RESET", "identity", "remote"],
     ["an end after our HELLO", streamEnded("challenge"), "BARREL_STREAM_ENDED", "identity", "remote"],
     ["an end after our CHALLENGE", streamEnded("response"), "CLOCK_SKEW", "identity", "either"],
@@ -70,7 +74,7 @@ describe("what a failure over QUIC comes down to", () => {
     ["two names", nameNotProven(A, B), "PEER_NAME_MISMATCH", "identity", "remote"],
     ["silence in Erlang's handshake", distStepTimeout("status", 10, A), "PEER_UNREACHABLE", "cookie", "remote"],
     ["a close in Erlang's handshake", closedDuringHandshake("dist step", A), "PEER_UNREACHABLE", "cookie", "remote"],
-    ["an auth stream that was reset", streamLost(2, 7, "auth"), "BARREL_STREAM_LOST", "identity", "remote"],
+    ["another stream in the exchange", streamLost(4, 7, "auth"), "BARREL_STREAM_LOST", "identity", "remote"],
     ["a handshake stream that was reset", streamLost(0, 7, "dist"), "BARREL_STREAM_LOST", "cookie", "remote"],
     ["a stream of a session", streamLost(4, undefined, "session"), "BARREL_STREAM_LOST", "session", "remote"],
   ])("%s: %s", (_what, error, code, stage, fault) => {

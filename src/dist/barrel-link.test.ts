@@ -368,6 +368,12 @@ describe("the control stream", () => {
     run.say(0, ECHO).say(0, "00000000");
     const stray = run.end.link.strayControlBytes;
     expect(stray).toBeGreaterThan(0);
+    run.say(0, "0102");
+    const notice = { kind: "stray", peer: first.dialler.name };
+    expect(run.end.notices).toEqual([
+      { ...notice, bytes: stray, isFirst: true },
+      { ...notice, bytes: 2, isFirst: false },
+    ]);
     expect(run.end.got).toEqual([]);
     expect(run.failure).toBeUndefined();
   });
@@ -378,11 +384,13 @@ describe("the control stream", () => {
         r.end.proven = () => {};
       },
     });
-    run.say(0, "00000000");
-    expect([run.failure, run.end.peer]).toEqual([undefined, undefined]);
+    run.say(0, "0000000007");
+    expect([run.failure, run.end.peer, run.end.notices]).toEqual([undefined, undefined, []]);
     run.end.connection.admit();
     run.clock.advance(0);
     expect(run.last).toMatch(/^up /);
+    // Told only now, when there is a session that they can be of.
+    expect(run.end.notices).toEqual([{ kind: "stray", peer: first.dialler.name, bytes: 1, isFirst: true }]);
   });
 
   it("may begin before the exchange of keys is over, with one message", () => {
@@ -474,6 +482,45 @@ describe("the auth streams", () => {
     expect(run.failure).toBe("down BARREL_STREAM_RESET");
   });
 
+  it("end the connection when the peer stops ours, named by what was said last; after the exchange that is nothing", () => {
+    const stopped: string[] = [];
+    for (const role of ["dialler", "listener"] as const) {
+      const theirs = first.frames.filter(({ from }) => from !== role);
+      // A listener has no stream before it has heard HELLO.
+      for (let said = role === "dialler" ? 0 : 1; said <= theirs.length; said++) {
+        const run = new Replay(first, role);
+        const [ours, auth] = [role === "dialler" ? 2 : 3, run.peer.open("auth")];
+        for (const { hex } of theirs.slice(0, said)) run.say(auth, hex);
+        run.peer.reset(ours, 9);
+        run.clock.advance(0);
+        stopped.push(`${role} ${said} ${run.failure} ${run.end.cause?.detail["barrel"]}`);
+      }
+    }
+    expect(stopped).toEqual([
+      "dialler 0 down BARREL_STREAM_FAILED send_hello_failed",
+      "dialler 1 down BARREL_STREAM_FAILED send_challenge_failed",
+      "dialler 2 down BARREL_STREAM_FAILED send_response_failed",
+      "dialler 3 down BARREL_STREAM_FAILED send_response_failed",
+      "dialler 4 undefined undefined",
+      "listener 1 down BARREL_STREAM_FAILED send_challenge_failed",
+      "listener 2 down BARREL_STREAM_FAILED send_response_failed",
+      "listener 3 undefined undefined",
+    ]);
+  });
+
+  it.each([
+    ["open", "open_auth_stream_failed"],
+    ["write", "send_hello_failed"],
+  ] as const)("end the connection when the carrier has none to %s: %s", (what, barrel) => {
+    const { clock, memory, dialler } = createBarrelPair();
+    memory.dialled[what] = () => {
+      throw new Error("no");
+    };
+    clock.advance(0);
+    expect(dialler.cause).toMatchObject({ reason: "BARREL_STREAM_FAILED", detail: { barrel } });
+    expect(dialler.attempts).toMatchObject([{ role: "outgoing", outcome: "fail" }]);
+  });
+
   it("carry FAIL before the connection ends", () => {
     const run = new Replay(first, "listener");
     run.end.trust = { kind: "refused", error: new SallyportError("ERR_DENIED", "KEY_MISMATCH", "another") };
@@ -481,6 +528,22 @@ describe("the auth streams", () => {
     expect(run.failure).toBe("down KEY_MISMATCH");
     expect(run.on(3)).toBe(encodeBarrel({ kind: "fail", reason: "key_mismatch" }).toString("hex"));
     expect(run.ended).toEqual([3]);
+  });
+});
+
+describe("a peer that goes on from another address", () => {
+  it("is told of once its name is proven, and has that address", () => {
+    const early = new Replay(first, "listener");
+    const moved = { ...early.end.link.info(), remoteAddress: "10.0.0.7:4433" };
+    early.end.link.peerMoved(moved);
+    expect([early.end.notices, early.end.link.info().remoteAddress]).toEqual([[], "10.0.0.7:4433"]);
+    const run = replay(first, "listener");
+    run.end.link.peerMoved(moved);
+    expect(run.end.notices).toEqual([{ kind: "moved", peer: first.dialler.name }]);
+    expect(run.end.link.info()).toMatchObject({
+      remoteAddress: "10.0.0.7:4433",
+      proven: { name: first.dialler.name },
+    });
   });
 });
 

@@ -1,4 +1,4 @@
-import { streamFailed } from "../auth/barrel-failures.ts";
+import { streamNotOpened } from "../auth/barrel-failures.ts";
 import { acceptBarrel, type BarrelMachine, type BarrelSink, dialBarrel } from "../auth/barrel-machine.ts";
 import {
   BARREL_AUTH_MS,
@@ -16,8 +16,9 @@ import type { Carrier, CarrierInfo, CarrierSink, ChannelId } from "../carrier/ca
 import { isUserChannel } from "../carrier/channel-ids.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
 import { alpnWrong, earlyBytes, linkHasOneStream, linkStep, streamLost } from "./barrel-link-failures.ts";
+import type { BarrelLinkOwner, LinkEvent } from "./barrel-link-owner.ts";
 import { CONTROL } from "./channel-ranges.ts";
-import { connectionBug, handshakeTimeout, isRefusal } from "./connection-failures.ts";
+import { connectionBug, handshakeTimeout, isMisbehaviour, isRefusal } from "./connection-failures.ts";
 import { ControlStream, TICK } from "./control-stream.ts";
 import { EarlyFrames } from "./early-frames.ts";
 import { FrameLanes } from "./frame-lanes.ts";
@@ -29,16 +30,6 @@ import type { UserChannels } from "./user-channels.ts";
 
 /** ALPN of barrel_p2p. */
 export const BARREL_ALPN = "erlang-dist";
-
-/** Who asks and hears about one link; the node. */
-export interface BarrelLinkOwner {
-  /** QUIC stands, nobody has proven anything. */
-  barrelSecured(info: CarrierInfo): void;
-  /** Answer with `link.answerTrust`, at once or later. Decide only. */
-  barrelTrustAsked(question: BarrelTrustQuestion, info: CarrierInfo): void;
-  /** How the exchange of keys went; exactly once. */
-  barrelAttempted(attempt: BarrelAttempt): void;
-}
 
 export interface BarrelLinkParts {
   /** The dialled name; undefined on the accepting side. */
@@ -93,6 +84,7 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
       role: this.#role,
       put: (body) => this.#putControl(body),
       up: (frame) => this.#handUp(frame),
+      stray: (bytes) => this.#notice({ kind: "stray", bytes, isFirst: bytes === this.strayControlBytes }),
     });
     this.#lanes = new FrameLanes({
       carrier: this.#carrier,
@@ -246,10 +238,15 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
     this.#guard(() => {
       if (isUserChannel(channel)) this.#parts.users?.reset(channel, code);
       else if (channel === this.#authIn) this.#machine?.reset(code, this.#parts.clock.now());
-      // Nobody listens to our auth stream any more: that matters only before the exchange is over.
-      else if (channel !== this.#authOut || this.#machine !== undefined)
-        throw streamLost(channel, code, linkStep(this.#state.kind, this.#isUp));
+      else if (channel === this.#authOut) this.#machine?.stopped(code, this.#parts.clock.now());
+      else throw streamLost(channel, code, linkStep(this.#state.kind, this.#isUp));
     });
+  }
+
+  peerMoved({ remoteAddress }: CarrierInfo): void {
+    if (this.#info === undefined || this.#state.kind === "closed") return;
+    this.#info = { ...this.#info, remoteAddress };
+    this.#notice({ kind: "moved" });
   }
 
   closed(cause: SallyportError | undefined): void {
@@ -265,7 +262,7 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
     try {
       this.#authOut ??= this.#carrier.open("auth");
     } catch (error) {
-      throw streamFailed("open_auth_stream_failed", error);
+      throw streamNotOpened(error);
     }
     this.#carrier.write(this.#authOut, bytes);
     this.#carrier.flush(this.#authOut);
@@ -326,8 +323,17 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
   }
 
   #takeUser(channel: ChannelId, chunk: Buffer): void {
-    if (this.#isUp && this.#parts.users !== undefined) this.#parts.users.bytes(channel, chunk);
-    else this.#carrier.reset(channel, UNKNOWN_TAG_CODE);
+    const { users } = this.#parts;
+    if (this.#isUp && users !== undefined) users.bytes(channel, chunk);
+    else {
+      users?.tooEarly();
+      this.#carrier.reset(channel, UNKNOWN_TAG_CODE);
+    }
+  }
+
+  #notice(event: LinkEvent): void {
+    const peer = this.#info?.proven?.name;
+    if (peer !== undefined) this.#parts.owner.barrelNoticed({ ...event, peer });
   }
 
   /** At once: the Erlang side takes all that one read brings for one message (section 9). */
@@ -386,8 +392,4 @@ export class BarrelLink implements Carrier, ChannelledSink, BarrelSink {
     this.#parts.users?.closed(cause);
     return true;
   }
-}
-
-function isMisbehaviour({ code }: SallyportError): boolean {
-  return code === "ERR_PEER_MISBEHAVED";
 }

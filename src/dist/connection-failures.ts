@@ -227,6 +227,11 @@ export function isRefusal(cause: SallyportError | undefined): boolean {
   return cause.code === "ERR_DENIED" || cause.code === "ERR_CLOSED" || cause.code === "ERR_PEER_INCOMPATIBLE";
 }
 
+/** Whether the peer said what nobody may say. */
+export function isMisbehaviour({ code }: SallyportError): boolean {
+  return code === "ERR_PEER_MISBEHAVED";
+}
+
 /** The error that a connection ends with. */
 export function failureOf(error: unknown, kind: string, target: NodeName | undefined): SallyportError {
   const known = isSallyportError(error) ? error : connectionBug(error);

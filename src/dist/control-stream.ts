@@ -18,6 +18,8 @@ export interface ControlStreamParts {
   put(body: Uint8Array): void;
   /** A handshake message or an empty frame, with its length. */
   up(frame: Buffer): void;
+  /** Bytes that are no ticks were dropped from a session. */
+  stray(bytes: number): void;
 }
 
 /**
@@ -35,6 +37,8 @@ export class ControlStream {
   #repliedToChallenge = false;
   #hasSaidAll = false;
   #isUp = false;
+  /** Stray bytes that were told of. */
+  #told = 0;
 
   constructor(parts: ControlStreamParts) {
     this.#parts = parts;
@@ -72,6 +76,7 @@ export class ControlStream {
   /** The session stands: ticks count as life. */
   up(): void {
     this.#isUp = true;
+    this.#tellStray();
   }
 
   /** Lets go of what has waited. */
@@ -91,7 +96,17 @@ export class ControlStream {
     const ticks = this.#handshake.isOver
       ? chunk
       : this.#handshake.receive(chunk, { message: (body) => this.#take(body) });
-    if (ticks.length > 0 && this.#ticks.receive(ticks) && this.#isUp) this.#parts.up(TICK);
+    if (ticks.length === 0) return;
+    const hasTicked = this.#ticks.receive(ticks);
+    if (!this.#isUp) return;
+    this.#tellStray();
+    if (hasTicked) this.#parts.up(TICK);
+  }
+
+  #tellStray(): void {
+    const bytes = this.strayBytes - this.#told;
+    this.#told = this.strayBytes;
+    if (bytes > 0) this.#parts.stray(bytes);
   }
 
   /** Takes one handshake message from above, with its length. @throws {SallyportError} ERR_API_MISUSE BARREL_ATOM_CACHE */

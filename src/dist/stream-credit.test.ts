@@ -80,6 +80,9 @@ class Refusing implements UserChannels {
     this.#carrier = carrier;
     this.#inner.up(carrier);
   }
+  tooEarly(): void {
+    this.#inner.tooEarly();
+  }
   bytes(channel: ChannelId, chunk: Buffer): void {
     if (this.#left > 0 && chunk.toString("latin1").startsWith(PREAMBLE)) {
       this.#left--;
@@ -104,6 +107,7 @@ class Refusing implements UserChannels {
 class Plain implements UserChannels {
   octets = 0;
   up(): void {}
+  tooEarly(): void {}
   bytes(_channel: ChannelId, chunk: Buffer): void {
     this.octets += chunk.length;
   }

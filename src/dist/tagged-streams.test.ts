@@ -147,9 +147,20 @@ describe("tagged streams", () => {
     go();
     memory.dialled.reset(late, 1);
     go();
+    expect(b.dropped).toBe(3);
     for (let i = 0; i < MAX_WAITING_TAGS; i++) memory.dialled.write(memory.dialled.open("user"), Buffer.from([4]));
     go();
-    expect(b.dropped).toBe(1);
+    expect(b.dropped).toBe(3);
+  });
+
+  it("are refused and counted before the session stands", () => {
+    const b = new Owner();
+    const link = createBarrelPair({ listener: { users: new TaggedStreams(b) } });
+    link.listener.trust = "later";
+    link.clock.advance(0);
+    link.memory.dialled.write(link.memory.dialled.open("user"), Buffer.from("\x04echo"));
+    link.clock.advance(0);
+    expect([b.dropped, b.offered]).toEqual([1, []]);
   });
 
   it("that end within their tag, or before it, end in the other direction too", () => {

@@ -27,7 +27,7 @@ export interface StreamOwner {
    * nobody knows.
    */
   streamOffered(stream: TaggedStream): StreamSink | undefined;
-  /** A stream was refused before its tag was whole: too many wait, or the tag is none. */
+  /** A stream came to nothing before it had a tag: it came too early, too many wait, it was over within its tag, or the tag is none. */
   streamDropped(): void;
 }
 
@@ -86,6 +86,10 @@ export class TaggedStreams implements UserChannels, StreamHome {
     this.#credit.up(carrier);
   }
 
+  tooEarly(): void {
+    this.#owner.streamDropped();
+  }
+
   bytes(channel: ChannelId, chunk: Buffer): void {
     const stream = this.#open.get(channel);
     if (stream !== undefined) this.#hear(stream, chunk);
@@ -100,13 +104,12 @@ export class TaggedStreams implements UserChannels, StreamHome {
     }
     if (this.#credit.ended(channel)) return;
     // Ended within its tag: our direction ends with it, or the stream would take one of the peer's places until the session ends.
-    this.#waiting.delete(channel);
-    this.#carrier?.reset(channel, UNKNOWN_TAG_CODE);
+    this.#drop(channel);
   }
 
   reset(channel: ChannelId, code: number): void {
     if (this.#credit.reset(channel)) return;
-    this.#waiting.delete(channel);
+    if (this.#waiting.delete(channel)) this.#owner.streamDropped();
     const stream = this.#open.get(channel);
     stream?.close(streamResetBy(stream.tag, code));
   }

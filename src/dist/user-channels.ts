@@ -6,6 +6,8 @@ import type { ChannelledCarrier } from "../carrier/channels.ts";
 export interface UserChannels {
   /** The session stands: streams may be taken and opened. */
   up(carrier: ChannelledCarrier): void;
+  /** A stream that came before was refused. */
+  tooEarly(): void;
   bytes(channel: ChannelId, chunk: Buffer): void;
   ended(channel: ChannelId): void;
   reset(channel: ChannelId, code: number): void;

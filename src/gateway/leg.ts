@@ -6,7 +6,8 @@ import type { Clock } from "../base/clock.ts";
 import { isSallyportError, type SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo, CarrierSink } from "../carrier/carrier.ts";
-import { BarrelLink, type BarrelLinkOwner } from "../dist/barrel-link.ts";
+import { BarrelLink } from "../dist/barrel-link.ts";
+import type { BarrelLinkOwner } from "../dist/barrel-link-owner.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { type HandshakeHold, NATIVE_ALPN, type NativeParts } from "../dist/handshake.ts";
 import type { HeartbeatOptions } from "../dist/heartbeat.ts";
@@ -298,6 +299,8 @@ export class Leg implements DistSink, HandshakeHold, BarrelLinkOwner {
   }
 
   barrelAttempted(): void {}
+
+  barrelNoticed(): void {}
 
   trustAsked(question: TrustQuestion): void {
     this.peer = question.name;

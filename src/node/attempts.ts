@@ -7,9 +7,11 @@ import { diagnose } from "../base/diagnosis.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
+import type { LinkNotice } from "../dist/barrel-link-owner.ts";
 import { newDecisionId } from "../guard/decision-id.ts";
 import type { Metric, Peer } from "./api.ts";
 import { AttemptMetrics } from "./attempt-metrics.ts";
+import { BarrelCounts } from "./barrel-counts.ts";
 
 export interface AttemptsParts {
   readonly clock: Clock;
@@ -22,6 +24,7 @@ export interface AttemptsParts {
 export class Attempts {
   readonly #parts: AttemptsParts;
   readonly #metrics: AttemptMetrics = new AttemptMetrics();
+  readonly #barrel: BarrelCounts = new BarrelCounts();
 
   constructor(parts: AttemptsParts) {
     this.#parts = parts;
@@ -37,8 +40,14 @@ export class Attempts {
     this.#metrics.barrel(attempt);
   }
 
-  snapshot(): readonly Metric[] {
-    return this.#metrics.snapshot();
+  /** What else is counted of connections over QUIC. */
+  noticed(notice: LinkNotice): void {
+    this.#barrel.add(notice);
+  }
+
+  /** `streamsDropped`: see `BarrelCounts.snapshot`. */
+  snapshot(streamsDropped: number): readonly Metric[] {
+    return [...this.#metrics.snapshot(), ...this.#barrel.snapshot(streamsDropped)];
   }
 }
 

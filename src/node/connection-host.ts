@@ -3,6 +3,7 @@ import type { Assurance, ProtocolName } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
+import type { LinkNotice } from "../dist/barrel-link-owner.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import type { PublicKey } from "../identity/public-key.ts";
@@ -76,6 +77,8 @@ export interface ConnectionHost {
   idleKept(session: Session): void;
   /** How an exchange of keys over QUIC went. */
   barrelAttempted(attempt: BarrelAttempt): void;
+  /** What a connection over QUIC tells beside it. */
+  barrelNoticed(notice: LinkNotice): void;
   /** A PONG that answers no PING. */
   strayPong(): void;
   turnStarted(): void;

@@ -4,7 +4,8 @@ import type { Assurance } from "../base/assurance.ts";
 import type { SallyportError } from "../base/errors.ts";
 import type { NodeName } from "../base/node-name.ts";
 import type { CarrierInfo, OwnTls } from "../carrier/carrier.ts";
-import type { BarrelLink, BarrelLinkOwner } from "../dist/barrel-link.ts";
+import type { BarrelLink } from "../dist/barrel-link.ts";
+import type { BarrelLinkOwner, LinkNotice } from "../dist/barrel-link-owner.ts";
 import type { DistConnection } from "../dist/connection.ts";
 import { movedUnasked } from "../dist/connection-failures.ts";
 import { NATIVE_ALPN } from "../dist/handshake.ts";
@@ -95,6 +96,10 @@ export class ConnectionSink implements DistSink, BarrelLinkOwner {
 
   barrelAttempted(attempt: BarrelAttempt): void {
     this.#host.barrelAttempted(attempt);
+  }
+
+  barrelNoticed(notice: LinkNotice): void {
+    this.#host.barrelNoticed(notice);
   }
 
   secured(info: CarrierInfo): void {

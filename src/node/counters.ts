@@ -20,7 +20,7 @@ export type CounterName =
   | "resumptions_failed"
   | "connections_refused"
   | "dials_failed"
-  /** Streams of barrel peers that were refused before their tag was whole. */
+  /** Streams of barrel peers that came to nothing before they had a tag. */
   | "streams_dropped"
   /** PONGs that answer no PING of ours. */
   | "pongs_stray"
@@ -37,6 +37,10 @@ export class Counters {
 
   add(name: CounterName, count: number = 1): void {
     this.#values.set(name, (this.#values.get(name) ?? 0) + count);
+  }
+
+  get(name: CounterName): number {
+    return this.#values.get(name) ?? 0;
   }
 
   snapshot(): Record<string, number> {

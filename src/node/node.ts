@@ -348,7 +348,8 @@ export class SallyportNode implements Node {
   }
 
   metrics(): readonly Metric[] {
-    return [...this.#attempts.snapshot(), ...this.#health.metrics(), ...auditMetrics(this.#audit)];
+    const attempts = this.#attempts.snapshot(this.#core.counters.get("streams_dropped"));
+    return [...attempts, ...this.#health.metrics(), ...auditMetrics(this.#audit)];
   }
 
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {

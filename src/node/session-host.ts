@@ -4,6 +4,7 @@ import { type DialTarget, hostPart, type NodeName, sameNode } from "../base/node
 import type { AcceptHandler, Carrier, CarrierSink, DialAddress, OwnTls } from "../carrier/carrier.ts";
 import type { ChannelledAcceptHandler } from "../carrier/channels.ts";
 import type { BarrelLink } from "../dist/barrel-link.ts";
+import type { LinkNotice } from "../dist/barrel-link-owner.ts";
 import { DistConnection } from "../dist/connection.ts";
 import type { ProvenPeer } from "../dist/sink.ts";
 import { Budgets } from "../guard/budgets.ts";
@@ -14,6 +15,7 @@ import type { Control } from "../wire/control-types.ts";
 import type { AdmittedPeer } from "./admitted-peer.ts";
 import type { CallOptions, Peer } from "./api.ts";
 import type { Attempts } from "./attempts.ts";
+import { strayBytes } from "./barrel-counts.ts";
 import { checkedTimeout } from "./call-table.ts";
 import type { ConnectionHost, KnownConnection } from "./connection-host.ts";
 import type { ConnectionParts } from "./connection-parts.ts";
@@ -362,6 +364,11 @@ export class SessionHost implements ConnectionHost {
 
   barrelAttempted(attempt: BarrelAttempt): void {
     this.#attempts.barrel(attempt);
+  }
+
+  barrelNoticed(notice: LinkNotice): void {
+    this.#attempts.noticed(notice);
+    if (notice.kind === "stray" && notice.isFirst) this.#core.events.emit("warning", strayBytes(notice.peer));
   }
 
   readonly strayPong = (): void => this.#core.counters.add("pongs_stray");

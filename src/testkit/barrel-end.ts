@@ -54,6 +54,8 @@ export class BarrelEnd implements BarrelSink {
   /** What the trust store says; `later` leaves the question open. */
   trust: BarrelTrustAnswer | "later" = { kind: "granted", assurance: "pinned" };
   now: MonotonicMs = 0 as MonotonicMs;
+  /** So many messages the stream takes, and no more. */
+  takes: number = Number.POSITIVE_INFINITY;
   session: BarrelSession | undefined;
   error: unknown;
   #machine: BarrelMachine | undefined;
@@ -113,6 +115,7 @@ export class BarrelEnd implements BarrelSink {
   }
 
   send(bytes: Buffer): void {
+    if (this.sent.length >= this.takes) throw new Error("the stream takes nothing");
     this.log.push("send");
     this.sent.push(bytes);
     this.#outbox.push(bytes);

@@ -1,9 +1,11 @@
 import type { BarrelAttempt, BarrelTools, BarrelTrustAnswer, BarrelTrustQuestion } from "../auth/barrel-types.ts";
+import type { SallyportError } from "../base/errors.ts";
 import { type NodeName, parseNodeName } from "../base/node-name.ts";
 import type { Random } from "../base/random.ts";
 import type { CarrierInfo } from "../carrier/carrier.ts";
 import type { ChannelledCarrier, ChannelledSink } from "../carrier/channels.ts";
-import { BARREL_ALPN, BarrelLink, type BarrelLinkOwner } from "../dist/barrel-link.ts";
+import { BARREL_ALPN, BarrelLink } from "../dist/barrel-link.ts";
+import type { BarrelLinkOwner, LinkNotice } from "../dist/barrel-link-owner.ts";
 import { DistConnection } from "../dist/connection.ts";
 import { DEFAULT_DIST_LIMITS, type DistLimits } from "../dist/limits.ts";
 import { limitsAboveLink } from "../dist/link-limits.ts";
@@ -40,9 +42,11 @@ export class BarrelSideEnd extends End implements BarrelLinkOwner {
   link!: BarrelLink;
   readonly trustQuestions: BarrelTrustQuestion[] = [];
   readonly attempts: BarrelAttempt[] = [];
+  readonly notices: LinkNotice[] = [];
   /** `later` leaves the question open. */
   trust: BarrelTrustAnswer | "later" = { kind: "granted", assurance: "pinned" };
   info: CarrierInfo | undefined;
+  cause: SallyportError | undefined;
 
   barrelSecured(): void {}
 
@@ -53,6 +57,15 @@ export class BarrelSideEnd extends End implements BarrelLinkOwner {
 
   barrelAttempted(attempt: BarrelAttempt): void {
     this.attempts.push(attempt);
+  }
+
+  barrelNoticed(notice: LinkNotice): void {
+    this.notices.push(notice);
+  }
+
+  override down(cause: SallyportError | undefined): void {
+    this.cause = cause;
+    super.down(cause);
   }
 
   override secured(info?: CarrierInfo): void {

@@ -110,6 +110,7 @@ const MAKERS = {
   "half-frame-fin": [BOTH, (o, own) => ({ script: partial((hello) => hello.subarray(0, 10), "fin", o, own) })],
   "fin-early": [BOTH, (o, own) => ({ script: partial(() => Buffer.alloc(0), "fin", o, own) })],
   "reset-early": [BOTH, (o, own) => ({ script: partial((hello) => hello.subarray(0, 10), "reset", o, own) })],
+  "stop-after": [BOTH, (o, own) => ({ script: stopAfter(o.at, o, own) })],
   drip: [BOTH, (o, own) => ({ script: (wire) => drip(wire, o, own) })],
   "hello-on-bidi": [BOTH, (_o, _own, role) => ({ authStream: role === "dialer" ? 0 : 1, noFin: true })],
   "no-fin": [BOTH, () => ({ noFin: true })],
@@ -201,6 +202,19 @@ function partial(cut, end, o, own) {
     wire.send(bytes, { fin: end === "fin" });
     if (end === "reset") wire.link.quic.resetStream(wire.out, 7);
     await hold(wire);
+  };
+}
+
+/** Honest up to a message of the other side, and then wants no more of its stream. */
+function stopAfter(at, o, own) {
+  return async (wire) => {
+    const isDialler = wire.link.role === "dialer";
+    if (isDialler) wire.send(helloOf(o, own));
+    for (let m = await wire.frame(); m !== undefined; m = await wire.frame()) {
+      if (m.type === at) wire.link.quic.stopReading(isDialler ? 3 : 2, 9);
+      else if (m.type === "hello" && !isDialler) wire.send(helloOf(o, own));
+      else if (m.type === "challenge") wire.send(framed(encodeChallenge(randomBytes(32), Date.now())));
+    }
   };
 }
 

@@ -17,6 +17,7 @@ type Wanted = readonly [
   reason: string,
   detail: Readonly<Record<string, unknown>>,
   saw: string,
+  /** Undefined: none, by the protocol (docs/barrel.md, "What the other end is not told"), or of a script that has no names. */
   theirs: string | undefined,
   fields?: Match,
 ];
@@ -37,6 +38,12 @@ const first = (attack: string, reason: string, detail: Readonly<Record<string, u
   [attack, "dialer", reason, detail, "", CLOSED],
   [attack, "listener", reason, detail, "hello fin", CLOSED_AFTER_HELLO],
 ];
+
+/** A stream of the node's that is stopped after the message that it said last. */
+const stopped = (role: Role, at: string, said: string, saw: string): readonly Wanted[] => {
+  const detail = { barrel: `send_${said}_failed`, why: "stream_stopped", resetCode: 9 };
+  return [["stop-after", role, "BARREL_STREAM_FAILED", detail, saw, undefined, { at }]];
+};
 
 const AT_ONCE: readonly Wanted[] = [
   ...["forged-signature", "wrong-binding", "second-form-signature"].flatMap((attack): readonly Wanted[] => [
@@ -187,6 +194,11 @@ const AT_ONCE: readonly Wanted[] = [
       ["reflection", role, "OWN_KEY", {}, heard, undefined, { as: "ghost@127.0.0.1" }],
     ];
   }),
+  ...stopped("dialer", "challenge", "challenge", "hello challenge"),
+  ...stopped("dialer", "response", "response", "hello challenge response"),
+  ...stopped("listener", "hello", "hello", "hello"),
+  ...stopped("listener", "challenge", "challenge", "hello challenge"),
+  ...stopped("listener", "response", "response", "hello challenge response"),
   // The session stands, and then ends.
   ["frame-on-stream-2", "dialer", "EARLY_BYTES", {}, "hello challenge response ok fin", undefined],
   ["wrong-form", "dialer", "PACKET_WRONG_STYLE", {}, "hello challenge response ok fin", undefined],

@@ -197,6 +197,7 @@ export class QuicCarrier implements ChannelledCarrier {
   /** The peer goes on from another address. */
   moved(host: string, port: number): void {
     this.#info = { ...this.#info, remoteAddress: formatAddress(host, port) };
+    this.#sink?.peerMoved?.(this.#info);
   }
 
   /** The peer lives, by its packets. */

@@ -215,6 +215,7 @@ function releasing(sink: ChannelledSink, admission: Admission): ChannelledSink {
     drained: (channel) => sink.drained(channel),
     channelEnded: (channel) => sink.channelEnded(channel),
     channelReset: (channel, code) => sink.channelReset(channel, code),
+    peerMoved: (info) => sink.peerMoved?.(info),
     closed(cause) {
       admission.release();
       sink.closed(cause);
