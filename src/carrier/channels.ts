@@ -22,12 +22,14 @@ export interface ChannelledCarrier extends Carrier {
 
 /** Upward side of a channelled carrier. */
 export interface ChannelledSink extends CarrierSink {
+  /** As a carrier of one stream may say; here every sink hears it, and whoever wraps one hands it on. */
+  heard(): void;
   /** The peer ended its direction of the channel in good order; every byte before it was handed up. At most once per channel. */
   channelEnded(channel: ChannelId): void;
   /** The peer, or a bound of the carrier, ended the channel abruptly with this application code. At most once per channel. */
   channelReset(channel: ChannelId, code: number): void;
   /** The peer goes on from another address, which is that of `info` from now on. */
-  peerMoved?(info: CarrierInfo): void;
+  peerMoved(info: CarrierInfo): void;
 }
 
 /** Makes outgoing channelled carriers; as `CarrierDialer`. */

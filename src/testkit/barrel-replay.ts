@@ -101,6 +101,8 @@ export class Replay {
       bytes: (channel, chunk) => void this.heard.push([channel, chunk.toString("hex")]),
       drained: () => {},
       closed: () => {},
+      heard: () => {},
+      peerMoved: () => {},
       channelEnded: (channel) => void this.ended.push(channel),
       channelReset: (channel, code) => void this.resets.push([channel, code]),
     };

@@ -14,6 +14,12 @@ class Recorder implements ChannelledSink {
   drained(channel: number): void {
     this.events.push(`${channel} drained`);
   }
+  heard(): void {
+    this.events.push("heard");
+  }
+  peerMoved(): void {
+    this.events.push("moved");
+  }
   channelEnded(channel: number): void {
     this.events.push(`${channel} ended`);
   }

@@ -11,6 +11,8 @@ export class ChannelEar implements ChannelledSink {
   readonly resets = new Map<number, number>();
   readonly drainedChannels: number[] = [];
   isClosed = false;
+  /** Times that the peer was said to live. */
+  lives = 0;
   cause: SallyportError | undefined;
   keep = true;
   onBytes: (channel: number, chunk: Buffer) => void = () => undefined;
@@ -36,6 +38,13 @@ export class ChannelEar implements ChannelledSink {
     this.drainedChannels.push(channel);
     this.onDrained(channel);
     this.#look();
+  }
+  heard(): void {
+    this.lives++;
+    this.#look();
+  }
+  peerMoved(info: CarrierInfo): void {
+    this.info = info;
   }
   channelEnded(channel: number): void {
     if (this.ended.has(channel)) throw new Error(`channel ${channel} ended twice`);

@@ -54,6 +54,12 @@ describe("a QUIC connection", () => {
     expect(far.carrier.info().remoteAddress).not.toBe(before);
   });
 
+  it("says at both ends that the other lives, by packets alone", async () => {
+    const { near, far } = await pair({}, {}, { keepAliveMs: 500 });
+    await Promise.all([near, far].map(({ ear }) => ear.until(({ lives }) => lives > 2)));
+    expect([near.ear.octets.size, far.ear.octets.size]).toEqual([0, 0]);
+  });
+
   it("opens towards a listener that wants addresses proven", async () => {
     const { near, far } = await pair({ retry: true });
     const id = near.carrier.open("user");

@@ -197,12 +197,12 @@ export class QuicCarrier implements ChannelledCarrier {
   /** The peer goes on from another address. */
   moved(host: string, port: number): void {
     this.#info = { ...this.#info, remoteAddress: formatAddress(host, port) };
-    this.#sink?.peerMoved?.(this.#info);
+    this.#sink?.peerMoved(this.#info);
   }
 
   /** The peer lives, by its packets. */
   heard(): void {
-    if (this.#state === "open") this.#sink?.heard?.();
+    if (this.#state === "open") this.#sink?.heard();
   }
 
   /** Bytes of the peer. False when the engine cannot have meant that. */

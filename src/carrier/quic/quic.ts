@@ -215,7 +215,8 @@ function releasing(sink: ChannelledSink, admission: Admission): ChannelledSink {
     drained: (channel) => sink.drained(channel),
     channelEnded: (channel) => sink.channelEnded(channel),
     channelReset: (channel, code) => sink.channelReset(channel, code),
-    peerMoved: (info) => sink.peerMoved?.(info),
+    heard: () => sink.heard(),
+    peerMoved: (info) => sink.peerMoved(info),
     closed(cause) {
       admission.release();
       sink.closed(cause);
