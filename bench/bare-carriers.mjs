@@ -53,6 +53,8 @@ function accept(carrier, admission) {
     drained() {},
     channelEnded() {},
     channelReset() {},
+    heard() {},
+    peerMoved() {},
     closed() {},
   };
 }
@@ -77,6 +79,8 @@ export async function bareClient(ports) {
         drained: () => heard.drained?.(),
         channelEnded() {},
         channelReset() {},
+        heard() {},
+        peerMoved() {},
         closed: (cause) => reject(cause ?? new Error("closed")),
       });
     });

@@ -246,6 +246,7 @@ describe("start", () => {
       protocol: "otp",
       assurance: "ca",
       fingerprint: null,
+      role: "acceptor",
       address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
     });
     expect(node.events.find(({ event }) => event === "denied")).toMatchObject({

@@ -16,6 +16,8 @@ const sink = (heard) => ({
   drained: () => undefined,
   channelEnded: () => undefined,
   channelReset: () => undefined,
+  heard: () => undefined,
+  peerMoved: () => undefined,
   closed: (cause) => process.send({ closed: cause?.reason ?? "in order" }),
   ...heard,
 });

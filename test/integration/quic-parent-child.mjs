@@ -16,6 +16,8 @@ const sink = (opened, closed = () => undefined) => ({
   drained: () => undefined,
   channelEnded: () => undefined,
   channelReset: () => undefined,
+  heard: () => undefined,
+  peerMoved: () => undefined,
   closed,
 });
 const accept = () => sink(() => undefined);
