@@ -38,6 +38,8 @@ export interface ConnectionEnd {
 export interface NativeConnection {
   recv(data: Uint8Array, info: { from: HostPort; to: HostPort }): number;
   send(data: Uint8Array): [length: number, info: { readonly to: HostPort }] | null;
+  /** The next packet on one path. Throws for a path that is not known. */
+  sendOnPath(data: Uint8Array, from: HostPort, to: HostPort): [length: number, info: unknown] | null;
   streamRecv(stream: number, data: Uint8Array): [length: number, fin: boolean] | null;
   streamSend(stream: number, data: Uint8Array, fin: boolean): number | null;
   /** Octets the stream may send now. Throws for a stream that ended, or that is not known. */
@@ -127,6 +129,16 @@ export function nextPacket(connection: NativeConnection, into: Buffer): ReturnTy
   } catch {
     // It has ended.
     return null;
+  }
+}
+
+/** The next packet to leave on one path, written to `into`: its length, 0 where there is none. */
+export function nextPacketOn(connection: NativeConnection, into: Buffer, from: HostPort, to: HostPort): number {
+  try {
+    return connection.sendOnPath(into, from, to)?.[0] ?? 0;
+  } catch {
+    // It has ended, or has forgotten the path.
+    return 0;
   }
 }
 

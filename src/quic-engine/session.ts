@@ -11,6 +11,7 @@ import {
   MAX_ID,
 } from "../carrier/quic/engine-frames.ts";
 import { type HostPort, type NativeBinding, type NativeConnection, nextPacket } from "./binding.ts";
+import { FormerPaths } from "./former-paths.ts";
 import { type EndHandler, Inbound } from "./inbound.ts";
 import { type Holder, MAX_HALF_OPEN_BYTES } from "./memory-guard.ts";
 import { OutChannels, type OutHost } from "./out-channels.ts";
@@ -41,10 +42,7 @@ const SOON_MS = 5;
 /** Datagrams of this weight together are answered at once: two of them. RFC 9000 section 13.2.2. */
 const ANSWER_AT_WEIGHT = 8;
 const DATAGRAM_WEIGHT = 4;
-/**
- * A datagram that is hardly more than an ACK, which wants no answer, counts less: an ACK and a message together would be answered
- * at once, with an ACK alone, which does the same to the peer's next message, and so on.
- */
+/** One that is hardly more than an ACK, which wants no answer, counts less: with a message it would call forth an ACK alone, and so on. */
 const ACK_WEIGHT = 1;
 const ACK_BYTES = 64;
 /** Over the backlog's mark, datagrams above this size are dropped, as a full network would; smaller ones are mostly ACKs. */
@@ -72,6 +70,7 @@ export class Session implements OutHost, Holder {
   readonly #alpn: readonly string[];
   readonly #local: HostPort;
   #remote: HostPort;
+  readonly #former: FormerPaths = new FormerPaths();
   readonly #out: OutChannels;
   readonly #inbound: Inbound;
   readonly #withheld: Withheld;
@@ -314,6 +313,7 @@ export class Session implements OutHost, Holder {
   }
 
   #moved(to: HostPort): void {
+    this.#former.left(this.#remote);
     this.#remote = { host: to.host, port: to.port };
     this.#size?.moved(to.host);
     if (this.#opened) this.#inbound.queue(jsonFrame(FROM_ENGINE.moved, this.id, this.#remote), false);
@@ -393,6 +393,7 @@ export class Session implements OutHost, Holder {
     // The timer may have been set for what was answered meanwhile.
     if (this.connection.timeout() === 0) this.#size?.expired();
     this.connection.onTimeout();
+    this.#former.probe(this.connection, this.#local, this.socket, this.#remote);
     this.#wakeToSend();
   }
 }
