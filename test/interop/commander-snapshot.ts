@@ -55,6 +55,6 @@ export async function unchanged(commander: BeamNode, before: Snapshot): Promise<
 }
 
 /** Waits for what comes soon where it comes at all. */
-export function within<T>(check: () => T | Promise<T>): Promise<T> {
-  return vi.waitFor(check, { timeout: 8_000, interval: 10 });
+export function within<T>(check: () => T | Promise<T>, timeout = 8_000): Promise<T> {
+  return vi.waitFor(check, { timeout, interval: 10 });
 }
