@@ -38,6 +38,8 @@ export interface ConnectionEnd {
 export interface NativeConnection {
   recv(data: Uint8Array, info: { from: HostPort; to: HostPort }): number;
   send(data: Uint8Array): [length: number, info: { readonly to: HostPort }] | null;
+  /** Whether the peer has answered there. Throws for a path that is not known. */
+  isPathValidated(from: HostPort, to: HostPort): boolean;
   /** The next packet on one path. Throws for a path that is not known. */
   sendOnPath(data: Uint8Array, from: HostPort, to: HostPort): [length: number, info: unknown] | null;
   streamRecv(stream: number, data: Uint8Array): [length: number, fin: boolean] | null;
@@ -129,6 +131,16 @@ export function nextPacket(connection: NativeConnection, into: Buffer): ReturnTy
   } catch {
     // It has ended.
     return null;
+  }
+}
+
+/** Whether the peer has proven to be there, so that it may be sent more than it has sent itself. */
+export function isPathProven(connection: NativeConnection, from: HostPort, to: HostPort): boolean {
+  try {
+    return connection.isPathValidated(from, to);
+  } catch {
+    // No path of this connection.
+    return false;
   }
 }
 

@@ -8,10 +8,15 @@ const NOW = { host: "127.0.0.1", port: 2 };
 const at = (port: number) => ({ host: "10.0.0.1", port });
 
 /** What leaves where QUIC has so many packets for each path, at `MAX` ports that it knows. */
-function probed(formers: readonly number[], packets: number, unknown: readonly number[] = []): string[] {
+function probed(
+  formers: readonly number[],
+  packets: number,
+  { unknown = [], proven = () => true }: { unknown?: readonly number[]; proven?: () => boolean } = {},
+): string[] {
   const left = new Map<number, number>();
   const sent: string[] = [];
   const connection = {
+    isPathValidated: (from: typeof LOCAL, to: typeof LOCAL) => from === LOCAL && to === NOW && proven(),
     sendOnPath(into: Buffer, from: typeof LOCAL, to: typeof LOCAL) {
       if (unknown.includes(to.port)) throw new Error("InvalidState");
       const had = left.get(to.port) ?? 0;
@@ -45,7 +50,23 @@ describe("probes for the former paths of a peer", () => {
   });
 
   it("are not there for a peer that never moved, where QUIC has nothing to say, and for a path that it has forgotten", () => {
-    expect([probed([], 1), probed([7], 0), probed([7, 8], 1, [7])]).toEqual([[], [], ["8 in 39 to 127.0.0.1:2"]]);
+    expect([probed([], 1), probed([7], 0), probed([7, 8], 1, { unknown: [7] })]).toEqual([
+      [],
+      [],
+      ["8 in 39 to 127.0.0.1:2"],
+    ]);
+  });
+
+  it.each([
+    ["has not answered", () => false],
+    [
+      "QUIC does not know",
+      () => {
+        throw new Error("InvalidState");
+      },
+    ],
+  ])("are not sent to an address that %s: it may be forged", (_what, proven) => {
+    expect(probed([7], 1, { proven })).toEqual([]);
   });
 
   it("are for the last four", () => {

@@ -1,4 +1,4 @@
-import { type HostPort, type NativeConnection, nextPacketOn } from "./binding.ts";
+import { type HostPort, isPathProven, type NativeConnection, nextPacketOn } from "./binding.ts";
 import { type PacketSocket, UdpSocket } from "./udp.ts";
 
 /** Addresses of one peer that are remembered; an older one is forgotten. */
@@ -20,8 +20,12 @@ export class FormerPaths {
     if (this.#remotes.length > MAX_FORMER_PATHS) this.#remotes.shift();
   }
 
-  /** A timer of QUIC has run out: sends what it has to say on former paths. */
+  /**
+   * A timer of QUIC has run out: sends what it has to say on former paths. Not to an address that may be forged: QUIC bounds what goes there by
+   * what came from there (RFC 9000 section 9.3.1), and these packets are beside its books.
+   */
   probe(connection: NativeConnection, local: HostPort, socket: PacketSocket, now: HostPort): void {
+    if (this.#remotes.length === 0 || !isPathProven(connection, local, now)) return;
     for (const former of this.#remotes) {
       for (let sent = 0; sent < PROBES; sent++) {
         const datagram = UdpSocket.take(undefined);
