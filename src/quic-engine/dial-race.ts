@@ -2,6 +2,7 @@ import { addMs, type Clock, type Timer } from "../base/clock.ts";
 import { systemCode } from "../base/errors.ts";
 import type { ClosedFacts } from "../carrier/quic/engine-frames.ts";
 import { type Asking, DialCandidate } from "./dial-candidate.ts";
+import { systemEnd } from "./session-facts.ts";
 import type { DatagramHandler } from "./udp.ts";
 import type { Knock } from "./udp-knock.ts";
 
@@ -52,7 +53,7 @@ export class DialRace {
   constructor(parts: DialRaceParts) {
     const { clock, answerMs } = parts;
     this.#parts = parts;
-    this.#deadline = clock.at(addMs(clock.now(), answerMs), () => this.#fail("timeout", ""));
+    this.#deadline = clock.at(addMs(clock.now(), answerMs), () => this.#fail({ ...systemEnd(""), by: "timeout" }));
     void this.#start();
   }
 
@@ -63,7 +64,7 @@ export class DialRace {
 
   /** The node has changed its mind. */
   destroy(): void {
-    this.#fail("system", "DESTROYED");
+    this.#fail(systemEnd("DESTROYED"));
   }
 
   async #start(): Promise<void> {
@@ -71,7 +72,7 @@ export class DialRace {
       this.#left = await this.#parts.find();
       this.#askNext();
     } catch (error) {
-      this.#fail("system", wordOf(error));
+      this.#fail(systemEnd(wordOf(error)));
     }
   }
 
@@ -123,13 +124,13 @@ export class DialRace {
     // A port that is closed says more than a route that is missing.
     if (this.#reason !== "ECONNREFUSED") this.#reason = system;
     if (this.#left.length > 0) this.#askNext();
-    else if (this.#candidates.size === 0 && this.#binding === 0) this.#fail("system", this.#reason);
+    else if (this.#candidates.size === 0 && this.#binding === 0) this.#fail(systemEnd(this.#reason));
   }
 
-  #fail(by: "system" | "timeout", system: string): void {
+  #fail(facts: ClosedFacts): void {
     if (this.#isOver) return;
     this.#finish(undefined);
-    this.#parts.failed({ by, app: false, code: 0, system });
+    this.#parts.failed(facts);
   }
 
   #finish(winner: DialCandidate | undefined): void {

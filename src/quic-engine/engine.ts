@@ -3,7 +3,6 @@ import type { Random } from "../base/random.ts";
 import {
   type AcceptedFacts,
   bareFrame,
-  type ClosedFacts,
   channelNumberOf,
   channelOf,
   type DialOrder,
@@ -28,6 +27,7 @@ import { OWN_ID_BYTES } from "./packet-head.ts";
 import { largestDatagram } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { Session, type SessionParts } from "./session.ts";
+import { systemEnd } from "./session-facts.ts";
 import { type DatagramHandler, UdpSocket } from "./udp.ts";
 import { knock } from "./udp-knock.ts";
 import type { WithheldTotal } from "./withheld.ts";
@@ -374,10 +374,6 @@ export class Engine {
       else this.#tendLater();
     });
   }
-}
-
-function systemEnd(system: string): ClosedFacts {
-  return { by: "system", app: false, code: 0, system };
 }
 
 function parse<T>(body: Buffer): T {

@@ -19,6 +19,11 @@ export function openedFacts(
   };
 }
 
+/** The end of a connection about which QUIC has no word: what the system, or this engine, said of it. */
+export function systemEnd(system: string): ClosedFacts {
+  return { by: "system", app: false, code: 0, system };
+}
+
 /** How a connection ended that is over for QUIC. */
 export function endOf(connection: NativeConnection): ClosedFacts {
   const peer = connection.peerError();

@@ -18,7 +18,7 @@ import { OutChannels, type OutHost } from "./out-channels.ts";
 import { PacketSize } from "./packet-size.ts";
 import type { Pipe } from "./pipe.ts";
 import { QuicTimer } from "./quic-timer.ts";
-import { endOf, openedFacts } from "./session-facts.ts";
+import { endOf, openedFacts, systemEnd } from "./session-facts.ts";
 import { type PacketSocket, UdpSocket } from "./udp.ts";
 import { Withheld, type WithheldTotal } from "./withheld.ts";
 
@@ -258,7 +258,7 @@ export class Session implements OutHost, Holder {
 
   /** The engine itself failed on this session, or its socket did. */
   abandon(system: string): void {
-    this.#report({ by: "system", app: false, code: 0, system });
+    this.#report(systemEnd(system));
     this.#over();
   }
 
