@@ -31,23 +31,11 @@ const desk = (...args: readonly string[]): readonly string[] => [
   `${NODE}=${endpoint}`,
 ];
 
-/** The event of the node once it has said it. `from`: how many events are not looked at. */
-async function event(wanted: Fields, from: number = 0): Promise<Fields> {
-  for (;;) {
-    const found = node.events
-      .slice(from)
-      .find((one) => Object.entries(wanted).every(([field, value]) => one[field] === value));
-    if (found !== undefined) return found;
-    const count = node.events.length;
-    await node.says(new RegExp(`^(?:.*\\n){${count + 1}}`));
-  }
-}
-
 /** Changes the policy file and waits until the node has looked at it. */
 async function change(text: string): Promise<Fields> {
   const from = node.events.length;
   writeFileSync(POLICY, text);
-  return event({ event: "reload", what: "policy" }, from);
+  return node.event({ event: "reload", what: "policy" }, from);
 }
 
 /** The commands of the README's walk in two terminals, in their order. */
@@ -98,7 +86,7 @@ describe("the walk of the README", () => {
       err: "error: my_node@127.0.0.1 refused os:cmd/1\nadvice: ask the owner of my_node@127.0.0.1 for a rule that allows it\n",
     });
     expect((await runCli(DESK, words(trust))).out).toMatch(/\nmy_node@127\.0\.0\.1 +tofu +SHA256:\S+ +first-use /);
-    const { decision } = await event({ event: "denied", verb: "rpc", target: "os:cmd/1" });
+    const { decision } = await node.event({ event: "denied", verb: "rpc", target: "os:cmd/1" });
     expect(why).toMatch(/^policy why [0-9A-Z]{12}$/);
     const explained = await runCli(HOME, ["policy", "why", String(decision)]);
     expect(explained.out.split("\n").map((line) => line.slice(0, 42))).toEqual([
@@ -118,7 +106,7 @@ describe("the walk of the README", () => {
     const failed = await answerOf(join(ROOT, "mallory"), ...desk("ping", NODE));
     expect(failed).toMatchObject({ ok: false, exit: 3 });
     const { fingerprint } = await ask(join(ROOT, "mallory"), "keys", "show");
-    const told = await event({ event: "refused", reason: "PEER_NOT_ALLOWED" });
+    const told = await node.event({ event: "refused", reason: "PEER_NOT_ALLOWED" });
     expect(told["message"]).toBe(`mallory@127.0.0.1 with key ${String(fingerprint)} is in no entry of the policy`);
   });
 });
@@ -176,7 +164,7 @@ describe("a policy that changes under a running node", () => {
     expect(before).toMatchObject({ file: POLICY, audited: [], problem: null });
     const { generation } = await ask(HOME, "policy", "reload");
     expect(generation).toBe(Number(before["generation"]) + 1);
-    expect(await event({ event: "reload", generation: generation })).toMatchObject({ what: "policy", ok: true });
+    expect(await node.event({ event: "reload", generation: generation })).toMatchObject({ what: "policy", ok: true });
   });
 
   it("is refused with a reason when it is broken, and the old one stays", async () => {
@@ -207,14 +195,14 @@ describe("a policy that changes under a running node", () => {
     // The tests of the file hold no longer: audit mode lets through what they refuse.
     expect(await change(audited.replace(/^.*os:cmd\/1.*$/m, ""))).toMatchObject({ ok: true });
     const message = "audit mode, not enforced: peer desk until 2999-01-15";
-    expect(await event({ event: "warning", reason: "POLICY_AUDIT" }, from)).toMatchObject({ message });
+    expect(await node.event({ event: "warning", reason: "POLICY_AUDIT" }, from)).toMatchObject({ message });
     for (const command of ["status", "health"])
       expect((await runCli(HOME, [command])).out.split("\n")[0]).toBe(message);
     expect((await ask(HOME, "status"))["policy"]).toMatchObject({
       audited: [{ kind: "peer", id: "desk", until: "2999-01-15" }],
     });
     await runCli(DESK, desk("cast", NODE, "vault", "x"));
-    const told = await event({ event: "audited", verb: "cast" }, from);
+    const told = await node.event({ event: "audited", verb: "cast" }, from);
     expect(told).toMatchObject({ outcome: "allow", rule: "peer", target: "vault", count: 1 });
     expect(await ask(HOME, "policy", "why", String(told["decision"]))).toMatchObject({ mode: "audit", rule: "peer" });
     expect(await change(original)).toMatchObject({ ok: true });
@@ -224,9 +212,9 @@ describe("a policy that changes under a running node", () => {
   it("is read anew at SIGHUP, with keys and certificate", async () => {
     const from = node.events.length;
     node.child.kill("SIGHUP");
-    expect(await event({ event: "reload", what: "policy" }, from)).toMatchObject({ ok: true });
-    expect(await event({ event: "reload", what: "certificate" }, from)).toMatchObject({ ok: true, generation: 1 });
-    expect(await event({ event: "reload", what: "identity" }, from)).toMatchObject({ ok: true, ended: 0 });
+    expect(await node.event({ event: "reload", what: "policy" }, from)).toMatchObject({ ok: true });
+    expect(await node.event({ event: "reload", what: "certificate" }, from)).toMatchObject({ ok: true, generation: 1 });
+    expect(await node.event({ event: "reload", what: "identity" }, from)).toMatchObject({ ok: true, ended: 0 });
   });
 });
 

@@ -62,6 +62,17 @@ export class Cli {
       .map((line) => JSON.parse(line) as Fields);
   }
 
+  /** The first event of `start --json` that has all these, once it was printed. `from`: how many events are not looked at. */
+  async event(wanted: Fields, from: number = 0): Promise<Fields> {
+    for (;;) {
+      const found = this.events
+        .slice(from)
+        .find((one) => Object.entries(wanted).every(([field, value]) => one[field] === value));
+      if (found !== undefined) return found;
+      await this.says(new RegExp(`^(?:.*\\n){${this.events.length + 1}}`));
+    }
+  }
+
   /** Resolves with the output once it matches; rejects when the process ends before. */
   async says(pattern: RegExp): Promise<string> {
     let ended = false;

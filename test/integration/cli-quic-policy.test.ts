@@ -34,22 +34,11 @@ function overQuic(home: string): void {
   writeFileSync(file, text);
 }
 
-/** The first event from `from` on that has all these. */
-async function event(wanted: Fields, from: number = 0): Promise<Fields> {
-  for (;;) {
-    const found = node.events
-      .slice(from)
-      .find((one) => Object.entries(wanted).every(([field, value]) => one[field] === value));
-    if (found !== undefined) return found;
-    await node.says(new RegExp(`^(?:.*\\n){${node.events.length + 1}}`));
-  }
-}
-
 /** Changes the policy of `b`, and waits until it is in force. */
 async function change(text: string): Promise<void> {
   const from = node.events.length;
   writeFileSync(POLICY, text);
-  expect(await event({ event: "reload", what: "policy" }, from)).toMatchObject({ ok: true });
+  expect(await node.event({ event: "reload", what: "policy" }, from)).toMatchObject({ ok: true });
 }
 
 beforeAll(async () => {
@@ -89,10 +78,10 @@ describe("a peer that dials in over QUIC, and whose entry has its key", () => {
   });
 
   it("is refused by the node for what it is, in its log, by why and in the record", async () => {
-    const said = await event({ event: "refused", reason: "PEER_NOT_ALLOWED" });
+    const said = await node.event({ event: "refused", reason: "PEER_NOT_ALLOWED" });
     expect(said["message"]).toMatch(/^a@127\.0\.0\.1 dialled in over QUIC, so its key does not count/);
     expect(said["advice"]).toMatch(/^on this node: let this node dial it .*"assurance": "cookie" and no keys/);
-    const { decision } = await event({ event: "denied", verb: "connect", why: "over-quic" });
+    const { decision } = await node.event({ event: "denied", verb: "connect", why: "over-quic" });
     expect(await ask(B, "policy", "why", String(decision))).toMatchObject({ ...OVER_QUIC, source: "node" });
     const log = ["--audit", "data/audit"];
     expect(await ask(B, "policy", "why", String(decision), ...log)).toMatchObject({ ...OVER_QUIC, source: "audit" });
@@ -150,7 +139,7 @@ describe("a peer that dials in over QUIC, with the entry that keys show prints f
   it("is let in, counts as cookie, and no tool says otherwise", async () => {
     await change(named);
     expect(await ask(A, ...dialling("ping", NAME_B))).toMatchObject({ peer: NAME_B, protocol: "barrel" });
-    expect(await event({ event: "nodeup", assurance: "cookie" })).toMatchObject({ protocol: "barrel" });
+    expect(await node.event({ event: "nodeup", assurance: "cookie" })).toMatchObject({ protocol: "barrel" });
     expect(await ask(B, "policy", "can", "a", "connect")).toMatchObject({ outcome: "allow", rule: "peer" });
     expect((await ask(B, "policy", "matrix"))["edges"]).toMatchObject([{ connects: true, refusedWhy: null }]);
     expect(JSON.stringify(await ask(B, "policy", "check"))).not.toContain("QUIC");
@@ -161,7 +150,7 @@ describe("a peer that dials in over QUIC, with the entry that keys show prints f
     const from = node.events.length;
     const { error } = await answerOf(A, ...dialling("rpc", NAME_B, "lists", "reverse", "[[1,2]]"));
     expect(error).toMatchObject({ reason: "POLICY_DENIED" });
-    const denied = await event({ event: "denied", verb: "rpc", target: "lists:reverse/1" }, from);
+    const denied = await node.event({ event: "denied", verb: "rpc", target: "lists:reverse/1" }, from);
     expect(denied).toMatchObject({ outcome: "deny-default", why: "not-registered" });
     const { out } = await runCli(B, ["policy", "why", String(denied["decision"])]);
     expect(out).toContain("deny-default  it is granted, and no function of this name is registered in the node\n");
