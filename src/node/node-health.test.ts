@@ -222,8 +222,11 @@ describe("peers in health", () => {
     const net = new MemoryNodes(2);
     const [a] = [net.start("a@ha"), net.start("b@hb")];
     await Promise.all([a.connect("b@hb"), net.settle()]);
+    a.attach({ endpoint: "quic://ha:1", isListening: () => false, close: () => Promise.resolve() });
+    expect(a.vitals().away).toEqual(["quic://ha:1"]);
     await net.kill(a);
     expect(await healthOf(net, a)).toMatchObject({
+      away: [],
       isDistributed: false,
       connectedNodes: [],
       connectedCount: 0,
